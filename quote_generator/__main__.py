@@ -1,0 +1,246 @@
+"""``python -m quote_generator``: quotes and their structures on the command line.
+
+Exit codes: 0 done; 2 bad arguments or input; 3 no TDX here; 4 not permitted; 5 busy; 6 timed out;
+7 the quote service failed; 8 the answer was corrupt; 9 the event logs do not lead to the quote's
+registers; 1 anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import attester, errors, eventlog
+from .tdreport import parse_tdreport
+
+EXIT_CODES: dict[type[errors.QuoteGeneratorError], int] = {
+    errors.BadInput: 2,
+    errors.NotAvailable: 3,
+    errors.NotPermitted: 4,
+    errors.Busy: 5,
+    errors.TimedOut: 6,
+    errors.ServiceFailed: 7,
+    errors.CorruptAnswer: 8,
+    errors.LogMismatch: 9,
+}
+EXIT_LOGS_DIFFER = EXIT_CODES[errors.LogMismatch]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = _parser().parse_args(_with_default_command(sys.argv[1:] if argv is None else argv))
+    try:
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except errors.QuoteGeneratorError as error:
+        print(f"quote_generator: {error}", file=sys.stderr)
+        return EXIT_CODES.get(type(error), 1)
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        print(f"quote_generator: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _with_default_command(argv: Sequence[str]) -> list[str]:
+    """``quote`` is what runs when no command is named."""
+    if not argv or (argv[0].startswith("-") and argv[0] not in {"-h", "--help", "--version"}):
+        return ["quote", *argv]
+    return list(argv)
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from . import __version__
+
+        print(__version__)
+        parser.exit()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m quote_generator",
+        description="Quotes of this Intel TDX trust domain. Without a command: quote.",
+        epilog=(__doc__ or "").split("\n\n", 1)[1],
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> Any:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        return sub
+
+    quote = command("quote", _quote, "make a quote and print it")
+    _add_request_options(quote)
+    quote.add_argument(
+        "--transport",
+        choices=(*attester.TRANSPORTS, "simulator"),
+        help="use only this interface; without it the first that works",
+    )
+    report = command("report", _report, "get a TDREPORT and print it")
+    _add_request_options(report)
+    command("transports", _transports, "say which interfaces this machine has")
+    parse = command("parse", _parse, "show what a quote, raw or hex, says")
+    parse.add_argument("file", nargs="?", default="-", help="the quote's file; - is stdin")
+    eventlog = command(
+        "eventlog", _eventlog, "show this machine's event logs, and compare them with a quote"
+    )
+    eventlog.add_argument("--ccel", metavar="FILE", help="the firmware's log, instead of ours")
+    eventlog.add_argument("--aael", metavar="FILE", help="the application's log, instead of ours")
+    eventlog.add_argument("--quote", metavar="FILE", help="a quote, raw or hex; - is stdin")
+    return parser
+
+
+def _add_request_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--report-data",
+        type=_report_data,
+        default=bytes(attester.REPORT_DATA_SIZE),
+        metavar="HEX",
+        help="up to 64 bytes in hex, padded with zeros; default: all zeros",
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=10.0, metavar="SECONDS", help="for all of it; default 10"
+    )
+    parser.add_argument("--format", choices=("json", "hex", "raw"), default="json")
+
+
+def _report_data(text: str) -> bytes:
+    try:
+        data = bytes.fromhex(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("not hex digits") from None
+    if len(data) > attester.REPORT_DATA_SIZE:
+        raise argparse.ArgumentTypeError(f"more than {attester.REPORT_DATA_SIZE} bytes")
+    return data.ljust(attester.REPORT_DATA_SIZE, b"\0")
+
+
+def _quote(arguments: argparse.Namespace) -> int:
+    made = attester.attest(
+        arguments.report_data, transport=arguments.transport, timeout=arguments.timeout
+    )
+
+    def describe() -> dict[str, Any]:
+        from .quote import parse_quote
+
+        return {
+            "transport": made.transport,
+            "provider": made.provider,
+            "simulated": made.simulated,
+            "quote": made.quote.hex(),
+            "quote_parse": parse_quote(made.quote).to_dict(),
+        }
+
+    return _print(made.quote, arguments.format, describe)
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    report = attester.get_tdreport(arguments.report_data, timeout=arguments.timeout)
+
+    def describe() -> dict[str, Any]:
+        return {"tdreport": report.hex(), "tdreport_parse": parse_tdreport(report).to_dict()}
+
+    return _print(report, arguments.format, describe)
+
+
+def _transports(arguments: argparse.Namespace) -> int:
+    return _print_json([dataclasses.asdict(found) for found in attester.available_transports()])
+
+
+def _parse(arguments: argparse.Namespace) -> int:
+    from .quote import parse_quote
+
+    return _print_json(parse_quote(_read(arguments.file)).to_dict())
+
+
+def _eventlog(arguments: argparse.Namespace) -> int:
+    given = arguments.ccel or arguments.aael
+    ccel = eventlog.read_ccel() if not given else _read_log(arguments.ccel)
+    aael = eventlog.read_aael() if not given else _decoded(_read_log(arguments.aael))
+    document: dict[str, Any] = {"ccel": None, "aael": None}
+    if ccel is not None:
+        events = eventlog.parse_ccel(ccel)
+        document["ccel"] = {
+            "events": [event.to_dict() for event in events],
+            "registers": {k: v.hex() for k, v in eventlog.replay_ccel(events).items()},
+        }
+    if aael is not None:
+        log = eventlog.parse_aael(aael)
+        document["aael"] = {
+            "initial": log.initial.hex(),
+            "events": [event.to_dict() for event in log.events],
+            "registers": {"rtmr_3": log.replay().hex()},
+        }
+    checks = _compare(arguments.quote, ccel, aael) if arguments.quote else ()
+    if arguments.quote:
+        document["comparison"] = [dataclasses.asdict(check) for check in checks]
+    _print_json(document)
+    differing = [check.register for check in checks if check.outcome == "differs"]
+    if differing:
+        print(
+            f"quote_generator: the event logs do not lead to the quote's {', '.join(differing)}.",
+            file=sys.stderr,
+        )
+    return EXIT_LOGS_DIFFER if differing else 0
+
+
+def _compare(
+    quote: str, ccel: bytes | None, aael: str | None
+) -> tuple[eventlog.RegisterCheck, ...]:
+    from .quote import parse_quote
+
+    body = parse_quote(_read(quote)).body
+    registers = {name: getattr(body, name) for name in eventlog.REGISTERS}
+    return eventlog.compare(registers, ccel=ccel, aael=aael)
+
+
+def _read_log(name: str | None) -> bytes | None:
+    return None if name is None else Path(name).read_bytes()
+
+
+def _decoded(data: bytes | None) -> str | None:
+    try:
+        return None if data is None else data.decode()
+    except UnicodeDecodeError as error:
+        raise errors.BadInput(f"the application event log is not UTF-8: {error}") from error
+
+
+def _read(name: str) -> bytes:
+    """Return a file's bytes, decoded if the file holds hex digits."""
+    data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    try:
+        return bytes.fromhex(data.decode("ascii"))
+    except ValueError:
+        return data
+
+
+def _print(data: bytes, form: str, describe: Callable[[], dict[str, Any]]) -> int:
+    if form == "raw":
+        sys.stdout.buffer.write(data)
+    elif form == "hex":
+        print(data.hex())
+    else:
+        _print_json(describe())
+    return 0
+
+
+def _print_json(document: object) -> int:
+    print(json.dumps(document, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,559 @@
+"""The attester: asks this machine for a quote, through the first interface that it has."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import re
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from .errors import (
+    BadInput,
+    Busy,
+    CorruptAnswer,
+    NotAvailable,
+    NotPermitted,
+    QuoteGeneratorError,
+    ServiceFailed,
+    TimedOut,
+)
+from .eventlog import AAEL_PATH
+
+REPORT_DATA_SIZE = 64
+MAX_TIMEOUT = 600.0
+SIMULATE_VARIABLE = "QUOTE_GENERATOR_SIMULATE"
+SIMULATOR_DIR_VARIABLE = "QUOTE_GENERATOR_SIMULATOR_DIR"
+
+# How long one wait in C may last: Python runs its signal handlers (Ctrl-C) between two of them.
+_SLICE_MS = 50
+
+_VSOCK_HOST_CID = 2
+_VSOCK_ANY_PORT = 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
+class System:
+    """System names the files through which a machine offers TDX; tests give their own."""
+
+    configfs: str = "/sys/kernel/config/tsm/report"
+    guest_devices: tuple[str, ...] = ("/dev/tdx_guest", "/dev/tdx-guest")
+    qgs_config: str = "/etc/tdx-attest.conf"
+    qgs_socket: str | None = None  # a Unix socket instead of vsock to the host
+    measurements: str = "/sys/devices/virtual/misc/tdx_guest/measurements"
+    aael: str = f"/{AAEL_PATH}"
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    @classmethod
+    def under(cls, root: str, **changes: Any) -> System:
+        """Return the system whose file tree begins at ``root``, with other ``changes``."""
+        moved = cls(
+            configfs=root + cls.configfs,
+            guest_devices=tuple(root + device for device in cls.guest_devices),
+            qgs_config=root + cls.qgs_config,
+            measurements=root + cls.measurements,
+            aael=root + cls.aael,
+        )
+        return replace(moved, **changes)
+
+
+@dataclass(frozen=True)
+class Attestation:
+    """Attestation is a quote and how it was made.
+
+    ``quote`` is the whole quote, v4 or v5. ``transport`` is one of "configfs-tsm", "qgs-vsock",
+    "legacy-ioctl" and "simulator"; ``provider`` is the kernel's name for what answered, such as
+    "tdx_guest", or "simulator".
+    """
+
+    quote: bytes
+    transport: str
+    provider: str
+    simulated: bool
+
+
+def generate_quote(
+    report_data: bytes = bytes(REPORT_DATA_SIZE),
+    *,
+    transport: str | None = None,
+    timeout: float = 10.0,
+) -> bytes:
+    """Return a quote of this trust domain over ``report_data``; see ``attest``."""
+    return attest(report_data, transport=transport, timeout=timeout).quote
+
+
+def attest(
+    report_data: bytes,
+    *,
+    transport: str | None = None,
+    timeout: float = 10.0,
+    system: System | None = None,
+) -> Attestation:
+    """Return a quote over ``report_data`` (exactly 64 bytes) and how it was made.
+
+    ``transport`` names the one interface to use; without it the first that works is used, in
+    the order of ``TRANSPORTS``. ``timeout`` in seconds bounds the whole call, retries included
+    (the call returns at most 0.3 s later). The simulator stands in only on a machine without any
+    TDX interface, and only with QUOTE_GENERATOR_SIMULATE=1 in the environment.
+
+    Raises NotAvailable, NotPermitted, Busy, TimedOut, ServiceFailed, CorruptAnswer or BadInput.
+    """
+    _check_arguments(report_data, transport, timeout)
+    system = system or System()
+    deadline = time.monotonic() + timeout
+    if transport == "simulator":
+        return _simulate(report_data, system)
+    failures: list[QuoteGeneratorError] = []
+    for name in TRANSPORTS if transport is None else (transport,):
+        try:
+            return _ATTEST_BY[name](bytes(report_data), deadline, system)
+        except (NotAvailable, NotPermitted, ServiceFailed) as failure:
+            failures.append(failure)  # another interface may still work
+    if transport is None and not any(isinstance(f, NotPermitted | ServiceFailed) for f in failures):
+        if _may_simulate(system):
+            return _simulate(report_data, system)
+        raise _nothing_found(failures)
+    raise next((f for f in failures if not isinstance(f, NotAvailable)), failures[0])
+
+
+def get_tdreport(
+    report_data: bytes = bytes(REPORT_DATA_SIZE),
+    *,
+    timeout: float = 10.0,
+    system: System | None = None,
+) -> bytes:
+    """Return this trust domain's TDREPORT (1024 bytes) over ``report_data`` (exactly 64 bytes).
+
+    A TDREPORT proves something on this machine only; a quote is one that Intel's keys sign.
+    Raises as ``attest`` does.
+    """
+    _check_arguments(report_data, None, timeout)
+    system = system or System()
+    report, _ = _run(
+        "tdreport",
+        time.monotonic() + timeout,
+        operation=_native().lib.TDX_REPORT,
+        path=_guest_device("tdreport", system),
+        report_data=bytes(report_data),
+    )
+    return report
+
+
+def _check_arguments(report_data: bytes, transport: str | None, timeout: float) -> None:
+    if not isinstance(report_data, bytes | bytearray) or len(report_data) != REPORT_DATA_SIZE:
+        raise BadInput(f"report_data must be {REPORT_DATA_SIZE} bytes; pad or hash it to that size")
+    if transport is not None and transport != "simulator" and transport not in TRANSPORTS:
+        known = ", ".join((*TRANSPORTS, "simulator"))
+        raise BadInput(f"unknown transport {transport!r}; use one of {known}")
+    check_timeout(timeout)
+
+
+def check_timeout(timeout: float) -> None:
+    """Raise BadInput unless a time-out is a number of seconds that makes sense."""
+    if not (math.isfinite(timeout) and 0 <= timeout <= MAX_TIMEOUT):
+        raise BadInput(f"timeout must be between 0 and {MAX_TIMEOUT:.0f} seconds")
+
+
+# --- the transports: the C core does the work --------------------------------------------------
+
+
+def _by_configfs(report_data: bytes, deadline: float, system: System) -> Attestation:
+    swept = (os.getpid(), system.configfs)
+    quote, provider = _run(
+        "configfs-tsm",
+        deadline,
+        operation=_native().lib.TDX_QUOTE_CONFIGFS,
+        path=system.configfs,
+        report_data=report_data,
+        sweep=swept not in _swept,
+    )
+    _swept.add(swept)
+    return Attestation(quote, "configfs-tsm", provider, simulated=False)
+
+
+# Once a process and report directory, entries that killed processes left are removed.
+_swept: set[tuple[int, str]] = set()
+
+
+def _by_qgs(report_data: bytes, deadline: float, system: System) -> Attestation:
+    device = _guest_device("qgs-vsock", system)
+    quote, provider = _run(
+        "qgs-vsock",
+        deadline,
+        operation=_native().lib.TDX_QUOTE_QGS,
+        path=device,
+        report_data=report_data,
+        qgs_port=qgs_port(system),
+        qgs_socket=system.qgs_socket,
+    )
+    return Attestation(quote, "qgs-vsock", provider, simulated=False)
+
+
+def _by_legacy_ioctl(report_data: bytes, deadline: float, system: System) -> Attestation:
+    quote, provider = _run(
+        "legacy-ioctl",
+        deadline,
+        operation=_native().lib.TDX_QUOTE_LEGACY,
+        path=_guest_device("legacy-ioctl", system),
+        report_data=report_data,
+    )
+    return Attestation(quote, "legacy-ioctl", provider, simulated=False)
+
+
+def run_extension(index: int, digest: bytes, deadline: float, system: System) -> None:
+    """Extend an RTMR through the kernel's file if there is one, else by the older ioctl."""
+    lib = _native().lib
+    file = f"{system.measurements}/rtmr{index}:sha384"
+    has_file = os.path.exists(file)
+    _run(
+        "extend-rtmr",
+        deadline,
+        operation=lib.TDX_EXTEND_FILE if has_file else lib.TDX_EXTEND_IOCTL,
+        path=file if has_file else _guest_device("extend-rtmr", system),
+        index=index,
+        digest=digest,
+    )
+
+
+_ATTEST_BY: dict[str, Callable[[bytes, float, System], Attestation]] = {
+    "configfs-tsm": _by_configfs,
+    "qgs-vsock": _by_qgs,
+    "legacy-ioctl": _by_legacy_ioctl,
+}
+TRANSPORTS = tuple(_ATTEST_BY)
+
+
+def _guest_device(transport: str, system: System) -> str:
+    for device in system.guest_devices:
+        if os.path.lexists(device):
+            return device
+    looked_for = " nor ".join(system.guest_devices)
+    raise NotAvailable(
+        f"{transport}: there is neither {looked_for}; {_CURES[transport][0]}.",
+        errno=errno.ENOENT,
+        path=system.guest_devices[0],
+    )
+
+
+def qgs_port(system: System) -> int:
+    """Return the vsock port of the host's QGS, as ``port=`` in /etc/tdx-attest.conf sets it."""
+    path = system.qgs_config
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        kind = NotPermitted if isinstance(error, PermissionError) else NotAvailable
+        raise kind(
+            f"qgs-vsock: cannot read {path} ({error.strerror}); to use the quote generation "
+            "service by vsock, put its port into that file, such as port=4050.",
+            errno=error.errno,
+            path=path,
+        ) from error
+    match = re.search(r"^\s*port\s*=\s*(\d{1,10})\s*(?:#.*)?$", text, re.MULTILINE)
+    if match is None or not 0 < int(match[1]) < _VSOCK_ANY_PORT:
+        raise NotAvailable(f"qgs-vsock: {path} sets no port; write port=4050 into it.", path=path)
+    return int(match[1])
+
+
+def _native() -> Any:
+    """Return the extension module (cffi: ``ffi`` and ``lib``)."""
+    try:
+        return import_module(".native._tdx", __package__)
+    except ImportError as error:
+        raise NotAvailable(
+            "The C core of quote_generator is not built here: install the package with pip on "
+            f"x86-64 Linux ({error})."
+        ) from error
+
+
+def _run(
+    transport: str,
+    deadline: float,
+    *,
+    operation: int,
+    path: str,
+    report_data: bytes = bytes(REPORT_DATA_SIZE),
+    sweep: bool = False,
+    qgs_port: int = 0,
+    qgs_socket: str | None = None,
+    index: int = 0,
+    digest: bytes = b"",
+) -> tuple[bytes, str]:
+    """Run one job of the C core; return its answer's data and provider.
+
+    The wait ends with the deadline even if the kernel does not answer: the job then belongs to
+    its worker thread, which cleans up when the kernel lets it go (see native/job.c).
+    """
+    ffi, lib = _native().ffi, _native().lib
+    # tdx_start copies these
+    kept_path = ffi.new("char[]", os.fsencode(path))
+    kept_socket = ffi.new("char[]", os.fsencode(qgs_socket)) if qgs_socket else ffi.NULL
+    request = ffi.new(
+        "tdx_request *",
+        {
+            "operation": operation,
+            "path": kept_path,
+            "report_data": list(report_data),
+            "timeout_ms": max(0, int((deadline - time.monotonic()) * 1000)),
+            "sweep": sweep,
+            "qgs_cid": _VSOCK_HOST_CID,
+            "qgs_port": qgs_port,
+            "qgs_socket": kept_socket,
+            "index": index,
+            "digest": list(digest),
+        },
+    )
+    error = ffi.new("int *")
+    job = lib.tdx_start(request, error)
+    if job == ffi.NULL:
+        raise _not_started(error[0], path)
+    last_moment = deadline + lib.TDX_GRACE_MS / 1000
+    try:
+        while not lib.tdx_wait(job, _SLICE_MS):
+            if time.monotonic() > last_moment:
+                raise TimedOut(
+                    f"{transport}: the kernel has not answered in the time allowed; the quote "
+                    "service on the host may be down or slow: try again, or allow more time.",
+                    path=path,
+                )
+        answer = lib.tdx_answer_of(job)
+        if answer.code != lib.TDX_OK:
+            raise _failure(ffi, transport, answer)
+        return bytes(ffi.buffer(answer.data, answer.size)), _text(ffi, answer.provider)
+    finally:
+        lib.tdx_release(job)
+
+
+# --- what this machine has ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Transport:
+    """Transport says of one interface whether this machine has it, and if not why."""
+
+    name: str
+    usable: bool
+    reason: str
+
+
+def available_transports(system: System | None = None) -> tuple[Transport, ...]:
+    """Return every transport in the order in which they are tried, without making a quote.
+
+    ``usable`` is what can be seen from outside; only a quote shows that the host answers.
+    """
+    system = system or System()
+    found = []
+    for name, check in _CHECKS.items():
+        try:
+            found.append(Transport(name, True, check(system)))
+        except (NotAvailable, NotPermitted) as error:
+            found.append(Transport(name, False, str(error).removeprefix(f"{name}: ")))
+    return tuple(found)
+
+
+def _check_configfs(system: System) -> str:
+    path = system.configfs
+    available, permitted, _ = _CURES["configfs-tsm"]
+    if not os.path.isdir(path):
+        raise NotAvailable(f"there is no {path}; {available}.", errno=errno.ENOENT, path=path)
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+        raise NotPermitted(f"{path} is not writable; {permitted}.", errno=errno.EACCES, path=path)
+    return f"{path} is there and writable"
+
+
+def _check_device(transport: str, system: System) -> str:
+    path = _guest_device(transport, system)
+    if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+        raise NotPermitted(
+            f"{path} is not readable and writable; {_CURES[transport][1]}.",
+            errno=errno.EACCES,
+            path=path,
+        )
+    return path
+
+
+def _check_qgs(system: System) -> str:
+    path = _check_device("qgs-vsock", system)
+    port = qgs_port(system)
+    if system.qgs_socket is None:
+        try:
+            socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM).close()
+        except OSError as error:
+            raise NotAvailable(
+                f"this kernel has no vsock ({error.strerror}); load its module "
+                "(modprobe vmw_vsock_virtio_transport).",
+                errno=error.errno,
+            ) from error
+    return f"{path} is there, and {system.qgs_config} says port {port}"
+
+
+def _check_legacy(system: System) -> str:
+    """Ask for a quote into a buffer of no size: a driver that offers quotes says EINVAL."""
+    import fcntl
+
+    path = _check_device("legacy-ioctl", system)
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        for request in _GET_QUOTE_NUMBERS:
+            try:
+                fcntl.ioctl(fd, request, bytes(16))
+            except OSError as error:
+                if error.errno == errno.ENOTTY:
+                    continue
+            return f"{path} knows a request for quotes"
+    finally:
+        os.close(fd)
+    raise NotAvailable(
+        f"{path} does not offer quotes; {_CURES['legacy-ioctl'][0]}.",
+        errno=errno.ENOTTY,
+        path=path,
+    )
+
+
+def _check_simulator(system: System) -> str:
+    if not _may_simulate(system):
+        raise NotAvailable(f"it is used only when asked for: set {SIMULATE_VARIABLE}=1.")
+    return f"{SIMULATE_VARIABLE}=1; used only where nothing else is"
+
+
+_GET_QUOTE_NUMBERS = (0x80105404, 0xC0105404, 0xC0105402)  # as in native/device.c
+_CHECKS: dict[str, Callable[[System], str]] = {
+    "configfs-tsm": _check_configfs,
+    "qgs-vsock": _check_qgs,
+    "legacy-ioctl": _check_legacy,
+    "simulator": _check_simulator,
+}
+
+
+# --- errors: from the C core's codes to classes, and what to do --------------------------------
+
+_MODULE = "the tdx_guest module (modprobe tdx_guest)"
+_DEVICE_NEEDS = f"it needs a TDX trust domain with {_MODULE}"
+_DEVICE_PERMISSION = (
+    "run as root, or give this process the device read-write (a container needs --device)"
+)
+_HOST_FAILED = (
+    "ask the host's operator to check the quote generation service (QGS) and its platform "
+    "registration"
+)
+_MODULE_FAILED = "the TDX module refused it: see the kernel's log"
+# By transport: what it takes to have it, to be allowed to use it, and if the other side fails.
+_CURES = {
+    "configfs-tsm": (
+        f"it needs a TDX trust domain, Linux 6.7 or later with {_MODULE}, and configfs mounted "
+        "(mount -t configfs none /sys/kernel/config)",
+        "run as root, or give this process a writable mount of it (a container needs "
+        "/sys/kernel/config mounted read-write)",
+        _HOST_FAILED,
+    ),
+    "qgs-vsock": (f"{_DEVICE_NEEDS}, and vsock to the host", _DEVICE_PERMISSION, _HOST_FAILED),
+    "legacy-ioctl": (
+        "only vendor kernels older than Linux 6.7 offer it: use configfs-tsm on later ones",
+        _DEVICE_PERMISSION,
+        _HOST_FAILED,
+    ),
+    "tdreport": (_DEVICE_NEEDS, _DEVICE_PERMISSION, _MODULE_FAILED),
+    "extend-rtmr": (
+        f"it needs a TDX trust domain, and Linux 6.16 or later with {_MODULE} or an older "
+        "vendor kernel that extends registers by ioctl",
+        "run as root",
+        _MODULE_FAILED,
+    ),
+}
+
+
+def _failures(transport: str) -> dict[str, tuple[type[QuoteGeneratorError], str]]:
+    """Return, by the C core's code, the class of the error and what to do."""
+    available, permitted, other_side = _CURES[transport]
+    return {
+        "TDX_NOT_AVAILABLE": (NotAvailable, available),
+        "TDX_NOT_PERMITTED": (NotPermitted, permitted),
+        "TDX_BUSY": (Busy, "other requests were in the way: try again, or allow more time"),
+        "TDX_TIMED_OUT": (
+            TimedOut,
+            "the quote service on the host may be down or slow: try again, or allow more time",
+        ),
+        "TDX_SERVICE_FAILED": (ServiceFailed, other_side),
+        "TDX_CORRUPT_ANSWER": (
+            CorruptAnswer,
+            "the answer was thrown away: try again, and if it stays so report the kernel and "
+            "the host",
+        ),
+    }
+
+
+def _failure(ffi: Any, transport: str, answer: Any) -> QuoteGeneratorError:
+    lib = _native().lib
+    failures = _failures(transport)
+    kind, cure = next(
+        found for name, found in failures.items() if getattr(lib, name) == answer.code
+    )
+    path = _text(ffi, answer.path) or None
+    number = answer.sys_errno or None
+    details = [os.strerror(number)] if number else []
+    if answer.status:
+        details.append(f"status {answer.status:#x}")
+    where = f": {path}" if path else ""
+    why = f" ({', '.join(details)})" if details else ""
+    what = _text(ffi, answer.reason)
+    return kind(f"{transport}: {what}{where}{why}; {cure}.", errno=number, path=path)
+
+
+def _not_started(number: int, path: str) -> QuoteGeneratorError:
+    if number == errno.ENAMETOOLONG:
+        return BadInput(f"the path is too long: {path}", errno=number, path=path)
+    why = os.strerror(number)
+    return Busy(
+        f"Cannot start another quote request ({why}): earlier ones are still waiting for the "
+        "kernel, or memory is short; try again later.",
+        errno=number,
+        path=path,
+    )
+
+
+def _nothing_found(failures: list[QuoteGeneratorError]) -> NotAvailable:
+    looked_for = "; ".join(str(failure).split(";")[0] for failure in failures)
+    return NotAvailable(
+        f"No TDX quote interface was found on this machine ({looked_for}). Run inside a TDX trust "
+        "domain with Linux 6.7 or later, the tdx_guest module loaded and configfs mounted "
+        "(mount -t configfs none /sys/kernel/config); to try things out without TDX, set "
+        f"{SIMULATE_VARIABLE}=1.",
+        errno=failures[0].errno,
+        path=failures[0].path,
+    )
+
+
+def _text(ffi: Any, chars: Any) -> str:
+    return "" if chars == ffi.NULL else os.fsdecode(ffi.string(chars))
+
+
+# --- the simulator -----------------------------------------------------------------------------
+
+
+def _may_simulate(system: System) -> bool:
+    return system.environ.get(SIMULATE_VARIABLE) == "1"
+
+
+def simulator_directory(environ: Mapping[str, str]) -> Path:
+    """Return the folder of the simulator's keys, as the environment sets it."""
+    if chosen := environ.get(SIMULATOR_DIR_VARIABLE):
+        return Path(chosen)
+    state = environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(state).expanduser() / "quote_generator" / "simulator"
+
+
+def _simulate(report_data: bytes, system: System) -> Attestation:
+    if not _may_simulate(system):
+        raise NotAvailable(
+            f"The simulator is used only when asked for: set {SIMULATE_VARIABLE}=1. Its quotes "
+            "prove nothing about this machine."
+        )
+    from .simulator import Simulator
+
+    simulator = Simulator.open(simulator_directory(system.environ))
+    return Attestation(simulator.quote(bytes(report_data)), "simulator", "simulator", True)

@@ -1,0 +1,67 @@
+"""Every error the package raises, one class for each thing a caller can do about it."""
+
+from __future__ import annotations
+
+
+class QuoteGeneratorError(Exception):
+    """QuoteGeneratorError is the base of all errors of this package.
+
+    ``code`` is stable and meant for programs; the message is one sentence for people, ending in
+    what to do. ``errno`` is the system call's, and ``path`` the file or attribute it concerned;
+    both are None where there was none.
+    """
+
+    code = "quote-generator-error"
+
+    def __init__(self, message: str, *, errno: int | None = None, path: str | None = None) -> None:
+        super().__init__(message)
+        self.errno = errno
+        self.path = path
+
+
+class NotAvailable(QuoteGeneratorError):  # noqa: N818 - named for the state, as the field does
+    """NotAvailable: this machine, kernel or build offers no such interface."""
+
+    code = "tdx-not-available"
+
+
+class NotPermitted(QuoteGeneratorError):  # noqa: N818
+    """NotPermitted: the interface is there, this process may not use it."""
+
+    code = "not-permitted"
+
+
+class Busy(QuoteGeneratorError):  # noqa: N818
+    """Busy: others' requests were in the way for the whole time allowed; try again later."""
+
+    code = "busy"
+
+
+class TimedOut(QuoteGeneratorError):  # noqa: N818
+    """TimedOut: no answer within the time allowed; try again, or allow more time."""
+
+    code = "timed-out"
+
+
+class ServiceFailed(QuoteGeneratorError):  # noqa: N818
+    """ServiceFailed: the quote service on the host answered with a failure."""
+
+    code = "quote-service-failed"
+
+
+class CorruptAnswer(QuoteGeneratorError):  # noqa: N818
+    """CorruptAnswer: an answer came that is not the quote asked for; it was thrown away."""
+
+    code = "corrupt-answer"
+
+
+class BadInput(QuoteGeneratorError, ValueError):  # noqa: N818
+    """BadInput: an argument, or the bytes given to a parser, are not what they must be."""
+
+    code = "bad-input"
+
+
+class LogMismatch(QuoteGeneratorError):  # noqa: N818
+    """LogMismatch: the application's event log does not lead to the register's value."""
+
+    code = "log-mismatch"

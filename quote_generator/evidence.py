@@ -1,0 +1,198 @@
+"""From nonces to evidence: one quote that answers every client that was waiting.
+
+    nonces -> Merkle tree hash -> runtime data -> report data -> quote -> one document a nonce
+
+Sources: RFC 9162 section 2.1 (Merkle tree), RFC 8785 (canonical JSON), RFC 4648 section 5
+(base64url). The documents are described in docs/evidence.md.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime
+import hashlib
+import uuid
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import rfc8785
+
+from .errors import BadInput
+from .quote import parse_quote
+
+if TYPE_CHECKING:
+    from .attester import Attestation
+
+NONCE_MIN_BYTES = 16
+NONCE_MAX_BYTES = 64
+
+RUNTIME_DATA_VERSION = 1
+"""`v` of the runtime data; later versions add keys."""
+
+_LEAF, _NODE = b"\0", b"\1"
+
+
+def parse_nonce(text: str) -> bytes:
+    """The nonce in `text`: base64url without padding, of 16 to 64 bytes.
+
+    Raises BadInput for anything else, also for a spelling that decodes to the same bytes but
+    is not the one that encoding gives.
+    """
+    nonce = decode_base64url(text, "nonce")
+    _check_nonce(nonce)
+    return nonce
+
+
+def encode_base64url(data: bytes) -> str:
+    """base64url without padding."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def decode_base64url(text: str, field: str) -> bytes:
+    """The bytes of canonical, unpadded base64url. Raises BadInput, naming `field`."""
+    try:
+        data = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), b"-_", True)
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise BadInput(f"{field} is not base64url without padding") from error
+    if encode_base64url(data) != text:
+        raise BadInput(f"{field} is not canonical base64url without padding")
+    return data
+
+
+def merkle_tree_hash(entries: Sequence[bytes]) -> bytes:
+    """MTH of the entries, SHA-256 (RFC 9162, section 2.1.1)."""
+    return _tree(entries)[0] if entries else hashlib.sha256().digest()
+
+
+def inclusion_proof(index: int, entries: Sequence[bytes]) -> list[bytes]:
+    """PATH of the entry at `index`, leaf to root (RFC 9162, section 2.1.3.1)."""
+    if not 0 <= index < len(entries):
+        raise BadInput(f"there is no entry {index} in a tree of {len(entries)}")
+    return _tree(entries)[1][index]
+
+
+def verify_inclusion(
+    entry: bytes, index: int, tree_size: int, path: Sequence[bytes], root: bytes
+) -> bool:
+    """Whether `path` proves that `entry` is at `index` of the tree (RFC 9162, 2.1.3.2)."""
+    if not 0 <= index < tree_size:
+        return False
+    position, last = index, tree_size - 1
+    hashed = hashlib.sha256(_LEAF + entry).digest()
+    for sibling in path:
+        if last == 0 or len(sibling) != hashlib.sha256().digest_size:
+            return False
+        if position & 1 or position == last:
+            hashed = _node(sibling, hashed)
+            while not position & 1 and position:
+                position, last = position >> 1, last >> 1
+        else:
+            hashed = _node(hashed, sibling)
+        position, last = position >> 1, last >> 1
+    return last == 0 and hashed == root
+
+
+def canonical_json(value: object) -> bytes:
+    """`value` in the one spelling of RFC 8785. Raises BadInput where it has none."""
+    try:
+        return bytes(rfc8785.dumps(value))  # type: ignore[arg-type]
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError) as error:
+        raise BadInput(f"no canonical JSON for this value: {error}") from error
+
+
+def runtime_data(nonce_root: bytes) -> bytes:
+    """The bytes whose hash goes into the quote."""
+    return canonical_json({"nonce_root": encode_base64url(nonce_root), "v": RUNTIME_DATA_VERSION})
+
+
+def report_data(runtime_data: bytes) -> bytes:
+    """SHA-384 of the runtime data, zero-padded to the 64 bytes of a TD report."""
+    return hashlib.sha384(runtime_data).digest().ljust(64, b"\0")
+
+
+def build_evidence(
+    nonces: Sequence[bytes],
+    *,
+    attest: Callable[[bytes], Attestation],
+    now: float,
+    cc_eventlog: bytes | None = None,
+    aa_eventlog: str | None = None,
+    new_id: Callable[[], uuid.UUID] = uuid.uuid4,
+) -> list[dict[str, object]]:
+    """One evidence document for each nonce, in order, all from one quote.
+
+    `attest` makes the quote over 64 bytes of report data and is called once; what it raises
+    comes through. `now` is in seconds since 1970. `cc_eventlog` is the firmware's log as
+    bytes, `aa_eventlog` the application log as text. Raises BadInput for no nonce or a nonce
+    of the wrong size.
+    """
+    if not nonces:
+        raise BadInput("evidence needs at least one nonce")
+    for nonce in nonces:
+        _check_nonce(nonce)
+    root, paths = _tree(nonces)
+    bound = runtime_data(root)
+    attestation = attest(report_data(bound))
+    shared = _shared_part(attestation, bound, now, cc_eventlog, aa_eventlog)
+    return [
+        {**shared, "id": str(new_id()), "nonce_proof": _nonce_proof(index, path, len(nonces))}
+        for index, path in enumerate(paths)
+    ]
+
+
+def _shared_part(
+    attestation: Attestation,
+    bound: bytes,
+    now: float,
+    cc_eventlog: bytes | None,
+    aa_eventlog: str | None,
+) -> dict[str, object]:
+    """What the documents of one quote have in common."""
+    parsed = parse_quote(attestation.quote).to_dict()
+    del parsed["signature"]  # the quote itself is beside it; people read the measurements
+    moment = datetime.datetime.fromtimestamp(int(now), datetime.UTC)
+    return {
+        "quote": attestation.quote.hex(),
+        "quote_parse": parsed,
+        "timestamp": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "id": "",
+        "status": True,
+        "tee": "tdx",
+        "provider": attestation.provider,
+        "simulated": attestation.simulated,
+        "runtime_data": encode_base64url(bound),
+        "nonce_proof": {},
+        "cc_eventlog": base64.b64encode(cc_eventlog).decode() if cc_eventlog else None,
+        "aa_eventlog": aa_eventlog,
+    }
+
+
+def _nonce_proof(index: int, path: Sequence[bytes], tree_size: int) -> dict[str, object]:
+    return {
+        "leaf_index": index,
+        "tree_size": tree_size,
+        "path": [encode_base64url(item) for item in path],
+    }
+
+
+def _check_nonce(nonce: bytes) -> None:
+    if not NONCE_MIN_BYTES <= len(nonce) <= NONCE_MAX_BYTES:
+        raise BadInput(
+            f"nonce has {len(nonce)} bytes: expected {NONCE_MIN_BYTES} to {NONCE_MAX_BYTES}"
+        )
+
+
+def _tree(entries: Sequence[bytes]) -> tuple[bytes, list[list[bytes]]]:
+    """The hash of a tree of at least one entry, and every entry's path, in one pass."""
+    if len(entries) == 1:
+        return hashlib.sha256(_LEAF + entries[0]).digest(), [[]]
+    split = 1 << ((len(entries) - 1).bit_length() - 1)  # the largest power of two below
+    left, left_paths = _tree(entries[:split])
+    right, right_paths = _tree(entries[split:])
+    paths = [[*path, right] for path in left_paths] + [[*path, left] for path in right_paths]
+    return _node(left, right), paths
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(_NODE + left + right).digest()

@@ -1,0 +1,75 @@
+"""Builds the extension module ``quote_generator.native._tdx`` from the C sources here.
+
+In cffi's API mode the GIL is released around every call, and the compiler checks the declarations.
+"""
+
+from cffi import FFI
+
+SOURCES = ["check.c", "configfs.c", "device.c", "job.c", "qgs.c"]
+HEADERS = ["device.h", "job.h", "tdx.h"]
+
+# The part of tdx.h that Python uses; "..." lets the compiler fill in what it knows better.
+DECLARATIONS = """
+#define TDX_REPORT_DATA_SIZE ...
+#define TDX_REPORT_SIZE ...
+#define TDX_GRACE_MS ...
+
+enum tdx_code {
+    TDX_OK, TDX_NOT_AVAILABLE, TDX_NOT_PERMITTED, TDX_BUSY, TDX_TIMED_OUT, TDX_SERVICE_FAILED,
+    TDX_CORRUPT_ANSWER, ...
+};
+enum tdx_operation {
+    TDX_QUOTE_CONFIGFS, TDX_QUOTE_QGS, TDX_QUOTE_LEGACY, TDX_REPORT, TDX_EXTEND_FILE,
+    TDX_EXTEND_IOCTL, ...
+};
+
+typedef struct {
+    int operation;
+    const char *path;
+    uint8_t report_data[...];
+    int64_t timeout_ms;
+    int sweep;
+    uint32_t qgs_cid;
+    uint32_t qgs_port;
+    const char *qgs_socket;
+    uint8_t index;
+    uint8_t digest[...];
+    ...;
+} tdx_request;
+
+typedef struct {
+    int code;
+    int sys_errno;
+    char path[...];
+    const char *reason;
+    uint64_t status;
+    char provider[...];
+    size_t size;
+    uint8_t data[...];
+    ...;
+} tdx_answer;
+
+typedef struct tdx_job tdx_job;
+
+tdx_job *tdx_start(const tdx_request *request, int *error);
+int tdx_wait(tdx_job *job, int timeout_ms);
+const tdx_answer *tdx_answer_of(const tdx_job *job);
+void tdx_release(tdx_job *job);
+const char *tdx_check_quote(const uint8_t *quote, size_t size, const uint8_t *report_data,
+                            size_t *exact_size);
+"""
+
+ffibuilder = FFI()
+ffibuilder.cdef(DECLARATIONS)
+ffibuilder.set_source(
+    "quote_generator.native._tdx",
+    '#include "tdx.h"',
+    sources=[f"quote_generator/native/{name}" for name in SOURCES],
+    depends=[f"quote_generator/native/{name}" for name in HEADERS],
+    include_dirs=["quote_generator/native"],
+    extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-fvisibility=hidden", "-pthread"],
+    extra_link_args=["-pthread"],
+)
+
+if __name__ == "__main__":
+    ffibuilder.compile(verbose=True)

@@ -1,0 +1,78 @@
+/* Checks that bytes are the quote that was asked for.
+ *
+ * Layouts: Intel TDX DCAP Quoting Library API, "Quote Format", version 4 and 5. This is not
+ * verification, which needs Intel's keys; it stops a stale, cut or foreign answer from being
+ * handed out as a good one.
+ */
+#include <string.h>
+
+#include "tdx.h"
+
+#define HEADER_SIZE 48
+#define TEE_TYPE_OFFSET 4
+#define TEE_TYPE_TDX 0x81
+#define BODY_TD10_SIZE 584
+#define BODY_TD15_SIZE 648
+#define BODY_TYPE_TD10 2
+#define BODY_TYPE_TD15 3
+#define BODY_REPORT_DATA_OFFSET 520
+
+static uint32_t le16(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8;
+}
+
+static uint32_t le32(const uint8_t *p)
+{
+    return le16(p) | le16(p + 2) << 16;
+}
+
+/* find_body sets where the TD's report body lies; a phrase if the quote has none. */
+static const char *find_body(const uint8_t *quote, size_t size, size_t *offset, size_t *body_size)
+{
+    if (size < HEADER_SIZE + 6)
+        return "the quote ends within its header";
+    if (le32(quote + TEE_TYPE_OFFSET) != TEE_TYPE_TDX)
+        return "the quote is not of a TDX trust domain";
+    switch (le16(quote)) {
+    case 4:
+        *offset = HEADER_SIZE;
+        *body_size = BODY_TD10_SIZE;
+        return NULL;
+    case 5:
+        *offset = HEADER_SIZE + 6;
+        *body_size = le32(quote + HEADER_SIZE + 2);
+        switch (le16(quote + HEADER_SIZE)) {
+        case BODY_TYPE_TD10:
+            return *body_size == BODY_TD10_SIZE ? NULL : "the quote's body has a wrong size";
+        case BODY_TYPE_TD15:
+            return *body_size == BODY_TD15_SIZE ? NULL : "the quote's body has a wrong size";
+        default:
+            return "the quote's body type is not one of a trust domain";
+        }
+    default:
+        return "the quote's version is neither 4 nor 5";
+    }
+}
+
+const char *tdx_check_quote(const uint8_t *quote, size_t size, const uint8_t *report_data,
+                            size_t *exact_size)
+{
+    size_t body, body_size, end;
+    const char *wrong = find_body(quote, size, &body, &body_size);
+
+    if (wrong)
+        return wrong;
+    end = body + body_size + 4;
+    if (size < end || le32(quote + end - 4) > size - end)
+        return "the quote is cut short";
+    end += le32(quote + end - 4);
+    /* Some hosts pad the quote with zeros up to their buffer's size; anything else is not ours. */
+    for (size_t i = end; i < size; i++)
+        if (quote[i])
+            return "the quote is followed by foreign bytes";
+    if (memcmp(quote + body + BODY_REPORT_DATA_OFFSET, report_data, TDX_REPORT_DATA_SIZE) != 0)
+        return "the quote carries other report data than was asked for";
+    *exact_size = end;
+    return NULL;
+}

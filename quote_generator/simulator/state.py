@@ -1,0 +1,213 @@
+"""The simulator's memory on disk: one private file, replaced as a whole, under a lock."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from filelock import FileLock, Timeout
+
+from ..errors import QuoteGeneratorError
+from . import pki
+
+FORMAT = 1
+LOCK_TIMEOUT = 10.0
+"""Seconds to wait for another process; it holds the lock for milliseconds."""
+
+_STATE = "state.json"
+_LOCK = "lock"
+_TEMPORARY = ".new-"
+
+
+class SimulatorError(QuoteGeneratorError):
+    """SimulatorError: the simulator's folder cannot be read, written or understood."""
+
+    code = "simulator-state"
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that outlives a process."""
+
+    name: str
+    keys: dict[str, ec.EllipticCurvePrivateKey]
+    certificates: dict[str, x509.Certificate]
+    collateral: dict[str, str]
+    collateral_issued: float
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Make `directory` (0700) where missing, and hold its lock.
+
+    Raises SimulatorError when that is not possible, or not within LOCK_TIMEOUT.
+    """
+    with _explained(directory):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = FileLock(directory / _LOCK, timeout=LOCK_TIMEOUT, mode=0o600)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise SimulatorError(
+                f"{directory / _LOCK} is held by another process; end it, or set "
+                "QUOTE_GENERATOR_SIMULATOR_DIR to another folder",
+                path=str(directory / _LOCK),
+            ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def load(directory: Path) -> State | None:
+    """The stored state, or None where there is none yet. Raises SimulatorError."""
+    path = directory / _STATE
+    with _explained(path):
+        try:
+            text = path.read_text("ascii")
+        except FileNotFoundError:
+            return None
+        except UnicodeDecodeError as error:
+            raise _damaged(path) from error
+    try:
+        return _decode(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path) from error
+
+
+def save(directory: Path, state: State) -> None:
+    """Replace the stored state; call it with the lock held. Raises SimulatorError."""
+    with _explained(directory):
+        _remove_leftovers(directory)
+        text = json.dumps(_encode(state))
+        write_atomic(directory / _STATE, text.encode("ascii"), mode=0o600)
+
+
+def publish(directory: Path, state: State) -> None:
+    """Write what relying parties read, where it differs: `root.pem` and `collateral.json`."""
+    files = {
+        "root.pem": pki.chain_pem(state.certificates["root"]),
+        "collateral.json": json.dumps(state.collateral, indent=1) + "\n",
+    }
+    with _explained(directory):
+        for name, text in files.items():
+            path = directory / name
+            if not path.exists() or path.read_bytes() != text.encode("ascii"):
+                write_atomic(path, text.encode("ascii"), mode=0o644)
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int) -> None:
+    """Make `path` hold `data`, or leave it as it was. Raises OSError.
+
+    The new content is on the disk before it takes the name, so a crash at any point leaves
+    the old file or the new one, and at worst a temporary beside it.
+    """
+    descriptor, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """Drop the temporaries of killed writers: nobody else writes while we hold the lock."""
+    for path in directory.glob(f"{_TEMPORARY}*"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _encode(state: State) -> dict[str, object]:
+    return {
+        "format": FORMAT,
+        "name": state.name,
+        "keys": {
+            name: key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            ).decode("ascii")
+            for name, key in state.keys.items()
+        },
+        "certificates": {
+            name: pki.chain_pem(certificate) for name, certificate in state.certificates.items()
+        },
+        "collateral": state.collateral,
+        "collateral_issued": state.collateral_issued,
+    }
+
+
+def _decode(stored: dict[str, object]) -> State:
+    """The state in `stored`; ValueError, KeyError or TypeError where it is not one."""
+    if stored["format"] != FORMAT:
+        raise ValueError("unknown format")
+    keys = {
+        name: serialization.load_pem_private_key(_texts(stored, "keys")[name].encode(), None)
+        for name in pki.KEY_NAMES
+    }
+    certificates = {
+        name: x509.load_pem_x509_certificate(text.encode())
+        for name, text in _texts(stored, "certificates").items()
+    }
+    if {"root", "platform", "pck", "tcb"} - certificates.keys():
+        raise ValueError("a certificate is missing")
+    issued = stored["collateral_issued"]
+    if not isinstance(issued, int | float):
+        raise TypeError("collateral_issued is not a number")
+    return State(
+        name=str(stored["name"]),
+        keys={
+            name: key for name, key in keys.items() if isinstance(key, ec.EllipticCurvePrivateKey)
+        },
+        certificates=certificates,
+        collateral=_texts(stored, "collateral"),
+        collateral_issued=issued,
+    )
+
+
+def _texts(stored: dict[str, object], key: str) -> dict[str, str]:
+    """The JSON object under `key`, all of whose values must be strings."""
+    value = stored[key]
+    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+        raise TypeError(f"{key} is not an object of strings")
+    return value
+
+
+def _damaged(path: Path) -> SimulatorError:
+    return SimulatorError(
+        f"{path} is not a simulator state of this version; remove its folder, and the next "
+        "start makes a new root",
+        path=str(path),
+    )
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SimulatorError(
+            f"the simulator cannot use {path}: {error.strerror or error}; free or permit it, or "
+            "set QUOTE_GENERATOR_SIMULATOR_DIR to another folder",
+            errno=error.errno,
+            path=str(path),
+        ) from error
