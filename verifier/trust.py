@@ -1,0 +1,94 @@
+"""Where a verifier's root and collateral come from, read anew for each use.
+
+Collateral runs out and is replaced under a running service, so nothing here is remembered
+longer than one appraisal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from quote_generator.errors import QuoteGeneratorError
+from quote_generator.simulator import Simulator, state
+
+from .appraisal import Trust
+
+TrustSource = Callable[[], Trust]
+
+INTEL = "intel"
+MAX_FILE = 4 << 20
+
+
+class TrustError(Exception):
+    """TrustError: root or collateral cannot be read; the message says which and why."""
+
+
+def from_files(root: str, collateral: Path) -> TrustSource:
+    """Trust in Intel's root (`root` is "intel") or in a certificate file, PEM or DER."""
+
+    def source() -> Trust:
+        root_der = None if root == INTEL else read_root(Path(root))
+        return Trust(root_der, _read_collateral(collateral))
+
+    return source
+
+
+def from_simulator(directory: Path, *, must_exist: bool = False) -> TrustSource:
+    """Trust in the simulator that lives in `directory`, with collateral that it renews.
+
+    Where there is none yet it is made there; with `must_exist` that is a TrustError, as trust
+    in a root that nobody uses is a mistake in the path.
+    """
+    try:
+        if must_exist and state.load(directory) is None:
+            raise TrustError(f"{directory} holds no simulator; give the folder of the one to trust")
+        simulator = Simulator.open(directory)
+    except QuoteGeneratorError as error:
+        raise TrustError(str(error)) from error
+
+    def source() -> Trust:
+        try:
+            return Trust(simulator.root_der, simulator.collateral())
+        except QuoteGeneratorError as error:
+            raise TrustError(str(error)) from error
+
+    return source
+
+
+def read_root(path: Path) -> bytes:
+    """The DER of a certificate file, PEM or DER. Raises TrustError."""
+    data = _read(path)
+    try:
+        if b"-----BEGIN" in data:
+            certificate = x509.load_pem_x509_certificate(data)
+        else:
+            certificate = x509.load_der_x509_certificate(data)
+    except ValueError as error:
+        raise TrustError(f"{path} is not a certificate in PEM or DER") from error
+    return certificate.public_bytes(Encoding.DER)
+
+
+def _read_collateral(path: Path) -> dict[str, str]:
+    try:
+        fields = json.loads(_read(path))
+    except ValueError as error:
+        raise TrustError(f"{path} is not JSON") from error
+    if not isinstance(fields, dict):
+        raise TrustError(f"{path} does not hold a JSON object of collateral")
+    return {name: value for name, value in fields.items() if isinstance(value, str)}
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE + 1)
+    except OSError as error:
+        raise TrustError(f"{path} cannot be read: {error.strerror or error}") from error
+    if len(data) > MAX_FILE:
+        raise TrustError(f"{path} is larger than {MAX_FILE} bytes")
+    return data
