@@ -1,0 +1,1 @@
+"""The patch sets and overlays, shipped as package data beside this file."""

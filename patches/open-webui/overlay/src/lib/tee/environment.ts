@@ -1,0 +1,15 @@
+/** Everything that the verification takes from outside: a test passes its own. */
+export interface Environment {
+	fetch: typeof fetch;
+	/** Milliseconds since 1970. */
+	now: () => number;
+	random: (length: number) => Uint8Array;
+	/** Undefined where the browser gives no WebCrypto (plain HTTP). */
+	subtle: SubtleCrypto | undefined;
+	/** The signed-in user's bearer token for this open-webui; sent to nobody else. */
+	token: () => string;
+	/** Base of open-webui's API, for example `/api/v1`. */
+	api: string;
+	/** Call back once after so many milliseconds; returns what cancels it. */
+	later: (ms: number, call: () => void) => () => void;
+}
