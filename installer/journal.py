@@ -1,0 +1,518 @@
+"""The journal of an installation: what makes it all or nothing, and possible to take back.
+
+Everything lives in ``DIR/.cczoo-install/``. One folder there holds the whole installation, and
+its *name* is the phase, so that a phase changes by one atomic rename that needs no disk space:
+
+- ``staging``: being written; nothing in the tree has changed yet;
+- ``applying``: complete and on the disk; the tree is being changed;
+- ``applied``: installed;
+- ``reverting``: the tree is being changed back;
+- ``trash``: over and done with, being removed.
+
+Inside: ``record.json`` (what changes, written once), ``new/`` (contents to come, moved into the
+tree), ``old/`` (originals), ``build.json`` (hashes of the installed front end). Whatever kills
+a run, the phase tells the next one what to do: ``applying`` and ``reverting`` are taken back
+file by file, each step looking at what it finds, so the same work may be begun again and again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from cczoo_installer.errors import LocalEdits, MachineTrouble
+from cczoo_installer.files import (
+    inside,
+    is_plain_relative,
+    keep_copy,
+    printable,
+    remove_tree,
+    same_owner,
+    sha256_bytes,
+    sha256_file,
+    sha256_if_file,
+    sync_folder,
+    tree_hashes,
+    write_durably,
+)
+
+HOME = ".cczoo-install"
+BUILD = "build"  # where open-webui's backend looks for the front end (FRONTEND_BUILD_DIR)
+RECORD_FORMAT = 1
+
+Phase = Literal["applying", "applied", "reverting"]
+PHASES: tuple[Phase, ...] = ("applying", "applied", "reverting")
+Step = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """One file: SHA-256 before (None: not there) and after, and the mode it gets."""
+
+    before: str | None
+    after: str
+    mode: int
+
+
+@dataclass(frozen=True)
+class BuildChange:
+    """The installed front end: its cache key, the Node.js major it was built with, and whether
+    a ``build/`` was there before."""
+
+    key: str
+    node_major: int
+    replaced: bool
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one installation changes. ``folders`` are those it creates, parents first."""
+
+    openwebui: str
+    kit: str
+    patch_set: str
+    files: Mapping[str, FileChange]
+    folders: tuple[str, ...] = ()
+    build: BuildChange | None = None
+    format: int = RECORD_FORMAT
+
+    def to_json(self) -> bytes:
+        """Return the record as JSON text."""
+        return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
+
+    @staticmethod
+    def from_json(text: bytes) -> Record:
+        """Read a record; raises ValueError on anything that is not one of ours."""
+        try:
+            data: dict[str, Any] = json.loads(text)
+            if data["format"] != RECORD_FORMAT:
+                raise ValueError(f"format {data['format']}; this kit knows {RECORD_FORMAT}")
+            files = {name: FileChange(**change) for name, change in data["files"].items()}
+            folders = tuple(data["folders"])
+            if not all(is_plain_relative(name) for name in (*files, *folders)):
+                raise ValueError("it names a path outside of the tree")
+            build = BuildChange(**data["build"]) if data["build"] else None
+            return Record(data["openwebui"], data["kit"], data["patch_set"], files, folders, build)
+        except (KeyError, TypeError, AttributeError) as trouble:
+            raise ValueError(f"{type(trouble).__name__} {trouble}") from trouble
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A file to install: ``original`` is where upstream's content is now (None: new file)."""
+
+    content: bytes
+    original: Path | None
+
+
+@dataclass(frozen=True)
+class NewBuild:
+    """A finished front end to install: its folder, hashes, cache key and Node.js major."""
+
+    folder: Path
+    hashes: Mapping[str, str]
+    key: str
+    node_major: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that one installation puts into the tree."""
+
+    openwebui: str
+    kit: str
+    patch_set: str
+    files: Mapping[str, NewFile]
+    build: NewBuild | None = None
+
+
+@dataclass
+class Journal:
+    """The installation state of one tree.
+
+    ``on_step`` is told the name of each step before it is taken, which is how tests stop a run
+    anywhere.
+    """
+
+    root: Path
+    on_step: Step = field(default=lambda _name: None)
+
+    @property
+    def home(self) -> Path:
+        """The folder that holds the journal."""
+        return self.root / HOME
+
+    @property
+    def phase(self) -> Phase | None:
+        """Where the installation stands; None when nothing of ours is in the tree."""
+        if self.home.is_symlink():
+            raise LocalEdits(f"{printable(self.home)} is a symbolic link. Remove it, run again.")
+        folders = {path.name for path in self._folders() if path.is_dir()}
+        return next((name for name in PHASES if name in folders), None)
+
+    def _folders(self) -> Iterator[Path]:
+        """The real folders in our home: a link there is not of our making."""
+        if self.home.is_dir():
+            yield from (path for path in self.home.iterdir() if not path.is_symlink())
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the present installation."""
+        phase = self.phase
+        if phase is None:
+            raise ValueError("nothing is installed")
+        return self.home / phase
+
+    def record(self) -> Record | None:
+        """Return the record of the present installation, None when there is none."""
+        if self.phase is None:
+            return None
+        path = self.folder / "record.json"
+        try:
+            return Record.from_json(path.read_bytes())
+        except (FileNotFoundError, ValueError) as trouble:
+            raise MachineTrouble(
+                f"The installer's own record {printable(path)} cannot be used "
+                f"({printable(trouble)}). If a newer kit wrote it, use that one; else put the "
+                f"originals back by hand from {printable(path.parent / 'old')} and remove "
+                f"{printable(self.home)}."
+            ) from trouble
+
+    # -- looking ------------------------------------------------------------------------------
+
+    def original(self, relative: str, record: Record | None) -> Path | None:
+        """Return where upstream's content of a file is now; None when upstream has no such file.
+
+        Sees through an installation of ours in any phase.
+        """
+        change = record.files.get(relative) if record else None
+        if change is not None and change.before is None:
+            return None
+        kept = self.folder / "old" / relative if change is not None else None
+        if kept is not None and kept.is_file():
+            return kept
+        path = inside(self.root, relative)
+        return path if path.is_file() else None
+
+    def edited_files(self, record: Record) -> list[str]:
+        """Return the files of ours that hold neither what we wrote nor what was there before.
+
+        A file that is gone is no edit: taking it back loses nothing. That is also the way out
+        for somebody who wants to keep an edit: move the file away and revert.
+        """
+        found = []
+        for relative, change in record.files.items():
+            now = sha256_if_file(inside(self.root, relative))
+            if now not in {change.before, change.after, None}:
+                found.append(relative)
+        return found
+
+    def edited_build(self, record: Record) -> list[str]:
+        """Return the files of the installed front end that are not as we wrote them.
+
+        Raises LocalEdits when there is a link in the front end's place: taking back would stop
+        at it half-way.
+        """
+        if record.build is not None:
+            inside(self.root, BUILD)
+        return self.build_state(record)[0]
+
+    def build_state(self, record: Record) -> tuple[list[str], bool]:
+        """Return the edited files of the installed front end, and whether any of it is gone."""
+        if record.build is None:
+            return [], False
+        if not self._our_build_is_in_place(record.build):
+            return [], True
+        wrote, found = self._installed_hashes(), tree_hashes(self.root / BUILD)
+        odd = {name for name, _digest in wrote.items() ^ found.items() if name in found}
+        return sorted(f"{BUILD}/{name}" for name in odd), not wrote.keys() <= found.keys()
+
+    def _installed_hashes(self) -> dict[str, str]:
+        path = self.folder / "build.json"
+        try:
+            hashes: dict[str, str] = json.loads(path.read_bytes())
+            return dict(hashes)
+        except (FileNotFoundError, ValueError, TypeError) as trouble:
+            raise MachineTrouble(
+                f"The installer's own record {printable(path)} cannot be used "
+                f"({printable(trouble)}). Move {printable(self.root / BUILD)} away and run again."
+            ) from trouble
+
+    def _our_build_is_in_place(self, build: BuildChange) -> bool:
+        moved_away = (self.folder / "old" / BUILD).exists()
+        return (self.root / BUILD).is_dir() and (moved_away or not build.replaced)
+
+    # -- changing -----------------------------------------------------------------------------
+
+    def stage(self, plan: Plan) -> None:
+        """Write everything that ``plan`` needs, so that changing the tree is renames only.
+
+        A full disk shows here, before anything has changed. Replaces an older staging.
+        """
+        try:
+            self._stage(plan)
+        except BaseException:
+            self.discard_leftovers()
+            self.clean()
+            raise
+
+    def _stage(self, plan: Plan) -> None:
+        record = self.record()
+        self.on_step("stage:begin")
+        self.home.mkdir(exist_ok=True)
+        # Keeps the journal out of `git status` and `git add` in the user's own checkout.
+        write_durably(self.home / ".gitignore", b"*\n")
+        staging = self.home / "staging"
+        self.discard_leftovers()
+        staging.mkdir()
+        changes = {name: self._stage_file(staging, name, new) for name, new in plan.files.items()}
+        self.on_step("stage:build")
+        build = self._stage_build(staging, plan.build) if plan.build else None
+        fresh = Record(
+            plan.openwebui,
+            plan.kit,
+            plan.patch_set,
+            changes,
+            self._folders_to_create(plan, record),
+            build,
+        )
+        self.on_step("stage:record")
+        write_durably(staging / "record.json", fresh.to_json())
+        for folder, _folders, _files in os.walk(staging):
+            if not Path(folder).is_relative_to(staging / "new" / BUILD):
+                sync_folder(Path(folder))
+        self.on_step("stage:end")
+
+    def _stage_file(self, staging: Path, relative: str, new: NewFile) -> FileChange:
+        target = staging / "new" / relative
+        if new.original is None:
+            mode, before = 0o644, None
+            write_durably(target, new.content, mode)
+            same_owner(target, self.root.stat())
+        else:
+            like = new.original.stat()
+            mode, before = like.st_mode & 0o7777, sha256_file(new.original)
+            write_durably(target, new.content, mode)
+            same_owner(target, like)
+            keep_copy(new.original, staging / "old" / relative)
+        return FileChange(before, sha256_bytes(new.content), mode)
+
+    def _stage_build(self, staging: Path, build: NewBuild) -> BuildChange:
+        shutil.copytree(build.folder, staging / "new" / BUILD, symlinks=True)
+        if tree_hashes(staging / "new" / BUILD) != dict(build.hashes):
+            raise MachineTrouble(
+                "The front end was damaged while it was copied. Check the disk and run again; "
+                "nothing was changed."
+            )
+        owner = self.root.stat()
+        if os.geteuid() == 0 and owner.st_uid != 0:
+            for folder, folders, names in os.walk(staging / "new" / BUILD):
+                for name in (".", *folders, *names):
+                    same_owner(Path(folder, name), owner)
+        write_durably(staging / "build.json", json.dumps(dict(build.hashes)).encode())
+        os.sync()  # thousands of small files: one sync is far quicker than one for each
+        return BuildChange(build.key, build.node_major, self._original_build_exists())
+
+    def _original_build_exists(self) -> bool:
+        """Whether a ``build/`` of the user's own is there (perhaps put aside by us)."""
+        record = self.record()
+        if record is None or record.build is None:
+            return inside(self.root, BUILD).exists()
+        return record.build.replaced
+
+    def _folders_to_create(self, plan: Plan, record: Record | None) -> tuple[str, ...]:
+        ours = set(record.folders) if record else set()
+        wanted = {
+            parent.as_posix()
+            for name, new in plan.files.items()
+            if new.original is None
+            for parent in PurePosixPath(name).parents
+            if parent.parts
+        }
+        return tuple(
+            sorted(name for name in wanted if name in ours or not (self.root / name).exists())
+        )
+
+    def commit(self) -> None:
+        """Take back what is installed, if anything, and install what is staged.
+
+        On any trouble while installing the tree ends as upstream's again and the trouble is
+        raised. Where the machine does not even let us take back, the phase says so.
+        """
+        try:
+            staged = Record.from_json((self.home / "staging" / "record.json").read_bytes())
+            self._refuse_surprises(staged)
+            self.take_back()
+            self.on_step("commit:begin")
+            self._enter("staging", "applying")
+            self._install(staged)
+            self.on_step("commit:end")
+            self._enter("applying", "applied")
+        except BaseException:
+            if self.phase == "applying":
+                self.take_back()
+            self.discard_leftovers()
+            self.clean()
+            raise
+        self.on_step("commit:done")
+        remove_tree(self.folder / "new")  # only empty folders are left in it
+
+    def _refuse_surprises(self, record: Record) -> None:
+        """Look again: minutes may have passed since the plan was made."""
+        present = self.record()
+        ours = present.files if present else {}
+        changed = [
+            name
+            for name, change in record.files.items()
+            if name not in ours and sha256_if_file(inside(self.root, name)) != change.before
+        ]
+        if record.build is not None and self._original_build_exists() != record.build.replaced:
+            changed.append(BUILD)
+        if changed:
+            raise LocalEdits(
+                f"{', '.join(map(printable, changed))} changed while the installer was working. "
+                "Nothing was installed; run again."
+            )
+
+    def _install(self, record: Record) -> None:
+        new = self.folder / "new"
+        owner = self.root.stat()
+        for name in record.folders:
+            self.on_step(f"mkdir:{name}")
+            folder = inside(self.root, name)
+            if not folder.exists():
+                folder.mkdir()
+                folder.chmod(0o755)
+                same_owner(folder, owner)
+        for name in record.files:
+            self.on_step(f"write:{name}")
+            (new / name).replace(inside(self.root, name))
+        if record.build is not None:
+            if record.build.replaced:
+                self.on_step("build:aside")
+                (self.folder / "old").mkdir(exist_ok=True)
+                (self.root / BUILD).rename(self.folder / "old" / BUILD)
+            self.on_step("build:place")
+            (new / BUILD).rename(self.root / BUILD)
+        self.on_step("commit:sync")
+        for folder in {(self.root / name).parent for name in record.files} | {self.root}:
+            sync_folder(folder)
+
+    def take_back(self) -> None:
+        """Return the tree to what it was before the present installation, byte for byte.
+
+        Works in every phase and may be begun again after being stopped anywhere. Raises
+        LocalEdits, before anything is changed, when that would lose somebody's edit.
+        """
+        record = self.record()
+        if record is None:
+            return
+        self._refuse_to_lose(record)
+        phase = self.phase
+        if phase == "applied":
+            self.on_step("revert:begin")
+            self._enter("applied", "reverting")
+        for name, change in record.files.items():
+            self.on_step(f"restore:{name}")
+            self._restore(name, change)
+        if record.build is not None:
+            self._restore_build(record.build)
+        self._remove_compiled(record)
+        for name in sorted(record.folders, reverse=True):
+            self.on_step(f"rmdir:{name}")
+            with contextlib.suppress(OSError):  # gone already, or somebody's files are in it
+                inside(self.root, name).rmdir()
+        for folder in {(self.root / name).parent for name in record.files} | {self.root}:
+            if folder.is_dir():
+                sync_folder(folder)
+        self.on_step("revert:end")
+        remove_tree(self.home / "trash")
+        self.folder.rename(self.home / "trash")
+        self.on_step("revert:trash")
+        remove_tree(self.home / "trash")
+
+    def _refuse_to_lose(self, record: Record) -> None:
+        edited = self.edited_files(record) + self.edited_build(record)
+        if edited:
+            raise LocalEdits(edited_sentence(edited))
+        for name, change in record.files.items():
+            if change.before is None:
+                continue
+            now = sha256_if_file(inside(self.root, name))
+            kept = sha256_if_file(self.folder / "old" / name)
+            if now != change.before and kept != change.before:
+                raise MachineTrouble(
+                    f"The original of {printable(name)} that the installer had kept in "
+                    f"{printable(self.folder / 'old')} is missing or damaged. Put upstream's "
+                    "file back by hand (from the same open-webui version) and run again. "
+                    "Nothing was changed."
+                )
+
+    def _restore(self, relative: str, change: FileChange) -> None:
+        path = inside(self.root, relative)
+        kept = self.folder / "old" / relative
+        if change.before is None:
+            path.unlink(missing_ok=True)
+        elif kept.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            kept.replace(path)
+
+    def _restore_build(self, build: BuildChange) -> None:
+        place, kept = inside(self.root, BUILD), self.folder / "old" / BUILD
+        gone = self.folder / "build-taken-back"
+        if self._our_build_is_in_place(build):
+            self.on_step("build:remove")
+            remove_tree(gone)
+            place.rename(gone)
+        if kept.exists():
+            self.on_step("build:restore")
+            kept.rename(place)
+
+    def _remove_compiled(self, record: Record) -> None:
+        """Remove the byte code that Python derived from our files."""
+        for name, change in record.files.items():
+            path = PurePosixPath(name)
+            if change.before is not None or path.suffix != ".py":
+                continue
+            cache = inside(self.root, path.parent.as_posix()) / "__pycache__"
+            if cache.is_symlink():  # what is behind it is not in the tree
+                continue
+            for compiled in cache.glob(f"{path.stem}.*.pyc"):
+                compiled.unlink(missing_ok=True)
+            if path.parent.as_posix() in record.folders:
+                with contextlib.suppress(OSError):
+                    cache.rmdir()
+
+    def discard_leftovers(self) -> None:
+        """Remove what a stopped run left half-written or half-removed."""
+        for name in ("staging", "trash"):
+            remove_tree(self.home / name)
+
+    def clean(self) -> None:
+        """Remove the journal's folder when nothing is installed."""
+        if self.home.is_dir() and self.phase is None:
+            self.discard_leftovers()
+            (self.home / ".gitignore").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # not ours: somebody keeps something in there
+                self.home.rmdir()
+
+    def _enter(self, now: str, then: str) -> None:
+        (self.home / now).rename(self.home / then)
+        sync_folder(self.home)
+
+
+def edited_sentence(edited: list[str], limit: int = 5) -> str:
+    """Say which installed files were edited since, and what to do."""
+    named = ", ".join(map(printable, edited[:limit]))
+    more = f" and {len(edited) - limit} more" if len(edited) > limit else ""
+    one = printable(edited[0].split("/")[0] if edited[0].startswith(f"{BUILD}/") else edited[0])
+    return (
+        f"Edited since it was installed: {named}{more}. Nothing was changed. To keep the edit, "
+        f"move it away (for example `mv {one} {one}.mine`); then run again."
+    )

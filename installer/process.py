@@ -1,0 +1,96 @@
+"""Child processes that cannot outlive us, run for ever or drown the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cczoo_installer.files import printable
+
+_GRACE = 5.0  # seconds between asking a process group to stop and stopping it
+_POLL = 0.25
+_TAIL_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a child ended: ``returncode``, or None when it was stopped for taking too long."""
+
+    returncode: int | None
+    log: Path
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended by itself, with success."""
+        return self.returncode == 0
+
+    def tail(self, lines: int = 20) -> str:
+        """Return the end of the log, safe to print, indented."""
+        with self.log.open("rb") as stream:
+            stream.seek(max(0, os.fstat(stream.fileno()).st_size - _TAIL_BYTES))
+            text = stream.read().decode("utf-8", "replace")
+        kept = [line for line in text.splitlines() if line.strip()][-lines:]
+        return "\n".join(f"    {printable(line)[:300]}" for line in kept)
+
+
+def run(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    log: Path,
+    seconds: float,
+    pass_fds: Sequence[int] = (),
+    on_wait: Callable[[float], None] = lambda _elapsed: None,
+) -> Outcome:
+    """Run ``command`` with its output appended to ``log``, for at most ``seconds``.
+
+    It gets a process group of its own, which is stopped as a whole when time is up or when we
+    are interrupted. Raises OSError when it cannot be started.
+    """
+    began = time.monotonic()
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            list(command),
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=tuple(pass_fds),
+        )
+    try:
+        while True:
+            elapsed = time.monotonic() - began
+            if elapsed > seconds:
+                return Outcome(None, log)
+            try:
+                return Outcome(child.wait(_POLL), log)
+            except subprocess.TimeoutExpired:
+                on_wait(elapsed)
+    finally:
+        _stop_group(child)
+
+
+def _stop_group(child: subprocess.Popen[bytes]) -> None:
+    """End the child's whole process group, gently first, unless it ended by itself."""
+    if child.poll() is not None:
+        return
+    _signal_group(child.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(_GRACE)
+    # While any grandchild lives, the group's number stays taken, so this hits no stranger.
+    _signal_group(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
