@@ -1,0 +1,1 @@
+"""Doubles: stand-ins for the services that the kit talks to, good ones and bad ones."""

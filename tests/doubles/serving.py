@@ -1,0 +1,62 @@
+"""Runs ASGI applications for tests: in a thread, or as a process of their own."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+from cczoo_verifier.server import CLIENT_TIMEOUT, make_server, run
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+START_SECONDS = 30
+
+
+@contextlib.contextmanager
+def serving(
+    make_app: Callable[[str], ASGIApp], *, client_timeout: int = CLIENT_TIMEOUT
+) -> Iterator[str]:
+    """`make_app(url)` on a free port of 127.0.0.1, in a thread; gives the URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server = make_server(make_app(url), client_timeout=client_timeout)
+        server.config.timeout_graceful_shutdown = 0
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            yield url
+        finally:
+            server.should_exit = True
+            thread.join(START_SECONDS)
+
+
+def command_line(description: str | None) -> argparse.ArgumentParser:
+    """A parser with the options that every double has."""
+    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
+    parser.add_argument(
+        "--cors-origin", action="append", default=[], help="repeatable; none: every origin"
+    )
+    return parser
+
+
+def run_double(make_app: Callable[[str], ASGIApp], options: argparse.Namespace) -> int:
+    """Serve until a signal; prints the "listening" line."""
+    with contextlib.suppress(KeyboardInterrupt):
+        run(make_app, options.host, options.port, {})
+    return 0
+
+
+def share(app: Starlette, origins: list[str]) -> None:
+    """Let pages of these origins, or of every origin, use the whole application."""
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=origins or ["*"],
+        allow_methods=["GET", "POST"],
+        allow_headers=["*"],
+    )

@@ -1,0 +1,118 @@
+"""Emulator: the emulator as a context manager for tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from .machine import check_machine
+
+READY_SECONDS = 90
+
+
+class Emulator:
+    """Emulator runs ``python -m emulator`` around a command that does nothing.
+
+    ``root`` leads into its namespace from outside; ``run`` runs a command within it. Without
+    ``state`` the quotes' signature is junk, which is enough for the C core.
+    """
+
+    def __init__(
+        self,
+        *,
+        state: str | os.PathLike[str] | None = None,
+        prefix: str = "TEST",
+        form: str = "v4",
+        fault: str = "none",
+        slow: float = 3.0,
+        seed: int = 0,
+        device: str = "upstream",
+    ) -> None:
+        self._options = [
+            *(["--state", str(state)] if state else ["--unsigned"]),
+            *("--prefix", prefix, "--form", form, "--fault", fault),
+            *("--slow", str(slow), "--seed", str(seed), "--device", device),
+        ]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Emulator:
+        check_machine()
+        command = [sys.executable, "-m", "emulator", *self._options, "--"]
+        command += ["sh", "-c", "echo ready; exec cat >&2"]
+        tests = str(Path(__file__).resolve().parent.parent)
+        path = os.pathsep.join(filter(None, [tests, os.environ.get("PYTHONPATH")]))
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        assert process.stdout is not None
+        readable, _, _ = select.select([process.stdout], [], [], READY_SECONDS)
+        if not readable or process.stdout.readline() != b"ready\n":
+            process.terminate()
+            process.wait()
+            raise RuntimeError("the TDX emulator did not start; see its message on stderr")
+        self._process = process
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        process, self._process = self._process, None
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        process.stdout.close()
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "the emulator is not running"
+        return self._process.pid
+
+    @property
+    def root(self) -> str:
+        """The root directory of the emulator's namespace, as seen from here."""
+        return f"/proc/{self.pid}/root"
+
+    @property
+    def _control(self) -> Path:
+        return Path(self.root, "sys/kernel/config/.emulator/control")
+
+    def set_fault(self, fault: str) -> None:
+        """Set the fault, as NAME, NAME:COUNT or none."""
+        fd = os.open(self._control, os.O_WRONLY)
+        try:
+            os.write(fd, fault.encode())
+        finally:
+            os.close(fd)
+
+    def state(self) -> dict[str, Any]:
+        """Return {"entries": [names], "mkdir": n, "quote": n, "rmdir": n}."""
+        fd = os.open(self._control, os.O_RDONLY)
+        try:
+            state: dict[str, Any] = json.loads(os.read(fd, 1 << 20))
+        finally:
+            os.close(fd)
+        return state
+
+    def inside(self, command: Sequence[str]) -> list[str]:
+        """Return the command line that runs ``command`` within the namespace."""
+        return ["nsenter", f"--mount=/proc/{self.pid}/ns/mnt", "--wd=.", "--", *command]

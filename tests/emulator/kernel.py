@@ -1,0 +1,217 @@
+"""The kernel's side of configfs-tsm: what drivers/virt/coco/tsm.c and tdx-guest.c (Linux 6.12) do.
+
+Nine behaviours that were seen on the real code are rebuilt here and in filesystem.py; faults are
+deviations by name, each a thing that a kernel, a host or a rival process can really do.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .signers import Signer
+
+REPORT_DATA_SIZE = 64
+OUTBLOB_MAX = 32768
+
+# Faults that are an errno, by the call that they make fail.
+MKDIR_ERRORS = {
+    "permission": errno.EACCES,
+    "no-provider": errno.ENXIO,
+    "busy-mkdir": errno.EBUSY,
+}
+WRITE_ERRORS = {"write-error": errno.EIO}
+OUTBLOB_ERRORS = {
+    "busy": errno.EBUSY,
+    "changed": errno.EWOULDBLOCK,
+    "interrupted": errno.EINTR,
+    "timed-out": errno.ETIMEDOUT,
+    "io-error": errno.EIO,
+    "gone": errno.ENXIO,
+    "too-big": errno.EFBIG,
+}
+# Faults of the quote's bytes.
+SPOILERS: dict[str, Callable[[bytes], bytes]] = {
+    "truncated": lambda quote: quote[: len(quote) // 2],
+    "cut-header": lambda quote: quote[:40],
+    "trailing": lambda quote: quote + b"\x01",
+    "padded": lambda quote: quote + bytes(1000),
+    "other-tee": lambda quote: quote[:4] + bytes(4) + quote[8:],
+    "other-version": lambda quote: b"\x03\x00" + quote[2:],
+    "absurd-length": lambda quote: quote[:632] + b"\xff\xff\xff\xff" + quote[636:],
+}
+OTHER_FAULTS = {
+    "stale": "the report data is not committed: an older generation stays",
+    "overwritten": "another writer bumps the generation during the read",
+    "old-quote": "the quote of an earlier request is given again",
+    "wrong-report-data": "the quote is signed over other report data",
+    "empty": "the quote service fails: an empty outblob, and cached",
+    "vanished": "the entry is removed under its user's hands",
+    "slow": "the quote takes --slow seconds, and everybody waits",
+    "other-provider": "the provider is not TDX",
+    "random": "any of the passing ones at random, at one request in four",
+}
+PASSING = [
+    "busy", "changed", "interrupted", "timed-out", "empty", "stale", "overwritten", "old-quote",
+    "wrong-report-data", "truncated", "vanished", "busy-mkdir",
+]  # fmt: skip
+FAULTS = sorted({*MKDIR_ERRORS, *WRITE_ERRORS, *OUTBLOB_ERRORS, *SPOILERS, *OTHER_FAULTS})
+# Faults of the guest device, those of GET_QUOTE by the status that they leave.
+REPORT_ERRORS = {
+    "report-busy": errno.EBUSY,
+    "report-error": errno.EIO,
+    "report-interrupted": errno.EINTR,
+}
+QUOTE_STATUSES = {
+    "quote-error": 0x8000000000000000,
+    "quote-unavailable": 0x8000000000000001,
+    "quote-in-flight": 0xFFFFFFFFFFFFFFFF,
+}
+EXTEND_ERRORS = {"extend-error": errno.EIO, "extend-busy": errno.EBUSY}
+OTHER_DEVICE_FAULTS = {
+    "extend-slow": "extending a register takes --slow seconds",
+    "report-wrong-data": "the TDREPORT carries other report data",
+    "report-no-type": "the TDREPORT is none",
+    "quote-empty": "GET_QUOTE says done, and no quote",
+    "quote-too-long": "GET_QUOTE says that the quote is longer than its buffer",
+    "quote-qgs-error": "the QGS's own error, within a message",
+    "quote-bad-message": "a QGS message whose sizes do not add up",
+    "quote-spoiled": "the quote carries other report data",
+}
+DEVICE_FAULTS = sorted({*REPORT_ERRORS, *QUOTE_STATUSES, *EXTEND_ERRORS, *OTHER_DEVICE_FAULTS})
+
+
+@dataclass
+class Fault:
+    """Fault is the deviation in force: a name, and how many more times it strikes."""
+
+    name: str = "none"
+    left: float = float("inf")
+
+    @classmethod
+    def parse(cls, text: str) -> Fault:
+        name, _, count = text.strip().partition(":")
+        known = [*FAULTS, *DEVICE_FAULTS]
+        if name != "none" and name not in known:
+            raise ValueError(f"no such fault: {name!r}; there are {', '.join(known)}")
+        return cls(name, int(count) if count else float("inf"))
+
+
+@dataclass
+class Entry:
+    """Entry is one directory below the report root."""
+
+    inblob: bytes = b""
+    outblob: bytes | None = None
+    write_generation: int = 0
+    read_generation: int = 0
+    removed: bool = False
+
+
+@dataclass
+class Kernel:
+    """Kernel holds all entries and makes reports, one at a time."""
+
+    sign: Signer
+    fault: Fault = field(default_factory=Fault)
+    slow_seconds: float = 3.0
+    seed: int = 0
+    entries: dict[str, Entry] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=lambda: {"mkdir": 0, "quote": 0, "rmdir": 0})
+    last_quote: bytes = b""
+    registers: list[bytes] = field(default_factory=lambda: [bytes(48)] * 4)
+    device: str = "upstream"  # a key of device.QUOTE_NUMBERS
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+        self._drawn: str | None = None
+
+    # --- faults ---
+
+    def strikes(self, names: str | dict[str, object]) -> str | None:
+        """Return the fault in force if it is one of these, and count it."""
+        name = self._drawn if self.fault.name == "random" else self.fault.name
+        wanted = (names,) if isinstance(names, str) else names
+        if name not in wanted or self.fault.left <= 0:
+            return None
+        self.fault.left -= 1
+        self._drawn = None
+        return name
+
+    def raise_if(self, errors: dict[str, int]) -> None:
+        if name := self.strikes(dict(errors)):
+            raise OSError(errors[name], name)
+
+    # --- what user space calls ---
+
+    def mkdir(self, name: str) -> None:
+        if self.fault.name == "random":
+            self._drawn = self._random.choice(PASSING) if self._random.random() < 0.25 else None
+        self.raise_if(MKDIR_ERRORS)
+        if name in self.entries:
+            raise OSError(errno.EEXIST, name)
+        self.entries[name] = Entry()
+        self.counts["mkdir"] += 1
+
+    def rmdir(self, name: str) -> None:
+        """Removal succeeds while files are open; they notice at their first read."""
+        if name not in self.entries:
+            raise OSError(errno.ENOENT, name)
+        self.entries.pop(name).removed = True
+        self.counts["rmdir"] += 1
+
+    def provider(self, entry: Entry) -> bytes:
+        return b"sev_guest\n" if self.strikes("other-provider") else b"tdx_guest\n"
+
+    def generation(self, entry: Entry) -> bytes:
+        return b"%d\n" % entry.write_generation
+
+    def check_write(self) -> None:
+        self.raise_if(WRITE_ERRORS)
+
+    def commit(self, entry: Entry, data: bytes) -> None:
+        """inblob is committed when its last descriptor closes; errors are lost by then."""
+        if self.strikes("stale") or entry.removed:
+            return
+        if entry.write_generation == entry.read_generation - 1:
+            return  # EBUSY, and nobody sees it
+        entry.write_generation += 1
+        entry.inblob = data
+
+    def outblob(self, entry: Entry) -> bytes:
+        """Return the report, made if there is none for the data last committed."""
+        if self.strikes("vanished"):
+            name = next(n for n, e in self.entries.items() if e is entry)
+            self.rmdir(name)
+        if entry.removed:
+            raise OSError(errno.ENOENT, "removed")
+        if not entry.inblob:
+            raise OSError(errno.EINVAL, "no report data")
+        if entry.outblob is None or entry.read_generation != entry.write_generation:
+            entry.outblob = self._report_new(entry.inblob)
+            entry.read_generation = entry.write_generation
+        if self.strikes("overwritten"):
+            entry.write_generation += 1
+        if len(entry.outblob) > OUTBLOB_MAX:
+            raise OSError(errno.EFBIG, "too big")
+        return entry.outblob
+
+    def _report_new(self, report_data: bytes) -> bytes:
+        if len(report_data) != REPORT_DATA_SIZE:
+            raise OSError(errno.EINVAL, "report data of a wrong size")
+        self.raise_if(OUTBLOB_ERRORS)
+        if self.strikes("slow"):
+            time.sleep(self.slow_seconds)  # the server has one thread: everybody waits
+        if self.strikes("empty"):
+            return b""
+        if self.strikes("old-quote"):
+            return self.last_quote or self.sign(bytes(REPORT_DATA_SIZE))
+        if self.strikes("wrong-report-data"):
+            report_data = bytes(b ^ 0xFF for b in report_data)
+        self.counts["quote"] += 1
+        self.last_quote = self.sign(report_data)
+        spoiler = self.strikes(dict(SPOILERS))
+        return SPOILERS[spoiler](self.last_quote) if spoiler else self.last_quote

@@ -1,0 +1,122 @@
+"""A quote generation service on a Unix socket: speaks the QGS's messages, rightly or wrongly."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from .device import qgs_response
+from .signers import Signer, minimal
+
+REQUEST_SIZE = 1052
+
+# What goes wrong with an answer, by name: the right bytes in, those to send out.
+SPOILERS: dict[str, Callable[[bytes], bytes]] = {
+    "none": lambda answer: answer,
+    "hang-up": lambda answer: b"",
+    "hang-up-in-prefix": lambda answer: answer[:3],
+    "hang-up-in-header": lambda answer: answer[:10],
+    "hang-up-in-quote": lambda answer: answer[:-1],
+    "prefix-of-zero": lambda answer: bytes(4) + answer[4:],
+    "prefix-too-short": lambda answer: _put(answer, 0, ">I", len(answer) - 5),
+    "prefix-of-a-header-only": lambda answer: _put(_put(answer, 0, ">I", 16), 12, "<I", 16),
+    "prefix-absurd": lambda answer: b"\xff" * 4 + answer[4:],
+    "prefix-little-endian": lambda answer: answer[3::-1] + answer[4:],
+    "other-major": lambda answer: _put(answer, 4, "<H", 2),
+    "other-minor": lambda answer: _put(answer, 6, "<H", 9),
+    "a-request": lambda answer: _put(answer, 8, "<I", 0),
+    "other-size": lambda answer: _put(answer, 12, "<I", 7),
+    "error": lambda answer: _put(answer, 16, "<I", 0x12001),
+    "error-only": lambda answer: (
+        (16).to_bytes(4, "big") + _put(_put(answer[4:20], 8, "<I", 16), 12, "<I", 0x12002)
+    ),
+    "id-absurd": lambda answer: _put(answer, 20, "<I", 0xFFFFFFFF),
+    "quote-absurd": lambda answer: _put(answer, 24, "<I", 0xFFFFFFFF),
+    "sizes-that-wrap": lambda answer: _put(
+        _put(answer, 20, "<I", 0xFFFFFFFF), 24, "<I", len(answer) - 28 + 1
+    ),
+    "empty-quote": lambda answer: qgs_response(b""),
+    "with-an-id": lambda answer: _with_id(answer[28:]),
+}
+
+
+def _put(data: bytes, at: int, form: str, value: int) -> bytes:
+    field = struct.pack(form, value)
+    return data[:at] + field + data[at + len(field) :]
+
+
+def _with_id(quote: bytes) -> bytes:
+    answer = qgs_response(bytes(16) + quote)
+    return _put(_put(answer, 20, "<I", 16), 24, "<I", len(quote))
+
+
+class Qgs:
+    """Qgs serves one connection after another until it is closed.
+
+    ``fault`` is a key of SPOILERS, or "silent" (takes the request and says nothing), or
+    "byte-by-byte". ``count`` is how often it strikes.
+    """
+
+    def __init__(self, directory: Path, sign: Signer | None = None) -> None:
+        self.path = str(directory / "qgs.socket")
+        self.fault = "none"
+        self.count = 1 << 30
+        self.requests: list[bytes] = []
+        self._sign = sign or minimal()
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(self.path)
+        self._listener.listen(64)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._silenced: list[socket.socket] = []
+
+    def __enter__(self) -> Qgs:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listener.close()
+        for connection in self._silenced:
+            connection.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with contextlib.suppress(OSError):  # a client that gave up
+                self._answer(connection)
+
+    def _answer(self, connection: socket.socket) -> None:
+        request = b""
+        while len(request) < REQUEST_SIZE and (part := connection.recv(REQUEST_SIZE)):
+            request += part
+        self.requests.append(request)
+        fault = self.fault if self.count > 0 else "none"
+        self.count -= 1
+        if fault == "silent":
+            self._silenced.append(connection)
+            return
+        with connection:
+            report_data = request[28 + 128 : 28 + 192]
+            answer = qgs_response(self._sign(report_data))
+            if fault != "byte-by-byte":
+                connection.sendall(SPOILERS[fault](answer))
+                return
+            for at in range(len(answer)):
+                connection.sendall(answer[at : at + 1])
+                if at % 500 == 0:
+                    time.sleep(0.001)

@@ -1,0 +1,115 @@
+"""The parts of `make demo` that decide something; tests/e2e/test_demo.py runs all of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+import stat
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from types import ModuleType
+
+import pytest
+
+DEMO = Path(__file__).resolve().parents[2] / "tools" / "demo.py"
+
+
+@pytest.fixture
+def demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """The tool as a module, with a home of its own and no settings from this machine."""
+    monkeypatch.setenv("DEMO_HOME", str(tmp_path))
+    for name in ("PORT", "OPENWEBUI_DIR", "OLLAMA_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    spec = importlib.util.spec_from_file_location("cczoo_demo", DEMO)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(__import__("sys").modules, "cczoo_demo", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def ollama_url() -> Iterator[str]:
+    """Something that answers like Ollama's version endpoint."""
+
+    class Ollama(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/api/version" else 404)
+            self.end_headers()
+            self.wfile.write(b'{"version":"0.5.7"}')
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Ollama) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_the_given_ollama_is_used(demo: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_BASE_URL", "http://127.0.0.1:1")
+    group = demo.Servers()
+    environment = demo.model_environment(group, 8080)
+    assert environment["OLLAMA_BASE_URL"] == "http://127.0.0.1:1"
+    assert environment["ENABLE_OLLAMA_API"] == "true"
+    assert group.running == []
+
+
+def test_an_ollama_that_answers_is_used(
+    demo: ModuleType, monkeypatch: pytest.MonkeyPatch, ollama_url: str
+) -> None:
+    monkeypatch.setattr(demo, "LOCAL_OLLAMA", ollama_url)
+    group = demo.Servers()
+    assert demo.model_environment(group, 8080)["OLLAMA_BASE_URL"] == ollama_url
+    assert group.running == []
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "-1", "eighty", "8080; rm -rf /", "80\n"])
+def test_a_port_that_is_none_is_refused(
+    demo: ModuleType, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("PORT", text)
+    with pytest.raises(demo.DemoError, match="from 1 to 65535"):
+        demo.wanted_port()
+
+
+def test_a_busy_port_is_named(demo: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        monkeypatch.setenv("PORT", str(other.getsockname()[1]))
+        with pytest.raises(demo.DemoError, match="make demo PORT="):
+            demo.wanted_port()
+
+
+def test_a_steady_port_gives_way_to_a_listener(demo: ModuleType) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        assert demo.steady_port(taken) != taken
+    assert demo.steady_port(70000) < 65536
+
+
+def test_the_password_is_kept_and_private(demo: ModuleType, tmp_path: Path) -> None:
+    first = demo.kept_secret("password")
+    assert len(first) >= 12
+    assert demo.kept_secret("password") == first
+    assert stat.S_IMODE((tmp_path / "password").stat().st_mode) == 0o600
+
+
+def test_a_server_that_ends_by_itself_is_reported_with_its_log(
+    demo: ModuleType, tmp_path: Path
+) -> None:
+    command = ["/bin/sh", "-c", "echo out of coffee; exit 3"]
+    with demo.servers() as group:
+        server = group.start("model-server", command, env={}, cwd=tmp_path)
+        with pytest.raises(demo.DemoError, match="out of coffee"):
+            group.wait_until(server, lambda: False)
+    assert group.running == []

@@ -1,0 +1,326 @@
+"""The simulator: quotes that dcap-qvl accepts under its root, and a state that survives."""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import dcap_qvl
+import pytest
+from cryptography import x509
+
+from quote_generator.errors import BadInput
+from quote_generator.quote import parse_quote
+from quote_generator.simulator import Simulator, SimulatorError, state
+
+NOW = 1_800_000_000
+DAY = 24 * 3600
+
+
+def verify(td: Simulator, quote: bytes, now: float, **collateral: Any) -> Any:
+    """dcap-qvl's verdict under the simulator's root."""
+    text = json.dumps(td.collateral(**collateral))
+    parsed = dcap_qvl.QuoteCollateralV3.from_json(text)
+    return dcap_qvl.verify_with_root_ca(quote, parsed, td.root_der, int(now))
+
+
+@pytest.mark.parametrize(("version", "body_type"), [(4, 2), (5, 2), (5, 3)])
+def test_dcap_qvl_accepts_its_quotes(simulator: Simulator, version: int, body_type: int) -> None:
+    report_data = os.urandom(64)
+    quote = simulator.quote(report_data, version=version, body_type=body_type)
+    verdict = verify(simulator, quote, time.time())
+    assert (verdict.status, verdict.advisory_ids) == ("UpToDate", [])
+    assert parse_quote(quote).body.report_data == report_data
+
+
+def test_nobody_else_accepts_its_quotes(simulator: Simulator, tmp_path: Path) -> None:
+    quote = simulator.quote(bytes(64))
+    parsed = dcap_qvl.QuoteCollateralV3.from_json(json.dumps(simulator.collateral()))
+    with pytest.raises(ValueError, match=r".+"):
+        dcap_qvl.verify(quote, parsed, int(time.time()))
+    other = Simulator.open(tmp_path / "other")
+    with pytest.raises(ValueError, match=r".+"):
+        dcap_qvl.verify_with_root_ca(quote, parsed, other.root_der, int(time.time()))
+
+
+@pytest.mark.parametrize(
+    "status",
+    ["SWHardeningNeeded", "ConfigurationNeeded", "OutOfDate", "OutOfDateConfigurationNeeded"],
+)
+def test_collateral_can_state_another_status(simulator: Simulator, status: str) -> None:
+    quote = simulator.quote(bytes(64))
+    verdict = verify(
+        simulator, quote, time.time(), tcb_status=status, advisory_ids=["INTEL-SA-00001"]
+    )
+    assert (verdict.status, verdict.advisory_ids) == (status, ["INTEL-SA-00001"])
+
+
+def test_every_certificate_says_simulation(simulator: Simulator) -> None:
+    chain = parse_quote(simulator.quote(bytes(64))).signature.pck_chain_pem
+    for certificate in x509.load_pem_x509_certificates(chain.encode()):
+        assert "SIMULATION" in certificate.subject.rfc4514_string()
+        assert "SIMULATION" in certificate.issuer.rfc4514_string()
+
+
+def test_another_name_leaves_no_trace_of_the_simulators(tmp_path: Path) -> None:
+    td = Simulator.open(tmp_path / "td", name="TEST")
+    assert "CN=TEST Root CA" in x509.load_der_x509_certificate(td.root_der).subject.rfc4514_string()
+    assert "SIMULATION" not in td.quote(bytes(64)).decode("latin-1")
+    with pytest.raises(BadInput, match="named 'TEST'"):
+        Simulator.open(tmp_path / "td")
+
+
+def test_measurements_can_be_set(tmp_path: Path) -> None:
+    td = Simulator.open(tmp_path / "td", measurements={"mr_td": b"\x11" * 48})
+    quote = td.quote(bytes(64), version=5, measurements={"rtmr_3": b"\x22" * 48})
+    body = parse_quote(quote).body
+    assert (body.mr_td, body.rtmr_3) == (b"\x11" * 48, b"\x22" * 48)
+    assert body.rtmr_2 == b"\xa2" * 48
+    assert verify(td, quote, time.time()).status == "UpToDate"
+
+
+@pytest.mark.parametrize("bad", [{"mr_td": bytes(47)}, {"nonsense": b"1"}, {"pack": b"1"}])
+def test_wrong_measurements_are_refused(tmp_path: Path, bad: dict[str, bytes]) -> None:
+    with pytest.raises(BadInput, match=next(iter(bad))):
+        Simulator.open(tmp_path / "td", measurements=bad)
+    assert not (tmp_path / "td").exists()
+
+
+@pytest.mark.parametrize("arguments", [{"version": 3}, {"version": 4, "body_type": 3}])
+def test_there_are_no_other_quotes(simulator: Simulator, arguments: dict[str, int]) -> None:
+    with pytest.raises(BadInput, match="there is no version"):
+        simulator.quote(bytes(64), **arguments)
+
+
+@pytest.mark.parametrize("size", [0, 32, 63, 65])
+def test_report_data_has_64_bytes(simulator: Simulator, size: int) -> None:
+    with pytest.raises(BadInput, match=f"{size} bytes"):
+        simulator.quote(bytes(size))
+
+
+def test_debug_is_refused_by_verifiers(simulator: Simulator) -> None:
+    quote = simulator.quote(
+        bytes(64), measurements={"td_attributes": bytes.fromhex("0100001000000000")}
+    )
+    with pytest.raises(ValueError, match="Debug mode"):
+        verify(simulator, quote, time.time())
+
+
+# --- the state on disk -------------------------------------------------------------------------
+
+
+def test_it_is_the_same_td_after_a_restart(tmp_path: Path) -> None:
+    first = Simulator.open(tmp_path / "td", clock=lambda: NOW)
+    again = Simulator.open(tmp_path / "td", clock=lambda: NOW + DAY)
+    assert again.root_der == first.root_der
+    assert again.collateral() == first.collateral()
+    assert verify(first, again.quote(bytes(64)), NOW + DAY).status == "UpToDate"
+
+
+def test_files_are_as_private_as_they_must_be(tmp_path: Path) -> None:
+    td = Simulator.open(tmp_path / "td")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in td.directory.iterdir()}
+    assert modes == {
+        "state.json": 0o600,
+        "lock": 0o600,
+        "root.pem": 0o644,
+        "collateral.json": 0o644,
+    }
+    assert stat.S_IMODE(td.directory.stat().st_mode) == 0o700
+    assert "PRIVATE" not in (td.directory / "collateral.json").read_text()
+    assert (td.directory / "root.pem").read_text() == td.root_pem
+    assert json.loads((td.directory / "collateral.json").read_text()) == td.collateral()
+
+
+def test_published_files_are_repaired(tmp_path: Path) -> None:
+    td = Simulator.open(tmp_path / "td")
+    (td.directory / "root.pem").unlink()
+    (td.directory / "collateral.json").write_text("{")
+    again = Simulator.open(tmp_path / "td")
+    assert (td.directory / "root.pem").read_text() == td.root_pem
+    assert json.loads((td.directory / "collateral.json").read_text()) == again.collateral()
+
+
+def test_certificates_and_collateral_are_renewed_in_time(tmp_path: Path) -> None:
+    """Ten years, month by month: every quote is good, under the root of the first day."""
+    now = [float(NOW)]
+    td = Simulator.open(tmp_path / "td", clock=lambda: now[0])
+    root, first = td.root_der, td.collateral()
+    for month in range(120):
+        now[0] = NOW + month * 30.4 * DAY
+        quote = td.quote(bytes(64))
+        parsed = dcap_qvl.QuoteCollateralV3.from_json(json.dumps(td.collateral()))
+        assert dcap_qvl.verify_with_root_ca(quote, parsed, root, int(now[0])).status == "UpToDate"
+    assert td.collateral() != first
+    assert td.root_der == root
+    assert json.loads((td.directory / "collateral.json").read_text()) == td.collateral()
+
+
+def test_a_clock_that_was_set_back_is_survived(tmp_path: Path) -> None:
+    now = [float(NOW)]
+    td = Simulator.open(tmp_path / "td", clock=lambda: now[0])
+    now[0] = NOW - 400 * DAY
+    assert verify(td, td.quote(bytes(64)), now[0]).status == "UpToDate"
+
+
+def test_another_process_renewal_is_taken_over(tmp_path: Path) -> None:
+    now = [float(NOW)]
+    one = Simulator.open(tmp_path / "td", clock=lambda: now[0])
+    other = Simulator.open(tmp_path / "td", clock=lambda: now[0])
+    now[0] += 25 * DAY
+    assert one.collateral() == other.collateral()
+    assert one.quote(bytes(64)) == other.quote(bytes(64))
+
+
+def _open_and_report(directory: str, barrier: Any, results: Any) -> None:
+    barrier.wait(30)
+    td = Simulator.open(directory)
+    results.put((td.root_der, td.collateral()["tcb_info_signature"], td.quote(bytes(64))))
+
+
+def test_processes_race_to_one_pki(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    count = 4
+    barrier, results = context.Barrier(count), context.Queue()
+    processes = [
+        context.Process(target=_open_and_report, args=(str(tmp_path / "td"), barrier, results))
+        for _ in range(count)
+    ]
+    for process in processes:
+        process.start()
+    seen = {results.get(timeout=60) for _ in processes}
+    for process in processes:
+        process.join(30)
+    assert len(seen) == 1
+
+
+def test_threads_share_one_simulator_through_a_renewal(tmp_path: Path) -> None:
+    now = [float(NOW)]
+    td = Simulator.open(tmp_path / "td", clock=lambda: now[0])
+    now[0] += 25 * DAY
+    with ThreadPoolExecutor(8) as pool:
+        quotes = list(pool.map(lambda i: td.quote(bytes([i]) * 64), range(64)))
+    for i, quote in enumerate(quotes):
+        assert parse_quote(quote).body.report_data == bytes([i]) * 64
+        assert verify(td, quote, now[0]).status == "UpToDate"
+
+
+def test_a_full_disk_leaves_nothing_half_made(tmp_path: Path, monkeypatch: Any) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(state.os, "fsync", full)
+    with pytest.raises(SimulatorError, match="No space left") as caught:
+        Simulator.open(tmp_path / "td")
+    assert caught.value.errno == errno.ENOSPC
+    assert caught.value.code == "simulator-state"
+    assert [path.name for path in (tmp_path / "td").iterdir()] == ["lock"]
+    monkeypatch.undo()
+    assert Simulator.open(tmp_path / "td").quote(bytes(64))
+
+
+def test_a_full_disk_at_renewal_matters_only_at_the_end(tmp_path: Path, monkeypatch: Any) -> None:
+    now = [float(NOW)]
+    td = Simulator.open(tmp_path / "td", clock=lambda: now[0])
+    before = (td.directory / "state.json").read_bytes()
+
+    def full(*_: Any) -> Any:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(state.tempfile, "mkstemp", lambda **_: full())
+    now[0] = NOW + 25 * DAY
+    assert verify(td, td.quote(bytes(64)), now[0]).status == "UpToDate"
+    now[0] = NOW + 31 * DAY
+    with pytest.raises(SimulatorError, match="No space left"):
+        td.quote(bytes(64))
+    assert (td.directory / "state.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "null", '{"format": 2}', '{"format":1,"keys":[]}']
+)
+def test_a_damaged_state_is_not_silently_replaced(tmp_path: Path, content: str) -> None:
+    td = Simulator.open(tmp_path / "td")
+    path = td.directory / "state.json"
+    path.write_text(content)
+    with pytest.raises(SimulatorError, match="remove its folder"):
+        Simulator.open(tmp_path / "td")
+    assert path.read_text() == content
+
+
+def test_a_place_that_is_no_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "td").write_text("in the way")
+    with pytest.raises(SimulatorError, match="cannot use") as caught:
+        Simulator.open(tmp_path / "td")
+    assert caught.value.path == str(tmp_path / "td")
+
+
+def test_a_lock_that_is_never_released_is_reported(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(state, "LOCK_TIMEOUT", 0.05)
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with state.locked(tmp_path / "td"):
+            held.set()
+            done.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(30)
+    try:
+        with pytest.raises(SimulatorError, match="held by another process"):
+            Simulator.open(tmp_path / "td")
+    finally:
+        done.set()
+        holder.join()
+
+
+def test_a_killed_writer_does_no_harm(tmp_path: Path) -> None:
+    """kill -9 at many points of the first start: the next start has one whole PKI."""
+    program = (
+        "import sys, os\n"
+        "from quote_generator.simulator import Simulator, state\n"
+        "point, count = int(sys.argv[2]), 0\n"
+        "def watch(event, args):\n"
+        "    global count\n"
+        "    if event in ('open', 'os.rename', 'os.remove', 'os.chmod', 'os.mkdir'):\n"
+        "        count += 1\n"
+        "        if armed and count == point:\n"
+        "            os.kill(os.getpid(), 9)\n"
+        "armed = False\n"
+        "from quote_generator.simulator import machine\n"
+        "sys.addaudithook(watch)\n"
+        "armed, count = True, 0\n"
+        "Simulator.open(sys.argv[1])\n"
+    )
+    killed = 0
+    for point in range(1, 13):
+        directory = tmp_path / f"td-{point}"
+        result = subprocess.run(
+            [sys.executable, "-c", program, str(directory), str(point)], check=False, timeout=60
+        )
+        killed += result.returncode == -signal.SIGKILL
+        td = Simulator.open(directory)
+        assert verify(td, td.quote(bytes(64)), time.time()).status == "UpToDate"
+        names = {path.name for path in directory.iterdir()}
+        assert {"state.json", "root.pem", "collateral.json"} <= names
+    assert killed >= 5
+
+
+def test_importing_the_package_needs_no_cryptography() -> None:
+    program = (
+        "import sys, quote_generator.simulator, quote_generator.quote\n"
+        "sys.exit('cryptography' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

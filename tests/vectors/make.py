@@ -1,0 +1,399 @@
+"""Writes the test vectors that the Python and TypeScript tests share.
+
+    python tests/vectors/make.py [--check]
+
+Keys come from a fixed seed and signatures are deterministic, so the files are the same on every
+run; with --check nothing is written and the exit code says whether they are. The keys protect
+nothing. Bytes are hex unless a name says base64url.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import math
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where `doubles` is
+
+from doubles import jose
+from quote_generator import evidence
+from quote_generator.eventlog import parse_aael
+from quote_generator.evidence import decode_base64url, encode_base64url
+from quote_generator.quote import parse_quote
+from quote_generator.simulator import Simulator
+from quote_generator.simulator.pki import sign_raw
+
+HERE = Path(__file__).resolve().parent
+NOW = 1_800_000_000
+"""2027-01-15T08:00:00Z: the moment at which quotes and collateral below are good."""
+
+
+APPLICATION_LOG = (
+    "INIT sha384/" + "00" * 48 + "\n"
+    "image-rs CreateContainer docker.example/chat@sha256:abc\n"
+    "cczoo ServeFrontEnd sha384:def with spaces\n"
+)
+"""A log of the application's events; the evidence's RTMR3 is where it leads."""
+
+
+def seeded(seed: str) -> Callable[[int], bytes]:
+    """A byte source that gives the same bytes on every run."""
+    stream = _blocks(seed)
+    return lambda size: bytes(next(stream) for _ in range(size))
+
+
+def _blocks(seed: str) -> Iterator[int]:
+    for counter in range(1 << 32):
+        yield from hashlib.sha256(f"{seed}/{counter}".encode()).digest()
+
+
+def nonces(count: int) -> list[bytes]:
+    """Nonces of all allowed sizes."""
+    rng = seeded(f"nonces of {count}")
+    return [rng(16 + (7 * i) % 49) for i in range(count)]
+
+
+def merkle() -> object:
+    """RFC 9162 trees over nonces: roots, every leaf's path, and proofs that must fail."""
+    return {
+        "source": "RFC 9162, sections 2.1.1 and 2.1.3; SHA-256, prefixes 00 (leaf) and 01 (node)",
+        "trees": [_tree(entries) for entries in (nonces(n) for n in (1, 2, 3, 4, 5, 7, 8, 13))],
+        "invalid": list(_invalid_proofs()),
+    }
+
+
+def _tree(entries: list[bytes]) -> object:
+    return {
+        "entries": [entry.hex() for entry in entries],
+        "root": evidence.merkle_tree_hash(entries).hex(),
+        "paths": [
+            [item.hex() for item in evidence.inclusion_proof(index, entries)]
+            for index in range(len(entries))
+        ],
+    }
+
+
+def _invalid_proofs() -> Iterator[object]:
+    """One fault each, on leaf 2 of a tree of 5."""
+    entries = nonces(5)
+    root, path = evidence.merkle_tree_hash(entries), evidence.inclusion_proof(2, entries)
+    flipped = bytes([path[0][0] ^ 1]) + path[0][1:]
+    faults: dict[str, dict[str, object]] = {
+        "another nonce": {"entry": entries[3]},
+        "nonce with a byte more": {"entry": entries[2] + b"\0"},
+        "another index": {"leaf_index": 3},
+        "negative index": {"leaf_index": -1},
+        "index beyond the tree": {"leaf_index": 5},
+        "empty tree": {"leaf_index": 0, "tree_size": 0, "path": []},
+        "tree of one with another's root": {"leaf_index": 0, "tree_size": 1, "path": []},
+        "smaller tree": {"tree_size": 3},
+        "larger tree": {"tree_size": 9},
+        "path too short": {"path": path[:-1]},
+        "path too long": {"path": [*path, root]},
+        "no path": {"path": []},
+        "path reversed": {"path": path[::-1]},
+        "flipped bit": {"path": [flipped, *path[1:]]},
+        "hash too short": {"path": [path[0][:31], *path[1:]]},
+        "another root": {"root": hashlib.sha256(root).digest()},
+    }
+    good: dict[str, object] = {
+        "entry": entries[2],
+        "leaf_index": 2,
+        "tree_size": 5,
+        "path": path,
+        "root": root,
+    }
+    for fault, change in faults.items():
+        proof = good | change
+        assert not evidence.verify_inclusion(**_arguments(proof)), fault
+        yield {"fault": fault, **_hexed(proof)}
+    assert evidence.verify_inclusion(**_arguments(good))
+
+
+def _arguments(proof: dict[str, object]) -> dict[str, object]:
+    return {"index" if name == "leaf_index" else name: value for name, value in proof.items()}
+
+
+def _hexed(proof: dict[str, object]) -> dict[str, object]:
+    def plain(value: object) -> object:
+        if isinstance(value, bytes):
+            return value.hex()
+        return [plain(item) for item in value] if isinstance(value, list) else value
+
+    return {name: plain(value) for name, value in proof.items()}
+
+
+def report_data() -> object:
+    """From nonce root to runtime data to report data."""
+    roots = [bytes(32), bytes(range(32)), evidence.merkle_tree_hash(nonces(3))]
+    return {
+        "source": "SHA-384 of the runtime data (RFC 8785 JSON), zero-padded to 64 bytes",
+        "cases": [
+            {
+                "nonce_root": root.hex(),
+                "runtime_data": evidence.runtime_data(root).decode(),
+                "runtime_data_base64url": evidence.encode_base64url(evidence.runtime_data(root)),
+                "report_data": evidence.report_data(evidence.runtime_data(root)).hex(),
+            }
+            for root in roots
+        ],
+        "nonces": {
+            "valid": [
+                {"text": evidence.encode_base64url(nonce), "bytes": nonce.hex()}
+                for nonce in nonces(4)
+            ],
+            "invalid": [
+                "",
+                "A" * 20,
+                "A" * 87,
+                "A" * 22 + "==",
+                "A" * 21 + "B",
+                "A" * 21 + "+",
+                "A" * 25,
+                "A" * 21 + " ",
+            ],
+        },
+    }
+
+
+def canonical_json() -> object:
+    """RFC 8785: JSON texts and their canonical spelling, in hex because of the exact bytes."""
+    values: list[object] = [
+        {
+            "numbers": [333333333.33333329, 1e30, 4.50, 2e-3, 0.000000000000000000000000001],
+            "string": '\u20ac$\u000f\nA\'B"\\\\"/',
+            "literals": [None, True, False],
+        },
+        {"\u20ac": 1, "\r": 2, "\ufb33": 3, "1": 4, "\U0001f600": 5, "\u0080": 6, "\u00f6": 7},
+        [56, {"d": True, "10": None, "1": []}],
+        {"v": 1, "nonce_root": "AA"},
+        [0, -0.0, 1e21, 1e-7, 123456789012345680000.0, 9007199254740991, 5e-324],
+        "",
+        {},
+    ]
+    return {
+        "source": "RFC 8785, sections 3.2.2 to 3.2.4 and appendix B",
+        "cases": [
+            {"json": json.dumps(value), "canonical": evidence.canonical_json(value).hex()}
+            for value in values
+        ],
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Attestation:
+    quote: bytes
+    transport: str = "simulator"
+    provider: str = "simulator"
+    simulated: bool = True
+
+
+def quotes(td: Simulator) -> object:
+    """Signed quotes with their parsed fields, and inputs that must be refused."""
+    signed = {
+        "v4": td.quote(bytes(range(64))),
+        "v5-td10": td.quote(bytes(range(64)), version=5, body_type=2),
+        "v5-td15": td.quote(bytes(range(64)), version=5, body_type=3),
+    }
+    v4, v5 = signed["v4"], signed["v5-td15"]
+
+    def patched(raw: bytes, offset: int, data: bytes) -> bytes:
+        return raw[:offset] + data + raw[offset + len(data) :]
+
+    invalid = {
+        "empty": b"",
+        "header only": v4[:48],
+        "one byte short": v4[:-1],
+        "one zero byte more": v4 + b"\0",
+        "70 zero bytes more": v4 + bytes(70),
+        "version 3": patched(v4, 0, b"\3\0"),
+        "version 6": patched(v4, 0, b"\6\0"),
+        "SGX": patched(v4, 4, bytes(4)),
+        "P-384 key": patched(v4, 2, b"\3\0"),
+        "huge signature data": patched(v4, 632, b"\xff\xff\xff\xff"),
+        "certification data of another type": patched(v4, 764, b"\5\0"),
+        "certification data too long": patched(v4, 766, b"\xff\xff\xff\x7f"),
+        "version 5 without a descriptor": patched(v4, 0, b"\5\0"),
+        "unknown body type": patched(v5, 48, b"\4\0"),
+        "body size of the other type": patched(v5, 50, (584).to_bytes(4, "little")),
+    }
+    return {
+        "now": NOW,
+        "root_pem": td.root_pem,
+        "collateral": td.collateral(),
+        "valid": [
+            {"name": name, "quote": raw.hex(), "parsed": _described(raw)}
+            for name, raw in signed.items()
+        ],
+        "invalid": [{"fault": fault, "quote": raw.hex()} for fault, raw in invalid.items()],
+    }
+
+
+def _described(raw: bytes) -> object:
+    quote = parse_quote(raw)
+    parsed = quote.to_dict()
+    parsed["signed_bytes"] = len(quote.signed_bytes)
+    del parsed["signature"]
+    return parsed
+
+
+def evidence_documents(td: Simulator) -> object:
+    """Evidence for three clients from one quote, with the nonces that they drew."""
+    asked = nonces(3)
+    measured = {"rtmr_3": parse_aael(APPLICATION_LOG).replay()}
+    ids = (uuid.UUID(bytes=seeded(f"id {i}")(16), version=4) for i in range(len(asked)))
+    documents = evidence.build_evidence(
+        asked,
+        attest=lambda data: _Attestation(td.quote(data, measurements=measured)),  # type: ignore[arg-type,return-value]
+        now=NOW,
+        aa_eventlog=APPLICATION_LOG,
+        new_id=lambda: next(ids),
+    )
+    return {
+        "now": NOW,
+        "cases": [
+            {"nonce_base64url": evidence.encode_base64url(nonce), "evidence": document}
+            for nonce, document in zip(asked, documents, strict=True)
+        ],
+    }
+
+
+def tokens() -> object:
+    """JSON Web Tokens under two key sets, good ones and forged ones; times are not the subject."""
+    keys = {"ES256": _ec_key("ES256"), "RS256": _rsa_key("RS256"), "RS384": _rsa_key("RS384")}
+    others = {"ES256": _ec_key("another"), "RS256": _rsa_key("another")}
+    claims = {"iss": "https://attestation.example", "sub": "vectors", "exp": NOW + 300}
+
+    def token(alg: str, sign: jose.Sign | None = None, **header: object) -> str:
+        full = {"alg": alg, "kid": f"{alg} key", "typ": "JWT", **header}
+        return jose.compact(full, claims, sign or _signer(keys[alg], alg))
+
+    good = {alg: token(alg) for alg in keys}
+    head, payload, signature = good["ES256"].split(".")
+    raw = decode_base64url(signature, "signature")
+    changed = encode_base64url(decode_base64url(payload, "payload").replace(b"vectors", b"victors"))
+    bad = {
+        "ES256 of another key": token("ES256", _signer(others["ES256"], "ES256")),
+        "RS256 of another key": token("RS256", _signer(others["RS256"], "RS256")),
+        "ES256 with changed claims": f"{head}.{changed}.{signature}",
+        "RS256 that says RS384": token("RS384", _signer(keys["RS384"], "RS256")),
+        "RS256 under the name of the ES256 key": token("RS256", kid="ES256 key"),
+        "unknown kid": token("ES256", kid="nobody's key"),
+        "no kid": ".".join((encode_base64url(b'{"alg":"ES256"}'), *token("ES256").split(".")[1:])),
+        "alg none": token("none", lambda _: b""),
+        "alg None": token("None", lambda _: b""),
+        "alg none with a signature": token("none", _signer(keys["ES256"], "ES256")),
+        "HS256 with the public key as the secret": token(
+            "HS256", jose.hmac_signer(keys["RS256"]), kid="RS256 key"
+        ),
+        "key in the header": token(
+            "ES256",
+            _signer(others["ES256"], "ES256"),
+            jwk=jose.jwk(others["ES256"], "ES256", "ES256 key"),
+        ),
+        "critical header": token("ES256", crit=["exp"], exp=NOW),
+        "ES256 signature in DER": token("ES256", lambda data: _der_signature(keys["ES256"], data)),
+        "ES256 signature of zeros": f"{head}.{payload}.{encode_base64url(bytes(64))}",
+        "ES256 signature cut short": f"{head}.{payload}.{encode_base64url(raw[:63])}",
+        "ES256 signature with a byte more": f"{head}.{payload}.{encode_base64url(raw + bytes(1))}",
+        "no signature": f"{head}.{payload}.",
+        "two parts": f"{head}.{payload}",
+        "four parts": f"{good['ES256']}.",
+        "padding": f"{good['ES256']}==",
+    }
+    return {
+        "source": "RFC 7515, RFC 7518, RFC 7519; the valid ones are also accepted by PyJWT",
+        "now": NOW,
+        "algorithms": list(keys),
+        "keys": {"keys": [jose.jwk(key, alg, f"{alg} key") for alg, key in keys.items()]},
+        "claims": claims,
+        "valid": [{"name": alg, "token": text} for alg, text in good.items()],
+        "invalid": [{"fault": fault, "token": text} for fault, text in bad.items()],
+    }
+
+
+def _signer(key: jose.PrivateKey, alg: str) -> jose.Sign:
+    """As `jose.signer`, with the same signature on every run."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        return jose.signer(key, alg)
+    return lambda data: sign_raw(key, data)
+
+
+def _der_signature(key: jose.PrivateKey, data: bytes) -> bytes:
+    raw = _signer(key, "ES256")(data)
+    return encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
+
+
+def _ec_key(seed: str) -> ec.EllipticCurvePrivateKey:
+    return ec.derive_private_key(int.from_bytes(seeded(seed)(32), "big") >> 1, ec.SECP256R1())
+
+
+def _rsa_key(seed: str) -> rsa.RSAPrivateKey:
+    """A 2048-bit key that is the same on every run."""
+    rng, e = seeded(f"RSA {seed}"), 65537
+    p, q = _prime(rng), _prime(rng)
+    d = pow(e, -1, (p - 1) * (q - 1))
+    public = rsa.RSAPublicNumbers(e, p * q)
+    parts = (d % (p - 1), d % (q - 1), pow(q, -1, p))
+    return rsa.RSAPrivateNumbers(p, q, d, *parts, public).private_key()
+
+
+_SMALL_PRIMES = math.prod(
+    n for n in range(3, 5000, 2) if all(n % d for d in range(3, 71, 2) if d < n)
+)
+
+
+def _prime(rng: Callable[[int], bytes]) -> int:
+    """A 1024-bit prime with the two top bits set (Fermat's test is enough for fixed seeds)."""
+    candidate = int.from_bytes(rng(128), "big") | 3 << 1022 | 1
+    while math.gcd(candidate, _SMALL_PRIMES) != 1 or pow(2, candidate - 1, candidate) != 1:
+        candidate += 2
+    return candidate
+
+
+def make() -> dict[str, str]:
+    """Every vector file's name and text."""
+    with tempfile.TemporaryDirectory() as folder:
+        td = Simulator.open(Path(folder) / "td", clock=lambda: NOW, rng=seeded("simulator"))
+        vectors = {
+            "merkle.json": merkle(),
+            "report_data.json": report_data(),
+            "canonical_json.json": canonical_json(),
+            "quotes.json": quotes(td),
+            "evidence.json": evidence_documents(td),
+            "tokens.json": tokens(),
+        }
+    return {name: json.dumps(value, indent=1) + "\n" for name, value in vectors.items()}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the files, or compare them; 1 where a comparison fails."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--check", action="store_true", help="write nothing, compare")
+    check = parser.parse_args(argv).check
+    made = make()
+    stale = [
+        name
+        for name, text in made.items()
+        if not (HERE / name).exists() or (HERE / name).read_text() != text
+    ]
+    if not check:
+        for name, text in made.items():
+            (HERE / name).write_text(text)
+    for name in stale:
+        print(f"{name} {'differs' if check else 'written'}", file=sys.stderr)
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
