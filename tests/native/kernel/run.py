@@ -1,0 +1,207 @@
+"""Runs the C core against the kernel's real configfs-tsm and vsock, in a QEMU guest without TDX.
+
+    python tests/native/kernel/run.py [--cache DIR]
+
+It fetches the newest 6.12 kernel of Debian's backports and its headers through apt, with a
+configuration of its own that leaves the machine's as it is; builds a module that registers a fake
+provider; and boots the kernel with the C core's test driver. It needs a Debian with
+qemu-system-x86, busybox-static, cpio, gcc, make and xz-utils; neither root nor KVM.
+
+Exit codes: 0 all checks passed; 1 some did not; 2 something is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+NATIVE = HERE.parents[2] / "quote_generator" / "native"
+PROGRAMS = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "busybox": "busybox-static",
+    "cpio": "cpio",
+    "gcc": "gcc",
+    "make": "make",
+    "xz": "xz-utils",
+    "apt-get": "apt",
+}
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+RELEASE = "bookworm"
+MODULES = [
+    "fs/configfs/configfs",
+    "drivers/virt/coco/tsm",
+    "net/vmw_vsock/vsock",
+    "net/vmw_vsock/vmw_vsock_virtio_transport_common",
+    "net/vmw_vsock/vsock_loopback",
+]
+CHECKS = 44
+BOOT_SECONDS = 400
+
+
+class MissingError(Exception):
+    """MissingError: the machine lacks something; the message says what to do."""
+
+
+def run(command: list[str | Path], **options: object) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
+    if done.returncode != 0:
+        raise MissingError(f"{' '.join(map(str, command))} failed:\n{done.stdout}{done.stderr}")
+    return str(done.stdout)
+
+
+def backports_source() -> str:
+    """Return an apt source line for backports, on the mirror that this machine uses."""
+    form = "$(ORIGIN) $(CODENAME) $(REPO_URI)"
+    found = run(["apt-get", "indextargets", "--format", form, "Created-By: Packages"])
+    match = re.search(rf"^Debian {RELEASE} (\S+)$", found, re.MULTILINE)
+    if match is None:
+        raise MissingError(f"this machine's apt has no Debian {RELEASE}: run apt-get update first")
+    return f"deb [signed-by={KEYRING}] {match[1]} {RELEASE}-backports main\n"
+
+
+def fetch_kernel(cache: Path) -> tuple[Path, str]:
+    """Return the folder where the newest kernel and its headers are unpacked, and its version."""
+    for name in ("lists/partial", "archives/partial"):
+        (cache / "apt" / name).mkdir(parents=True, exist_ok=True)
+    (cache / "apt" / "sources.list").write_text(backports_source())
+    config = cache / "apt" / "apt.conf"
+    config.write_text(
+        f'Dir::State::lists "{cache}/apt/lists";\nDir::Cache "{cache}/apt";\n'
+        f'Dir::Etc::sourcelist "{cache}/apt/sources.list";\nDir::Etc::sourceparts "/dev/null";\n'
+    )
+    environ = {**os.environ, "APT_CONFIG": str(config)}
+    run(["apt-get", "update", "-qq"], env=environ)
+    found = run(["apt-cache", "pkgnames", "linux-image-6.12."], env=environ).split()
+    versions = [
+        m[1] for name in found if (m := re.fullmatch(r"linux-image-(.*)-cloud-amd64", name))
+    ]
+    if not versions:
+        raise MissingError("Debian's backports have no kernel 6.12 any more: choose another here")
+    version = max(versions, key=lambda text: [int(n) for n in re.findall(r"\d+", text)])
+    root = cache / version
+    if not (root / "complete").exists():
+        unpack_kernel(root, version, environ)
+    return root, version
+
+
+def unpack_kernel(root: Path, version: str, environ: dict[str, str]) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    packages = [
+        f"linux-image-{version}-cloud-amd64",
+        f"linux-headers-{version}-cloud-amd64",
+        f"linux-headers-{version}-common",
+        f"linux-kbuild-{version}",
+    ]
+    run(["apt-get", "download", "-qq", *packages], env=environ, cwd=root)
+    for package in root.glob("*.deb"):
+        run(["dpkg", "-x", package, root])
+        package.unlink()
+    makefile = root / f"usr/src/linux-headers-{version}-cloud-amd64/Makefile"
+    makefile.write_text(makefile.read_text().replace("/usr/src/", f"{root}/usr/src/"))
+    (root / "complete").touch()
+
+
+def build_guest(root: Path, version: str, work: Path) -> None:
+    """Put the guest's programs, modules and init below work/guest."""
+    guest, module = work / "guest", work / "module"
+    for folder in ("bin", "lib", "proc", "sys", "dev"):
+        (guest / folder).mkdir(parents=True)
+    module.mkdir()
+    shutil.copy(HERE / "fake_tdx.c", module)
+    (module / "Makefile").write_text("obj-m := fake_tdx.o\n")
+    headers = root / f"usr/src/linux-headers-{version}-cloud-amd64"
+    run(["make", "-C", headers, f"M={module}", "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"])
+    shutil.copy(module / "fake_tdx.ko", guest / "lib")
+    for name in MODULES:
+        packed = root / f"lib/modules/{version}-cloud-amd64/kernel/{name}.ko.xz"
+        unpacked = subprocess.run(["xz", "-dc", packed], stdout=subprocess.PIPE, check=True).stdout
+        (guest / "lib" / f"{packed.name.removesuffix('.xz')}").write_bytes(unpacked)
+    compiler: list[str | Path] = ["gcc", "-std=gnu11", "-O2", "-static", "-pthread", "-Wall",
+                                  "-Wextra", "-Werror"]  # fmt: skip
+    sources = sorted(path for path in NATIVE.glob("*.c") if not path.name.startswith("_"))
+    driver = HERE.parent / "driver.c"
+    run([*compiler, f"-I{NATIVE}", *sources, driver, "-o", guest / "bin" / "driver"])
+    run([*compiler, HERE / "qgs.c", "-o", guest / "bin" / "qgs"])
+    shutil.copy(shutil.which("busybox") or "", guest / "bin" / "busybox")
+    shutil.copy(HERE / "init", guest / "init")
+    (guest / "init").chmod(0o755)
+    shutil.copy(HERE.parent / "conformance.py", guest / "lib")
+    add_python(guest)
+
+
+def add_python(guest: Path) -> None:
+    """Give the guest this interpreter, its libraries and its standard library."""
+    interpreter = Path(sys.executable).resolve()
+    shutil.copy(interpreter, guest / "bin" / "python3")
+    for library in re.findall(r"(?:=> )?(/\S+) \(0x", run(["ldd", interpreter])):
+        target = guest / library.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(library, target)
+    standard = Path(sysconfig.get_path("stdlib"))
+    unneeded = shutil.ignore_patterns(
+        "__pycache__", "site-packages", "dist-packages", "test", "tests", "idlelib", "tkinter",
+        "ensurepip", "lib2to3", "config-*", "*.a",
+    )  # fmt: skip
+    shutil.copytree(standard, guest / "python" / "lib" / standard.name, ignore=unneeded)
+
+
+def boot(root: Path, version: str, work: Path) -> str:
+    """Boot the guest and return what it printed."""
+    archive = work / "guest.cpio"
+    names = "\n".join(str(p.relative_to(work / "guest")) for p in (work / "guest").rglob("*"))
+    with archive.open("wb") as output:
+        subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], input=names.encode(),
+                       stdout=output, cwd=work / "guest", check=True)  # fmt: skip
+    command: list[str | Path] = [
+        "qemu-system-x86_64", "-accel", "tcg", "-M", "q35", "-smp", "2", "-m", "1024",
+        # With cx16, QEMU 7.2's emulation crashes at random.
+        "-cpu", "Nehalem,-cx16", "-nographic", "-no-reboot", "-nic", "none",
+        "-kernel", root / f"boot/vmlinuz-{version}-cloud-amd64", "-initrd", archive,
+        "-append", "console=ttyS0 quiet loglevel=3 panic=-1",
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=BOOT_SECONDS, check=False
+    )
+    # without what the firmware sends to a terminal
+    return re.sub(r"\x1b(c|\[[0-9;?]*[A-Za-z])|\r", "", done.stdout.decode(errors="replace"))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    default = Path(os.environ.get("CCZOO_CACHE") or user_cache / "cczoo") / "kernel"
+    parser.add_argument("--cache", type=Path, default=default, help="where the kernel is kept")
+    cache = parser.parse_args().cache.resolve()
+    work = cache / f"work-{os.getpid()}"
+    try:
+        missing = sorted(PROGRAMS[name] for name in PROGRAMS if shutil.which(name) is None)
+        if missing:
+            raise MissingError(f"to test on a real kernel: apt-get install {' '.join(missing)}")
+        root, version = fetch_kernel(cache)
+        build_guest(root, version, work)
+        text = boot(root, version, work)
+    except MissingError as error:
+        print(error, file=sys.stderr)
+        return 2
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    passed = re.findall(r"^ok .*$", text, re.MULTILINE)
+    wrong = re.findall(r"^not ok .*$", text, re.MULTILINE)
+    print("\n".join(passed + wrong))
+    if wrong or len(passed) != CHECKS or not re.search(r"^done$", text, re.MULTILINE):
+        print(f"{text}\n{len(passed)} of {CHECKS} checks passed on Linux {version}")
+        return 1
+    print(f"all {CHECKS} checks passed on Linux {version}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""``python -m quote_generator``: output, exit codes and errors, at the real paths."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_configfs import report_data_of
+
+from emulator import Emulator
+
+COMMAND = [sys.executable, "-m", "quote_generator"]
+REPORT_DATA = bytes(range(64)).hex()
+
+
+def run(
+    command: list[str], *, stdin: bytes = b"", environ: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("QUOTE_GENERATOR_")}
+    return subprocess.run(
+        command, input=stdin, capture_output=True, env={**clean, **(environ or {})}
+    )
+
+
+def inside(emulator: Emulator, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return run(emulator.inside([*COMMAND, *arguments]))
+
+
+@pytest.mark.parametrize("arguments", [["quote"], []], ids=["quote", "default"])
+def test_raw_and_hex(emulator: Emulator, arguments: list[str]) -> None:
+    common = [*arguments, "--report-data", REPORT_DATA, "--format"]
+    raw = inside(emulator, *common, "raw")
+    assert (raw.stderr, raw.returncode) == (b"", 0)
+    assert report_data_of(raw.stdout).hex() == REPORT_DATA
+    assert bytes.fromhex(inside(emulator, *common, "hex").stdout.decode()) == raw.stdout
+
+
+def test_json_and_parse(tmp_path: Path) -> None:
+    with Emulator(state=tmp_path / "state", prefix="TEST") as emulator:
+        made = inside(emulator, "--report-data", "aa")
+    assert made.returncode == 0, made.stderr
+    document = json.loads(made.stdout)
+    assert (document["transport"], document["simulated"]) == ("configfs-tsm", False)
+    assert document["provider"] == "tdx_guest"
+    assert document["quote_parse"]["body"]["report_data"] == "aa" + "00" * 63
+    for form in (document["quote"].encode(), bytes.fromhex(document["quote"])):
+        parsed = run([*COMMAND, "parse"], stdin=form)
+        assert json.loads(parsed.stdout) == document["quote_parse"]
+    (tmp_path / "quote").write_text(document["quote"])
+    parsed = run([*COMMAND, "parse", str(tmp_path / "quote")])
+    assert json.loads(parsed.stdout) == document["quote_parse"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("no-provider", 3),
+        ("permission", 4),
+        ("busy", 5),
+        ("timed-out", 6),
+        ("empty", 7),
+        ("truncated", 8),
+    ],
+)
+def test_exit_codes(emulator: Emulator, fault: str, code: int) -> None:
+    emulator.set_fault(fault)
+    check_failure(inside(emulator, "quote", "--timeout", "0.3"), code)
+
+
+def check_failure(done: subprocess.CompletedProcess[bytes], code: int) -> str:
+    """Check that a failure is an exit code and one line for people."""
+    text = done.stderr.decode()
+    assert (done.returncode, done.stdout) == (code, b""), text
+    assert text.startswith("quote_generator: ")
+    assert text.count("\n") == 1
+    assert "Traceback" not in text
+    return text
+
+
+def test_without_tdx_it_says_what_was_looked_for_and_what_to_do() -> None:
+    text = check_failure(run(COMMAND), 3)
+    for part in ("/sys/kernel/config/tsm/report", "configfs", "QUOTE_GENERATOR_SIMULATE=1"):
+        assert part in text
+
+
+def test_the_simulator_says_so(tmp_path: Path) -> None:
+    environ = {"QUOTE_GENERATOR_SIMULATE": "1", "QUOTE_GENERATOR_SIMULATOR_DIR": str(tmp_path)}
+    document = json.loads(run(COMMAND, environ=environ).stdout)
+    assert (document["transport"], document["simulated"]) == ("simulator", True)
+
+
+def test_bad_input() -> None:
+    check_failure(run([*COMMAND, "parse"], stdin=b"no quote"), 2)
+    check_failure(run([*COMMAND, "quote", "--timeout", "-1"]), 2)
+    for arguments in (["--report-data", "xy"], ["--report-data", "00" * 65], ["dance"]):
+        done = run([*COMMAND, *arguments])
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert b"usage:" in done.stderr
+
+
+def test_a_missing_file_is_named() -> None:
+    done = run([*COMMAND, "parse", "/no/such/file"])
+    assert done.returncode == 1
+    assert b"/no/such/file" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_error_message(emulator: Emulator) -> None:
+    command = emulator.inside(["sh", "-c", f"{' '.join(COMMAND)} --format hex | true"])
+    assert run(command).stderr == b""
+
+
+def test_version_and_help() -> None:
+    assert run([*COMMAND, "--version"]).stdout.strip() != b""
+    assert b"Exit codes" in run([*COMMAND, "--help"]).stdout
+
+
+def test_import_loads_neither_the_c_core_nor_cryptography() -> None:
+    code = (
+        "import sys, quote_generator; "
+        "print([m for m in sys.modules if 'cryptography' in m or '_tdx' in m or m == 'cffi'])"
+    )
+    assert run([sys.executable, "-c", code]).stdout == b"[]\n"
+
+
+def test_without_the_c_core_it_still_imports_and_says_what_is_missing() -> None:
+    code = """
+import sys
+sys.modules["quote_generator.native._tdx"] = None
+import quote_generator
+try:
+    quote_generator.generate_quote()
+except quote_generator.NotAvailable as error:
+    print(error)
+"""
+    assert b"not built" in run([sys.executable, "-c", code]).stdout

@@ -1,0 +1,346 @@
+"""TDREPORT, quotes by the QGS, and quotes by the ioctl of older kernels, through the compiled C."""
+
+from __future__ import annotations
+
+import errno
+import random
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import eventually
+from test_configfs import REPORT_DATA, open_descriptors, report_data_of
+
+from emulator import Emulator
+from emulator.device import QUOTE_NUMBERS
+from emulator.kernel import DEVICE_FAULTS
+from emulator.qgs import SPOILERS, Qgs
+from quote_generator import errors
+from quote_generator.attester import (
+    Attestation,
+    System,
+    attest,
+    available_transports,
+    get_tdreport,
+    qgs_port,
+)
+from quote_generator.tdreport import parse_tdreport
+
+# --- TDREPORT ---
+
+
+def test_a_tdreport_carries_the_report_data(system: System) -> None:
+    report = parse_tdreport(get_tdreport(REPORT_DATA, system=system))
+    assert report.report_data == REPORT_DATA
+    assert report.rtmr_3 == bytes(48)
+    assert report.to_dict()["mr_td"] == "7d" * 48
+
+
+def test_the_other_name_of_the_device(system: System) -> None:
+    other = replace(system, guest_devices=("/no/such/device", *system.guest_devices))
+    assert len(get_tdreport(system=other)) == 1024
+
+
+@pytest.mark.parametrize("fault", ["report-busy", "report-interrupted", "report-error"])
+def test_a_report_fault_that_passes(emulator: Emulator, system: System, fault: str) -> None:
+    emulator.set_fault(f"{fault}:2")
+    assert parse_tdreport(get_tdreport(REPORT_DATA, system=system)).report_data == REPORT_DATA
+
+
+REPORT_FAULTS = {
+    "report-busy": (errors.Busy, errno.EBUSY),
+    "report-error": (errors.ServiceFailed, errno.EIO),
+    "report-interrupted": (errors.TimedOut, errno.EINTR),
+    "report-no-type": (errors.CorruptAnswer, None),
+    "report-wrong-data": (errors.CorruptAnswer, None),
+}
+
+
+@pytest.mark.parametrize("fault", REPORT_FAULTS)
+def test_a_report_fault_that_stays(emulator: Emulator, system: System, fault: str) -> None:
+    emulator.set_fault(fault)
+    kind, number = REPORT_FAULTS[fault]
+    with pytest.raises(errors.QuoteGeneratorError) as caught:
+        get_tdreport(REPORT_DATA, timeout=0.3, system=system)
+    assert (type(caught.value), caught.value.errno) == (kind, number)
+    assert caught.value.path == system.guest_devices[0]
+
+
+def test_no_device(tmp_path: Path) -> None:
+    with pytest.raises(errors.NotAvailable, match="tdx_guest") as caught:
+        get_tdreport(system=System.under(str(tmp_path)))
+    assert caught.value.errno == errno.ENOENT
+
+
+def test_a_device_that_is_something_else(tmp_path: Path) -> None:
+    (tmp_path / "device").touch()
+    with pytest.raises(errors.NotAvailable) as caught:
+        get_tdreport(system=System(guest_devices=(str(tmp_path / "device"),)))
+    assert caught.value.errno == errno.ENOTTY
+
+
+def test_tdreports_that_are_none() -> None:
+    for data in (b"", bytes(1023), bytes(1025), bytes(1024)):
+        with pytest.raises(errors.BadInput):
+            parse_tdreport(data)
+
+
+# --- QGS ---
+
+
+@pytest.fixture
+def qgs(tmp_path: Path) -> Iterator[Qgs]:
+    with Qgs(tmp_path) as service:
+        yield service
+
+
+@pytest.fixture
+def with_qgs(system: System, qgs: Qgs, tmp_path: Path) -> System:
+    config = tmp_path / "tdx-attest.conf"
+    config.write_text("# the QGS\nport=4050\n")
+    return replace(system, qgs_config=str(config), qgs_socket=qgs.path)
+
+
+def ask_qgs(system: System, data: bytes = REPORT_DATA, timeout: float = 20.0) -> Attestation:
+    return attest(data, transport="qgs-vsock", timeout=timeout, system=system)
+
+
+@pytest.mark.parametrize("fault", ["none", "byte-by-byte", "other-minor", "with-an-id"])
+def test_a_quote_by_qgs(qgs: Qgs, with_qgs: System, fault: str) -> None:
+    qgs.fault = fault
+    made = ask_qgs(with_qgs)
+    assert report_data_of(made.quote) == REPORT_DATA
+    assert (made.transport, made.provider, made.simulated) == ("qgs-vsock", "tdx_guest", False)
+    header = "0000041801000100000000001804000000000000" + "0004000000000000"
+    assert qgs.requests[0][:28].hex() == header
+    assert len(qgs.requests[0]) == 1052
+
+
+BAD_ANSWERS = set(SPOILERS) - {"none", "other-minor", "with-an-id"}
+
+
+@pytest.mark.parametrize("fault", sorted(BAD_ANSWERS))
+def test_a_bad_answer_once_is_outlived(qgs: Qgs, with_qgs: System, fault: str) -> None:
+    qgs.fault, qgs.count = fault, 2
+    assert report_data_of(ask_qgs(with_qgs).quote) == REPORT_DATA
+    assert len(qgs.requests) == 3
+
+
+@pytest.mark.parametrize("fault", sorted(BAD_ANSWERS))
+def test_a_bad_answer_for_ever_is_an_error(qgs: Qgs, with_qgs: System, fault: str) -> None:
+    qgs.fault = fault
+    with pytest.raises(errors.QuoteGeneratorError) as caught:
+        ask_qgs(with_qgs)
+    failed = ("hang-up", "error", "empty-quote")
+    kind = errors.ServiceFailed if fault.startswith(failed) else errors.CorruptAnswer
+    assert type(caught.value) is kind
+    assert caught.value.path == qgs.path
+    status = {"error": "0x12001", "error-only": "0x12002"}.get(fault, "QGS")
+    assert status in str(caught.value)
+
+
+def test_a_silent_qgs_is_waited_for_no_longer_than_allowed(qgs: Qgs, with_qgs: System) -> None:
+    qgs.fault = "silent"
+    with pytest.raises(errors.TimedOut, match="no answer from the QGS") as caught:
+        ask_qgs(with_qgs, timeout=0.3)
+    assert caught.value.errno == errno.ETIMEDOUT
+    assert len(qgs.requests) == 1
+
+
+@pytest.mark.parametrize("kind", ["absent", "refusing", "full"])
+def test_a_qgs_that_takes_no_connection(with_qgs: System, tmp_path: Path, kind: str) -> None:
+    path = str(tmp_path / "other.socket")
+    held = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+    if kind != "absent":
+        held[0].bind(path)
+    if kind == "full":
+        held[0].listen(0)
+        held[1].connect(path)
+    expected = errors.Busy if kind == "full" else errors.ServiceFailed
+    with pytest.raises(expected) as caught:
+        ask_qgs(replace(with_qgs, qgs_socket=path), timeout=0.5)
+    numbers = {"absent": errno.ENOENT, "refusing": errno.ECONNREFUSED, "full": errno.EAGAIN}
+    assert caught.value.errno == numbers[kind]
+    for one in held:
+        one.close()
+
+
+def test_threads_each_get_their_own_quote_by_qgs(qgs: Qgs, with_qgs: System) -> None:
+    wanted = [random.Random(n).randbytes(64) for n in range(100)]
+    descriptors = open_descriptors()
+    with ThreadPoolExecutor(12) as pool:
+        made = list(pool.map(lambda data: ask_qgs(with_qgs, data, 60), wanted))
+    assert [report_data_of(one.quote) for one in made] == wanted
+    assert eventually(lambda: open_descriptors() == descriptors)
+
+
+def test_vsock_that_is_not_there_is_an_error(system: System, tmp_path: Path) -> None:
+    """By vsock for real: no QGS listens on the test machine, whatever kernel it has."""
+    config = tmp_path / "tdx-attest.conf"
+    config.write_text("port=4050\n")
+    with pytest.raises((errors.NotAvailable, errors.ServiceFailed, errors.TimedOut)) as caught:
+        ask_qgs(replace(system, qgs_config=str(config)), timeout=0.5)
+    assert "vsock:2:4050" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "port"),
+    [
+        ("port=4050", 4050),
+        ("# comment\n\n  port = 4051  # of the host\nother=1\n", 4051),
+        ("", None),
+        ("port=", None),
+        ("port=0", None),
+        ("port=4294967295", None),
+        ("port=99999999999", None),
+        ("#port=4050", None),
+        ("export=4050", None),
+        ("port=40x0", None),
+        ("\xff\xfe", None),
+    ],
+)
+def test_the_port_in_the_configuration(tmp_path: Path, text: str, port: int | None) -> None:
+    path = tmp_path / "tdx-attest.conf"
+    path.write_bytes(text.encode("latin-1"))
+    system = System(qgs_config=str(path))
+    if port is not None:
+        assert qgs_port(system) == port
+    else:
+        with pytest.raises(errors.NotAvailable, match="port=4050"):
+            qgs_port(system)
+
+
+# --- GET_QUOTE of older kernels ---
+
+LEGACY = sorted(name for name, number in QUOTE_NUMBERS.items() if number)
+
+
+def ask_legacy(system: System, data: bytes = REPORT_DATA, timeout: float = 20.0) -> Attestation:
+    return attest(data, transport="legacy-ioctl", timeout=timeout, system=system)
+
+
+@pytest.fixture(scope="module")
+def legacy_emulator() -> Iterator[Emulator]:
+    with Emulator(device="legacy") as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def legacy(legacy_emulator: Emulator) -> System:
+    legacy_emulator.set_fault("none")
+    return System.under(legacy_emulator.root, environ={})
+
+
+@pytest.mark.parametrize("device", LEGACY)
+def test_every_drivers_request_is_found(device: str) -> None:
+    with Emulator(device=device) as emulator:
+        system = System.under(emulator.root, environ={})
+        made = ask_legacy(system)
+        usable = {found.name: found.usable for found in available_transports(system)}
+    assert report_data_of(made.quote) == REPORT_DATA
+    assert (made.transport, made.provider) == ("legacy-ioctl", "tdx_guest")
+    assert usable["legacy-ioctl"]
+
+
+def test_upstream_kernels_offer_no_quotes(system: System) -> None:
+    with pytest.raises(errors.NotAvailable, match="use configfs-tsm") as caught:
+        ask_legacy(system)
+    assert caught.value.errno == errno.ENOTTY
+
+
+LEGACY_FAULTS = {
+    **REPORT_FAULTS,
+    "quote-bad-message": (errors.CorruptAnswer, "add up"),
+    "quote-empty": (errors.ServiceFailed, "empty"),
+    "quote-error": (errors.ServiceFailed, "0x8000000000000000"),
+    "quote-in-flight": (errors.TimedOut, "in flight"),
+    "quote-qgs-error": (errors.ServiceFailed, "0x12001"),
+    "quote-spoiled": (errors.CorruptAnswer, "report data"),
+    "quote-too-long": (errors.CorruptAnswer, "longer than its buffer"),
+    "quote-unavailable": (errors.ServiceFailed, "0x8000000000000001"),
+}
+
+
+def test_the_table_names_every_fault_of_the_device() -> None:
+    assert set(LEGACY_FAULTS) == {f for f in DEVICE_FAULTS if not f.startswith("extend-")}
+
+
+@pytest.mark.parametrize("fault", [f for f in LEGACY_FAULTS if f.startswith("quote-")])
+def test_a_legacy_fault_that_stays(legacy_emulator: Emulator, legacy: System, fault: str) -> None:
+    legacy_emulator.set_fault(fault)
+    kind, text = LEGACY_FAULTS[fault]
+    with pytest.raises(errors.QuoteGeneratorError) as caught:
+        ask_legacy(legacy, timeout=0.5)
+    assert type(caught.value) is kind
+    assert str(text) in str(caught.value)
+    assert caught.value.path == legacy.guest_devices[0]
+
+
+@pytest.mark.parametrize("fault", [f for f in LEGACY_FAULTS if f != "quote-in-flight"])
+def test_a_legacy_fault_that_passes(legacy_emulator: Emulator, legacy: System, fault: str) -> None:
+    legacy_emulator.set_fault(f"{fault}:1")
+    assert report_data_of(ask_legacy(legacy).quote) == REPORT_DATA
+
+
+def test_threads_each_get_their_own_legacy_quote(legacy: System) -> None:
+    wanted = [random.Random(n).randbytes(64) for n in range(60)]
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda data: ask_legacy(legacy, data, 60), wanted))
+    assert [report_data_of(one.quote) for one in made] == wanted
+
+
+# --- which one is used ---
+
+
+def test_configfs_comes_first(with_qgs: System, qgs: Qgs) -> None:
+    assert attest(REPORT_DATA, system=with_qgs).transport == "configfs-tsm"
+    assert qgs.requests == []
+
+
+def test_the_next_one_is_used_where_the_first_fails(emulator: Emulator, with_qgs: System) -> None:
+    for fault in ("empty", "no-provider", "permission"):
+        emulator.set_fault(fault)
+        made = attest(REPORT_DATA, system=with_qgs)
+        assert (made.transport, report_data_of(made.quote)) == ("qgs-vsock", REPORT_DATA)
+
+
+def test_a_time_out_is_not_doubled_by_trying_the_next(emulator: Emulator, with_qgs: System) -> None:
+    emulator.set_fault("timed-out")
+    with pytest.raises(errors.TimedOut, match="configfs-tsm"):
+        attest(REPORT_DATA, timeout=0.3, system=with_qgs)
+
+
+def test_the_most_telling_failure_is_raised(emulator: Emulator, system: System) -> None:
+    emulator.set_fault("permission")
+    with pytest.raises(errors.NotPermitted, match="run as root"):
+        attest(REPORT_DATA, system=system)
+
+
+def test_the_sum_of_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(errors.NotAvailable) as caught:
+        attest(REPORT_DATA, system=System.under(str(tmp_path), environ={}))
+    text = str(caught.value)
+    for name in ("tsm/report", "dev/tdx_guest", "dev/tdx-guest"):
+        assert f"{tmp_path}/" in text
+        assert name in text
+
+
+def test_what_is_available(with_qgs: System, tmp_path: Path) -> None:
+    found = {one.name: one for one in available_transports(with_qgs)}
+    assert list(found) == ["configfs-tsm", "qgs-vsock", "legacy-ioctl", "simulator"]
+    assert [one.usable for one in found.values()] == [True, True, False, False]
+    assert "4050" in found["qgs-vsock"].reason
+    nothing = available_transports(System.under(str(tmp_path), environ={}))
+    assert not any(one.usable for one in nothing)
+    assert all(one.reason for one in nothing)
+    asked = replace(with_qgs, environ={"QUOTE_GENERATOR_SIMULATE": "1"})
+    assert available_transports(asked)[-1].usable
+
+
+def test_looking_leaves_no_trace(emulator: Emulator, with_qgs: System) -> None:
+    before, descriptors = emulator.state(), open_descriptors()
+    available_transports(with_qgs)
+    assert (emulator.state(), open_descriptors()) == (before, descriptors)

@@ -1,0 +1,290 @@
+"""Event logs: parsing, replay and comparison; real samples where they are beside the project."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import random
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+from test_command_line import COMMAND, run
+
+from quote_generator import errors, eventlog
+
+SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "data"
+ZEROS = bytes(48)
+
+
+def sample(name: str) -> bytes:
+    path = SAMPLES / name
+    if not path.exists():
+        pytest.skip(f"the real sample {name} is not beside the project")
+    return path.read_bytes()
+
+
+def h(data: bytes) -> bytes:
+    return hashlib.sha384(data).digest()
+
+
+# --- made logs ---
+
+
+def ccel_header(algorithms: dict[int, int] | None = None, signature: bytes | None = None) -> bytes:
+    sizes = {0x0C: 48} if algorithms is None else algorithms
+    spec = (signature or b"Spec ID Event03\0") + bytes(4) + b"\0\2\0\2"
+    spec += len(sizes).to_bytes(4, "little")
+    spec += b"".join(struct.pack("<HH", *one) for one in sizes.items()) + b"\0"
+    return struct.pack("<II20sI", 0, 3, bytes(20), len(spec)) + spec
+
+
+def ccel_event(register: int, digest: bytes, *, kind: int = 1, data: bytes = b"x") -> bytes:
+    head = struct.pack("<IIIH48s", register, kind, 1, 0x0C, digest)
+    return head + len(data).to_bytes(4, "little") + data
+
+
+LOG = ccel_header() + b"".join(ccel_event(n, bytes([n]) * 48) for n in (1, 2, 2, 3, 4))
+
+
+def test_a_log_is_parsed_and_replayed() -> None:
+    events = eventlog.parse_ccel(LOG)
+    assert [event.register for event in events] == [1, 2, 2, 3, 4]
+    assert events[0] == eventlog.Event(1, 1, b"\1" * 48, b"x")
+    assert events[0].to_dict()["digest"] == "01" * 48
+    registers = eventlog.replay_ccel(events)
+    assert registers["rtmr_0"] == h(ZEROS + b"\1" * 48)
+    assert registers["rtmr_1"] == h(h(ZEROS + b"\2" * 48) + b"\2" * 48)
+    assert registers["rtmr_3"] == h(ZEROS + b"\4" * 48)
+
+
+def test_what_is_not_extended_does_not_count() -> None:
+    log = LOG + ccel_event(1, b"\7" * 48, kind=3) + ccel_event(0, b"\7" * 48)
+    log += ccel_event(0xFFFFFFFF, b"\7" * 48)
+    assert eventlog.replay_ccel(eventlog.parse_ccel(log)) == eventlog.replay_ccel(
+        eventlog.parse_ccel(LOG)
+    )
+
+
+def test_other_algorithms_are_stepped_over() -> None:
+    header = ccel_header({0x0B: 32, 0x0C: 48})
+    event = struct.pack("<IIIH32sH48s", 1, 1, 2, 0x0B, b"\1" * 32, 0x0C, b"\2" * 48)
+    events = eventlog.parse_ccel(header + event + bytes(4))
+    assert [event.digest for event in events] == [b"\2" * 48]
+
+
+@pytest.mark.parametrize("rest", [b"", b"\0", b"\xff" * 5, bytes(1000), b"\xff" * 1000])
+def test_the_rest_of_the_table_is_empty(tmp_path: Path, rest: bytes) -> None:
+    assert eventlog.parse_ccel(LOG + rest) == eventlog.parse_ccel(LOG)
+    path = tmp_path / eventlog.CCEL_PATH
+    path.parent.mkdir(parents=True)
+    path.write_bytes(LOG + rest)
+    assert eventlog.read_ccel(tmp_path) == LOG
+
+
+def test_every_cut_is_refused_or_a_shorter_log() -> None:
+    whole = eventlog.parse_ccel(LOG)
+    ends = {len(LOG) - n * len(ccel_event(1, ZEROS)): 5 - n for n in range(1, 6)}
+    for size in range(len(LOG)):
+        if size in ends:
+            assert eventlog.parse_ccel(LOG[:size]) == whole[: ends[size]]
+        else:
+            with pytest.raises(errors.BadInput, match="offset"):
+                eventlog.parse_ccel(LOG[:size])
+
+
+@pytest.mark.parametrize(
+    ("log", "word"),
+    [
+        (b"", "register of event 0"),
+        (ccel_header(signature=b"Spec ID Event02\0"), "Spec ID"),
+        (ccel_header({0x0B: 32}), "SHA-384"),
+        (ccel_header({0x0C: 32}), "SHA-384"),
+        (ccel_header({}), "0 algorithms"),
+        (LOG[:56] + b"\xff" * 4 + LOG[60:], "algorithms"),
+        (LOG[:28] + b"\xff" * 4 + LOG[32:], "data of event 0"),
+        (LOG + struct.pack("<III", 1, 1, 0xFFFFFFFF), "digests"),
+        (LOG + struct.pack("<IIII", 1, 1, 0, 0), "no SHA-384 digest"),
+        (LOG + struct.pack("<IIIH", 1, 1, 1, 0x0B) + bytes(40), "does not list"),
+        (LOG + ccel_event(1, ZEROS)[:-5] + b"\xff" * 4, "event's data"),
+    ],
+)
+def test_absurd_logs_are_refused(log: bytes, word: str) -> None:
+    with pytest.raises(errors.BadInput, match=word):
+        eventlog.parse_ccel(log)
+
+
+def test_changed_logs_never_crash_the_parser() -> None:
+    generator = random.Random(1)
+    for _ in range(20000):
+        log = bytearray(LOG)
+        for _ in range(generator.randrange(1, 4)):
+            log[generator.randrange(len(log))] = generator.randrange(256)
+        try:
+            eventlog.parse_ccel(bytes(log))
+        except errors.BadInput:
+            continue
+
+
+INIT = "INIT sha384/" + "00" * 48
+AAEL = f"{INIT}\nimage pull docker.io/library/x@sha256:aa\napp start with words\n"
+
+
+def test_an_application_log_is_parsed_and_replayed() -> None:
+    log = eventlog.parse_aael(AAEL)
+    assert log.initial == ZEROS
+    assert log.events[1] == eventlog.ApplicationEvent("app", "start", "with words")
+    value = ZEROS
+    for line in AAEL.splitlines():
+        value = h(value + h(line.encode()))
+    assert log.replay() == value
+    assert eventlog.parse_aael(AAEL.removesuffix("\n")) == log
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("", "empty"),
+        ("\n", "line 1"),
+        ("image pull x\n", "line 1"),
+        ("INIT sha256/" + "00" * 32, "SHA-384"),
+        ("INIT sha384/" + "00" * 47, "SHA-384"),
+        ("INIT sha384/" + "0G" * 48, "line 1"),
+        (INIT + "\ntwo words\n", "line 2"),
+        (INIT + "\n\n", "line 2"),
+        (INIT + "\na b c\n\na b c\n", "line 3"),
+        (INIT + "\n  c\n", "line 2"),
+    ],
+)
+def test_bad_application_logs_are_refused(text: str, word: str) -> None:
+    with pytest.raises(errors.BadInput, match=word):
+        eventlog.parse_aael(text)
+
+
+def quoted() -> dict[str, bytes]:
+    registers = eventlog.replay_ccel(eventlog.parse_ccel(LOG))
+    initial = registers["rtmr_3"].hex()
+    return {**registers, "rtmr_3": eventlog.parse_aael(AAEL.replace("00" * 48, initial)).replay()}
+
+
+def outcomes(**logs: object) -> list[str]:
+    return [check.outcome for check in eventlog.compare(quoted(), **logs)]  # type: ignore[arg-type]
+
+
+def test_comparison() -> None:
+    aael = AAEL.replace("00" * 48, eventlog.replay_ccel(eventlog.parse_ccel(LOG))["rtmr_3"].hex())
+    assert outcomes(ccel=LOG, aael=aael) == ["match"] * 4
+    assert outcomes() == ["no-log"] * 4
+    assert outcomes(ccel=LOG) == ["match", "match", "match", "differs"]
+    more = LOG + ccel_event(2, b"\5" * 48)
+    assert outcomes(ccel=more, aael=aael) == ["match", "differs", "match", "match"]
+    cut = "\n".join(aael.splitlines()[:-1])
+    assert outcomes(ccel=LOG, aael=cut) == ["match", "match", "match", "differs"]
+
+
+def test_a_log_cannot_hide_events_in_its_first_value() -> None:
+    initial = eventlog.replay_ccel(eventlog.parse_ccel(LOG))["rtmr_3"].hex()
+    checks = eventlog.compare(quoted(), aael=AAEL.replace("00" * 48, initial))
+    assert checks[3].outcome == "differs"
+    assert "no earlier event accounts for" in checks[3].reason
+
+
+def test_a_machine_without_logs(tmp_path: Path) -> None:
+    assert eventlog.read_ccel(tmp_path) is None
+    assert eventlog.read_aael(tmp_path) is None
+
+
+def test_reading(tmp_path: Path) -> None:
+    for name, data in [(eventlog.CCEL_PATH, b"no log"), (eventlog.AAEL_PATH, AAEL.encode())]:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(data)
+    assert eventlog.read_ccel(tmp_path) == b"no log"  # whole, for a verifier to judge
+    assert eventlog.read_aael(tmp_path) == AAEL
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(errors.BadInput, match="UTF-8"):
+        eventlog.read_aael(tmp_path)
+
+
+def test_a_log_that_may_not_be_read(tmp_path: Path) -> None:
+    path = tmp_path / eventlog.CCEL_PATH
+    path.parent.mkdir(parents=True)
+    path.touch(0)
+    tmp_path.chmod(0o755)
+    code = f"""
+import os
+from quote_generator import errors, eventlog
+os.chdir({str(tmp_path)!r})
+os.setuid(65534)
+try:
+    eventlog.read_ccel(".")
+except errors.NotPermitted as error:
+    print(error)
+"""
+    assert b"run as root" in run([sys.executable, "-c", code]).stdout
+
+
+def test_the_command(tmp_path: Path) -> None:
+    (tmp_path / "ccel").write_bytes(LOG)
+    (tmp_path / "aael").write_text(AAEL)
+    arguments = ["eventlog", "--ccel", str(tmp_path / "ccel"), "--aael", str(tmp_path / "aael")]
+    done = run([*COMMAND, *arguments])
+    document = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert len(document["ccel"]["events"]) == 5
+    assert document["aael"]["registers"]["rtmr_3"] == eventlog.parse_aael(AAEL).replay().hex()
+    (tmp_path / "aael").write_bytes(b"\xff")
+    assert run([*COMMAND, *arguments]).returncode == 2
+
+
+def test_the_command_compares(tmp_path: Path) -> None:
+    from quote_generator.simulator import Simulator
+
+    registers = quoted()
+    quote = Simulator.open(tmp_path / "state", measurements=registers).quote(bytes(64))
+    initial = eventlog.replay_ccel(eventlog.parse_ccel(LOG))["rtmr_3"].hex()
+    (tmp_path / "ccel").write_bytes(LOG)
+    (tmp_path / "aael").write_text(AAEL.replace("00" * 48, initial))
+    (tmp_path / "quote").write_bytes(quote)
+    logs = ["--ccel", str(tmp_path / "ccel"), "--aael", str(tmp_path / "aael")]
+    command = [*COMMAND, "eventlog", *logs, "--quote", str(tmp_path / "quote")]
+    done = run(command)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert {c["outcome"] for c in json.loads(done.stdout)["comparison"]} == {"match"}
+    (tmp_path / "ccel").write_bytes(LOG + ccel_event(1, ZEROS))
+    done = run(command)
+    assert done.returncode == 9
+    assert b"rtmr_0." in done.stderr
+
+
+# --- real ones ---
+
+
+def test_a_real_firmware_log() -> None:
+    """The values are those that CoCo Trustee v0.13.0's own test expects of this log."""
+    events = eventlog.parse_ccel(gzip.decompress(sample("trustee_ccel.bin.gz")))
+    registers = eventlog.replay_ccel(events)
+    assert registers["rtmr_0"].hex() == (
+        "2dc712306a963eadb894ad47dbaa17df44814151555aee11cbb843becca88950"
+        "ffd079664902e6f22c66f7c8213543f4"
+    )
+    assert registers["rtmr_1"].hex() == (
+        "0fa3be56af61208bbd179dc7b124988eb929319154663c539d6f46445ecac2fe"
+        "c287075047ff7bd1922829fec28cd3cf"
+    )
+
+
+def test_a_real_application_log_leads_to_a_real_quotes_register() -> None:
+    quote = sample("trustee_aael_quote.bin")
+    log = eventlog.parse_aael(sample("trustee_aael.txt").decode())
+    assert log.replay() == quote[520:568]  # RTMR3 of a quote v4
+
+
+def test_a_real_quote_passes_the_c_check() -> None:
+    from test_check import check
+
+    for name in ("trustee_aael_quote.bin", "trustee_tdx_quote_v4.bin"):
+        quote = sample(name)
+        assert check(quote, quote[568:632]) == (None, 4936)

@@ -1,0 +1,233 @@
+"""Many processes, forks, signals and kills."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import eventually
+from test_configfs import REPORT_DATA, ask, report_data_of
+
+from emulator import Emulator
+from quote_generator import errors
+from quote_generator.attester import System, attest
+
+# Asks for quotes over random report data until the count is reached, and checks each.
+ASK_MANY = """
+import os, sys
+from quote_generator.attester import System, attest
+system = System.under(sys.argv[1])
+for _ in range(int(sys.argv[2])):
+    data = os.urandom(64)
+    assert attest(data, timeout=60, system=system).quote[568:632] == data
+"""
+
+
+def start(code: str, *arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("fault", ["none", "random"])
+def test_processes_each_get_their_own_quote(emulator: Emulator, system: System, fault: str) -> None:
+    emulator.set_fault(fault)
+    processes = [start(ASK_MANY, emulator.root, "20") for _ in range(6)]
+    outcomes = [(process.communicate()[1], process.returncode) for process in processes]
+    assert outcomes == [(b"", 0)] * 6
+
+
+FORK_ALL_THE_TIME = """
+import os, signal, threading, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+def fork_on():
+    while True:
+        if os.fork() == 0:
+            time.sleep(0.002)
+            os._exit(0)
+threading.Thread(target=fork_on, daemon=True).start()
+"""
+END_WITH_THE_THREAD = "\nos._exit(0)"
+
+
+def test_forks_elsewhere_do_no_harm(emulator: Emulator, system: System) -> None:
+    """A thread that forks all the time cannot copy the worker's open inblob into a child."""
+    before = emulator.state()["mkdir"]
+    process = start(FORK_ALL_THE_TIME + ASK_MANY + END_WITH_THE_THREAD, emulator.root, "50")
+    assert (process.communicate()[1], process.returncode) == (b"", 0)
+    assert emulator.state()["mkdir"] - before == 50  # not one attempt was in vain
+
+
+def test_forks_do_no_harm_under_a_strict_seccomp_filter(emulator: Emulator) -> None:
+    """Where close_range is denied, forks do spoil attempts: they are noticed and repeated."""
+    filtered = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from seccomp_filter import deny_close_range
+deny_close_range()
+"""
+    before = emulator.state()["mkdir"]
+    code = filtered + FORK_ALL_THE_TIME + ASK_MANY + END_WITH_THE_THREAD
+    process = start(code, emulator.root, "50")
+    assert (process.communicate()[1], process.returncode) == (b"", 0)
+    assert emulator.state()["mkdir"] - before > 50
+
+
+def test_a_forked_child_asks_for_itself(emulator: Emulator, system: System) -> None:
+    ask(system)
+    child = os.fork()
+    if child == 0:
+        ok = report_data_of(ask(system, bytes(64)).quote) == bytes(64)
+        os._exit(0 if ok else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+ASK_ONCE = """
+import sys
+from quote_generator.attester import System, attest
+print(flush=True)
+attest(bytes(64), timeout=60, system=System.under(sys.argv[1]))
+"""
+
+
+def stopped_within_an_attempt(emulator: Emulator) -> subprocess.Popen[bytes]:
+    """Return a process that has an entry now, and is stopped."""
+    emulator.set_fault("busy")
+    process = start(ASK_ONCE, emulator.root)
+
+    def holds_an_entry() -> bool:
+        process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)
+        if emulator.state()["entries"]:
+            return True
+        process.send_signal(signal.SIGCONT)
+        return False
+
+    assert eventually(holds_an_entry)
+    return process
+
+
+def test_kill_leaves_an_entry_that_the_next_start_removes(
+    emulator: Emulator, system: System
+) -> None:
+    process = stopped_within_an_attempt(emulator)
+    process.kill()
+    process.communicate()
+    emulator.set_fault("none")
+    assert len(emulator.state()["entries"]) == 1
+    follower = start(ASK_MANY, emulator.root, "1")
+    assert (follower.communicate()[1], follower.returncode) == (b"", 0)
+    assert emulator.state()["entries"] == []
+
+
+def test_ctrl_c_ends_the_call_and_leaves_nothing(emulator: Emulator, system: System) -> None:
+    process = stopped_within_an_attempt(emulator)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGCONT)
+    assert b"KeyboardInterrupt" in process.communicate()[1]
+    assert emulator.state()["entries"] == []
+
+
+def own_start_time() -> int:
+    return int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def seconds_after_boot() -> int:
+    return int(float(Path("/proc/uptime").read_text().split()[0]))
+
+
+def test_only_what_nobody_needs_is_removed(emulator: Emulator) -> None:
+    here = os.stat("/proc/self/ns/pid").st_ino
+    us, started, now = os.getpid(), own_start_time(), seconds_after_boot()
+    dead = start("pass")
+    dead.communicate()
+
+    def name(namespace: int, pid: int, start_time: int, born: int) -> str:
+        return f"cczoo-quote.{namespace}.{pid}.{start_time}.{born}.{os.urandom(8).hex()}"
+
+    kept = [
+        name(here, us, started, now),  # alive
+        name(here + 1, dead.pid, 1, now),  # another container's: cannot be judged from here
+        name(here, us, 0, now),  # start time was unknown
+        "somebody-elses",
+        "cczoo-quote",
+        f"cczoo-quote.{here}.{dead.pid}.1.{now}.short",
+        name(here, dead.pid, 1, now) + "x",
+    ]
+    removed = [
+        name(here, dead.pid, 1, now),
+        name(here, us, started - 1, now),  # the pid is another process's now
+        name(here + 1, dead.pid, 1, now - 3601),
+    ]
+    directory = Path(emulator.root, "sys/kernel/config/tsm/report")
+    for one in kept + removed:
+        (directory / one).mkdir()
+    follower = start(ASK_MANY, emulator.root, "1")
+    assert (follower.communicate()[1], follower.returncode) == (b"", 0)
+    assert set(emulator.state()["entries"]) == set(kept)
+    for one in kept:
+        (directory / one).rmdir()
+
+
+def test_without_root_it_says_what_is_needed(emulator: Emulator) -> None:
+    code = """
+import os
+from quote_generator import attester, errors
+attester._native()
+os.setuid(65534)
+try:
+    attester.attest(bytes(64))
+except errors.NotPermitted as error:
+    assert "run as root" in str(error), error
+    assert error.errno == 13, error
+"""
+    done = subprocess.run(emulator.inside([sys.executable, "-c", code]), stderr=subprocess.PIPE)
+    assert (done.stderr, done.returncode) == (b"", 0)
+
+
+def test_threads_of_a_process_that_may_make_none(emulator: Emulator, system: System) -> None:
+    code = f"""
+import resource, os, sys
+from quote_generator import attester, errors
+attester._native()
+os.setuid(65533)
+resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+try:
+    attester.attest(bytes(64), system=attester.System.under({emulator.root!r}))
+except errors.Busy as error:
+    assert error.errno == 11, error
+else:
+    sys.exit("no error")
+"""
+    process = start(code)
+    assert (process.communicate()[1], process.returncode) == (b"", 0)
+
+
+def test_the_simulator_never_stands_in_for_a_tdx_that_fails(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    environ = {"QUOTE_GENERATOR_SIMULATE": "1", "QUOTE_GENERATOR_SIMULATOR_DIR": str(tmp_path)}
+    emulated = System.under(emulator.root, environ=environ)
+    made = attest(REPORT_DATA, system=emulated)
+    assert (made.transport, made.simulated) == ("configfs-tsm", False)
+    for fault, kind in [("empty", errors.ServiceFailed), ("permission", errors.NotPermitted)]:
+        emulator.set_fault(fault)
+        with pytest.raises(kind):
+            attest(REPORT_DATA, system=emulated)
+
+
+def test_the_simulator_stands_in_only_when_asked_for(tmp_path: Path) -> None:
+    directory = str(tmp_path / "state")
+    for value in ["0", "true", "yes", " 1", ""]:
+        environ = {"QUOTE_GENERATOR_SIMULATE": value, "QUOTE_GENERATOR_SIMULATOR_DIR": directory}
+        bare = System.under(str(tmp_path), environ=environ)
+        for transport in (None, "simulator"):
+            with pytest.raises(errors.NotAvailable, match="QUOTE_GENERATOR_SIMULATE=1"):
+                attest(REPORT_DATA, transport=transport, system=bare)
+    environ["QUOTE_GENERATOR_SIMULATE"] = "1"
+    bare = System.under(str(tmp_path), environ=environ)
+    made = attest(REPORT_DATA, system=bare)
+    assert (made.transport, made.provider, made.simulated) == ("simulator", "simulator", True)
+    assert report_data_of(made.quote) == REPORT_DATA
