@@ -1,0 +1,145 @@
+"""Trees, patch sets, tool doubles and runners for the installer's tests.
+
+The trees are the real open-webui source: fetched once into the kit's cache, checked by hash.
+Most tests use `small_tree`, the part of it that the installer ever looks at, and a patch set of
+two hooks and three new files, so that they are quick and independent of the kit's own patches.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cczoo_installer import __main__ as command_line
+from cczoo_installer import install, patchset, source
+from cczoo_installer.report import Reporter
+from installer_kit import (
+    CHILD,
+    FAKE_NPM,
+    HOOKED,
+    HOOKED_TOO,
+    NEW_FILES,
+    VERSION,
+    FakeTools,
+    Ran,
+    make_patch_set,
+)
+
+from interruptible import heed_interrupts
+
+heed_interrupts()
+
+
+@pytest.fixture(scope="session")
+def archive() -> Path:
+    """The open-webui source archive, from the kit's cache or the package index."""
+    facts = patchset.load(patchset.default_root(), VERSION)
+    return source.fetch(
+        VERSION, facts.sdist_sha256, install.cache_root(), reporter=Reporter(sys.stderr)
+    )
+
+
+@pytest.fixture(scope="session")
+def pristine(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The whole source tree, unpacked. Only to be read and copied."""
+    folder = tmp_path_factory.mktemp("pristine") / "open-webui"
+    source.unpack(archive, folder)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def full_tree(pristine: Path, tmp_path: Path) -> Iterator[Path]:
+    """A copy of the whole source tree; bulky files that nobody edits are hard links."""
+
+    def copy(origin: str, target: str) -> object:
+        if "/static/" in origin:
+            return os.link(origin, target)
+        return shutil.copy2(origin, target)
+
+    folder = tmp_path / "open-webui"
+    shutil.copytree(pristine, folder, copy_function=copy)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def small_tree(pristine: Path, tmp_path: Path) -> Path:
+    """The real files that the installer looks at, without most of src and static."""
+    folder = tmp_path / "open-webui"
+    for name in (
+        *(path.name for path in pristine.iterdir() if path.is_file() and path.suffix != ".gif"),
+        HOOKED,
+        HOOKED_TOO,
+        "backend/open_webui/routers/utils.py",
+        "src/lib/constants.ts",
+        "src/lib/index.ts",
+        "static/robots.txt",
+        "scripts/prepare-pyodide.js",
+    ):
+        if (pristine / name).exists():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(pristine / name, target)
+    (folder / HOOKED).chmod(0o640)  # so that a lost mode shows
+    return folder
+
+
+@pytest.fixture
+def patches(pristine: Path, tmp_path: Path) -> Path:
+    """A small patch set: two hooks, three new files, two of them in new folders."""
+    return make_patch_set(tmp_path / "patches", pristine, NEW_FILES)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of its own."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("CCZOO_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def cczoo(patches: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run the command line in this process, by default with the small patch set."""
+
+    def run(directory: Path, *options: str, with_patches: Path | None = patches) -> Ran:
+        capsys.readouterr()
+        argv = ["--openwebui-dir", str(directory), *options]
+        code = command_line.run(argv, patches=with_patches)
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return Ran(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def child_command(patches: Path, cache: Path) -> Callable[..., list[str]]:
+    """The command line as a child process that can be stopped at a named step."""
+
+    def command(directory: Path, *options: str, at: str = "", do: str = "kill") -> list[str]:
+        argv = [sys.executable, str(CHILD), str(patches), at, do]
+        return [*argv, "--openwebui-dir", str(directory), *options]
+
+    return command
+
+
+@pytest.fixture
+def fake_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTools:
+    """Put doubles of node and npm on PATH; FAKE_NPM_DOES chooses how npm fares."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    tools = FakeTools(folder, tmp_path / "npm.log")
+    (folder / "node").write_text("#!/bin/sh\necho ${FAKE_NODE_VERSION:-v20.19.5}\n")
+    (folder / "npm").write_text(textwrap.dedent(FAKE_NPM))
+    for name in ("node", "npm"):
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_NPM_LOG", str(tools.log))
+    return tools

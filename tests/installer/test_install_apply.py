@@ -1,0 +1,426 @@
+"""Installing, looking, taking back: on the real open-webui source, without a build."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cczoo_installer import patchset
+from installer_kit import HOOKED, HOOKED_TOO, NEW_FILES, VERSION, Ran, make_patch_set, snapshot
+
+Run = Callable[..., Ran]
+
+
+def test_real_patch_set_applies_and_reverts_byte_for_byte(full_tree: Path, cczoo: Run) -> None:
+    before = snapshot(full_tree)
+    patches = patchset.load(patchset.default_root(), VERSION)
+
+    done = cczoo(full_tree, "--no-build", "--json", with_patches=None)
+    assert done.code == 0
+    assert done.json["edited"] == list(patches.edited)
+    after = snapshot(full_tree)
+    changed = {name for name in before if after.get(name) != before[name]}
+    assert changed == set(patches.edited)
+    assert set(patches.overlay) <= after.keys()
+    ours = {name for name in after.keys() - before.keys() if after[name][0] == "file"}
+    assert {name for name in ours if not name.startswith(".cczoo-install/")} == set(patches.overlay)
+
+    status = cczoo(full_tree, "--status", "--json", with_patches=None).json
+    assert (status["state"], status["current"], status["build"]) == ("installed", True, None)
+
+    assert cczoo(full_tree, "--revert", with_patches=None).code == 0
+    assert snapshot(full_tree) == before
+
+
+def test_install_writes_what_the_patches_say_and_keeps_modes(small_tree: Path, cczoo: Run) -> None:
+    assert cczoo(small_tree, "--no-build").code == 0
+    assert "# probe: hooked\n" in (small_tree / HOOKED).read_text()
+    assert "<!-- probe -->" in (small_tree / HOOKED_TOO).read_text()
+    for name, content in NEW_FILES.items():
+        assert (small_tree / name).read_bytes() == content
+        assert (small_tree / name).stat().st_mode & 0o777 == 0o644
+    assert (small_tree / HOOKED).stat().st_mode & 0o777 == 0o640
+
+
+def test_second_run_changes_nothing_and_says_so(small_tree: Path, cczoo: Run) -> None:
+    cczoo(small_tree, "--no-build")
+    before = snapshot(small_tree)
+    inode = (small_tree / HOOKED).stat().st_ino
+    again = cczoo(small_tree, "--no-build")
+    assert again.code == 0
+    assert "already installed; nothing to do" in again.out
+    assert snapshot(small_tree) == before
+    assert (small_tree / HOOKED).stat().st_ino == inode
+
+
+def test_revert_twice_and_revert_of_a_stock_tree(small_tree: Path, cczoo: Run) -> None:
+    before = snapshot(small_tree)
+    cczoo(small_tree, "--no-build")
+    assert cczoo(small_tree, "--revert", "--json").json["changed"] is True
+    again = cczoo(small_tree, "--revert", "--json")
+    assert (again.code, again.json["changed"]) == (0, False)
+    assert snapshot(small_tree) == before
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_dry_run_changes_nothing(small_tree: Path, cczoo: Run, installed: bool) -> None:
+    if installed:
+        cczoo(small_tree, "--no-build")
+    before = snapshot(small_tree)
+    times = {path: path.stat().st_mtime_ns for path in small_tree.rglob("*")}
+    if installed:
+        told = cczoo(small_tree, "--revert", "--dry-run")
+        assert f"would restore {HOOKED}\n" in told.out
+    else:
+        told = cczoo(small_tree, "--no-build", "--dry-run")
+        assert f"would change {HOOKED}\n" in told.out
+        for name in NEW_FILES:
+            assert f"would add {name}\n" in told.out
+    assert told.code == 0
+    assert snapshot(small_tree) == before
+    assert {path: path.stat().st_mtime_ns for path in small_tree.rglob("*")} == times
+
+
+def test_status_and_refusals_change_nothing(small_tree: Path, cczoo: Run) -> None:
+    before = snapshot(small_tree)
+    status = cczoo(small_tree, "--status", "--json").json
+    assert status["state"] == "not-installed"
+    assert status["openwebui"] == VERSION
+    assert status["busy"] is False
+    assert snapshot(small_tree) == before
+
+
+@pytest.mark.parametrize("spoil", ["edit", "delete", "line-ends"])
+def test_local_edit_is_refused_with_nothing_changed(
+    small_tree: Path, cczoo: Run, spoil: str
+) -> None:
+    victim = small_tree / HOOKED_TOO
+    if spoil == "edit":
+        victim.write_text(victim.read_text() + "<!-- mine -->\n")
+    elif spoil == "delete":
+        victim.unlink()
+    else:
+        victim.write_bytes(victim.read_bytes().replace(b"\n", b"\r\n"))
+    before = snapshot(small_tree)
+    refused = cczoo(small_tree, "--no-build", "--json")
+    assert refused.code == 4
+    assert refused.json["code"] == "local-edits"
+    assert HOOKED_TOO in refused.json["detail"]
+    assert HOOKED not in refused.json["detail"]
+    assert snapshot(small_tree) == before
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "dangling link"])
+def test_a_file_where_ours_goes_is_refused(small_tree: Path, cczoo: Run, kind: str) -> None:
+    name = "backend/open_webui/routers/probe.py"
+    if kind == "file":
+        (small_tree / name).write_text("mine = 1\n")
+    elif kind == "folder":
+        (small_tree / name).mkdir()
+    else:
+        (small_tree / name).symlink_to("/nowhere")
+    before = snapshot(small_tree)
+    refused = cczoo(small_tree, "--no-build")
+    assert refused.code == 4
+    assert name in refused.err
+    assert snapshot(small_tree) == before
+
+
+@pytest.mark.parametrize("place", [HOOKED, "backend/open_webui", "src/lib"])
+def test_links_that_lead_out_of_the_tree_are_refused(
+    small_tree: Path, cczoo: Run, tmp_path: Path, place: str
+) -> None:
+    outside = tmp_path / "outside"
+    shutil.move(small_tree / place, outside)
+    (small_tree / place).symlink_to(outside)
+    before = snapshot(tmp_path)
+    refused = cczoo(small_tree, "--no-build")
+    assert refused.code == 4
+    assert "symbolic link" in refused.err
+    after = snapshot(tmp_path)
+    assert {name: after[name] for name in before} == before
+
+
+def test_an_edit_of_an_installed_file_stops_revert_and_is_kept(
+    small_tree: Path, cczoo: Run
+) -> None:
+    stock = snapshot(small_tree)
+    cczoo(small_tree, "--no-build")
+    ours = small_tree / "src/lib/probe/deep/answer.ts"
+    ours.write_text("// mine\n")
+    before = snapshot(small_tree)
+    for options in (["--revert"], ["--revert", "--dry-run"], ["--no-build"]):
+        refused = cczoo(small_tree, *options)
+        assert refused.code == 4
+        assert "src/lib/probe/deep/answer.ts" in refused.err
+    assert snapshot(small_tree) == before
+    status = cczoo(small_tree, "--status", "--json").json
+    assert status["state"] == "modified"
+    assert status["modified"] == ["src/lib/probe/deep/answer.ts"]
+
+    # The way out that the message names: move it away.
+    ours.rename(small_tree / "src/lib/probe/deep/answer.ts.mine")
+    assert cczoo(small_tree, "--revert").code == 0
+    kept = small_tree / "src/lib/probe/deep/answer.ts.mine"
+    assert kept.read_text() == "// mine\n"
+    shutil.rmtree(small_tree / "src/lib/probe")
+    assert snapshot(small_tree) == stock
+
+
+def test_removed_files_are_put_back_by_another_run(small_tree: Path, cczoo: Run) -> None:
+    stock = snapshot(small_tree)
+    cczoo(small_tree, "--no-build")
+    installed = snapshot(small_tree)
+    (small_tree / HOOKED).unlink()
+    shutil.rmtree(small_tree / "src/lib/probe")
+    assert cczoo(small_tree, "--status", "--json").json["state"] == "modified"
+    assert cczoo(small_tree, "--no-build", "--json").json["changed"] is True
+    assert snapshot(small_tree) == installed
+    (small_tree / HOOKED).unlink()
+    assert cczoo(small_tree, "--revert").code == 0
+    assert snapshot(small_tree) == stock
+
+
+def test_byte_code_of_our_files_goes_with_them(small_tree: Path, cczoo: Run) -> None:
+    before = snapshot(small_tree)
+    cczoo(small_tree, "--no-build")
+    compiled = small_tree / "backend/open_webui/routers/__pycache__"
+    compiled.mkdir()
+    (compiled / "probe.cpython-311.pyc").write_bytes(b"compiled")
+    (compiled / "utils.cpython-311.pyc").write_bytes(b"theirs")
+    assert cczoo(small_tree, "--revert").code == 0
+    (compiled / "utils.cpython-311.pyc").unlink()
+    compiled.rmdir()
+    assert snapshot(small_tree) == before
+
+
+def test_byte_code_behind_a_link_is_not_ours(small_tree: Path, cczoo: Run, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "probe.cpython-311.pyc").write_bytes(b"theirs")
+    (small_tree / "backend/open_webui/routers/__pycache__").symlink_to(outside)
+    before = snapshot(small_tree)
+    assert cczoo(small_tree, "--no-build").code == 0
+    assert cczoo(small_tree, "--revert").code == 0
+    assert snapshot(small_tree) == before
+    assert (outside / "probe.cpython-311.pyc").read_bytes() == b"theirs"
+
+
+def test_newer_patch_set_replaces_the_older_one(
+    small_tree: Path, cczoo: Run, pristine: Path, tmp_path: Path
+) -> None:
+    stock = snapshot(small_tree)
+    cczoo(small_tree, "--no-build")
+    newer = make_patch_set(
+        tmp_path / "newer", pristine, {"src/lib/probe/deep/answer.ts": b"// newer\n"}
+    )
+    (newer / f"v{VERSION}" / "series").write_text("0001-hook.patch\n")
+    facts = json.loads((newer / f"v{VERSION}" / "upstream.json").read_text())
+    del facts["files"][HOOKED_TOO]
+    (newer / f"v{VERSION}" / "upstream.json").write_text(json.dumps(facts))
+
+    assert cczoo(small_tree, "--status", "--json", with_patches=newer).json["current"] is False
+    done = cczoo(small_tree, "--no-build", with_patches=newer)
+    assert done.code == 0
+    assert (small_tree / "src/lib/probe/deep/answer.ts").read_text() == "// newer\n"
+    assert not (small_tree / "backend/open_webui/routers/probe.py").exists()
+    assert not (small_tree / "src/lib/probe/deep/more").exists()
+    assert "probe" not in (small_tree / HOOKED_TOO).read_text()
+    assert "# probe: hooked\n" in (small_tree / HOOKED).read_text()
+
+    assert cczoo(small_tree, "--revert", with_patches=newer).code == 0
+    assert snapshot(small_tree) == stock
+
+
+def test_an_older_installation_stays_when_the_newer_one_cannot_be(
+    small_tree: Path, cczoo: Run, pristine: Path, tmp_path: Path
+) -> None:
+    cczoo(small_tree, "--no-build")
+    (small_tree / "src/lib/other.ts").write_text("mine\n")
+    newer = make_patch_set(tmp_path / "newer", pristine, {"src/lib/other.ts": b"// ours\n"})
+    before = snapshot(small_tree)
+    refused = cczoo(small_tree, "--no-build", with_patches=newer)
+    assert refused.code == 4
+    assert "src/lib/other.ts" in refused.err
+    assert snapshot(small_tree) == before
+
+
+def test_wrong_version(small_tree: Path, cczoo: Run) -> None:
+    package = json.loads((small_tree / "package.json").read_text())
+    (small_tree / "package.json").write_text(json.dumps(package | {"version": "0.6.5"}))
+    before = snapshot(small_tree)
+    refused = cczoo(small_tree, "--no-build", "--json")
+    assert (refused.code, refused.json["code"]) == (3, "unsupported-version")
+    assert VERSION in refused.json["detail"]
+    assert cczoo(small_tree, "--status", "--json").json["supported"] is False
+    assert snapshot(small_tree) == before
+
+
+def test_another_openwebui_under_the_installation(small_tree: Path, cczoo: Run) -> None:
+    cczoo(small_tree, "--no-build")
+    package = json.loads((small_tree / "package.json").read_text())
+    (small_tree / "package.json").write_text(json.dumps(package | {"version": "0.6.5"}))
+    before = snapshot(small_tree)
+    refused = cczoo(small_tree, "--revert")
+    assert refused.code == 4
+    assert "0.5.20" in refused.err
+    assert "0.6.5" in refused.err
+    assert cczoo(small_tree, "--no-build").code == 3
+    assert snapshot(small_tree) == before
+
+
+@pytest.mark.parametrize("version", ["../../etc", "0.5.20/../v0.5.20", "0.5.20\n", "", 5, None])
+def test_a_version_cannot_choose_a_folder(small_tree: Path, cczoo: Run, version: object) -> None:
+    package = json.loads((small_tree / "package.json").read_text())
+    (small_tree / "package.json").write_text(json.dumps(package | {"version": version}))
+    assert cczoo(small_tree, "--no-build").code == 3
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        b"",
+        b"{",
+        b"[]",
+        b"\xff\xfe",
+        b'{"name": "other", "version": "0.5.20"}',
+        b'{"name": "open-webui"}',
+        b'{"name": "open-webui", "version": "0.5.20"}',
+        b"[" * 200_000,
+        b" " * (2 << 20),
+    ],
+)
+def test_not_openwebui(tmp_path: Path, cczoo: Run, content: bytes | None) -> None:
+    folder = tmp_path / "something"
+    folder.mkdir()
+    (folder / "README").write_text("hello")
+    if content is not None:
+        (folder / "package.json").write_bytes(content)
+    before = snapshot(folder)
+    for options in (["--no-build"], ["--status"], ["--revert"], ["--dry-run"]):
+        refused = cczoo(folder, *options, "--json")
+        assert (refused.code, refused.json["code"]) == (3, "not-open-webui")
+    assert snapshot(folder) == before
+
+
+def test_missing_empty_and_file(tmp_path: Path, cczoo: Run) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    for name, word in (("missing", "does not exist"), ("empty", "empty"), ("file", "folder")):
+        refused = cczoo(tmp_path / name, "--no-build")
+        assert refused.code == 3
+        assert word in refused.err
+    assert not (tmp_path / "missing").exists()
+
+
+def test_text_from_the_tree_is_escaped(tmp_path: Path, cczoo: Run) -> None:
+    folder = tmp_path / "evil\x1b[2J"
+    folder.mkdir()
+    (folder / "package.json").write_text(
+        json.dumps({"name": "\x1b]0;owned\x07\u202e", "version": "0.5.20"})
+    )
+    refused = cczoo(folder, "--no-build")
+    assert refused.code == 3
+    assert not set("\x1b\x07\u202e") & set(refused.err + refused.out)
+    assert "\\x1b" in refused.err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--status", "--revert"],
+        ["--status", "--no-build"],
+        ["--revert", "--no-build"],
+        ["--fetch", "latest"],
+        ["--fetch", "../0.5.20"],
+        ["--nonsense"],
+    ],
+)
+def test_usage(
+    cczoo: Run, small_tree: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    from cczoo_installer.__main__ import main
+
+    before = snapshot(small_tree)
+    if not options:
+        assert main([]) == 2
+        assert "--openwebui-dir" in capsys.readouterr().err
+    else:
+        assert cczoo(small_tree, *options).code == 2
+    assert snapshot(small_tree) == before
+
+
+def record_of(tree: Path) -> Path:
+    return tree / ".cczoo-install/applied/record.json"
+
+
+@pytest.mark.parametrize("path", ["../../outside", "/etc/hostname", "src/../../outside", "", "."])
+def test_a_record_cannot_lead_out_of_the_tree(
+    small_tree: Path, cczoo: Run, tmp_path: Path, path: str
+) -> None:
+    cczoo(small_tree, "--no-build")
+    (tmp_path / "outside").write_text("precious")
+    record = json.loads(record_of(small_tree).read_text())
+    digest = record["files"].pop(HOOKED)["after"]
+    record["files"][path] = {"before": None, "after": digest, "mode": 0o644}
+    record_of(small_tree).write_text(json.dumps(record))
+    before = snapshot(tmp_path)
+    assert cczoo(small_tree, "--revert").code == 6
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"format": 99}', "[]", '{"format": 1, "files": 3}'])
+def test_a_damaged_record_is_named(small_tree: Path, cczoo: Run, text: str) -> None:
+    cczoo(small_tree, "--no-build")
+    record_of(small_tree).write_text(text)
+    before = snapshot(small_tree)
+    for options in (["--status"], ["--revert"], ["--no-build"]):
+        refused = cczoo(small_tree, *options)
+        assert refused.code == 6
+        assert "record.json" in refused.err
+    assert snapshot(small_tree) == before
+
+
+def test_a_damaged_original_is_never_put_back(small_tree: Path, cczoo: Run) -> None:
+    cczoo(small_tree, "--no-build")
+    (small_tree / ".cczoo-install/applied/old" / HOOKED).write_text("rotten")
+    before = snapshot(small_tree)
+    refused = cczoo(small_tree, "--revert")
+    assert refused.code == 6
+    assert HOOKED in refused.err
+    assert snapshot(small_tree) == before
+
+
+def test_a_home_that_is_not_ours(small_tree: Path, cczoo: Run, tmp_path: Path) -> None:
+    home = small_tree / ".cczoo-install"
+    (tmp_path / "elsewhere/applied").mkdir(parents=True)
+    (tmp_path / "elsewhere/applied/record.json").write_text("{}")
+    home.symlink_to(tmp_path / "elsewhere")
+    before = snapshot(tmp_path)
+    for options in (["--status"], ["--revert"], ["--no-build"]):
+        assert cczoo(small_tree, *options).code == 4
+    assert {k: v for k, v in snapshot(tmp_path).items() if k in before} == before
+    home.unlink()
+    home.write_text("a file")
+    assert cczoo(small_tree, "--no-build").code == 6
+    home.unlink()
+    home.mkdir()
+    (home / "applied").symlink_to(tmp_path / "elsewhere/applied")
+    assert cczoo(small_tree, "--status", "--json").json["state"] == "not-installed"
+
+
+def test_owner_of_the_tree_owns_what_is_added(small_tree: Path, cczoo: Run) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    for path in [small_tree, *small_tree.rglob("*")]:
+        os.chown(path, 4711, 4712)
+    cczoo(small_tree, "--no-build")
+    for path in (HOOKED, *NEW_FILES, "src/lib/probe", "src/lib/probe/deep/more"):
+        status = (small_tree / path).stat()
+        assert (status.st_uid, status.st_gid) == (4711, 4712), path

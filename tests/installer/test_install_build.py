@@ -1,0 +1,468 @@
+"""Building before changing anything: the cache, failing builds, the place where it is served.
+
+node and npm are doubles here (see FAKE_NPM); the last tests run the real ones.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cczoo_installer import frontend
+from cczoo_installer.errors import BuildFailed, Locked
+from cczoo_installer.files import locked
+from installer_kit import (
+    HOOKED_TOO,
+    REAL_CACHE,
+    VERSION,
+    FakeTools,
+    Ran,
+    make_patch_set,
+    snapshot,
+    started,
+)
+
+Run = Callable[..., Ran]
+
+
+def test_build_is_made_from_the_patched_sources_and_placed(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools, cache: Path
+) -> None:
+    stock = snapshot(small_tree)
+    done = cczoo(small_tree, "--json")
+    assert (done.code, done.json["build"]) == (0, "built anew")
+    built = (small_tree / "build/_app/app.js").read_text()
+    assert "export const answer = 42" in built
+    assert "<!-- probe -->" in built
+    assert "cczoo-" in (small_tree / "build/index.html").read_text()
+    assert not (small_tree / "node_modules").exists()
+    ci, run = fake_tools.calls()
+    assert ci.startswith("npm ci --ignore-scripts --no-audit --no-fund")
+    assert run.endswith(f" in {next((cache / 'frontend').iterdir())}/tree")
+
+    again = cczoo(small_tree, "--json")
+    assert (again.code, again.json["changed"]) == (0, False)
+    assert fake_tools.builds() == 1
+    assert cczoo(small_tree, "--revert").code == 0
+    assert snapshot(small_tree) == stock
+
+
+def test_node_is_not_needed_to_see_that_nothing_is_to_do(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cczoo(small_tree)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    (fake_tools.folder / "node").unlink()
+    assert cczoo(small_tree, "--json").json["changed"] is False
+
+
+def test_an_older_build_comes_back_with_revert(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools
+) -> None:
+    (small_tree / "build/_app").mkdir(parents=True)
+    (small_tree / "build/index.html").write_text("older")
+    (small_tree / "build/_app").chmod(0o700)
+    stock = snapshot(small_tree)
+    cczoo(small_tree)
+    assert (small_tree / "build/index.html").read_text() != "older"
+    assert cczoo(small_tree, "--revert").code == 0
+    assert snapshot(small_tree) == stock
+
+
+def test_another_build_of_the_same_sources_comes_from_the_cache(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools
+) -> None:
+    cczoo(small_tree)
+    cczoo(small_tree, "--revert")
+    assert cczoo(small_tree, "--dry-run", "--json").json["build"] == "from the cache"
+    assert cczoo(small_tree, "--json").json["build"] == "from the cache"
+    assert fake_tools.builds() == 1
+
+
+def test_no_build_then_build(small_tree: Path, cczoo: Run, fake_tools: FakeTools) -> None:
+    stock = snapshot(small_tree)
+    cczoo(small_tree, "--no-build")
+    assert not (small_tree / "build").exists()
+    assert cczoo(small_tree).code == 0
+    assert (small_tree / "build/index.html").is_file()
+    # Asking for no build does not take away the one that is there.
+    assert cczoo(small_tree, "--no-build", "--json").json["changed"] is False
+    assert (small_tree / "build/index.html").is_file()
+    cczoo(small_tree, "--revert")
+    assert snapshot(small_tree) == stock
+
+
+def test_a_source_edited_since_is_built_in(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools
+) -> None:
+    stock = snapshot(small_tree)
+    cczoo(small_tree)
+    theirs = small_tree / "src/lib/index.ts"
+    content = theirs.read_bytes()
+    theirs.write_text("// edited by the user\n")
+    assert cczoo(small_tree, "--json").json["changed"] is True
+    built = (small_tree / "build/_app/app.js").read_text()
+    assert "edited by the user" in built
+    assert "export const answer = 42" in built
+    theirs.write_bytes(content)
+    cczoo(small_tree, "--revert")
+    assert snapshot(small_tree) == stock
+
+
+def test_newer_patch_set_is_built_from_upstream_not_from_the_older_one(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools, pristine: Path, tmp_path: Path
+) -> None:
+    stock = snapshot(small_tree)
+    cczoo(small_tree)
+    newer = make_patch_set(tmp_path / "newer", pristine, {"src/lib/newer.ts": b"// newer\n"})
+    assert cczoo(small_tree, with_patches=newer).code == 0
+    built = (small_tree / "build/_app/app.js").read_text()
+    assert "// newer" in built
+    assert "answer = 42" not in built
+    assert built.count("<!-- probe -->") == 1
+    cczoo(small_tree, "--revert")
+    assert snapshot(small_tree) == stock
+
+
+def test_files_that_the_build_does_not_read_do_not_matter(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools, cache: Path
+) -> None:
+    cczoo(small_tree)
+    (small_tree / ".env").write_text("OPENAI_API_KEY=secret\n")
+    (small_tree / "backend/open_webui/other.py").write_text("x = 1\n")
+    assert cczoo(small_tree, "--json").json["changed"] is False
+    cczoo(small_tree, "--revert")
+    (small_tree / "src/lib/index.ts").write_text("// so that it builds again\n")
+    cczoo(small_tree)
+    assert fake_tools.builds() == 2
+    assert not list(cache.rglob(".env")), "secrets stay where they are"
+
+
+@pytest.mark.parametrize("does", ["fail", "nothing"])
+def test_failed_build_leaves_the_tree_as_it_was(
+    small_tree: Path,
+    cczoo: Run,
+    fake_tools: FakeTools,
+    monkeypatch: pytest.MonkeyPatch,
+    does: str,
+) -> None:
+    monkeypatch.setenv("FAKE_NPM_DOES", does)
+    before = snapshot(small_tree)
+    failed = cczoo(small_tree, "--json")
+    assert (failed.code, failed.json["code"]) == (5, "build-failed")
+    assert "build.log" in failed.err
+    assert "was not changed" in failed.err
+    if does == "fail":
+        assert "vite: something is wrong" in failed.err
+        assert "\x1b" not in failed.err
+    assert snapshot(small_tree) == before
+
+
+def test_failed_build_leaves_an_installation_as_it_was(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cczoo(small_tree)
+    (small_tree / "src/lib/index.ts").write_text("// edited\n")
+    before = snapshot(small_tree)
+    monkeypatch.setenv("FAKE_NPM_DOES", "fail")
+    assert cczoo(small_tree).code == 5
+    assert snapshot(small_tree) == before
+
+
+@pytest.mark.parametrize(
+    ("version", "good"),
+    [
+        ("v18.20.4", False),
+        ("v20.18.3", False),
+        ("v20.19.0", True),
+        ("v21.7.3", False),
+        ("v22.12.0", False),
+        ("v22.13.0", True),
+        ("v23.1.0", False),
+        ("nonsense\x1b[2J", False),
+    ],
+)
+def test_node_version(
+    small_tree: Path,
+    cczoo: Run,
+    fake_tools: FakeTools,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+    good: bool,
+) -> None:
+    monkeypatch.setenv("FAKE_NODE_VERSION", version)
+    before = snapshot(small_tree)
+    done = cczoo(small_tree)
+    assert done.code == (0 if good else 5)
+    if not good:
+        assert "20.19" in done.err
+        assert "\x1b" not in done.err
+        assert snapshot(small_tree) == before
+        assert fake_tools.calls() == []
+
+
+def test_npm_gets_the_environment_that_the_build_needs(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NODE_ENV=production would leave out the build tools; the user's own options are kept."""
+    monkeypatch.setenv("NODE_ENV", "production")
+    monkeypatch.setenv("NODE_OPTIONS", "--use-openssl-ca")
+    assert cczoo(small_tree).code == 0
+    environments = fake_tools.log.with_suffix(".env").read_text()
+    assert "NODE_ENV=" not in environments
+    assert "NODE_OPTIONS=--use-openssl-ca --max-old-space-size=4096\n" in environments
+    assert "APP_BUILD_HASH=cczoo-" in environments
+
+
+def test_without_npm(
+    small_tree: Path, cczoo: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only_git = tmp_path / "only-git"
+    only_git.mkdir()
+    (only_git / "git").symlink_to(shutil.which("git") or "")
+    monkeypatch.setenv("PATH", str(only_git))
+    refused = cczoo(small_tree)
+    assert refused.code == 5
+    assert "node and npm cannot be found" in refused.err
+    assert cczoo(small_tree, "--no-build").code == 0
+
+
+@pytest.mark.parametrize("damage", ["change", "add", "remove", "manifest"])
+def test_a_damaged_cache_entry_is_built_again(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools, cache: Path, damage: str
+) -> None:
+    cczoo(small_tree)
+    cczoo(small_tree, "--revert")
+    (entry,) = (cache / "builds").iterdir()
+    script = entry / "build/_app/app.js"
+    good = script.read_bytes()
+    if damage == "change":
+        script.write_bytes(good + b"evil()")
+    elif damage == "add":
+        (entry / "build/evil.js").write_text("evil()")
+    elif damage == "remove":
+        script.unlink()
+    else:
+        (entry / "manifest.json").write_text('["cut o')
+    assert cczoo(small_tree, "--json").json["build"] == "built anew"
+    assert fake_tools.builds() == 2
+    assert (small_tree / "build/_app/app.js").read_bytes() == good
+    assert not (small_tree / "build/evil.js").exists()
+
+
+def test_packages_are_installed_again_when_that_was_cut_off(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools, cache: Path
+) -> None:
+    def installs() -> int:
+        return sum(call.startswith("npm ci") for call in fake_tools.calls())
+
+    cczoo(small_tree)
+    (small_tree / "src/lib/index.ts").write_text("// one\n")
+    cczoo(small_tree)
+    assert installs() == 1, "node_modules is kept between builds"
+    (workspace,) = (cache / "frontend").iterdir()
+    (workspace / "tree/node_modules/.cczoo-complete").unlink()
+    (small_tree / "src/lib/index.ts").write_text("// two\n")
+    cczoo(small_tree)
+    assert installs() == 2
+
+
+def test_old_builds_are_dropped(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools, cache: Path
+) -> None:
+    for number in range(frontend.KEPT_BUILDS + 2):
+        (small_tree / "src/lib/index.ts").write_text(f"// {number}\n")
+        assert cczoo(small_tree).code == 0
+    assert fake_tools.builds() == frontend.KEPT_BUILDS + 2
+    assert len(list((cache / "builds").iterdir())) == frontend.KEPT_BUILDS
+
+
+def test_an_edited_build_is_not_lost(small_tree: Path, cczoo: Run, fake_tools: FakeTools) -> None:
+    cczoo(small_tree)
+    (small_tree / "build/mine.html").write_text("mine")
+    before = snapshot(small_tree)
+    for options in (["--revert"], []):
+        refused = cczoo(small_tree, *options)
+        assert refused.code == 4
+        assert "build/mine.html" in refused.err
+        assert "mv build build.mine" in refused.err
+    assert snapshot(small_tree) == before
+    (small_tree / "build").rename(small_tree / "build.mine")
+    assert cczoo(small_tree, "--status", "--json").json["modified"] == ["build"]
+    assert cczoo(small_tree).code == 0
+    assert cczoo(small_tree, "--status", "--json").json["state"] == "installed"
+
+
+@pytest.mark.parametrize("damage", ["remove", "cut", "other"])
+def test_a_damaged_list_of_the_build_is_named(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools, damage: str
+) -> None:
+    stock = snapshot(small_tree)
+    cczoo(small_tree)
+    record = small_tree / ".cczoo-install/applied/build.json"
+    if damage == "remove":
+        record.unlink()
+    else:
+        record.write_text('{"index.html' if damage == "cut" else "[1]")
+    for options in (["--status"], ["--revert"], []):
+        refused = cczoo(small_tree, *options)
+        assert refused.code == 6
+        assert "build.json" in refused.err
+    # The way out that the message names.
+    (small_tree / "build").rename(small_tree / "build.mine")
+    assert cczoo(small_tree, "--revert").code == 0
+    shutil.rmtree(small_tree / "build.mine")
+    assert snapshot(small_tree) == stock
+
+
+def test_a_linked_build_folder_is_refused_before_building(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools, tmp_path: Path
+) -> None:
+    (tmp_path / "served").mkdir()
+    (small_tree / "build").symlink_to(tmp_path / "served")
+    refused = cczoo(small_tree)
+    assert refused.code == 4
+    assert fake_tools.calls() == []
+    assert list((tmp_path / "served").iterdir()) == []
+
+
+def test_a_linked_build_folder_is_refused_before_reverting(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools, tmp_path: Path
+) -> None:
+    """Even where the link leads to just what was installed."""
+    cczoo(small_tree)
+    (small_tree / "build").rename(tmp_path / "served")
+    (small_tree / "build").symlink_to(tmp_path / "served")
+    before = snapshot(small_tree)
+    refused = cczoo(small_tree, "--revert")
+    assert refused.code == 4
+    assert "symbolic link" in refused.err
+    assert snapshot(small_tree) == before
+
+
+def test_frontend_build_dir_elsewhere_is_mentioned(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FRONTEND_BUILD_DIR", "/srv/front")
+    done = cczoo(small_tree)
+    assert done.code == 0
+    assert "FRONTEND_BUILD_DIR is set to /srv/front" in done.out
+
+
+def test_the_cache_may_be_unwritable(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools, cache: Path
+) -> None:
+    cache.write_text("a file where the folder should be")
+    before = snapshot(small_tree)
+    refused = cczoo(small_tree)
+    assert refused.code == 6
+    assert "CCZOO_CACHE" in refused.err
+    assert snapshot(small_tree) == before
+
+
+def test_two_builds_of_the_same_sources_are_one(
+    small_tree: Path,
+    child_command: Callable[..., list[str]],
+    fake_tools: FakeTools,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FAKE_NPM_DOES", "linger")
+    twin = tmp_path / "twin"
+    shutil.copytree(small_tree, twin)
+    with (
+        started(child_command(small_tree), stderr=subprocess.PIPE) as first,
+        started(child_command(twin), stderr=subprocess.PIPE) as second,
+    ):
+        assert second.stderr is not None
+        assert first.stderr is not None
+        Path(f"{fake_tools.log}.go").touch()
+        first.communicate(timeout=60)
+        second.communicate(timeout=60)
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert fake_tools.builds() == 1
+    assert snapshot(twin / "build") == snapshot(small_tree / "build")
+
+
+def test_an_orphaned_build_keeps_its_workspace(
+    small_tree: Path,
+    child_command: Callable[..., list[str]],
+    fake_tools: FakeTools,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """kill -9 of the installer leaves npm running; nobody else may use the workspace then."""
+    import time
+
+    monkeypatch.setenv("FAKE_NPM_DOES", "linger")
+    with started(child_command(small_tree)) as child:
+        deadline = time.monotonic() + 30
+        while not Path(f"{fake_tools.log}.started").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        child.send_signal(signal.SIGKILL)
+        child.wait(timeout=30)
+    (workspace,) = (cache / "frontend").iterdir()
+    try:
+        with pytest.raises(Locked), locked(workspace / "lock", busy="busy"):
+            pass
+    finally:
+        Path(f"{fake_tools.log}.go").touch()
+    with locked(workspace / "lock", busy="busy", wait=30):
+        pass
+
+
+def test_inputs_and_key(small_tree: Path) -> None:
+    sources = frontend.inputs(small_tree)
+    assert {"package.json", "package-lock.json", "vite.config.ts", ".npmrc"} <= sources.keys()
+    assert not any(name.startswith(("backend/", "build/")) for name in sources)
+    key = frontend.build_key(sources, 20)
+    assert frontend.build_key(sources, 22) != key
+    assert frontend.build_key(frontend.inputs(small_tree, {"backend/x.py": b""}), 20) == key
+    changed = frontend.inputs(small_tree, {HOOKED_TOO: b"new"})
+    assert frontend.build_key(changed, 20) != key
+    same = frontend.inputs(small_tree, {HOOKED_TOO: (small_tree / HOOKED_TOO).read_bytes()})
+    assert frontend.build_key(same, 20) == key
+    without = frontend.inputs(small_tree, {"package-lock.json": b"{}", HOOKED_TOO: None})
+    assert HOOKED_TOO not in without
+    (small_tree / "src/linked").symlink_to("/tmp")
+    with pytest.raises(BuildFailed, match="symbolic link"):
+        frontend.inputs(small_tree)
+
+
+@pytest.mark.timeout(2400)
+def test_real_build_that_fails(
+    full_tree: Path, cczoo: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real npm and vite, on a Svelte file that does not compile."""
+    monkeypatch.setenv("CCZOO_CACHE", str(REAL_CACHE))
+    broken = full_tree / "src/routes/+layout.svelte"
+    broken.unlink()
+    broken.write_text("<script>\n\tlet unfinished = (\n</script>\n{#if}\n")
+    before = snapshot(full_tree)
+    failed = cczoo(full_tree, with_patches=None)
+    assert failed.code == 5
+    assert "+layout.svelte" in failed.err
+    assert snapshot(full_tree) == before
+
+
+@pytest.mark.timeout(2400)
+def test_real_build(full_tree: Path, cczoo: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real thing, whole: apply, build, look, run again, revert byte for byte."""
+    monkeypatch.setenv("CCZOO_CACHE", str(REAL_CACHE))
+    before = snapshot(full_tree)
+    assert cczoo(full_tree, with_patches=None).code == 0
+    index = (full_tree / "build/index.html").read_text()
+    assert "_app/immutable" in index
+    scripts = (full_tree / "build/_app").rglob("*.js")
+    assert any('"tee-badge"' in path.read_text() for path in scripts)
+    assert f'"{VERSION}"' in "".join(
+        path.read_text() for path in (full_tree / "build/_app").rglob("*.js")
+    )
+    assert cczoo(full_tree, "--json", with_patches=None).json["changed"] is False
+    assert cczoo(full_tree, "--revert", with_patches=None).code == 0
+    assert snapshot(full_tree) == before

@@ -1,0 +1,458 @@
+"""Runs that are killed, interrupted, out of disk, locked out or not allowed to write."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cczoo_installer import __main__ as command_line
+from installer_kit import CHILD, HOOKED, FakeTools, Ran, make_patch_set, snapshot, started
+
+Run = Callable[..., Ran]
+Command = Callable[..., list[str]]
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+
+
+def steps_of(patches: Path, *argv: str) -> list[str]:
+    """Every step that a run takes, repeated ones numbered."""
+    seen: list[str] = []
+
+    def on_step(name: str) -> None:
+        seen.append(name if name not in seen else f"{name}#{seen.count(name) + 1}")
+
+    assert command_line.run(argv, patches=patches, on_step=on_step) == 0
+    return seen
+
+
+def is_tree(found: dict[str, tuple[str, int, str]], wanted: object) -> bool:
+    """Whether a snapshot shows `wanted`, leaving our own folder out."""
+    return {k: v for k, v in found.items() if not k.startswith(".cczoo-install")} == wanted
+
+
+@pytest.fixture(params=["no-build", "build", "build over build"])
+def kind(request: pytest.FixtureRequest, small_tree: Path, fake_tools: FakeTools) -> list[str]:
+    """The three shapes of an installation: options to install with."""
+    if request.param == "build over build":
+        (small_tree / "build/_app").mkdir(parents=True)
+        (small_tree / "build/index.html").write_text("an older front end")
+        (small_tree / "build").chmod(0o750)
+    return ["--no-build"] if request.param == "no-build" else []
+
+
+def test_kill_at_every_step_of_an_installation(
+    small_tree: Path,
+    patches: Path,
+    cczoo: Run,
+    child_command: Command,
+    kind: list[str],
+    tmp_path: Path,
+) -> None:
+    """kill -9 anywhere leaves a tree that the next run understands and finishes."""
+    stock = snapshot(small_tree)
+    steps = steps_of(patches, "--openwebui-dir", str(small_tree), *kind)
+    installed = {
+        k: v for k, v in snapshot(small_tree).items() if not k.startswith(".cczoo-install")
+    }
+    assert cczoo(small_tree, "--revert").code == 0
+    assert snapshot(small_tree) == stock
+    assert len(steps) > 10
+
+    for number, step in enumerate(steps):
+        died = subprocess.run(
+            child_command(small_tree, *kind, at=step), capture_output=True, timeout=60, check=False
+        )
+        assert died.returncode == -signal.SIGKILL, step
+        status = cczoo(small_tree, "--status", "--json").json
+        if step == "commit:done":
+            assert status["state"] == "installed"
+        elif steps.index(step) > steps.index("commit:begin"):
+            assert status["state"] == "unfinished", step
+        else:
+            assert status["state"] == "not-installed", step
+            assert is_tree(snapshot(small_tree), stock), step
+        if number % 2:  # half of the times finish, half of the times give up
+            again = cczoo(small_tree, *kind)
+            assert again.code == 0, step
+            assert ("stopped half-way" in again.err) == (status["state"] == "unfinished")
+            assert is_tree(snapshot(small_tree), installed), step
+        assert cczoo(small_tree, "--revert").code == 0, step
+        assert snapshot(small_tree) == stock, step
+
+
+def test_kill_at_every_step_of_a_revert(
+    small_tree: Path, patches: Path, cczoo: Run, child_command: Command, kind: list[str]
+) -> None:
+    stock = snapshot(small_tree)
+    cczoo(small_tree, *kind)
+    steps = steps_of(patches, "--openwebui-dir", str(small_tree), "--revert")
+    for number, step in enumerate(steps):
+        assert cczoo(small_tree, *kind).code == 0
+        died = subprocess.run(
+            child_command(small_tree, "--revert", at=step),
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert died.returncode == -signal.SIGKILL, step
+        if number % 2:
+            assert cczoo(small_tree, *kind).code == 0, step
+            assert cczoo(small_tree, "--status", "--json").json["state"] == "installed", step
+        assert cczoo(small_tree, "--revert").code == 0, step
+        assert snapshot(small_tree) == stock, step
+
+
+def test_killed_while_being_taken_back_after_being_killed(
+    small_tree: Path, patches: Path, cczoo: Run, child_command: Command, kind: list[str]
+) -> None:
+    """Recovery itself may be killed, any number of times."""
+    stock = snapshot(small_tree)
+    subprocess.run(
+        child_command(small_tree, *kind, at="commit:sync"), capture_output=True, check=False
+    )
+    for step in ("restore:src/app.html", "rmdir:src/lib/probe/deep", "revert:end", "revert:trash"):
+        died = subprocess.run(
+            child_command(small_tree, "--revert", at=step), capture_output=True, check=False
+        )
+        assert died.returncode == -signal.SIGKILL, step
+    assert cczoo(small_tree, "--revert").code == 0
+    assert snapshot(small_tree) == stock
+
+
+def test_an_edit_made_after_a_kill_is_not_lost(
+    small_tree: Path, cczoo: Run, child_command: Command
+) -> None:
+    subprocess.run(
+        child_command(small_tree, "--no-build", at="commit:end"), capture_output=True, check=False
+    )
+    (small_tree / HOOKED).write_text("mine\n")
+    before = snapshot(small_tree)
+    for options in (["--no-build"], ["--revert"]):
+        refused = cczoo(small_tree, *options)
+        assert refused.code == 4
+        assert HOOKED in refused.err
+    assert snapshot(small_tree) == before
+
+
+def test_an_edit_made_while_we_build_is_not_lost(
+    small_tree: Path, patches: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def edit(step: str) -> None:
+        if step == "stage:end":
+            (small_tree / HOOKED).write_text("mine\n")
+
+    argv = ["--openwebui-dir", str(small_tree), "--no-build"]
+    assert command_line.run(argv, patches=patches, on_step=edit) == 4
+    assert HOOKED in capsys.readouterr().err
+    assert (small_tree / HOOKED).read_text() == "mine\n"
+    assert not (small_tree / "src/lib/probe").exists()
+
+
+def test_trouble_half_way_rolls_back(
+    small_tree: Path, patches: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stock = snapshot(small_tree)
+
+    def fail(step: str) -> None:
+        if step == "write:src/app.html":
+            raise OSError(5, "Input/output error")
+
+    argv = ["--openwebui-dir", str(small_tree), "--no-build"]
+    assert command_line.run(argv, patches=patches, on_step=fail) == 6
+    said = capsys.readouterr().err
+    assert "Input/output error" in said
+    assert "Nothing of the kit is in the tree." in said
+    assert snapshot(small_tree) == stock
+
+
+def failing_at(*wanted: str) -> Callable[[str], None]:
+    """An `on_step` under which the disk fails at the named steps, one after the other."""
+    left = list(wanted)
+
+    def fail(step: str) -> None:
+        if left and step == left[0]:
+            del left[0]
+            raise OSError(5, "Input/output error")
+
+    return fail
+
+
+@pytest.mark.parametrize("again", [["--revert"], ["--no-build"]])
+def test_trouble_half_way_through_a_revert(
+    small_tree: Path,
+    patches: Path,
+    cczoo: Run,
+    capsys: pytest.CaptureFixture[str],
+    again: list[str],
+) -> None:
+    stock = snapshot(small_tree)
+    cczoo(small_tree, "--no-build")
+    installed = snapshot(small_tree)
+    argv = ["--openwebui-dir", str(small_tree), "--revert"]
+    third = [step for step in steps_of(patches, *argv) if step.startswith("restore:")][2]
+    cczoo(small_tree, "--no-build")
+
+    assert command_line.run([*argv, "--json"], patches=patches, on_step=failing_at(third)) == 6
+    assert "The tree is half-way" in json.loads(capsys.readouterr().out)["detail"]
+    assert cczoo(small_tree, "--status", "--json").json["state"] == "unfinished"
+    assert cczoo(small_tree, *again).code == 0
+    assert snapshot(small_tree) == (stock if again == ["--revert"] else installed)
+
+
+@pytest.mark.parametrize(
+    ("at", "state", "said"),
+    [
+        (["stage:record"], "installed", "holds the installation that --status shows"),
+        (["restore:src/app.html"], "unfinished", "The tree is half-way"),
+        (["write:src/app.html"], "not-installed", "Nothing of the kit is in the tree"),
+        (["write:src/app.html", "revert:end"], "unfinished", "The tree is half-way"),
+    ],
+)
+def test_trouble_during_an_upgrade(
+    small_tree: Path,
+    patches: Path,
+    pristine: Path,
+    tmp_path: Path,
+    cczoo: Run,
+    capsys: pytest.CaptureFixture[str],
+    at: list[str],
+    state: str,
+    said: str,
+) -> None:
+    """What is said is how the tree stands, and the same command then recovers."""
+    stock = snapshot(small_tree)
+    newer = make_patch_set(tmp_path / "newer", pristine, {"src/lib/newer.ts": b"// newer\n"})
+    cczoo(small_tree, "--no-build")
+    argv = ["--openwebui-dir", str(small_tree), "--no-build"]
+    assert command_line.run(argv, patches=newer, on_step=failing_at(*at)) == 6
+    assert said in capsys.readouterr().err
+    assert cczoo(small_tree, "--status", "--json", with_patches=newer).json["state"] == state
+    assert cczoo(small_tree, "--no-build", with_patches=newer).code == 0
+    assert (small_tree / "src/lib/newer.ts").read_text() == "// newer\n"
+    assert cczoo(small_tree, "--revert", with_patches=newer).code == 0
+    assert snapshot(small_tree) == stock
+
+
+def test_how_a_tree_stands_that_cannot_be_looked_at(
+    small_tree: Path, patches: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_step: str) -> None:
+        (small_tree / ".cczoo-install").symlink_to("/nowhere")
+        raise OSError(5, "Input/output error")
+
+    argv = ["--openwebui-dir", str(small_tree), "--no-build"]
+    assert command_line.run(argv, patches=patches, on_step=fail) == 6
+    assert "How the tree stands could not be read" in capsys.readouterr().err
+
+
+def test_two_at_once(small_tree: Path, cczoo: Run, child_command: Command) -> None:
+    with started(
+        child_command(small_tree, "--no-build", at="commit:begin", do="wait"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "waiting\n"
+        before = snapshot(small_tree)
+        for options in (["--no-build"], ["--revert"]):
+            refused = cczoo(small_tree, *options, "--json")
+            assert (refused.code, refused.json["code"]) == (7, "locked")
+        assert cczoo(small_tree, "--status", "--json").json["busy"] is True
+        assert snapshot(small_tree) == before
+        first.communicate("\n", timeout=60)
+        assert first.returncode == 0
+    status = cczoo(small_tree, "--status", "--json").json
+    assert (status["state"], status["busy"]) == ("installed", False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupted_while_npm_runs(
+    small_tree: Path,
+    fake_tools: FakeTools,
+    child_command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+) -> None:
+    monkeypatch.setenv("FAKE_NPM_DOES", "hang")
+    before = snapshot(small_tree)
+    pid_file = Path(f"{fake_tools.log}.pid")
+    with started(child_command(small_tree), stderr=subprocess.PIPE) as child:
+        wait_for(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"))
+        child.send_signal(number)
+        _out, err = child.communicate(timeout=30)
+    assert child.returncode == 128 + number
+    assert "stopped. Nothing of the kit is in the tree." in err
+    assert "Traceback" not in err
+    assert snapshot(small_tree) == before
+    # What npm had started is gone as well.
+    wait_for(lambda: not Path(f"/proc/{pid_file.read_text().strip()}").exists())
+
+
+def test_interrupted_while_the_tree_changes(
+    small_tree: Path, cczoo: Run, child_command: Command
+) -> None:
+    """The last moment is finished, not undone: Ctrl-C in it comes too late."""
+    before = snapshot(small_tree)
+    with started(
+        child_command(small_tree, "--no-build", at="write:src/app.html", do="wait"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "waiting\n"
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=30)
+    assert child.returncode == 0
+    assert cczoo(small_tree, "--status", "--json").json["state"] == "installed"
+    assert cczoo(small_tree, "--revert").code == 0
+    assert snapshot(small_tree) == before
+
+
+def test_interrupted_while_staging(small_tree: Path, child_command: Command) -> None:
+    before = snapshot(small_tree)
+    with started(
+        child_command(small_tree, "--no-build", at="stage:record", do="wait"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "waiting\n"
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert snapshot(small_tree) == before
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+def in_mount_namespace(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a shell script where its mounts are nobody else's."""
+    return subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-euc", script, "sh"]
+        + [str(argument) for argument in arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+# Where the tree lies on a small file system of its own with FREE KiB left on it.
+FULL_DISK = """
+    child=$1 patches=$2 tree=$3 free=$4 result=$5
+    cp -a "$tree" "$tree.kept"
+    mount -t tmpfs -o size=24m tmpfs "$tree"
+    cp -a "$tree.kept/." "$tree/"
+    rest=$(df --output=avail -k "$tree" | tail -1)
+    dd if=/dev/zero of="$tree/filler" bs=1024 count=$((rest - free)) status=none
+    set +e
+    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$tree" --no-build --json > "$result"
+    code=$?
+    set -e
+    rm -f "$tree/filler"
+    if [ $code = 6 ]; then diff -r "$tree" "$tree.kept"; fi
+    exit $code
+"""
+
+
+@needs_root
+def test_disk_full(
+    small_tree: Path,
+    patches: Path,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However little room is left: either all is done, or nothing was."""
+    monkeypatch.setenv("PYTHON", sys.executable)
+    codes = {}
+    for free in (0, 4, 8, 12, 16, 32, 48, 64, 80, 96, 128, 160, 192, 224, 256, 512):
+        result = tmp_path / "result.json"
+        done = in_mount_namespace(FULL_DISK, CHILD, patches, small_tree, free, result)
+        shutil.rmtree(f"{small_tree}.kept")
+        assert done.returncode in (0, 6), done.stderr
+        assert "Traceback" not in done.stderr
+        document = json.loads(result.read_text())
+        assert document["ok"] == (done.returncode == 0)
+        if done.returncode == 6:
+            assert "full" in document["detail"]
+        codes[free] = done.returncode
+    assert codes[0] == 6
+    assert codes[512] == 0
+
+
+REVERT_ON_FULL_DISK = """
+    child=$1 patches=$2 tree=$3
+    cp -a "$tree" "$tree.kept"
+    mount -t tmpfs -o size=24m tmpfs "$tree"
+    cp -a "$tree.kept/." "$tree/"
+    chmod --reference="$tree.kept" "$tree"
+    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$tree" --no-build
+    dd if=/dev/zero of="$tree/filler" bs=1024 status=none || true
+    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$tree" --revert
+    rm "$tree/filler"
+    diff -r "$tree" "$tree.kept"
+"""
+
+
+@needs_root
+def test_revert_needs_no_room(
+    small_tree: Path, patches: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHON", sys.executable)
+    done = in_mount_namespace(REVERT_ON_FULL_DISK, CHILD, patches, small_tree)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+READ_ONLY = """
+    child=$1 patches=$2 tree=$3
+    mount --bind "$tree" "$tree"
+    mount -o remount,ro,bind "$tree"
+    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$tree" --status > /dev/null
+    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$tree" --dry-run --no-build > /dev/null
+    exec "$PYTHON" "$child" "$patches" none none --openwebui-dir "$tree" --no-build
+"""
+
+
+@needs_root
+def test_read_only_tree(
+    small_tree: Path, patches: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHON", sys.executable)
+    before = snapshot(small_tree)
+    done = in_mount_namespace(READ_ONLY, CHILD, patches, small_tree)
+    assert done.returncode == 6, done.stderr
+    assert "read-only" in done.stderr
+    assert snapshot(small_tree) == before
+
+
+def test_a_file_size_limit_is_explained(small_tree: Path, child_command: Command) -> None:
+    """RLIMIT_FSIZE stands in for a disk that fills up, where mounting is not allowed."""
+    before = snapshot(small_tree)
+    limited = "import resource, os, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (9999, 9999));"
+    limited += "os.execv(sys.argv[1], sys.argv[1:])"
+    done = subprocess.run(
+        [sys.executable, "-c", limited, *child_command(small_tree, "--no-build")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 6, done.stderr
+    assert "Traceback" not in done.stderr
+    assert snapshot(small_tree) == before

@@ -1,0 +1,313 @@
+"""The validator: patch sets that ship are listed, explained, thin, and do what they say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cczoo_installer import patchset, refresh
+from cczoo_installer.errors import BrokenPatchSet, UnsupportedVersion
+from cczoo_installer.files import sha256_file
+from installer_kit import HOOKED, VERSION, git, make_patch
+
+ROOT = patchset.default_root()
+
+
+@pytest.fixture(scope="module")
+def upstream_files(archive: Path) -> list[str]:
+    """Every file of the source archive, by its path in the tree."""
+    with tarfile.open(archive) as tar:
+        return [member.name.partition("/")[2] for member in tar if member.isreg()]
+
+
+def test_this_version_is_supported() -> None:
+    assert VERSION in patchset.supported_versions(ROOT)
+
+
+def test_shipped_patch_set_keeps_the_rules(upstream_files: list[str]) -> None:
+    assert patchset.problems(patchset.load(ROOT, VERSION), upstream_files) == []
+
+
+def test_pins_are_upstreams(pristine: Path) -> None:
+    patches = patchset.load(ROOT, VERSION)
+    assert patches.upstream == {name: sha256_file(pristine / name) for name in patches.edited}
+
+
+def test_shipped_patches_apply_and_reverse_byte_for_byte(pristine: Path, tmp_path: Path) -> None:
+    """Forward through our code, backward through plain git, as a packager would."""
+    patches = patchset.load(ROOT, VERSION)
+    originals = {name: (pristine / name).read_bytes() for name in patches.edited}
+    patched = patches.patched(originals)
+    assert all(patched[name] != originals[name] for name in patches.edited)
+    work = tmp_path / "work"
+    for name, content in patched.items():
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).write_bytes(content)
+    git(tmp_path, "init", "-q", "work")
+    for patch in reversed(patches.patches):
+        git(work, "apply", "--reverse", str(patch.path))
+    assert {name: (work / name).read_bytes() for name in originals} == originals
+
+
+def test_shipped_patches_are_what_a_refresh_writes(pristine: Path, tmp_path: Path) -> None:
+    patches = patchset.load(ROOT, VERSION)
+    edited = tmp_path / "edited"
+    for name in ("package.json", "src/app.html", "backend/open_webui/main.py", *patches.edited):
+        for tree in (edited, tmp_path / "pristine"):
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(pristine / name, tree / name)
+    originals = {name: (pristine / name).read_bytes() for name in patches.edited}
+    for name, content in patches.patched(originals).items():
+        (edited / name).write_bytes(content)
+    texts, remarks = refresh.Refresh(tmp_path / "pristine", edited, ROOT).files()
+    assert remarks == []
+    assert texts == {name: (patches.folder / name).read_text() for name in texts}
+    assert texts.keys() == {path.name for path in patches.folder.iterdir()}
+
+
+def test_package_data_holds_every_file() -> None:
+    """What the installer reads is under the package's folder, whose files all ship."""
+    patches = patchset.load(ROOT, VERSION)
+    package = Path(patchset.__file__).parent.parent / "patches"
+    files = [patch.path for patch in patches.patches] + list(patches.overlay.values())
+    assert files
+    assert all(path.resolve().is_relative_to(package.resolve()) for path in files)
+
+
+def edit_upstream(root: Path, change: Callable[[dict[str, str]], object]) -> None:
+    path = root / f"v{VERSION}" / "upstream.json"
+    facts = json.loads(path.read_text())
+    change(facts["files"])
+    path.write_text(json.dumps(facts))
+
+
+def spoil_unlisted(root: Path, pristine: Path) -> None:
+    (root / f"v{VERSION}/series").write_text("0001-hook.patch\n")
+    edit_upstream(root, lambda files: files.pop("src/app.html"))
+
+
+def spoil_order(root: Path, pristine: Path) -> None:
+    (root / f"v{VERSION}/series").write_text("0002-page.patch\n0001-hook.patch\n")
+
+
+def spoil_header(root: Path, pristine: Path) -> None:
+    patch = root / f"v{VERSION}/0001-hook.patch"
+    patch.write_text(patch.read_text().replace("Why: To be tested.\n", ""))
+
+
+def spoil_index_line(root: Path, pristine: Path) -> None:
+    patch = root / f"v{VERSION}/0001-hook.patch"
+    patch.write_text(patch.read_text().replace("--- a/", "--- a/x\n+++ b/x\nindex 12..34\n--- a/"))
+    edit_upstream(root, lambda files: files.update({"x": "0"}))
+
+
+def spoil_time_stamp(root: Path, pristine: Path) -> None:
+    patch = root / f"v{VERSION}/0001-hook.patch"
+    stamped = f"/{HOOKED}\t2026-01-01 00:00:00\n"
+    patch.write_text(patch.read_text().replace(f"/{HOOKED}\n", stamped))
+
+
+def spoil_pins(root: Path, pristine: Path) -> None:
+    edit_upstream(root, lambda files: files.update({"README.md": "0"}))
+
+
+def spoil_overlay(root: Path, pristine: Path) -> None:
+    (root / "overlay/README.md").write_text("not new")
+
+
+def spoil_size(root: Path, pristine: Path) -> None:
+    old = (pristine / HOOKED).read_bytes()
+    new = old + b"x = 1\n" * (patchset.MAX_ADDED_LINES + 1)
+    (root / f"v{VERSION}/0001-hook.patch").write_text(make_patch(HOOKED, old, new))
+
+
+def spoil_build_settings(root: Path, pristine: Path) -> None:
+    old = (pristine / "vite.config.ts").read_bytes()
+    patch = make_patch("vite.config.ts", old, old + b"// more\n")
+    (root / f"v{VERSION}/0003-vite.patch").write_text(patch)
+    with (root / f"v{VERSION}/series").open("a") as series:
+        series.write("0003-vite.patch\n")
+    edit_upstream(root, lambda files: files.update({"vite.config.ts": "0"}))
+
+
+def spoil_number_of_files(root: Path, pristine: Path) -> None:
+    names = [path.relative_to(pristine).as_posix() for path in (pristine / "src/lib").glob("*.ts")]
+    names += [f"{name}.more" for name in names] + [f"src/{n}.ts" for n in range(9)]
+    diffs = [f"--- a/{name}\n+++ b/{name}\n@@ -1 +1 @@\n-a\n+b\n" for name in sorted(names)]
+    header = "Description: x\nWhy: x\nHow to test: x\n\n"
+    (root / f"v{VERSION}/0003-many.patch").write_text(header + "".join(diffs))
+    with (root / f"v{VERSION}/series").open("a") as series:
+        series.write("0003-many.patch\n")
+    edit_upstream(root, lambda files: files.update(dict.fromkeys(names, "0")))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (spoil_unlisted, "0002-page.patch is not in series"),
+        (spoil_order, "series is not sorted"),
+        (spoil_header, "the header lacks Why"),
+        (spoil_index_line, "unexpected line 'index 12..34'"),
+        (spoil_time_stamp, "time stamp"),
+        (spoil_pins, "disagree about README.md"),
+        (spoil_overlay, "overlay/README.md is in upstream"),
+        (spoil_size, "lines added by patches, at most 60"),
+        (spoil_build_settings, "vite.config.ts, which must stay upstream's"),
+        (spoil_number_of_files, "existing files edited, at most 8"),
+    ],
+)
+def test_the_validator_finds(
+    patches: Path,
+    pristine: Path,
+    upstream_files: list[str],
+    spoil: Callable[[Path, Path], None],
+    complaint: str,
+) -> None:
+    assert patchset.problems(patchset.load(patches, VERSION), upstream_files) == []
+    spoil(patches, pristine)
+    found = patchset.problems(patchset.load(patches, VERSION), upstream_files)
+    assert any(complaint in sentence for sentence in found), found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "--- /dev/null\n+++ b/new.py\n@@ -0,0 +1 @@\n+x\n",
+        "--- a/old.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n",
+        "--- a/x\n+++ b/y\n@@ -1 +1 @@\n-x\n+y\n",
+        "--- a/x\n+++ b/x\n@@ -1,9 +1,9 @@\n-x\n+y\n",
+        "--- a/x\n",
+    ],
+)
+def test_patches_that_are_no_edits_are_refused(patches: Path, text: str) -> None:
+    (patches / f"v{VERSION}/0001-hook.patch").write_text(text)
+    with pytest.raises(BrokenPatchSet):
+        patchset.load(patches, VERSION)
+
+
+def test_a_patch_set_must_pin_what_it_edits(patches: Path) -> None:
+    edit_upstream(patches, lambda files: files.pop(HOOKED))
+    with pytest.raises(BrokenPatchSet, match=HOOKED):
+        patchset.load(patches, VERSION)
+
+
+def test_a_patch_without_its_place_is_refused(patches: Path, pristine: Path) -> None:
+    loaded = patchset.load(patches, VERSION)
+    contents = {name: (pristine / name).read_bytes() for name in loaded.edited}
+    contents[HOOKED] = contents[HOOKED].replace(b"app.include_router", b"app.include")
+    with pytest.raises(BrokenPatchSet, match="does not apply"):
+        loaded.patched(contents)
+
+
+def test_digest_follows_every_part(patches: Path) -> None:
+    seen = {patchset.load(patches, VERSION).digest}
+    (patches / "overlay/src/lib/another.ts").write_text("// another\n")
+    seen.add(patchset.load(patches, VERSION).digest)
+    (patches / "overlay/src/lib/another.ts").write_text("// another one\n")
+    seen.add(patchset.load(patches, VERSION).digest)
+    patch = patches / f"v{VERSION}/0001-hook.patch"
+    patch.write_text(patch.read_text().replace("hooked", "hooked twice"))
+    seen.add(patchset.load(patches, VERSION).digest)
+    assert len(seen) == 4
+    # By-products of working on the overlay are no part of it.
+    (patches / "overlay/src/__pycache__").mkdir()
+    (patches / "overlay/src/__pycache__/x.pyc").write_bytes(b"")
+    (patches / "overlay/.hidden").write_text("")
+    assert patchset.load(patches, VERSION).digest in seen
+
+
+@pytest.mark.parametrize("version", ["0.5.19", "0.5.20/..", "..", "", "0.5.20\x1b"])
+def test_unknown_versions(version: str) -> None:
+    with pytest.raises(UnsupportedVersion):
+        patchset.load(ROOT, version)
+
+
+def test_refresh_loop(patches: Path, pristine: Path, tmp_path: Path) -> None:
+    """Edit, refresh, apply: what comes out is what was edited; a second refresh is quiet."""
+    names = ["package.json", HOOKED, "src/app.html", "src/lib/index.ts"]
+    for tree in ("pristine", "edited"):
+        for name in names:
+            (tmp_path / tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(pristine / name, tmp_path / tree / name)
+    edited = tmp_path / "edited"
+    (edited / HOOKED).write_bytes((edited / HOOKED).read_bytes() + b"# no end of line")
+    (edited / "src/lib/index.ts").write_bytes(b"// first\n" + (edited / names[-1]).read_bytes())
+    (edited / "src/lib/new.ts").write_text("// new\n")
+    argv = ["--pristine", str(tmp_path / "pristine"), "--edited", str(edited)]
+    argv += ["--patches", str(patches)]
+
+    assert refresh.main(argv) == 2, "an edit that no patch names"
+    argv += ["--assign", "src/lib/index.ts=0003-index.patch"]
+    assert refresh.main([*argv, "--check"]) == 1
+    assert not (patches / f"v{VERSION}/0003-index.patch").exists()
+    assert refresh.main(argv) == 0
+    assert refresh.main([*argv, "--check"]) == 0
+    assert not (patches / f"v{VERSION}/0002-page.patch").exists(), "its edit is gone"
+
+    loaded = patchset.load(patches, VERSION)
+    assert loaded.edited == (HOOKED, "src/lib/index.ts")
+    assert loaded.patches[0].fields["Why"] == "To be tested."
+    result = loaded.patched({name: (pristine / name).read_bytes() for name in loaded.edited})
+    assert result == {name: (edited / name).read_bytes() for name in loaded.edited}
+
+
+def test_refresh_refuses_removed_files(patches: Path, pristine: Path, tmp_path: Path) -> None:
+    for tree in ("pristine", "edited"):
+        for name in ("package.json", HOOKED, "src/app.html"):
+            (tmp_path / tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(pristine / name, tmp_path / tree / name)
+    (tmp_path / "edited/src/app.html").unlink()
+    argv = ["--pristine", str(tmp_path / "pristine"), "--edited", str(tmp_path / "edited")]
+    assert refresh.main([*argv, "--patches", str(patches)]) == 2
+
+
+def test_patches_apply_with_plain_patch_too(pristine: Path, tmp_path: Path) -> None:
+    """Somebody without our tools gets the same result."""
+    if shutil.which("patch") is None:
+        pytest.skip("patch(1) is not installed")
+    patches = patchset.load(ROOT, VERSION)
+    originals = {name: (pristine / name).read_bytes() for name in patches.edited}
+    for name, content in originals.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    for patch in patches.patches:
+        command = ["patch", "--strip=1", "--fuzz=0", "--input", str(patch.path)]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    assert {name: (tmp_path / name).read_bytes() for name in originals} == patches.patched(
+        originals
+    )
+
+
+def test_porting_to_a_new_version(patches: Path, pristine: Path, tmp_path: Path) -> None:
+    """The steps of docs/porting.md: a new version gets its own folder and pins."""
+    for tree in ("pristine", "edited"):
+        for name in (HOOKED, "src/app.html"):
+            (tmp_path / tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / tree / name).write_bytes(b"# moved\n" * 30 + (pristine / name).read_bytes())
+        package = {"name": "open-webui", "version": "9.9.9"}
+        (tmp_path / tree / "package.json").write_text(json.dumps(package))
+    archive = tmp_path / "open_webui-9.9.9.tar.gz"
+    archive.write_bytes(b"an archive")
+    older, newer = patches / f"v{VERSION}", patches / "v9.9.9"
+    shutil.copytree(older, newer)
+    (newer / "upstream.json").unlink()
+    for patch in patchset.load(patches, VERSION).patches:
+        edited = tmp_path / "edited" / patch.files[0]
+        edited.write_bytes(edited.read_bytes() + b"# hooked\n")
+    argv = ["--pristine", str(tmp_path / "pristine"), "--edited", str(tmp_path / "edited")]
+    argv += ["--patches", str(patches)]
+    assert refresh.main(argv) == 2, "without the archive there is no hash to pin"
+    assert refresh.main([*argv, "--sdist", str(archive)]) == 0
+    ported = patchset.load(patches, "9.9.9")
+    assert ported.sdist_sha256 == sha256_file(archive)
+    assert ported.upstream == {
+        name: sha256_file(tmp_path / "pristine" / name) for name in (HOOKED, "src/app.html")
+    }
+    assert [patch.header for patch in ported.patches] == [
+        patch.header for patch in patchset.load(patches, VERSION).patches
+    ]

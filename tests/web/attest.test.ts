@@ -1,0 +1,543 @@
+import { describe, expect, it } from 'vitest';
+import { attest, type Verdict } from '$lib/tee/attest';
+import { CHECKS, headline } from '$lib/tee/checks';
+import type { Environment } from '$lib/tee/environment';
+import { defaults, type Settings } from '$lib/tee/settings';
+import {
+	alibabaClaims,
+	base64url,
+	earClaims,
+	fakeClock,
+	fakeFetch,
+	fill,
+	makeEnvironment,
+	makeEvidence,
+	makeSigner,
+	makeToken,
+	nonceOf,
+	NOW,
+	settle,
+	simulatorChain,
+	someFields,
+	type Answer,
+	type Call,
+	type Fields,
+	type Signer,
+	type TdOptions
+} from './world';
+
+const ALIBABA = 'https://attest.cn-beijing.aliyuncs.com';
+const TRUSTEE = 'https://trustee.example';
+const ES256 = makeSigner('ES256');
+const RS256 = makeSigner('RS256');
+const RS384 = makeSigner('RS384');
+
+interface Scene {
+	td?: TdOptions;
+	/** Change the server's answer. */
+	document?: (document: ReturnType<typeof makeEvidence>['document']) => unknown;
+	quote?: () => Answer;
+	config?: unknown;
+	settings?: (settings: Settings) => void;
+	claims?: (fields: Fields) => Record<string, unknown>;
+	signer?: Signer;
+	header?: Record<string, unknown>;
+	/** Replace the service's answer. */
+	service?: (call: Call, token: string) => Answer;
+	keys?: (call: Call) => Answer;
+	routes?: Record<string, (call: Call) => Answer>;
+	env?: Partial<Environment>;
+}
+
+const text = (value: unknown): Answer => ({ text: JSON.stringify(value) });
+const body = (call: Call) => JSON.parse(String(call.init.body));
+
+const alibaba = (scene: Scene = {}): Scene => ({
+	claims: (fields) => alibabaClaims(fields, ALIBABA),
+	signer: RS256,
+	...scene
+});
+const trustee = (scene: Scene = {}): Scene => ({
+	claims: (fields) => earClaims(fields),
+	signer: ES256,
+	...scene,
+	settings: (settings) => {
+		settings.provider = 'trustee';
+		settings.addresses.trustee = TRUSTEE;
+		scene.settings?.(settings);
+	}
+});
+
+const run = async (scene: Scene) => {
+	let fields: Fields = someFields();
+	const signer = scene.signer ?? ES256;
+	const service = (call: Call): Answer => {
+		const token = makeToken(signer, scene.claims?.(fields) ?? {}, scene.header);
+		return scene.service?.(call, token) ?? { text: token };
+	};
+	const keys = scene.keys ?? (() => text({ keys: [signer.jwk] }));
+	const { fetch, calls } = fakeFetch({
+		...scene.routes,
+		'/tee/config': () => text(scene.config ?? {}),
+		'/tee/quote': (call) => {
+			const made = makeEvidence(nonceOf(call), scene.td);
+			fields = made.fields;
+			return scene.quote?.() ?? text(scene.document?.(made.document) ?? made.document);
+		},
+		'/jwks.json': keys,
+		'/attestation': service,
+		'/tee/relay/': service,
+		...scene.routes
+	});
+	const settings = defaults();
+	scene.settings?.(settings);
+	const verdict = await attest(makeEnvironment(fetch, scene.env), settings, new AbortController().signal);
+	return { verdict, calls, fields };
+};
+
+const outcome = (verdict: Verdict, id: string) => verdict.checks.find((c) => c.id === id)?.outcome;
+
+/** The run ends red, and the headline names this check, with this reason and detail. */
+const failsAt = async (scene: Scene, id: string, code: string, detail?: string | RegExp) => {
+	const { verdict, calls } = await run(scene);
+	expect(verdict.status).toBe('red');
+	const reason = headline(verdict.checks);
+	expect([reason?.id, reason?.code]).toEqual([id, code]);
+	if (detail !== undefined) expect(reason?.detail).toMatch(detail);
+	return { verdict, calls };
+};
+
+describe('a good server and a good service', () => {
+	it('is green with Alibaba Cloud', async () => {
+		const { verdict, calls, fields } = await run(alibaba());
+		expect(headline(verdict.checks)).toBeUndefined();
+		expect(verdict.status).toBe('green');
+		expect(verdict.checks.map(({ id }) => id)).toEqual([...CHECKS]);
+		expect(outcome(verdict, 'collateral')).toBe('skipped');
+		const shown = verdict.fields;
+		expect(shown).toMatchObject({ jti: 'f8a1d1a4', tee: 'tdx', exp: NOW + 21_600 });
+		for (const name of ['mr_td', 'rtmr_0', 'rtmr_3', 'mr_seam', 'xfam', 'td_attributes']) {
+			expect(shown[name]).toBe(fields[name].toString('hex'));
+		}
+		const sent = calls.find(({ url }) => url === `${ALIBABA}/v1/attestation`) as Call;
+		expect(Object.keys(body(sent))).toEqual(['tee', 'evidence', 'policy_ids', 'runtime_data']);
+	});
+
+	it('is green with Trustee, and tells the service nothing of the user', async () => {
+		const { verdict, calls } = await run(trustee());
+		expect(verdict.status).toBe('green');
+		for (const { url, init } of calls) {
+			const headers = JSON.stringify(init.headers ?? {});
+			if (url.startsWith('https:')) {
+				expect(headers).not.toContain('session-token');
+				expect(init.credentials).toBe('omit');
+			} else {
+				expect(headers).toContain('Bearer session-token');
+			}
+			expect(init.redirect).toBe('error');
+		}
+		const [request] = body(calls.find(({ url }) => url.endsWith('/attestation')) as Call)
+			.verification_requests;
+		const evidence = JSON.parse(Buffer.from(request.evidence, 'base64url').toString());
+		expect(Object.keys(evidence)).toEqual(['quote', 'cc_eventlog', 'aa_eventlog']);
+		expect(Object.keys(request.runtime_data)).toEqual(['raw']);
+	});
+
+	it('is green with a Simple token (RS384)', async () => {
+		const claims = (fields: Fields) => {
+			const { aud: _aud, iss: _iss, ...rest } = alibabaClaims(fields, '');
+			return rest;
+		};
+		expect((await run(trustee({ signer: RS384, claims }))).verdict.status).toBe('green');
+	});
+
+	it.each([
+		['v5 with a TDX 1.0 body', { version: 5 }],
+		['v5 with a TDX 1.5 body', { version: 5, later: true }],
+		['a quote that answers seven others as well', { others: Array.from({ length: 7 }, (_, n) => fill(32, n)) }]
+	])('is green for %s', async (_name, td) => {
+		expect((await run(trustee({ td }))).verdict.status).toBe('green');
+	});
+
+	it('draws a fresh nonce of 32 bytes for every run', async () => {
+		const nonces = new Set<string>();
+		for (let turn = 0; turn < 3; turn++) {
+			const { calls } = await run(trustee());
+			const nonce = nonceOf(calls.find(({ url }) => url.includes('/tee/quote')) as Call);
+			expect(nonce).toHaveLength(32);
+			nonces.add(nonce.toString('hex'));
+		}
+		expect(nonces.size).toBe(3);
+	});
+
+	it('ends with the token, but never later than in an hour', async () => {
+		expect((await run(trustee())).verdict.expires).toBe((NOW + 300) * 1000);
+		expect((await run(alibaba())).verdict.expires).toBe((NOW + 3600) * 1000);
+	});
+});
+
+describe('what is not hardware is never green', () => {
+	it.each<[string, Scene]>([
+		['the server says so', { td: { simulated: true } }],
+		['the server is silent about it', { document: (d) => ({ ...d, simulated: undefined }) }],
+		['the certificate chain says so', { td: { chain: simulatorChain() } }],
+		['the token says so', { claims: (f) => earClaims(f, {}, { cczoo: { simulated: true } }) }]
+	])('because %s', async (_name, scene) => {
+		const { verdict } = await run(trustee(scene));
+		expect(verdict.status).toBe('amber');
+		expect(headline(verdict.checks)).toMatchObject({ id: 'not-simulated', code: 'simulated' });
+	});
+});
+
+describe('the evidence', () => {
+	it.each<[string, Scene['document']]>([
+		['no object', () => []],
+		['status false', (d) => ({ ...d, status: false })],
+		['another TEE', (d) => ({ ...d, tee: 'sev-snp' })],
+		['a quote that is not hex', (d) => ({ ...d, quote: 'zz' })],
+		['a quote that is cut off', (d) => ({ ...d, quote: d.quote.slice(0, -2) })],
+		['a quote with something after it', (d) => ({ ...d, quote: `${d.quote}00` })],
+		['an SGX quote', (d) => ({ ...d, quote: d.quote.replace(/^0400020081/, '0400020000') })],
+		['a quote of version 3', (d) => ({ ...d, quote: d.quote.replace(/^04/, '03') })],
+		['runtime data with padding', (d) => ({ ...d, runtime_data: `${d.runtime_data}=` })],
+		['no proof', (d) => ({ ...d, nonce_proof: null })]
+	])('with %s is malformed', async (_name, document) => {
+		await failsAt(trustee({ document }), 'evidence-format', 'evidence-malformed');
+	});
+
+	it.each<[string, Scene, RegExp]>([
+		['is of another nonce', { document: () => makeEvidence(fill(32, 1)).document }, /nonce_proof/],
+		['has a wrong index', { document: (d) => ({ ...d, nonce_proof: { ...d.nonce_proof, leaf_index: 1 } }) }, /nonce_proof/],
+		['has a proof too long', { document: (d) => ({ ...d, nonce_proof: { ...d.nonce_proof, path: [base64url(fill(32, 1))] } }) }, /nonce_proof/],
+		['has other runtime data', { document: (d) => ({ ...d, runtime_data: base64url(`${Buffer.from(d.runtime_data, 'base64url').toString().slice(0, -1)},"x":1}`) }) }, /report_data/],
+		['has runtime data of another version', { document: (d) => ({ ...d, runtime_data: base64url('{"v":2}') }) }, /runtime_data/],
+		['has runtime data with two roots', { document: (d) => ({ ...d, runtime_data: base64url(`{"nonce_root":"",${Buffer.from(d.runtime_data, 'base64url').toString().slice(1)}`) }) }, /runtime_data/]
+	])('that %s is not mine', async (_name, scene, detail) => {
+		const { calls, verdict } = await failsAt(trustee(scene), 'nonce-binding', 'nonce', detail);
+		expect(calls.filter(({ url }) => url.includes(TRUSTEE))).toEqual([]);
+		expect(outcome(verdict, 'token-signature')).toBe('fail');
+	});
+
+	it.each<[string, Answer, string, RegExp]>([
+		['no connection', 'no connection', 'quote-unreachable', /no connection/],
+		['no TDX', { status: 503, text: '{"status":false,"code":"tdx-not-available","detail":"looked for /dev"}' }, 'tdx-not-available', /looked for/],
+		['too many', { status: 429, text: '{"status":false,"code":"busy","detail":"later"}' }, 'quote-refused', /later/],
+		['an HTML page', { status: 502, text: '<html>' }, 'quote-refused', /HTTP 502/],
+		['not signed in', { status: 401, text: '{"detail":"Not authenticated"}' }, 'quote-refused', /Not authenticated/]
+	])('is not there: %s', async (_name, answer, code, detail) => {
+		await failsAt(trustee({ quote: () => answer }), 'evidence-format', code, detail);
+	});
+
+	it('is not asked for without WebCrypto', async () => {
+		const { calls } = await failsAt(trustee({ env: { subtle: undefined } }), 'secure-context', 'insecure');
+		expect(calls.some(({ url }) => url.includes('/quote'))).toBe(false);
+	});
+});
+
+describe('TD attributes', () => {
+	it.each([
+		['debug', 0, 'fail'],
+		['a profiling bit', 4, 'fail'],
+		['a reserved bit', 20, 'fail'],
+		['MIGRATABLE', 29, 'fail'],
+		['the highest reserved bit', 62, 'fail'],
+		['PERFMON', 63, 'pass'],
+		['PKS', 30, 'pass']
+	])('%s', async (_name, bit, expected) => {
+		const td_attributes = Buffer.alloc(8);
+		td_attributes.writeBigUInt64LE((1n << 28n) | (1n << BigInt(bit)));
+		const { verdict } = await run(trustee({ td: { fields: someFields({ td_attributes }) } }));
+		expect(outcome(verdict, 'td-attributes')).toBe(expected);
+		expect(verdict.status).toBe(expected === 'fail' ? 'red' : 'green');
+	});
+
+	it('warns where SEPT_VE_DISABLE is off', async () => {
+		const td = { fields: someFields({ td_attributes: Buffer.alloc(8) }) };
+		const { verdict } = await run(trustee({ td }));
+		expect(headline(verdict.checks)).toMatchObject({ id: 'td-attributes', outcome: 'warn' });
+		expect(verdict.status).toBe('amber');
+	});
+});
+
+describe('the service', () => {
+	it.each<[string, Answer, string, RegExp]>([
+		['rejects', { status: 500, text: 'Verifier evaluate failed' }, 'service-rejected', /HTTP 500 Verifier/],
+		['answers HTML', { text: '<html><script>alert(1)</script>' }, 'token-malformed', /size/],
+		['answers nothing', { text: '' }, 'token-malformed', /size/],
+		['cannot be reached', 'no connection', 'service-unreachable', /no connection/],
+		['answers without end', new Response(new ReadableStream({ pull: (c) => c.enqueue(fill(1 << 16, 97)) })), 'service-unreachable', /too large/]
+	])('that %s', async (_name, answer, code, detail) => {
+		await failsAt(trustee({ service: () => answer }), 'token-signature', code, detail);
+	});
+
+	it.each<Answer>(['hang', 'hang in the body'])('that lets me wait (%s) is given up', async (answer) => {
+		const clock = fakeClock();
+		const result = run(trustee({ service: () => answer, env: { now: clock.now, later: clock.later } }));
+		let done = false;
+		void result.then(() => (done = true));
+		await settle(() => {
+			clock.advance(1000);
+			return done;
+		});
+		const reason = headline((await result).verdict.checks);
+		expect(reason).toMatchObject({ id: 'token-signature', code: 'service-unreachable', detail: 'no answer in time' });
+	});
+
+	it('is reached by the relay when the browser cannot, for the token only', async () => {
+		const config = { providers: { trustee: { url: null, relay: true } } };
+		const routes = { [`${TRUSTEE}/attestation`]: (): Answer => 'no connection' };
+		const { verdict, calls } = await run(trustee({ config, routes }));
+		expect(verdict.status).toBe('green');
+		const relayed = calls.filter(({ url }) => url.includes('/tee/relay/'));
+		expect(relayed.map(({ url }) => url)).toEqual(['/api/v1/tee/relay/trustee']);
+		expect(calls.filter(({ url }) => url.includes('jwks')).map(({ url }) => url)).toEqual([
+			`${TRUSTEE}/.well-known/jwks.json`
+		]);
+	});
+
+	it('is not reached by a relay that is not offered', async () => {
+		const routes = { [`${TRUSTEE}/attestation`]: (): Answer => 'no connection' };
+		const { calls } = await failsAt(trustee({ routes }), 'token-signature', 'service-unreachable');
+		expect(calls.some(({ url }) => url.includes('/tee/relay/'))).toBe(false);
+	});
+
+	it('is not set', async () => {
+		const settings = (s: Settings) => void (s.addresses.trustee = '');
+		await failsAt(trustee({ settings }), 'token-signature', 'bad-address');
+	});
+
+	it.each<[string, Answer]>([
+		['not there', { status: 404, text: '' }],
+		['out of reach', 'no connection']
+	])('has keys that are %s', async (_name, answer) => {
+		await failsAt(trustee({ keys: () => answer }), 'token-signature', 'keys-unreachable');
+	});
+
+	it('has keys that are none', async () => {
+		await failsAt(trustee({ keys: () => text({ keys: [] }) }), 'token-signature', 'keys-malformed');
+	});
+});
+
+describe('Trustee before 0.14', () => {
+	const flatOnly = (status: number, message: string) => (call: Call, token: string): Answer =>
+		'verification_requests' in body(call) ? { status, text: message } : { text: token };
+
+	it.each([
+		['400', 400, 'Json deserialize error'],
+		['500 with a deserialisation error', 500, 'error: missing field `tee` at line 1']
+	])('answers %s, and is remembered', async (_name, status, message) => {
+		const address = `https://old${status}.example`;
+		const settings = (s: Settings) => void (s.addresses.trustee = address);
+		const first = await run(trustee({ settings, service: flatOnly(status, message) }));
+		expect(first.verdict.status).toBe('green');
+		const posts = (calls: Call[]) => calls.filter(({ init }) => init.method === 'POST');
+		expect(posts(first.calls)).toHaveLength(2);
+		const second = await run(trustee({ settings, service: flatOnly(status, message) }));
+		expect(second.verdict.status).toBe('green');
+		expect(posts(second.calls)).toHaveLength(1);
+		expect(body(posts(second.calls)[0])).toMatchObject({ tee: 'tdx', policy_ids: [] });
+		// The service was updated: the new form is found again.
+		const updated = (call: Call, token: string): Answer =>
+			'verification_requests' in body(call) ? { text: token } : { status: 400, text: '' };
+		expect((await run(trustee({ settings, service: updated }))).verdict.status).toBe('green');
+	});
+
+	it('is not assumed where evidence is refused', async () => {
+		const address = 'https://refuses.example';
+		const { calls } = await failsAt(
+			trustee({
+				settings: (s) => void (s.addresses.trustee = address),
+				service: () => ({ status: 500, text: 'REPORT_DATA is different from that in TDX Quote' })
+			}),
+			'token-signature',
+			'service-rejected'
+		);
+		expect(calls.filter(({ init }) => init.method === 'POST')).toHaveLength(1);
+	});
+});
+
+describe('the token', () => {
+	const claims = (change: (c: Record<string, any>) => void) => (fields: Fields) => {
+		const all = earClaims(fields);
+		change(all);
+		return all;
+	};
+
+	it.each<[string, (c: Record<string, any>) => void, string, string]>([
+		['has expired', (c) => (c.exp = NOW - 61), 'token-time', 'exp'],
+		['never expires', (c) => delete c.exp, 'token-time', 'exp'],
+		['has an expiry in words', (c) => (c.exp = 'tomorrow'), 'token-time', 'exp'],
+		['is from the future', (c) => (c.iat = NOW + 61), 'token-time', 'iat'],
+		['is not valid yet', (c) => (c.nbf = NOW + 61), 'token-time', 'nbf'],
+		['has markup for an id', (c) => (c.jti = '<img src=x onerror=alert(1)>'), 'token-claim', 'jti'],
+		['has no submodule', (c) => (c.submods = {}), 'token-claim', 'tee'],
+		['speaks of two TDs', (c) => (c.submods.cpu1 = c.submods.cpu0), 'token-claim', 'tee'],
+		['speaks of another TEE', (c) => (c.submods.cpu0['ear.veraison.annotated-evidence'] = { snp: {} }), 'token-claim', 'tee']
+	])('that %s', async (_name, change, code, detail) => {
+		await failsAt(trustee({ claims: claims(change) }), 'token-claims', code, detail);
+	});
+
+	it('that has an id which is no text is red', async () => {
+		for (const jti of [{ toString: 1 }, { a: 1 }, [['<b>']]]) {
+			const { verdict } = await run(trustee({ claims: claims((c) => (c.jti = jti)) }));
+			expect(verdict.status).toBe('red');
+			expect(verdict.checks.find(({ id }) => id === 'token-claims')?.outcome).toBe('fail');
+		}
+	});
+
+	it.each<[string, (c: Record<string, any>) => void]>([
+		['expired within the skew', (c) => (c.exp = NOW - 59)],
+		['is from the future within the skew', (c) => (c.iat = NOW + 59)]
+	])('that %s is taken', async (_name, change) => {
+		const { verdict } = await run(trustee({ claims: claims(change) }));
+		expect(verdict.status).toBe('green');
+		expect(verdict.expires).toBeGreaterThan(NOW * 1000);
+	});
+
+	const names = Object.keys(someFields()).filter((name) => !['tee_tcb_svn2', 'mr_servicetd'].includes(name));
+	const measured = (c: Record<string, any>) =>
+		c.submods.cpu0['ear.veraison.annotated-evidence'].tdx.quote.body;
+	it.each(names)('that differs in %s', async (name) => {
+		const change = (c: Record<string, any>) =>
+			(measured(c)[name] = measured(c)[name].replace(/^./, (x: string) => (x === '0' ? '1' : '0')));
+		await failsAt(trustee({ claims: claims(change) }), 'token-claims', 'token-claim', name);
+	});
+	it.each(names)('that lacks %s', async (name) => {
+		const change = (c: Record<string, any>) => delete measured(c)[name];
+		await failsAt(trustee({ claims: claims(change) }), 'token-claims', 'token-claim', name);
+	});
+	it('that differs in a field of TDX 1.5', async () => {
+		const change = (c: Record<string, any>) => (measured(c).mr_servicetd = '00'.repeat(48));
+		const scene = { td: { version: 5, later: true }, claims: claims(change) };
+		await failsAt(trustee(scene), 'token-claims', 'token-claim', 'mr_servicetd');
+	});
+
+	it.each(['iss', 'aud'])('of Alibaba Cloud with another %s', async (name) => {
+		for (const value of [undefined, 'https://evil.example', [ALIBABA], `${ALIBABA}/`]) {
+			const other = (fields: Fields) => ({ ...alibabaClaims(fields, ALIBABA), [name]: value });
+			await failsAt(alibaba({ claims: other }), 'token-claims', 'token-claim', name);
+		}
+	});
+
+	it.each(['not JSON', undefined, '{"tdx.quote.body.mr_td":"","tdx.quote.body.mr_td":""}'])(
+		'of Alibaba Cloud with the status %s',
+		async (status) => {
+			const other = (fields: Fields) => ({ ...alibabaClaims(fields, ALIBABA), 'tcb-status': status });
+			await failsAt(alibaba({ claims: other }), 'token-claims', 'token-claim', 'tcb_svn');
+		}
+	);
+
+	it('signed with another key', async () => {
+		const other = makeSigner('ES256', ES256.kid);
+		await failsAt(trustee({ signer: other, keys: () => text({ keys: [ES256.jwk] }) }), 'token-signature', 'token-forged');
+	});
+
+	it('signed with a key of its own header', async () => {
+		const other = makeSigner('ES256');
+		const scene = { signer: other, header: { jwk: other.jwk }, keys: () => text({ keys: [ES256.jwk] }) };
+		await failsAt(trustee(scene), 'token-signature', 'token-forged');
+	});
+
+	it('signed with an algorithm of another provider', async () => {
+		const scene = { signer: RS384, claims: (f: Fields) => alibabaClaims(f, ALIBABA) };
+		await failsAt(alibaba(scene), 'token-signature', 'token-malformed', 'RS384');
+	});
+
+	it('is verified under the pinned keys, which are then not asked for', async () => {
+		const pin = (jwk: unknown) => (s: Settings) => void (s.keys.trustee = JSON.stringify(jwk));
+		const good = await run(trustee({ settings: pin({ keys: [ES256.jwk] }) }));
+		expect(good.verdict.status).toBe('green');
+		expect(good.calls.some(({ url }) => url.includes('jwks'))).toBe(false);
+		await failsAt(trustee({ settings: pin(makeSigner('ES256', ES256.kid).jwk) }), 'token-signature', 'token-forged');
+		// Trustee's ephemeral signer names no key; a pinned one is trusted by itself.
+		const { kid: _kid, ...nameless } = ES256.jwk;
+		const scene = { settings: pin(nameless), header: { kid: undefined, jwk: ES256.jwk } };
+		expect((await run(trustee(scene))).verdict.status).toBe('green');
+	});
+
+	it('without a key name is refused where keys are discovered', async () => {
+		await failsAt(trustee({ header: { kid: undefined } }), 'token-signature', 'token-forged');
+	});
+});
+
+describe('the verdict of the service', () => {
+	const status = (value: unknown) => (fields: Fields) => earClaims(fields, { 'ear.status': value });
+
+	it.each(['contraindicated', 'none', undefined, 'AFFIRMING', 2, null])('%s fails', async (value) => {
+		await failsAt(trustee({ claims: status(value) }), 'appraisal', 'appraisal');
+	});
+	it('warning warns', async () => {
+		const { verdict } = await run(trustee({ claims: status('warning') }));
+		expect(verdict.status).toBe('amber');
+		expect(outcome(verdict, 'appraisal')).toBe('warn');
+	});
+	it('counts every submodule', async () => {
+		const claims = (fields: Fields) => {
+			const all = earClaims(fields) as { submods: Record<string, unknown> };
+			all.submods.gpu0 = { 'ear.status': 'contraindicated' };
+			return all;
+		};
+		await failsAt(trustee({ claims }), 'appraisal', 'appraisal', 'contraindicated');
+	});
+	it('fails where a submodule is none', async () => {
+		const claims = (fields: Fields) => {
+			const all = earClaims(fields) as { submods: Record<string, unknown> };
+			all.submods.gpu0 = 1;
+			return all;
+		};
+		await failsAt(trustee({ claims }), 'appraisal', 'appraisal', 'missing');
+	});
+	it.each([[undefined], [[]], ['x'], [[{}]], [[null]]])('of Alibaba Cloud %j fails', async (reports) => {
+		const claims = (f: Fields) => ({ ...alibabaClaims(f, ALIBABA), 'evaluation-reports': reports });
+		await failsAt(alibaba({ claims }), 'appraisal', 'appraisal');
+	});
+	it.each([
+		['UpToDate', 'pass', 'green'],
+		['SWHardeningNeeded', 'warn', 'amber'],
+		['OutOfDate', 'fail', 'red'],
+		['OutOfDateConfigurationNeeded', 'fail', 'red'],
+		['Revoked', 'fail', 'red'],
+		['', 'warn', 'amber']
+	])('names the platform status %s', async (tcb_status, expected, colour) => {
+		const claims = (fields: Fields) => earClaims(fields, {}, { cczoo: { tcb_status } });
+		const { verdict } = await run(trustee({ claims }));
+		expect([outcome(verdict, 'tcb-status'), verdict.status]).toEqual([expected, colour]);
+	});
+});
+
+describe('a service that only this server named', () => {
+	const config = { default_provider: 'trustee', providers: { trustee: { url: TRUSTEE, relay: false } } };
+	const chosen = (change: (s: Settings) => void): Scene => ({
+		config,
+		claims: (fields) => earClaims(fields),
+		settings: change
+	});
+
+	it.each<[string, (s: Settings) => void]>([
+		['provider and address', () => {}],
+		['the address', (s) => void (s.provider = 'trustee')],
+		['the provider', (s) => void (s.addresses.trustee = TRUSTEE)]
+	])('(%s) is never green', async (_name, settings) => {
+		const { verdict } = await run(chosen(settings));
+		expect(verdict.status).toBe('amber');
+		expect(headline(verdict.checks)).toMatchObject({ id: 'token-signature', code: 'server-chosen' });
+	});
+
+	it('is green once the user has confirmed it', async () => {
+		const { verdict } = await run(
+			chosen((s) => {
+				s.provider = 'trustee';
+				s.addresses.trustee = TRUSTEE;
+			})
+		);
+		expect(verdict.status).toBe('green');
+	});
+
+	it('does not replace the built-in address', async () => {
+		const { verdict, calls } = await run(
+			alibaba({ config: { providers: { alibaba: { url: 'https://evil.example', relay: false } } } })
+		);
+		expect(verdict.status).toBe('green');
+		expect(calls.some(({ url }) => url.includes('evil'))).toBe(false);
+	});
+});

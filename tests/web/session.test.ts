@@ -1,0 +1,344 @@
+import { writable } from 'svelte/store';
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { Verdict } from '$lib/tee/attest';
+import { createSession, DEADLINE, SETTLE, type Session, type State } from '$lib/tee/session';
+import { defaults, type Settings } from '$lib/tee/settings';
+import { fakeClock, makeEnvironment } from './world';
+
+const LIFE = 300_000;
+
+/** A run that the test ends when it wants. */
+interface Run {
+	settings: Settings;
+	signal: AbortSignal;
+	end: (status?: Verdict['status'], life?: number) => Promise<void>;
+	fail: (error: unknown) => Promise<void>;
+}
+
+const flush = async () => {
+	for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+};
+
+const stage = (enabled = true) => {
+	const clock = fakeClock();
+	const settings = writable({ settings: { ...defaults(), enabled }, broken: false });
+	const runs: Run[] = [];
+	const env = makeEnvironment(fetch, { now: clock.now, later: clock.later });
+	const session: Session = createSession(
+		env,
+		settings,
+		(_env, chosen, signal) =>
+			new Promise((resolve, reject) => {
+				runs.push({
+					settings: chosen,
+					signal,
+					end: async (status = 'green', life = LIFE) => {
+						resolve({ status, checks: [], fields: { run: runs.length }, expires: clock.now() + life });
+						await flush();
+					},
+					fail: async (error) => {
+						reject(error);
+						await flush();
+					}
+				});
+			})
+	);
+	const states: string[] = [];
+	let last: State = { kind: 'off' };
+	session.subscribe((state) => {
+		last = state;
+		states.push(state.kind === 'done' ? state.verdict.status : state.kind);
+	});
+	const change = (edit: (s: Settings) => void) =>
+		settings.update(({ settings: old }) => {
+			const next = structuredClone(old);
+			edit(next);
+			return { settings: next, broken: false };
+		});
+	return { clock, session, runs, states, change, now: () => states[states.length - 1], state: () => last };
+};
+
+let scene: ReturnType<typeof stage>;
+/** A badge on the page, and the first run begun. */
+const begin = () => {
+	scene = stage();
+	scene.session.attach();
+	scene.clock.advance(SETTLE);
+	return scene;
+};
+
+describe('a run', () => {
+	beforeEach(() => void begin());
+
+	it('begins pending and ends with its verdict', async () => {
+		expect(scene.runs).toHaveLength(1);
+		expect(scene.now()).toBe('pending');
+		await scene.runs[0].end('amber');
+		expect(scene.now()).toBe('amber');
+	});
+
+	it('is shared by a second badge and by an impatient user', async () => {
+		scene.session.attach();
+		scene.session.recheck();
+		scene.clock.advance(SETTLE);
+		expect(scene.runs).toHaveLength(1);
+		await scene.runs[0].end();
+		scene.session.attach();
+		scene.clock.advance(SETTLE);
+		expect(scene.runs).toHaveLength(1);
+	});
+
+	it('that breaks is red', async () => {
+		await scene.runs[0].fail(new TypeError('x'));
+		expect(scene.now()).toBe('red');
+	});
+
+	it('that hangs is red at its deadline, and its late answer is not heard', async () => {
+		scene.clock.advance(DEADLINE);
+		expect(scene.now()).toBe('red');
+		expect(scene.runs[0].signal.aborted).toBe(true);
+		await scene.runs[0].end();
+		expect(scene.now()).toBe('red');
+	});
+
+	it('can be asked for again', async () => {
+		await scene.runs[0].end();
+		scene.session.recheck();
+		expect(scene.now()).toBe('pending');
+		scene.clock.advance(SETTLE);
+		await scene.runs[1].end('red');
+		expect(scene.now()).toBe('red');
+	});
+});
+
+describe('races', () => {
+	beforeEach(() => void begin());
+
+	it('a late answer for another chat changes nothing', async () => {
+		scene.session.chat('');
+		scene.session.chat('a');
+		scene.clock.advance(SETTLE);
+		expect(scene.runs[0].signal.aborted).toBe(true);
+		await scene.runs[0].end('green');
+		expect(scene.now()).toBe('pending');
+		await scene.runs[1].end('red');
+		expect(scene.now()).toBe('red');
+	});
+
+	it('a late failure of an older run changes nothing', async () => {
+		scene.session.chat('');
+		scene.session.chat('a');
+		scene.clock.advance(SETTLE);
+		await scene.runs[1].end('green');
+		await scene.runs[0].fail(new Error('late'));
+		expect(scene.now()).toBe('green');
+	});
+
+	it('a late answer under other settings changes nothing', async () => {
+		scene.change((s) => (s.provider = 'trustee'));
+		scene.clock.advance(SETTLE);
+		await scene.runs[0].end('green');
+		expect(scene.now()).toBe('pending');
+		expect(scene.runs[1].settings.provider).toBe('trustee');
+		await scene.runs[1].end('amber');
+		expect(scene.now()).toBe('amber');
+	});
+
+	it('a burst of changes is one run', async () => {
+		await scene.runs[0].end();
+		scene.session.chat('');
+		for (const id of ['a', 'b', 'c']) scene.session.chat(id);
+		expect(scene.now()).toBe('pending');
+		scene.clock.advance(SETTLE);
+		expect(scene.runs).toHaveLength(2);
+	});
+
+	it('the same chat, and one that only got its name, are not asked for again', async () => {
+		await scene.runs[0].end();
+		scene.session.chat('');
+		scene.session.chat('');
+		scene.session.chat('a', true);
+		scene.session.chat('a');
+		scene.clock.advance(SETTLE);
+		expect(scene.runs).toHaveLength(1);
+		expect(scene.now()).toBe('green');
+	});
+
+	it('settings that are stored unchanged start nothing', async () => {
+		await scene.runs[0].end();
+		scene.change(() => {});
+		scene.clock.advance(SETTLE);
+		expect(scene.runs).toHaveLength(1);
+	});
+});
+
+describe('the end of a result', () => {
+	beforeEach(async () => {
+		begin();
+		await scene.runs[0].end('green');
+	});
+
+	it('is put off by a quiet refresh', async () => {
+		scene.states.length = 0;
+		scene.clock.advance(LIFE * 0.75);
+		expect(scene.runs).toHaveLength(2);
+		await scene.runs[1].end('green');
+		scene.clock.advance(LIFE * 0.5);
+		expect(scene.states).toEqual(['green']);
+	});
+
+	it('comes at once with a refresh that fails', async () => {
+		scene.clock.advance(LIFE * 0.75);
+		await scene.runs[1].end('red');
+		expect(scene.now()).toBe('red');
+	});
+
+	it('comes on time though the refresh still runs', async () => {
+		scene.clock.advance(LIFE * 0.75);
+		scene.clock.advance(LIFE * 0.25);
+		expect(scene.now()).toBe('pending');
+		await scene.runs[1].end('green');
+		expect(scene.now()).toBe('green');
+	});
+
+	it('comes on time where no badge is on the page, and the next badge asks anew', async () => {
+		const alone = stage();
+		const detach = alone.session.attach();
+		alone.clock.advance(SETTLE);
+		await alone.runs[0].end('green');
+		detach();
+		alone.clock.advance(LIFE);
+		expect(alone.now()).toBe('pending');
+		expect(alone.runs).toHaveLength(1);
+		alone.session.attach();
+		alone.clock.advance(SETTLE);
+		expect(alone.runs).toHaveLength(2);
+	});
+
+	it('is seen when the page is looked at again', async () => {
+		scene.session.recheck();
+		scene.clock.advance(SETTLE);
+		await scene.runs[1].end('red', 0);
+		scene.session.visible();
+		expect(scene.now()).toBe('pending');
+		scene.clock.advance(SETTLE);
+		await scene.runs[2].end('green');
+		scene.session.visible();
+		scene.clock.advance(SETTLE);
+		expect(scene.runs).toHaveLength(3);
+	});
+});
+
+describe('a machine that sleeps', () => {
+	beforeEach(begin);
+
+	it('wakes up to a green that leaves by the clock, not by the timer', async () => {
+		await scene.runs[0].end('green');
+		scene.clock.advance(LIFE / 3);
+		scene.clock.sleep(8 * 3_600_000);
+		expect(scene.now()).toBe('green'); // nobody could look
+		scene.clock.advance(10_000);
+		expect(scene.now()).toBe('pending');
+		scene.clock.advance(SETTLE);
+		await scene.runs[1].end('red');
+		expect(scene.now()).toBe('red');
+	});
+
+	it('keeps a green that still holds', async () => {
+		await scene.runs[0].end('green');
+		scene.clock.sleep(LIFE / 4);
+		scene.clock.advance(10_000);
+		expect(scene.now()).toBe('green');
+		expect(scene.runs).toHaveLength(1);
+	});
+});
+
+describe('the network', () => {
+	beforeEach(() => void begin());
+
+	it('that goes away takes green with it, at once', async () => {
+		await scene.runs[0].end('green');
+		scene.session.offline();
+		expect(scene.now()).toBe('red');
+		scene.session.visible();
+		scene.session.attach();
+		scene.clock.advance(LIFE);
+		expect(scene.runs).toHaveLength(1);
+		scene.session.online();
+		expect(scene.now()).toBe('pending');
+		scene.clock.advance(SETTLE);
+		await scene.runs[1].end('green');
+		expect(scene.now()).toBe('green');
+	});
+
+	it('that goes away ends the run under way', async () => {
+		scene.session.offline();
+		expect(scene.runs[0].signal.aborted).toBe(true);
+		await scene.runs[0].end('green');
+		expect(scene.now()).toBe('red');
+	});
+
+	it('that comes back after a run failed for lack of it starts another', async () => {
+		scene.session.offline();
+		scene.session.chat('a');
+		scene.session.chat('b');
+		scene.clock.advance(SETTLE);
+		await scene.runs[scene.runs.length - 1].fail(new Error('no network'));
+		expect(scene.now()).toBe('red');
+		const before = scene.runs.length;
+		scene.session.online();
+		scene.clock.advance(SETTLE);
+		expect(scene.runs).toHaveLength(before + 1);
+	});
+
+	it('that comes back without having gone starts nothing', async () => {
+		await scene.runs[0].end('green');
+		scene.session.online();
+		scene.clock.advance(SETTLE);
+		expect(scene.runs).toHaveLength(1);
+	});
+});
+
+describe('the switch', () => {
+	it('that is off starts nothing, whatever happens', () => {
+		scene = stage(false);
+		scene.session.attach();
+		scene.session.chat('');
+		scene.session.chat('a');
+		scene.session.recheck();
+		scene.session.offline();
+		scene.session.online();
+		scene.session.visible();
+		scene.clock.advance(LIFE);
+		expect(scene.runs).toHaveLength(0);
+		expect(scene.now()).toBe('off');
+		expect(scene.clock.waiting()).toBe(0);
+	});
+
+	it('turned off ends the run, on begins one', async () => {
+		begin();
+		scene.change((s) => (s.enabled = false));
+		expect(scene.now()).toBe('off');
+		await scene.runs[0].end('green');
+		expect(scene.now()).toBe('off');
+		scene.change((s) => (s.enabled = true));
+		expect(scene.now()).toBe('pending');
+		scene.clock.advance(SETTLE);
+		expect(scene.runs).toHaveLength(2);
+	});
+
+	it('changed where no badge is: the old result is gone, and the next badge asks', async () => {
+		scene = stage();
+		const detach = scene.session.attach();
+		scene.clock.advance(SETTLE);
+		await scene.runs[0].end('green');
+		detach();
+		scene.change((s) => (s.addresses.trustee = 'https://x.example'));
+		expect(scene.now()).toBe('pending');
+		scene.clock.advance(LIFE);
+		expect(scene.runs).toHaveLength(1);
+		scene.session.attach();
+		scene.clock.advance(SETTLE);
+		expect(scene.runs).toHaveLength(2);
+	});
+});
