@@ -1,0 +1,241 @@
+"""What a person does and sees in the page, in the words of the tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, expect
+
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SETTINGS_KEY = "tee.settings"
+# As the panel lists them; verifier/checks.py has the same ids.
+CHECKS = [
+    "secure-context",
+    "evidence-format",
+    "nonce-binding",
+    "token-signature",
+    "token-claims",
+    "quote-signature",
+    "collateral",
+    "tcb-status",
+    "td-attributes",
+    "event-log",
+    "reference-values",
+    "appraisal",
+    "not-simulated",
+]
+FINAL_STATES = ("green", "amber", "red", "off")
+
+# Runs before any script of the page: writes down every state that the badge is ever in, so that
+# a state that lasts one frame can not be missed; and notices if markup from a claim comes alive.
+OBSERVER = """
+window.__states = [];
+const note = () => {
+	const badge = document.querySelector('[data-testid=tee-badge]');
+	const state = badge ? badge.dataset.state : null;
+	if (state && window.__states.at(-1) !== state) window.__states.push(state);
+};
+new MutationObserver(note).observe(document, {
+	subtree: true, childList: true, attributes: true, attributeFilter: ['data-state']
+});
+"""
+
+
+def tee_settings(
+    provider: str | None = None,
+    *,
+    enabled: bool = True,
+    alibaba: str = "",
+    trustee: str = "",
+    trustee_keys: str = "",
+    alibaba_keys: str = "",
+) -> dict[str, Any]:
+    """Return what the settings block stores in the browser."""
+    return {
+        "v": 1,
+        "enabled": enabled,
+        "provider": provider,
+        "addresses": {"alibaba": alibaba, "trustee": trustee},
+        "keys": {"alibaba": alibaba_keys, "trustee": trustee_keys},
+    }
+
+
+def signed_in_context(
+    browser: Browser,
+    url: str,
+    token: str,
+    settings: dict[str, Any] | None,
+    *,
+    theme: str = "light",
+    **options: Any,
+) -> BrowserContext:
+    """Return a browser profile that is signed in, with these settings of the badge stored."""
+    stored = {"token": token, "locale": "en-US", "theme": theme}
+    if settings is not None:
+        stored[SETTINGS_KEY] = json.dumps(settings)
+    items = [{"name": name, "value": value} for name, value in stored.items()]
+    options.setdefault("viewport", {"width": 1280, "height": 800})
+    context = browser.new_context(
+        storage_state={"cookies": [], "origins": [{"origin": url, "localStorage": items}]},
+        **options,
+    )
+    context.add_init_script(OBSERVER)
+    context.set_default_timeout(20_000)
+    context.set_default_navigation_timeout(45_000)
+    return context
+
+
+class ChatPage:
+    """One open chat page."""
+
+    def __init__(self, page: Page, url: str):
+        self.page = page
+        self.url = url
+        self.requests: list[Request] = []
+        self.dialogs: list[str] = []
+        self.errors: list[str] = []
+        page.on("request", lambda request: self.requests.append(request))
+        page.on("dialog", self._dialog)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _dialog(self, dialog: Any) -> None:
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    def open(self, path: str = "/") -> ChatPage:
+        """Open a page of the app and wait until one could type a message."""
+        self.page.goto(self.url + path)
+        expect(self.input).to_be_visible(timeout=45_000)
+        return self
+
+    def reload(self) -> ChatPage:
+        """Reload the page and wait until one could type a message."""
+        self.page.reload()
+        expect(self.input).to_be_visible(timeout=45_000)
+        return self
+
+    # The badge
+
+    @property
+    def badge(self) -> Locator:
+        return self.page.get_by_test_id("tee-badge")
+
+    @property
+    def panel(self) -> Locator:
+        return self.page.get_by_test_id("tee-panel")
+
+    def state(self) -> str | None:
+        """Return the badge's state now."""
+        return self.badge.get_attribute("data-state")
+
+    def settle(self, *, seconds: float = 30) -> str:
+        """Wait until the badge has come to a result and return it."""
+        selector = ", ".join(f'[data-testid="tee-badge"][data-state="{s}"]' for s in FINAL_STATES)
+        self.page.locator(selector).wait_for(timeout=seconds * 1000)
+        return str(self.state())
+
+    def expect_state(self, state: str, *, seconds: float = 30) -> None:
+        """Wait until the badge is in this state."""
+        expect(self.badge).to_have_attribute("data-state", state, timeout=seconds * 1000)
+
+    def states(self) -> list[str]:
+        """Return every state the badge has been in since the page was loaded."""
+        return list(self.page.evaluate("window.__states"))
+
+    def open_panel(self) -> Locator:
+        """Pin the panel open by a click."""
+        if not self.panel.is_visible():
+            self.badge.click()
+        expect(self.panel).to_be_visible()
+        return self.panel
+
+    def recheck(self) -> str:
+        """Ask for another attestation and return its result; ``states`` begins anew with it."""
+        self.open_panel()
+        self.page.evaluate("window.__states = []")
+        self.panel.get_by_test_id("tee-recheck").click()
+        self.page.wait_for_function("window.__states.includes('pending')")
+        self.page.evaluate("window.__states.splice(0, window.__states.indexOf('pending'))")
+        return self.settle()
+
+    def reason(self) -> str:
+        """Return the panel's headline."""
+        return self.open_panel().get_by_test_id("tee-reason").inner_text()
+
+    def checks(self) -> dict[str, str]:
+        """Return each check's outcome as the panel lists them, in order."""
+        rows = self.open_panel().get_by_test_id("tee-check")
+        pairs: list[list[str]] = rows.evaluate_all(
+            "rows => rows.map(r => [r.dataset.check, r.dataset.outcome])"
+        )
+        return {row[0]: row[1] for row in pairs}
+
+    def fields(self) -> dict[str, str]:
+        """Return each value that the panel shows."""
+        rows = self.open_panel().get_by_test_id("tee-field")
+        pairs: list[list[str]] = rows.evaluate_all(
+            "rows => rows.map(r => [r.dataset.field, r.innerText])"
+        )
+        return {row[0]: row[1] for row in pairs}
+
+    def requests_to(self, *parts: str) -> list[Request]:
+        """Return the requests so far whose address contains one of ``parts``."""
+        return [r for r in self.requests if any(part in r.url for part in parts)]
+
+    # The chat
+
+    @property
+    def input(self) -> Locator:
+        return self.page.locator("#chat-input")
+
+    @property
+    def replies(self) -> Locator:
+        return self.page.locator(".chat-assistant")
+
+    def send(self, text: str) -> None:
+        """Type a message and send it."""
+        self.input.click()
+        self.page.keyboard.type(text)
+        self.page.locator("#send-message-button").click()
+
+    def expect_reply(self, text: str, *, seconds: float = 30) -> None:
+        """Wait for the last reply to hold ``text`` and to be complete."""
+        expect(self.replies.last).to_contain_text(text, timeout=seconds * 1000)
+        expect(self.page.locator(".regenerate-response-button").last).to_be_attached(
+            timeout=seconds * 1000
+        )
+
+    # Settings
+
+    def open_settings(self) -> Locator:
+        """Open the General tab of the settings and return the badge's block in it."""
+        self.page.keyboard.press("Control+.")
+        block = self.page.get_by_test_id("tee-settings")
+        expect(block).to_be_visible()
+        block.scroll_into_view_if_needed()
+        return block
+
+    def close_settings(self) -> None:
+        """Close the settings dialog."""
+        self.page.keyboard.press("Escape")
+        expect(self.page.get_by_test_id("tee-settings")).to_be_hidden()
+
+    def stored_settings(self) -> dict[str, Any]:
+        """Return the settings as they are in the browser's storage."""
+        return dict(json.loads(self.page.evaluate(f"localStorage.getItem('{SETTINGS_KEY}')")))
+
+
+def only_local(requests: Iterable[Request], url: str) -> list[str]:
+    """Return the addresses among ``requests`` that are not on the server at ``url``."""
+    return [r.url for r in requests if not r.url.startswith((url, "data:", "blob:", "ws:"))]

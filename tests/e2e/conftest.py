@@ -1,0 +1,310 @@
+"""One patched open-webui in three kinds of machine, and one browser, for all tests.
+
+Every server starts when the first test asks for it and ends with the session:
+
+- ``hardware``: a TD whose kernel interface is emulated at the real paths, signing under a TEST
+  root; its administrator suggests ``service`` (Trustee protocol), which trusts that root;
+- ``simulated``: no TDX, ``QUOTE_GENERATOR_SIMULATE=1``, quotes open to auditors, and a relay;
+- ``bare``: no TDX at all.
+
+Environment: CCZOO_WEBUI_PYTHON, the interpreter with open-webui's requirements and this kit's
+wheel; CCZOO_E2E_TREE, an already patched and built open-webui to use instead of installing one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
+
+from doubles.hostile import ALIBABA, GOOD, TRUSTEE, Forger, create_app
+from doubles.serving import serving
+from e2e.browser import CHROMIUM, CHROMIUM_FLAGS, ChatPage, signed_in_context
+from e2e.relay_target import RelayTarget, relay_target
+from e2e.stack import (
+    REPO,
+    Backend,
+    BackendSpec,
+    announcing_server,
+    free_port,
+    installed_tree,
+)
+from emulator.harness import Emulator
+from interruptible import heed_interrupts
+from quote_generator.simulator import Simulator
+
+heed_interrupts()
+
+
+ARTIFACTS = REPO / "out" / "e2e"
+SLOW_QUOTE_SECONDS = 1.0
+KINDS = ("hardware", "simulated", "bare")
+ServerCommand = list[str | Path]
+expect.set_options(timeout=20_000)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of this session's logs, databases and keys."""
+    return tmp_path_factory.mktemp("e2e")
+
+
+@pytest.fixture(scope="session")
+def webui_python() -> Path:
+    """The interpreter that open-webui runs on."""
+    python = os.environ.get("CCZOO_WEBUI_PYTHON", "")
+    if not python:
+        pytest.fail(
+            "CCZOO_WEBUI_PYTHON does not name the Python that open-webui runs on: "
+            "run `make test` or `make e2e`, which sets it up."
+        )
+    return Path(python)
+
+
+@pytest.fixture(scope="session")
+def tree(home: Path) -> Path:
+    """An open-webui that the real installer fetched, patched and built."""
+    prepared = os.environ.get("CCZOO_E2E_TREE")
+    if prepared:
+        return Path(prepared)
+    return installed_tree(home / "open-webui", home / "install.log")
+
+
+@pytest.fixture(scope="session")
+def ports() -> dict[str, int]:
+    """Where each kind of backend will listen; services must know their origins beforehand."""
+    return {kind: free_port() for kind in KINDS}
+
+
+@pytest.fixture(scope="session")
+def start_server(home: Path, ports: dict[str, int]) -> Iterator[Callable[..., str]]:
+    """Start ``command`` and return the address that it announces; CORS options on request."""
+    from contextlib import ExitStack
+
+    environment = {**os.environ, "PYTHONPATH": str(REPO / "tests")}
+    with ExitStack() as stack:
+
+        def start(name: str, command: ServerCommand, *, cors: bool = False) -> str:
+            if cors:
+                for port in ports.values():
+                    command = [*command, "--cors-origin", f"http://127.0.0.1:{port}"]
+            server = announcing_server(command, log=home / f"{name}.log", env=environment)
+            return str(stack.enter_context(server)["url"])
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def model(start_server: Callable[..., str]) -> str:
+    """The address of a stub model server (OpenAI protocol, streaming)."""
+    return start_server("model", [sys.executable, "-m", "doubles.model"])
+
+
+@pytest.fixture(scope="session")
+def test_pki(home: Path) -> Path:
+    """The folder of a signer that is neither Intel's nor the simulator's."""
+    directory = home / "pki"
+    Simulator.open(directory, name="TEST")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def service(start_server: Callable[..., str], test_pki: Path) -> str:
+    """The address of an attestation service that trusts the TEST root."""
+    command: ServerCommand = [sys.executable, "-m", "cczoo_verifier", "serve"]
+    command += ["--port", "0", "--root", test_pki / "root.pem"]
+    command += ["--collateral", test_pki / "collateral.json"]
+    return start_server("service", command, cors=True)
+
+
+@pytest.fixture(scope="session")
+def simulator_service(start_server: Callable[..., str], home: Path) -> str:
+    """The address of an attestation service that trusts the simulator's root."""
+    Simulator.open(home / "simulator")
+    command: ServerCommand = [sys.executable, "-m", "cczoo_verifier", "serve"]
+    command += ["--port", "0", "--simulator", home / "simulator"]
+    return start_server("simulator-service", command, cors=True)
+
+
+@pytest.fixture(scope="session")
+def closed_service(start_server: Callable[..., str], home: Path) -> str:
+    """The address of a service like ``simulator_service`` that lets no page read its answers."""
+    Simulator.open(home / "simulator")
+    command: ServerCommand = [sys.executable, "-m", "cczoo_verifier", "serve"]
+    command += ["--port", "0", "--simulator", home / "simulator"]
+    return start_server("closed-service", command)
+
+
+@pytest.fixture(scope="session")
+def alibaba(start_server: Callable[..., str], test_pki: Path) -> str:
+    """The address of a double of Alibaba Cloud's service that trusts the TEST root."""
+    command: ServerCommand = [sys.executable, "-m", "doubles.alibaba", "--port", "0"]
+    command += ["--root", test_pki / "root.pem", "--collateral", test_pki / "collateral.json"]
+    return start_server("alibaba", command, cors=True)
+
+
+@pytest.fixture(scope="session", params=[TRUSTEE, ALIBABA])
+def forger(request: pytest.FixtureRequest) -> Iterator[Forger]:
+    """A service of each protocol whose ``mode`` is the way in which it misbehaves."""
+    forgers: list[Forger] = []
+
+    def make_app(url: str) -> FastAPI:
+        forgers.append(Forger(GOOD, request.param, url))
+        return create_app(forgers[0], [])
+
+    with serving(make_app):
+        yield forgers[0]
+
+
+@pytest.fixture(scope="session")
+def relayed() -> Iterator[RelayTarget]:
+    """The service behind the simulated backend's relay."""
+    with relay_target() as target:
+        yield target
+
+
+@pytest.fixture(scope="session")
+def start_backend(
+    home: Path, tree: Path, webui_python: Path, model: str, ports: dict[str, int]
+) -> Iterator[Callable[..., Backend]]:
+    """Start a backend of one of the three kinds, or of another that no service lets in."""
+    running: list[Backend] = []
+
+    def start(kind: str, env: dict[str, str], wrapper: tuple[str, ...] = ()) -> Backend:
+        spec = BackendSpec(
+            name=kind,
+            tree=tree,
+            python=webui_python,
+            directory=home / kind,
+            model_url=model,
+            port=ports.get(kind) or free_port(),
+            env=env,
+            wrapper=wrapper,
+        )
+        running.append(Backend(spec))
+        return running[-1]
+
+    yield start
+    for backend in running:
+        backend.stop()
+
+
+@pytest.fixture(scope="session")
+def kernel(test_pki: Path) -> Iterator[Emulator]:
+    """A kernel whose configfs-tsm answers with quotes under the TEST root.
+
+    They are of version 5, as clouds hand them out today; the simulator's are of version 4.
+    """
+    with Emulator(
+        state=test_pki, prefix="TEST", form="v5-td15", slow=SLOW_QUOTE_SECONDS
+    ) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def hardware(start_backend: Callable[..., Backend], kernel: Emulator, service: str) -> Backend:
+    """open-webui in a TD that looks like hardware."""
+    env = {
+        "TEE_DEFAULT_PROVIDER": "trustee",
+        "TEE_TRUSTEE_URL": service,
+        "TEE_QUOTE_TIMEOUT": "3",
+        "TEE_QUOTE_LIMIT_USER": "1000/minute",
+    }
+    return start_backend("hardware", env, tuple(kernel.inside([])))
+
+
+@pytest.fixture(scope="session")
+def simulated(
+    start_backend: Callable[..., Backend], home: Path, closed_service: str, relayed: RelayTarget
+) -> Backend:
+    """open-webui on a machine without TDX, with the simulator."""
+    env = {
+        "QUOTE_GENERATOR_SIMULATE": "1",
+        "QUOTE_GENERATOR_SIMULATOR_DIR": str(home / "simulator"),
+        "TEE_QUOTE_PUBLIC": "true",
+        "TEE_QUOTE_LIMIT_ADDRESS": "5/hour",
+        "TEE_QUOTE_LIMIT_USER": "60/hour",
+        "TEE_RELAY": "alibaba,trustee",
+        "TEE_TRUSTEE_URL": closed_service,
+        "TEE_ALIBABA_URL": relayed.url,
+        "TEE_RELAY_TIMEOUT": "2",
+    }
+    return start_backend("simulated", env)
+
+
+@pytest.fixture(scope="session")
+def bare(start_backend: Callable[..., Backend]) -> Backend:
+    """open-webui on a machine without TDX."""
+    return start_backend("bare", {})
+
+
+# The browser
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_chat(
+    browser: Browser, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., ChatPage]]:
+    """Open the app in a fresh browser profile: ``open_chat(backend, settings, path="/")``."""
+    contexts: list[BrowserContext] = []
+    pages: list[ChatPage] = []
+
+    def open_page(
+        backend: Backend,
+        settings: dict[str, Any] | None = None,
+        *,
+        path: str = "/",
+        prepare: Callable[[BrowserContext], None] | None = None,
+        **options: Any,
+    ) -> ChatPage:
+        context = signed_in_context(browser, backend.url, backend.token, settings, **options)
+        contexts.append(context)
+        if prepare is not None:
+            prepare(context)
+        pages.append(ChatPage(context.new_page(), backend.url))
+        return pages[-1].open(path)
+
+    yield open_page
+    if request.node.stash.get(FAILED, False):
+        keep_screenshots(request.node.name, pages)
+    for context in contexts:
+        context.close()
+
+
+def keep_screenshots(name: str, pages: list[ChatPage]) -> None:
+    """Save what the pages of a failed test looked like."""
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", name)
+    for number, chat in enumerate(pages):
+        chat.page.screenshot(path=ARTIFACTS / f"{stem}-{number}.png")
+
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """Note a failure for ``open_chat``, and show the log of the backends the test used."""
+    report = yield
+    if report.when == "call" and report.failed:
+        item.stash[FAILED] = True
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, Backend):
+                report.sections.append((f"log of the {name} backend", value.log_tail()))
+    return report

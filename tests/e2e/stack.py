@@ -1,0 +1,277 @@
+"""The processes behind the browser tests, each with a log, a bounded start and a sure end."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+REPO = Path(__file__).resolve().parents[2]
+LOG_TAIL_CHARACTERS = 4000
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class StackError(Exception):
+    """A process did not start or did not answer; the message holds the end of its log."""
+
+
+def wait_until(
+    condition: Callable[[], Any], what: str, *, seconds: float, interval: float = 0.05
+) -> Any:
+    """Return the first true value of ``condition()``; raise StackError after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise StackError(f"{what}: not within {seconds:g} seconds")
+        time.sleep(interval)
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def die_with_parent() -> None:
+    """In the child, before exec: let even a killed test run leave no server behind."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class Process:
+    """A child process in a session of its own, so that its end is the end of its children too."""
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ):
+        self.log = log
+        with log.open("ab") as output:
+            self._child = subprocess.Popen(
+                [str(word) for word in command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(env) if env is not None else None,
+                cwd=cwd,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+
+    def wait_ready(self, ready: Callable[[], Any], *, seconds: float) -> Any:
+        """Return ``ready()`` once it is true; raise with the log's end if that never happens."""
+
+        def ready_or_dead() -> Any:
+            if self._child.poll() is not None:
+                raise StackError(f"ended with exit code {self._child.returncode}")
+            return ready()
+
+        try:
+            return wait_until(ready_or_dead, "start", seconds=seconds)
+        except StackError as error:
+            self.stop()
+            raise StackError(f"{self.log.name}: {error}\n{self.log_tail()}") from None
+
+    def announced(self) -> dict[str, Any] | None:
+        """Return the JSON line that a server prints when it listens, if it is there already."""
+        for line in self.log.read_text(errors="replace").splitlines():
+            if line.startswith("{"):
+                with contextlib.suppress(ValueError):
+                    event = json.loads(line)
+                    if event.get("event") == "listening":
+                        return dict(event)
+        return None
+
+    def log_tail(self) -> str:
+        """Return the last lines of what the process wrote."""
+        return self.log.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:]
+
+    def kill(self) -> None:
+        """End the process the way a crash does (SIGKILL), children included."""
+        self._signal(signal.SIGKILL)
+        self._child.wait(timeout=10)
+
+    def kill_leader(self) -> None:
+        """End the process like a crash, but leave it to its children to notice."""
+        self._child.kill()
+        self._child.wait(timeout=10)
+
+    def signal_group(self, number: int) -> None:
+        """Signal the process and those of its group, as Ctrl-C on a terminal does."""
+        os.killpg(self._child.pid, number)
+        self._child.wait(timeout=30)
+
+    def stop(self) -> None:
+        """End the process: politely, and for sure."""
+        self._signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(timeout=10)
+        self._signal(signal.SIGKILL)
+        self._child.wait(timeout=10)
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._child.pid, number)
+
+
+@contextlib.contextmanager
+def announcing_server(
+    command: Sequence[str | Path],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    seconds: float = 30,
+) -> Iterator[dict[str, Any]]:
+    """Run a server that prints ``{"event": "listening", "url": ...}``; yield that object."""
+    process = Process(command, log=log, env=env)
+    try:
+        yield process.wait_ready(process.announced, seconds=seconds)
+    finally:
+        process.stop()
+
+
+# open-webui
+
+
+BACKEND_ENVIRONMENT = {
+    "OFFLINE_MODE": "true",
+    "RAG_EMBEDDING_ENGINE": "openai",
+    "ENABLE_OLLAMA_API": "false",
+    "OPENAI_API_KEY": "not-a-secret",
+    "WEBUI_SECRET_KEY": "only-for-tests",
+    "ANONYMIZED_TELEMETRY": "false",
+    "DO_NOT_TRACK": "true",
+    "SCARF_NO_ANALYTICS": "true",
+    "ENABLE_EVALUATION_ARENA_MODELS": "false",
+    "ENABLE_TITLE_GENERATION": "false",
+    "ENABLE_TAGS_GENERATION": "false",
+    "ENABLE_AUTOCOMPLETE_GENERATION": "false",
+}
+PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
+START_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class BackendSpec:
+    """How one open-webui is started; ``wrapper`` is put in front of its command."""
+
+    name: str
+    tree: Path
+    python: Path
+    directory: Path
+    model_url: str
+    port: int
+    env: Mapping[str, str]
+    wrapper: tuple[str, ...] = ()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+class Backend:
+    """A running open-webui with one signed-in administrator."""
+
+    def __init__(self, spec: BackendSpec):
+        self.spec = spec
+        self.url = spec.url
+        self.token = ""
+        (spec.directory / "data").mkdir(parents=True, exist_ok=True)
+        self._start()
+        self.token = self._sign_up()
+        # What closing the "What's new" dialog does.
+        self.call("POST", "/api/v1/users/user/settings/update", json={"ui": {"version": "0.5.20"}})
+
+    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Send one request as the administrator (``token=None``: as nobody)."""
+        token = options.pop("token", self.token)
+        headers = dict(options.pop("headers", {}))
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        options.setdefault("timeout", 60)
+        with httpx.Client(trust_env=False) as client:
+            return client.request(method, self.url + path, headers=headers, **options)
+
+    def quote(self, nonce: str | None = None, **options: Any) -> httpx.Response:
+        """Ask for a quote."""
+        params = {} if nonce is None else {"nonce": nonce}
+        return self.call("GET", "/api/v1/tee/quote", params=params, **options)
+
+    def crash_and_restart(self) -> None:
+        """Kill the backend without warning and start it again with the same data."""
+        self._process.kill()
+        self._start()
+
+    def stop(self) -> None:
+        """Stop the backend."""
+        self._process.stop()
+
+    def log_tail(self) -> str:
+        """Return the end of the backend's log."""
+        return self._process.log_tail()
+
+    def _start(self) -> None:
+        spec = self.spec
+        environment = {key: os.environ[key] for key in PASSED_ON if key in os.environ}
+        environment |= BACKEND_ENVIRONMENT
+        environment |= {
+            "DATA_DIR": str(spec.directory / "data"),
+            "OPENAI_API_BASE_URL": spec.model_url + "/v1",
+            "PYTHONUNBUFFERED": "1",
+            **spec.env,
+        }
+        command = [*spec.wrapper, spec.python, "-m", "uvicorn", "open_webui.main:app"]
+        command += ["--host", "127.0.0.1", "--port", str(spec.port)]
+        self._process = Process(
+            command,
+            log=spec.directory / f"open-webui-{spec.name}.log",
+            env=environment,
+            cwd=spec.tree / "backend",
+        )
+        self._process.wait_ready(self._healthy, seconds=START_SECONDS)
+
+    def _healthy(self) -> bool:
+        try:
+            return self.call("GET", "/health", token=None, timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def _sign_up(self) -> str:
+        account = {"name": "Ada", "email": "ada@example.com", "password": "only-for-tests"}
+        answer = self.call("POST", "/api/v1/auths/signup", json=account, token=None)
+        answer.raise_for_status()
+        return str(answer.json()["token"])
+
+
+def installed_tree(directory: Path, log: Path) -> Path:
+    """Return a fresh open-webui that the real installer fetched, patched and built."""
+    command = [sys.executable, "-m", "cczoo_installer", "--openwebui-dir", str(directory)]
+    command += ["--fetch", "0.5.20"]
+    with log.open("wb") as output:
+        done = subprocess.run(
+            command, stdout=output, stderr=subprocess.STDOUT, timeout=1500, check=False
+        )
+    if done.returncode != 0:
+        tail = log.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:]
+        raise StackError(f"`{' '.join(command)}` ended with {done.returncode}\n{tail}")
+    return directory

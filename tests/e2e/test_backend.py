@@ -1,0 +1,391 @@
+"""The backend's routes, asked the way an auditor's script would: quotes, errors, limits, relay."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from e2e.evidence import new_nonce, report_data_of, verify_nonce
+from e2e.relay_target import RelayTarget
+from e2e.stack import Backend, wait_until
+from emulator.harness import Emulator
+
+CLIENTS = 50
+
+
+def assert_error(answer: httpx.Response, status: int, code: str, words: str = "") -> None:
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    document = answer.json()
+    assert document.keys() == {"status", "code", "detail"}
+    assert (answer.status_code, document["status"], document["code"]) == (status, False, code)
+    assert words in document["detail"]
+    assert "Traceback" not in answer.text
+    assert ".py" not in answer.text
+
+
+@pytest.fixture
+def fault(kernel: Emulator) -> Iterator[Any]:
+    """Make the emulated kernel misbehave until the test ends."""
+    yield kernel.set_fault
+    kernel.set_fault("none")
+
+
+# Evidence
+
+
+def test_evidence_answers_the_clients_nonce(hardware: Backend) -> None:
+    nonce = new_nonce()
+    answer = hardware.quote(nonce)
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    document = answer.json()
+    verify_nonce(document, nonce)
+    assert document.keys() == {
+        *("quote", "quote_parse", "timestamp", "id", "status", "tee", "provider", "simulated"),
+        *("runtime_data", "nonce_proof", "cc_eventlog", "aa_eventlog", "fresh"),
+    }
+    assert document["status"] is True
+    assert document["fresh"] is True
+    assert (document["tee"], document["provider"]) == ("tdx", "tdx_guest")
+    assert document["simulated"] is False
+    assert uuid.UUID(document["id"]).version == 4
+    assert datetime.fromisoformat(document["timestamp"]).utcoffset() is not None
+    assert document["quote_parse"]["body"]["report_data"] == report_data_of(document).hex()
+
+
+def test_without_a_nonce_the_server_draws_one_and_says_so(hardware: Backend) -> None:
+    first, second = hardware.quote().json(), hardware.quote().json()
+    assert first["fresh"] is False
+    assert first["nonce"] != second["nonce"]
+    verify_nonce(first, first["nonce"])
+
+
+def test_the_simulator_says_what_it_is(simulated: Backend) -> None:
+    nonce = new_nonce()
+    document = simulated.quote(nonce).json()
+    verify_nonce(document, nonce)
+    assert document["simulated"] is True
+    assert document["provider"] == "simulator"
+
+
+@pytest.mark.parametrize(
+    "nonce",
+    [
+        "",
+        "A" * 21,  # 15 bytes and a bit
+        "A" * 87,  # 65 bytes
+        "A" * 5000,
+        "A" * 43 + "=",
+        "+" * 43,
+        "A" * 42 + "B",  # not canonical
+        "A" * 20 + "\u0000" + "A" * 22,
+        "\u00e9" * 43,
+    ],
+    ids=range(9),
+)
+def test_a_bad_nonce_is_refused(hardware: Backend, nonce: str) -> None:
+    assert_error(hardware.quote(nonce), 400, "bad-nonce", "nonce")
+
+
+@pytest.fixture
+def application_log(kernel: Emulator) -> Iterator[Callable[[bytes], None]]:
+    """Write the application's event log where the TD has it, in the TD's namespace only."""
+
+    def inside(script: str, data: bytes = b"") -> None:
+        command = kernel.inside(["sh", "-ec", script])
+        subprocess.run(command, input=data, check=True, timeout=30)
+
+    inside("mount -t tmpfs tmpfs /run && mkdir /run/attestation-agent")
+    yield lambda data: inside("cat > /run/attestation-agent/eventlog", data)
+    inside("umount /run")
+
+
+def test_the_application_log_comes_with_the_quote(
+    hardware: Backend, application_log: Callable[[bytes], None]
+) -> None:
+    assert hardware.quote(new_nonce()).json()["aa_eventlog"] is None
+    application_log(b"INIT sha384/00\n")
+    assert hardware.quote(new_nonce()).json()["aa_eventlog"] == "INIT sha384/00\n"
+    application_log(b"\xff")
+    nonce = new_nonce()
+    document = hardware.quote(nonce).json()
+    verify_nonce(document, nonce)
+    assert document["aa_eventlog"] is None
+
+
+# Who may ask
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "quote"), ("GET", "config"), ("POST", "relay/trustee")],
+)
+@pytest.mark.parametrize(("token", "status"), [(None, 403), ("forged", 401)])
+def test_only_signed_in_users_may_ask(
+    hardware: Backend, method: str, path: str, token: str | None, status: int
+) -> None:
+    answer = hardware.call(method, f"/api/v1/tee/{path}", token=token)
+    assert_error(answer, status, "not-allowed")
+
+
+def test_users_whom_nobody_has_approved_may_not_ask(hardware: Backend) -> None:
+    account = {"name": "Eve", "email": "eve@example.com", "password": "x", "role": "pending"}
+    token = hardware.call("POST", "/api/v1/auths/add", json=account).json()["token"]
+    assert_error(hardware.quote(new_nonce(), token=token), 401, "not-allowed")
+    answer = hardware.call("GET", "/api/v1/tee/config", token=token)
+    assert_error(answer, 401, "not-allowed")
+
+
+def test_public_quotes_are_limited_per_address_and_config_stays_private(
+    simulated: Backend,
+) -> None:
+    answers = [simulated.quote(new_nonce(), token=None) for _ in range(6)]
+    assert [a.status_code for a in answers] == [200] * 5 + [429]
+    assert_error(answers[-1], 429, "too-many-requests")
+    assert int(answers[-1].headers["retry-after"]) > 0
+    # A forged token does not buy the limit of a signed-in user, a real one does.
+    assert_error(simulated.quote(token="forged"), 429, "too-many-requests")
+    assert simulated.quote(new_nonce()).status_code == 200
+    answer = simulated.call("GET", "/api/v1/tee/config", token=None)
+    assert_error(answer, 403, "not-allowed")
+
+
+# A machine that can not
+
+
+def test_without_tdx_the_error_says_what_to_do(bare: Backend) -> None:
+    answer = bare.quote(new_nonce())
+    assert_error(answer, 503, "tdx-not-available", "TDX")
+    assert bare.call("GET", "/health").status_code == 200
+
+
+def test_without_the_wheel_open_webui_starts_and_says_what_is_missing(
+    start_backend: Callable[..., Backend], tmp_path: Path
+) -> None:
+    (tmp_path / "quote_generator.py").write_text("raise ImportError('not installed')")
+    backend = start_backend("without-wheel", {"PYTHONPATH": str(tmp_path)})
+    assert_error(backend.quote(new_nonce()), 503, "attester-missing", "not installed")
+    assert backend.call("GET", "/api/v1/tee/config").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "code"),
+    [
+        ("permission", 503, "not-permitted"),
+        ("empty", 503, "quote-service-failed"),
+        ("timed-out", 504, "timed-out"),
+        ("wrong-report-data", 503, "corrupt-answer"),
+    ],
+)
+def test_a_failing_kernel_is_told_apart_and_passes(
+    hardware: Backend, kernel: Emulator, fault: Any, name: str, status: int, code: str
+) -> None:
+    fault(name)
+    assert_error(hardware.quote(new_nonce()), status, code)
+    fault("none")
+    nonce = new_nonce()
+    verify_nonce(hardware.quote(nonce).json(), nonce)
+    assert kernel.state()["entries"] == []
+
+
+# Many at once
+
+
+def test_many_clients_at_once_share_quotes_and_each_gets_its_own_proof(
+    hardware: Backend, kernel: Emulator, fault: Any
+) -> None:
+    before = kernel.state()["quote"]
+    fault("slow")
+    nonces = [new_nonce() for _ in range(CLIENTS)]
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        answers = list(pool.map(hardware.quote, nonces))
+    documents = [answer.json() for answer in answers]
+    for nonce, document in zip(nonces, documents, strict=True):
+        verify_nonce(document, nonce)
+    quotes = {document["quote"] for document in documents}
+    assert len(quotes) == kernel.state()["quote"] - before < CLIENTS / 2
+    assert max(document["nonce_proof"]["tree_size"] for document in documents) > 1
+    assert len({document["id"] for document in documents}) == CLIENTS
+    assert kernel.state()["entries"] == []
+
+
+def test_a_slow_quote_does_not_stop_the_server(hardware: Backend, fault: Any) -> None:
+    fault("slow")
+    with ThreadPoolExecutor(1) as pool:
+        quote: Future[httpx.Response] = pool.submit(hardware.quote, new_nonce())
+        served = 0
+        while not quote.done():
+            assert hardware.call("GET", "/api/v1/tee/config").status_code == 200
+            served += 1
+        assert quote.result().status_code == 200
+    # One answer can come before or after the quote was under way; many only during it.
+    assert served > 5
+
+
+def test_a_client_that_goes_away_does_not_break_the_others(
+    hardware: Backend, kernel: Emulator, fault: Any
+) -> None:
+    fault("slow:2")
+
+    def gives_up() -> None:
+        with pytest.raises(httpx.TimeoutException):
+            hardware.quote(new_nonce(), timeout=0.2)
+
+    nonces = [new_nonce() for _ in range(3)]
+    with ThreadPoolExecutor(6) as pool:
+        gone = [pool.submit(gives_up) for _ in range(3)]
+        answers = list(pool.map(hardware.quote, nonces))
+        for result in gone:
+            result.result()
+    for nonce, answer in zip(nonces, answers, strict=True):
+        verify_nonce(answer.json(), nonce)
+    wait_until(lambda: kernel.state()["entries"] == [], "removal of entries", seconds=10)
+
+
+def test_a_killed_backend_comes_back_and_leaves_no_entry(
+    hardware: Backend, kernel: Emulator, fault: Any
+) -> None:
+    fault("busy")  # the kernel lets it wait, with its entry in place
+    with ThreadPoolExecutor(1) as pool:
+        lost = pool.submit(hardware.quote, new_nonce())
+        wait_until(lambda: kernel.state()["entries"], "a quote under way", seconds=10)
+        hardware.crash_and_restart()
+        with pytest.raises(httpx.HTTPError):
+            lost.result(timeout=60)
+    assert kernel.state()["entries"] != []
+    fault("none")
+    nonce = new_nonce()
+    verify_nonce(hardware.quote(nonce).json(), nonce)
+    assert kernel.state()["entries"] == []
+
+
+# Configuration and relay
+
+
+def test_the_configuration_is_the_administrators(
+    hardware: Backend, simulated: Backend, bare: Backend, service: str, relayed: RelayTarget
+) -> None:
+    def config(backend: Backend) -> Any:
+        return backend.call("GET", "/api/v1/tee/config").json()
+
+    nothing = {"url": None, "relay": False}
+    assert config(bare) == {
+        "v": 1,
+        "default_provider": "alibaba",
+        "providers": {"alibaba": nothing, "trustee": nothing},
+    }
+    assert config(hardware)["default_provider"] == "trustee"
+    assert config(hardware)["providers"]["trustee"] == {"url": service, "relay": False}
+    assert config(simulated)["providers"]["alibaba"] == {"url": relayed.url, "relay": True}
+
+
+@pytest.fixture
+def target(relayed: RelayTarget) -> Iterator[RelayTarget]:
+    """The relay's service, well-behaved at first."""
+    relayed.seen.clear()
+    yield relayed
+    relayed.mode = "token"
+
+
+def relay(backend: Backend, **options: Any) -> httpx.Response:
+    options.setdefault("json", {"tee": "tdx", "evidence": "AA"})
+    return backend.call("POST", "/api/v1/tee/relay/alibaba", **options)
+
+
+def test_the_relay_carries_the_body_and_nothing_of_the_user(
+    simulated: Backend, target: RelayTarget
+) -> None:
+    headers = {"Cookie": "token=x", "X-Forwarded-For": "192.0.2.1", "Referer": "http://chat"}
+    answer = relay(simulated, headers=headers)
+    assert (answer.status_code, answer.text) == (200, "<b>token</b>")
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "set-cookie" not in answer.headers
+    (seen,) = target.seen
+    assert seen.path == "/v1/attestation"
+    assert json.loads(seen.body) == {"tee": "tdx", "evidence": "AA"}
+    assert seen.headers.keys() == {
+        *("host", "accept", "accept-encoding", "content-type", "user-agent", "content-length")
+    }
+    assert simulated.token not in str(seen.headers)
+
+
+def test_the_relay_passes_the_services_refusal_on(simulated: Backend, target: RelayTarget) -> None:
+    target.mode = "refuse"
+    answer = relay(simulated)
+    assert (answer.status_code, answer.text) == (500, "Verifier error")
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "code"),
+    [
+        ("redirect", 502, "relay-failed"),
+        ("huge", 502, "relay-failed"),
+        ("hang", 504, "relay-timed-out"),
+    ],
+)
+def test_the_relay_is_bounded(
+    simulated: Backend, target: RelayTarget, mode: str, status: int, code: str
+) -> None:
+    target.mode = mode
+    assert_error(relay(simulated), status, code)
+    assert [seen.path for seen in target.seen] == ["/v1/attestation"]
+
+
+def test_the_relay_does_not_decompress(simulated: Backend, target: RelayTarget) -> None:
+    target.mode = "compressed"
+    answer = relay(simulated)
+    assert answer.content == b"<b>token</b>"
+    assert "content-encoding" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"[]", 400, "bad-request"),
+        (b"", 400, "bad-request"),
+        (b'{"a": NaN}', 400, "bad-request"),
+        (b"{" * 1000, 400, "bad-request"),
+        (b'{"a":' * 50_000, 400, "bad-request"),
+        (b'{"a": "' + b"x" * 256 * 1024 + b'"}', 413, "too-large"),
+    ],
+)
+def test_the_relay_takes_json_objects_of_bounded_size_only(
+    simulated: Backend, target: RelayTarget, body: bytes, status: int, code: str
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = relay(simulated, json=None, content=body, headers=headers)
+    assert_error(answer, status, code)
+    assert target.seen == []
+
+
+def test_the_relay_refuses_what_a_form_on_another_site_could_send(
+    simulated: Backend, target: RelayTarget
+) -> None:
+    headers = {"Content-Type": "text/plain"}
+    answer = relay(simulated, json=None, content=b"{}", headers=headers)
+    assert_error(answer, 415, "not-json")
+    assert target.seen == []
+
+
+@pytest.mark.parametrize("provider", ["trustee", "nobody", "..%2Fquote"])
+def test_the_relay_reaches_configured_services_only(bare: Backend, provider: str) -> None:
+    answer = bare.call("POST", f"/api/v1/tee/relay/{provider}", json={})
+    assert answer.status_code in (404, 405)
+    if provider != "..%2Fquote":
+        assert_error(answer, 404, "relay-not-configured")
+
+
+def test_the_relay_says_when_the_service_is_not_there(hardware: Backend) -> None:
+    answer = hardware.call("POST", "/api/v1/tee/relay/trustee", json={})
+    assert_error(answer, 404, "relay-not-configured", "TEE_RELAY")

@@ -1,0 +1,116 @@
+"""`make demo`, as a newcomer runs it: real model, real service, simulated TD, Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from e2e.browser import CHECKS, ChatPage
+from e2e.stack import REPO, Process, free_port, wait_until
+
+BANNER = re.compile(r"trust badge: (\S+)\n  sign in as (\S+) with the password (\S+)")
+
+
+def processes_in(home: Path) -> list[str]:
+    """The command lines of all processes that were started for the demonstration in `home`."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and int(folder.name) != os.getpid():
+            try:
+                environment = (folder / "environ").read_bytes()
+                command = (folder / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if f"DEMO_HOME={home}".encode() in environment.split(b"\0"):
+                found.append(command.replace(b"\0", b" ").decode(errors="replace"))
+    return found
+
+
+TOOL = (sys.executable, str(REPO / "tools" / "demo.py"))
+MAKE = ("make", "--no-print-directory", "-C", str(REPO), "demo")
+# What another make, the one that runs these tests, tells its children.
+NOT_PASSED_ON = ("OPENWEBUI_DIR", "OLLAMA_BASE_URL", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+
+
+@contextmanager
+def demo(
+    command: Sequence[str], home: Path, port: int, log: Path, **more: str
+) -> Iterator[tuple[Process, tuple[str, str, str]]]:
+    """A running demonstration: its process and (URL, e-mail, password) as it printed them."""
+    env = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
+    env |= {"DEMO_HOME": str(home), "PORT": str(port), **more}
+    process = Process(command, log=log, env=env)
+    try:
+        banner = process.wait_ready(lambda: BANNER.search(log.read_text()), seconds=600)
+        yield process, banner.groups()
+    finally:
+        process.stop()
+
+
+@pytest.mark.timeout(1200)
+def test_demo_from_start_to_ctrl_c(browser: Browser, tmp_path: Path) -> None:
+    home, port = tmp_path / "demo", free_port()
+    with demo(MAKE, home, port, tmp_path / "first.log") as (process, (url, email, password)):
+        page = browser.new_context().new_page()
+        page.goto(url)
+        page.get_by_placeholder("Enter Your Email").fill(email)
+        page.get_by_placeholder("Enter Your Password").fill(password)
+        page.get_by_role("button", name="Sign in", exact=True).click()
+        page.get_by_role("button", name="Okay, Let's Go!").click(timeout=60_000)
+        chat = ChatPage(page, url)
+        chat.expect_state("amber")
+        assert "Simulated TD" in str(chat.badge.get_attribute("aria-label"))
+        assert "simulated" in chat.reason()
+        assert list(chat.checks()) == CHECKS
+        assert chat.checks()["not-simulated"] == "warn"
+        assert "fail" not in chat.checks().values()
+
+        page.keyboard.press("Escape")
+        chat.send("Say hello.")
+        # The model's words are its own affair; that there are some, and an end of them, is ours.
+        expect(page.locator(".regenerate-response-button").last).to_be_attached(timeout=120_000)
+        expect(chat.replies.last).to_contain_text(re.compile(r"\S"))
+        assert chat.state() == "amber"
+        page.context.close()
+        assert len(processes_in(home)) >= 4
+        process.signal_group(signal.SIGINT)  # Ctrl-C on a terminal reaches make and its child
+        wait_until(lambda: not processes_in(home), "end of all servers", seconds=30)
+    assert "Stopped." in (tmp_path / "first.log").read_text()
+
+    started = time.monotonic()
+    moved = tmp_path / "moved"
+    (home / "open-webui").rename(moved)
+    second = demo(TOOL, home, port, tmp_path / "second.log", OPENWEBUI_DIR=str(moved))
+    with second as (process, again):
+        print(f"second start: {time.monotonic() - started:.1f} s")
+        assert again == (url, email, password)
+        assert not (home / "open-webui").exists(), "OPENWEBUI_DIR was not used"
+        # Even a kill -9 of the demonstration leaves no server behind.
+        process.kill_leader()
+        wait_until(lambda: not processes_in(home), "end of all servers", seconds=30)
+
+
+def test_demo_names_a_busy_port(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        env = {**os.environ, "DEMO_HOME": str(tmp_path), "PORT": str(port)}
+        command = [sys.executable, str(REPO / "tools" / "demo.py")]
+        answer = subprocess.run(
+            command, env=env, capture_output=True, text=True, timeout=60, check=False
+        )
+    assert answer.returncode == 1
+    assert f"port {port} cannot be used" in answer.stderr
+    assert "Traceback" not in answer.stderr
