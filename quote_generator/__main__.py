@@ -2,12 +2,15 @@
 
 Exit codes: 0 done; 2 bad arguments or input; 3 no TDX here; 4 not permitted; 5 busy; 6 timed out;
 7 the quote service failed; 8 the answer was corrupt; 9 the event logs do not lead to the quote's
-registers; 1 anything else.
+registers; 130 interrupted by Ctrl-C; 1 anything else.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
+import binascii
+import contextlib
 import dataclasses
 import json
 import os
@@ -17,7 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from . import attester, errors, eventlog
-from .tdreport import parse_tdreport
+from .quote import parse_quote
+from .tdreport import TDREPORT_SIZE, parse_tdreport
+
+FORMATS = ("json", "hex", "raw")
+# Twice the largest quote in hex: leaves room for blanks, and ends what has no end.
+MAX_INPUT_SIZE = 256 * 1024
 
 EXIT_CODES: dict[type[errors.QuoteGeneratorError], int] = {
     errors.BadInput: 2,
@@ -36,16 +44,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = _parser().parse_args(_with_default_command(sys.argv[1:] if argv is None else argv))
     try:
+        if sys.stdout is None:
+            raise OSError("standard output is closed; open it, to a file or a pipe")
         code: int = arguments.run(arguments)
         sys.stdout.flush()
     except errors.QuoteGeneratorError as error:
         print(f"quote_generator: {error}", file=sys.stderr)
         return EXIT_CODES.get(type(error), 1)
-    except BrokenPipeError:  # the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except OSError as error:
-        print(f"quote_generator: {error}", file=sys.stderr)
+        # Else Python would try once more at its exit, and complain.
+        with contextlib.suppress(OSError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # whose reader has seen enough
+            print(f"quote_generator: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -92,16 +103,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     report = command("report", _report, "get a TDREPORT and print it")
     _add_request_options(report)
-    command("transports", _transports, "say which interfaces this machine has")
-    parse = command("parse", _parse, "show what a quote, raw or hex, says")
-    parse.add_argument("file", nargs="?", default="-", help="the quote's file; - is stdin")
+    transports = command("transports", _transports, "say which interfaces this machine has")
+    _add_format(transports, ("json",))
+    parse = command("parse", _parse, "show what a quote or a TDREPORT says, or convert it")
+    parse.add_argument(
+        "file", nargs="?", default="-", help="raw bytes, hex or base64; - is stdin, and the default"
+    )
+    _add_format(parse, FORMATS)
     eventlog = command(
         "eventlog", _eventlog, "show this machine's event logs, and compare them with a quote"
     )
     eventlog.add_argument("--ccel", metavar="FILE", help="the firmware's log, instead of ours")
     eventlog.add_argument("--aael", metavar="FILE", help="the application's log, instead of ours")
-    eventlog.add_argument("--quote", metavar="FILE", help="a quote, raw or hex; - is stdin")
+    eventlog.add_argument("--quote", metavar="FILE", help="a quote: raw bytes, hex or base64")
+    eventlog.epilog = "One of the three files may be -, which is stdin."
+    _add_format(eventlog, ("json",))
     return parser
+
+
+def _add_format(parser: argparse.ArgumentParser, formats: Sequence[str]) -> None:
+    parser.add_argument("--format", choices=formats, default="json", help="default json")
 
 
 def _add_request_options(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +136,7 @@ def _add_request_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", type=float, default=10.0, metavar="SECONDS", help="for all of it; default 10"
     )
-    parser.add_argument("--format", choices=("json", "hex", "raw"), default="json")
+    _add_format(parser, FORMATS)
 
 
 def _report_data(text: str) -> bytes:
@@ -134,8 +155,6 @@ def _quote(arguments: argparse.Namespace) -> int:
     )
 
     def describe() -> dict[str, Any]:
-        from .quote import parse_quote
-
         return {
             "transport": made.transport,
             "provider": made.provider,
@@ -161,12 +180,16 @@ def _transports(arguments: argparse.Namespace) -> int:
 
 
 def _parse(arguments: argparse.Namespace) -> int:
-    from .quote import parse_quote
-
-    return _print_json(parse_quote(_read(arguments.file)).to_dict())
+    data = _read(arguments.file)
+    # No quote is as short as a TDREPORT.
+    parse = parse_tdreport if len(data) == TDREPORT_SIZE else parse_quote
+    described = parse(data).to_dict()
+    return _print(data, arguments.format, lambda: dict(described))
 
 
 def _eventlog(arguments: argparse.Namespace) -> int:
+    if [arguments.ccel, arguments.aael, arguments.quote].count("-") > 1:
+        raise errors.BadInput("only one of the files can be stdin.")
     given = arguments.ccel or arguments.aael
     ccel = eventlog.read_ccel() if not given else _read_log(arguments.ccel)
     aael = eventlog.read_aael() if not given else _decoded(_read_log(arguments.aael))
@@ -200,15 +223,13 @@ def _eventlog(arguments: argparse.Namespace) -> int:
 def _compare(
     quote: str, ccel: bytes | None, aael: str | None
 ) -> tuple[eventlog.RegisterCheck, ...]:
-    from .quote import parse_quote
-
     body = parse_quote(_read(quote)).body
     registers = {name: getattr(body, name) for name in eventlog.REGISTERS}
     return eventlog.compare(registers, ccel=ccel, aael=aael)
 
 
 def _read_log(name: str | None) -> bytes | None:
-    return None if name is None else Path(name).read_bytes()
+    return None if name is None else _read_bounded(name, eventlog.MAX_LOG_SIZE)
 
 
 def _decoded(data: bytes | None) -> str | None:
@@ -219,16 +240,43 @@ def _decoded(data: bytes | None) -> str | None:
 
 
 def _read(name: str) -> bytes:
-    """Return a file's bytes, decoded if the file holds hex digits."""
-    data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    """Return a file's bytes, decoded if the file holds hex digits or base64, of either alphabet."""
+    data = _read_bounded(name, MAX_INPUT_SIZE)
+    if not data.strip():
+        raise errors.BadInput("the input is empty.")
     try:
-        return bytes.fromhex(data.decode("ascii"))
-    except ValueError:
+        text = "".join(data.decode("ascii").split())
+    except UnicodeDecodeError:
         return data
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        pass
+    try:
+        standard = text.rstrip("=").translate(str.maketrans("-_", "+/"))
+        return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
+    except binascii.Error:
+        return data
+
+
+def _read_bounded(name: str, size: int) -> bytes:
+    """Return the bytes of a file or stdin; BadInput where they are more than size."""
+    if name == "-" and sys.stdin is None:
+        raise errors.BadInput("standard input is closed; give it a file or a pipe.")
+    with sys.stdin.buffer if name == "-" else Path(name).open("rb") as file:
+        data: bytes = file.read(size + 1)
+    if len(data) > size:
+        raise errors.BadInput(f"{name} has more than {size} bytes.", path=name)
+    return data
 
 
 def _print(data: bytes, form: str, describe: Callable[[], dict[str, Any]]) -> int:
     if form == "raw":
+        if sys.stdout.isatty():
+            raise errors.BadInput(
+                "raw bytes are not for a terminal: send them to a file or a pipe, or use "
+                "--format hex."
+            )
         sys.stdout.buffer.write(data)
     elif form == "hex":
         print(data.hex())

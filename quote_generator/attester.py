@@ -7,6 +7,7 @@ import math
 import os
 import re
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,11 +26,13 @@ from .errors import (
     TimedOut,
 )
 from .eventlog import AAEL_PATH
+from .quote import parse_quote
 
 REPORT_DATA_SIZE = 64
 MAX_TIMEOUT = 600.0
 SIMULATE_VARIABLE = "QUOTE_GENERATOR_SIMULATE"
 SIMULATOR_DIR_VARIABLE = "QUOTE_GENERATOR_SIMULATOR_DIR"
+SIMULATE_FAULT_VARIABLE = "QUOTE_GENERATOR_SIMULATE_FAULT"
 
 # How long one wait in C may last: Python runs its signal handlers (Ctrl-C) between two of them.
 _SLICE_MS = 50
@@ -108,7 +111,7 @@ def attest(
     system = system or System()
     deadline = time.monotonic() + timeout
     if transport == "simulator":
-        return _simulate(report_data, system)
+        return _simulate(report_data, deadline, system)
     failures: list[QuoteGeneratorError] = []
     for name in TRANSPORTS if transport is None else (transport,):
         try:
@@ -117,9 +120,27 @@ def attest(
             failures.append(failure)  # another interface may still work
     if transport is None and not any(isinstance(f, NotPermitted | ServiceFailed) for f in failures):
         if _may_simulate(system):
-            return _simulate(report_data, system)
+            return _simulate(report_data, deadline, system)
         raise _nothing_found(failures)
     raise next((f for f in failures if not isinstance(f, NotAvailable)), failures[0])
+
+
+def simulates(*, timeout: float = 10.0, system: System | None = None) -> bool:
+    """Return whether ``attest`` turns to the simulator here: asked for, and nothing else is there.
+
+    Decides as ``attest`` does, by asking for a quote where a transport may answer; ``timeout``
+    bounds that. Without QUOTE_GENERATOR_SIMULATE=1 nothing is asked.
+    """
+    system = system or System()
+    if not _may_simulate(system):
+        return False
+    try:
+        attest(bytes(REPORT_DATA_SIZE), timeout=timeout, system=replace(system, environ={}))
+    except NotAvailable:
+        return True
+    except QuoteGeneratorError:
+        pass  # an interface that fails is one
+    return False
 
 
 def get_tdreport(
@@ -174,6 +195,7 @@ def _by_configfs(report_data: bytes, deadline: float, system: System) -> Attesta
         sweep=swept not in _swept,
     )
     _swept.add(swept)
+    _check_quote("configfs-tsm", quote, report_data, system.configfs)
     return Attestation(quote, "configfs-tsm", provider, simulated=False)
 
 
@@ -192,18 +214,43 @@ def _by_qgs(report_data: bytes, deadline: float, system: System) -> Attestation:
         qgs_port=qgs_port(system),
         qgs_socket=system.qgs_socket,
     )
+    _check_quote("qgs-vsock", quote, report_data, device)
     return Attestation(quote, "qgs-vsock", provider, simulated=False)
 
 
 def _by_legacy_ioctl(report_data: bytes, deadline: float, system: System) -> Attestation:
+    device = _guest_device("legacy-ioctl", system)
     quote, provider = _run(
         "legacy-ioctl",
         deadline,
         operation=_native().lib.TDX_QUOTE_LEGACY,
-        path=_guest_device("legacy-ioctl", system),
+        path=device,
         report_data=report_data,
     )
+    _check_quote("legacy-ioctl", quote, report_data, device)
     return Attestation(quote, "legacy-ioctl", provider, simulated=False)
+
+
+def _check_quote(
+    transport: str, quote: bytes, report_data: bytes, path: str, cure: str | None = None
+) -> None:
+    """Hand out no quote that our own parser refuses.
+
+    The C core has found it whole and with the right report data; what is within the signature
+    data, it does not look at.
+    """
+    cure = cure or _THROWN_AWAY
+    try:
+        found = parse_quote(quote).body.report_data
+    except BadInput as error:
+        raise CorruptAnswer(
+            f"{transport}: the quote is damaged, {error}; {cure}.", path=path
+        ) from error
+    if found != report_data:
+        raise CorruptAnswer(
+            f"{transport}: the quote carries other report data than was asked for; {cure}.",
+            path=path,
+        )
 
 
 def run_extension(index: int, digest: bytes, deadline: float, system: System) -> None:
@@ -317,8 +364,7 @@ def _run(
         while not lib.tdx_wait(job, _SLICE_MS):
             if time.monotonic() > last_moment:
                 raise TimedOut(
-                    f"{transport}: the kernel has not answered in the time allowed; the quote "
-                    "service on the host may be down or slow: try again, or allow more time.",
+                    f"{transport}: the kernel has not answered in the time allowed; {_WAIT}.",
                     path=path,
                 )
         answer = lib.tdx_answer_of(job)
@@ -341,19 +387,41 @@ class Transport:
     reason: str
 
 
-def available_transports(system: System | None = None) -> tuple[Transport, ...]:
+def available_transports(
+    system: System | None = None, *, timeout: float = 2.0
+) -> tuple[Transport, ...]:
     """Return every transport in the order in which they are tried, without making a quote.
 
     ``usable`` is what can be seen from outside; only a quote shows that the host answers.
+    ``timeout`` in seconds bounds the whole call: what a hung kernel does not answer is reported
+    as not usable. Raises BadInput for another time-out than ``attest`` takes.
     """
+    check_timeout(timeout)
     system = system or System()
-    found = []
-    for name, check in _CHECKS.items():
+    deadline = time.monotonic() + timeout
+    return tuple(_look(name, check, system, deadline) for name, check in _CHECKS.items())
+
+
+def _look(name: str, check: Callable[[System], str], system: System, deadline: float) -> Transport:
+    """Check one transport, in a thread of its own that may be left with a kernel that hangs."""
+    found = Transport(name, False, f"the kernel has not answered in the time allowed; {_WAIT}.")
+
+    def look() -> None:
+        nonlocal found
         try:
-            found.append(Transport(name, True, check(system)))
+            found = Transport(name, True, check(system))
         except (NotAvailable, NotPermitted) as error:
-            found.append(Transport(name, False, str(error).removeprefix(f"{name}: ")))
-    return tuple(found)
+            found = Transport(name, False, str(error).removeprefix(f"{name}: "))
+        except OSError as error:  # a device that is busy, or has just gone
+            found = Transport(name, False, f"{error}; {_CURES[name][0]}.")
+
+    thread = threading.Thread(target=look, name=f"look for {name}", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:
+        return Transport(name, False, f"it cannot be looked for now ({error}); try again later.")
+    thread.join(max(0.0, deadline - time.monotonic()))
+    return found
 
 
 def _check_configfs(system: System) -> str:
@@ -442,6 +510,10 @@ _HOST_FAILED = (
     "registration"
 )
 _MODULE_FAILED = "the TDX module refused it: see the kernel's log"
+_WAIT = "the quote service on the host may be down or slow: try again, or allow more time"
+_THROWN_AWAY = (
+    "the answer was thrown away: try again, and if it stays so report the kernel and the host"
+)
 # By transport: what it takes to have it, to be allowed to use it, and if the other side fails.
 _CURES = {
     "configfs-tsm": (
@@ -474,16 +546,9 @@ def _failures(transport: str) -> dict[str, tuple[type[QuoteGeneratorError], str]
         "TDX_NOT_AVAILABLE": (NotAvailable, available),
         "TDX_NOT_PERMITTED": (NotPermitted, permitted),
         "TDX_BUSY": (Busy, "other requests were in the way: try again, or allow more time"),
-        "TDX_TIMED_OUT": (
-            TimedOut,
-            "the quote service on the host may be down or slow: try again, or allow more time",
-        ),
+        "TDX_TIMED_OUT": (TimedOut, _WAIT),
         "TDX_SERVICE_FAILED": (ServiceFailed, other_side),
-        "TDX_CORRUPT_ANSWER": (
-            CorruptAnswer,
-            "the answer was thrown away: try again, and if it stays so report the kernel and "
-            "the host",
-        ),
+        "TDX_CORRUPT_ANSWER": (CorruptAnswer, _THROWN_AWAY),
     }
 
 
@@ -501,7 +566,21 @@ def _failure(ffi: Any, transport: str, answer: Any) -> QuoteGeneratorError:
     where = f": {path}" if path else ""
     why = f" ({', '.join(details)})" if details else ""
     what = _text(ffi, answer.reason)
-    return kind(f"{transport}: {what}{where}{why}; {cure}.", errno=number, path=path)
+    return kind(
+        f"{transport}: {what}{where}{why}; {cure}.",
+        errno=number,
+        path=path,
+        attribute=_attribute_of(path),
+    )
+
+
+# Of configfs-tsm on TDX (Documentation/ABI/testing/configfs-tsm-report).
+_ATTRIBUTES = ("generation", "inblob", "outblob", "provider")
+
+
+def _attribute_of(path: str | None) -> str | None:
+    name = os.path.basename(path or "")
+    return name if name in _ATTRIBUTES else None
 
 
 def _not_started(number: int, path: str) -> QuoteGeneratorError:
@@ -525,6 +604,7 @@ def _nothing_found(failures: list[QuoteGeneratorError]) -> NotAvailable:
         f"{SIMULATE_VARIABLE}=1.",
         errno=failures[0].errno,
         path=failures[0].path,
+        attribute=failures[0].attribute,
     )
 
 
@@ -547,7 +627,7 @@ def simulator_directory(environ: Mapping[str, str]) -> Path:
     return Path(state).expanduser() / "quote_generator" / "simulator"
 
 
-def _simulate(report_data: bytes, system: System) -> Attestation:
+def _simulate(report_data: bytes, deadline: float, system: System) -> Attestation:
     if not _may_simulate(system):
         raise NotAvailable(
             f"The simulator is used only when asked for: set {SIMULATE_VARIABLE}=1. Its quotes "
@@ -555,5 +635,24 @@ def _simulate(report_data: bytes, system: System) -> Attestation:
         )
     from .simulator import Simulator
 
-    simulator = Simulator.open(simulator_directory(system.environ))
-    return Attestation(simulator.quote(bytes(report_data)), "simulator", "simulator", True)
+    def sleep(seconds: float) -> None:
+        left = max(0.0, deadline - time.monotonic())
+        time.sleep(min(seconds, left))
+        if seconds > left:
+            raise TimedOut(f"simulator: no quote in the time allowed; {_SIMULATED}.")
+
+    directory = simulator_directory(system.environ)
+    simulator = Simulator.open(
+        directory,
+        fault=system.environ.get(SIMULATE_FAULT_VARIABLE) or "none",
+        sleep=sleep,
+        patience=max(0.0, deadline - time.monotonic()),
+    )
+    quote = simulator.quote(bytes(report_data))
+    if not quote:
+        raise ServiceFailed(f"simulator: the quote is empty; {_SIMULATED}.", path=str(directory))
+    _check_quote("simulator", quote, report_data, str(directory), cure=_SIMULATED)
+    return Attestation(quote, "simulator", "simulator", simulated=True)
+
+
+_SIMULATED = f"{SIMULATE_FAULT_VARIABLE} asks for that: unset it"

@@ -7,16 +7,25 @@ class QuoteGeneratorError(Exception):
     """QuoteGeneratorError is the base of all errors of this package.
 
     ``code`` is stable and meant for programs; the message is one sentence for people, ending in
-    what to do. ``errno`` is the system call's, and ``path`` the file or attribute it concerned;
-    both are None where there was none.
+    what to do. ``errno`` is the system call's, ``path`` the file it concerned, and ``attribute``
+    the name of the configfs-tsm attribute, such as "outblob", where that file is one. Each is
+    None where there was none.
     """
 
     code = "quote-generator-error"
 
-    def __init__(self, message: str, *, errno: int | None = None, path: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        errno: int | None = None,
+        path: str | None = None,
+        attribute: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.errno = errno
         self.path = path
+        self.attribute = attribute
 
 
 class NotAvailable(QuoteGeneratorError):  # noqa: N818 - named for the state, as the field does

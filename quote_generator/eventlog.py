@@ -14,11 +14,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import BadInput, NotPermitted
+from .errors import BadInput, NotAvailable, NotPermitted
 
 CCEL_PATH = "sys/firmware/acpi/tables/data/CCEL"
 AAEL_PATH = "run/attestation-agent/eventlog"
@@ -39,7 +40,8 @@ _DIGEST_SIZES_MAX = 16
 def read_ccel(root: str | os.PathLike[str] = "/") -> bytes | None:
     """Return the firmware's log without the empty rest of its table; None where there is none.
 
-    A log that cannot be parsed is returned whole, for a verifier to judge. Raises NotPermitted.
+    A log that cannot be parsed is returned whole, for a verifier to judge. Raises NotPermitted,
+    NotAvailable, BadInput.
     """
     data = read_log_file(Path(root, CCEL_PATH))
     if data is None:
@@ -51,21 +53,39 @@ def read_ccel(root: str | os.PathLike[str] = "/") -> bytes | None:
 
 
 def read_aael(root: str | os.PathLike[str] = "/") -> str | None:
-    """Return the application's log; None where there is none. Raises NotPermitted, BadInput."""
-    data = read_log_file(Path(root, AAEL_PATH))
+    """Return the application's log; None where there is none.
+
+    A log whose last line a crash has cut is returned as it is: whether that line was measured,
+    only the register says (see ``measure.check_log``). Raises NotPermitted, NotAvailable, BadInput.
+    """
+    path = Path(root, AAEL_PATH)
+    data = read_log_file(path)
     if data is None:
         return None
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise BadInput(f"the application event log is not UTF-8: {error}") from error
+        raise BadInput(
+            f"the application event log {path} is not UTF-8: {error}", path=str(path)
+        ) from error
 
 
 def read_log_file(path: Path) -> bytes | None:
-    """Return a log's bytes; None where there is no such file. Raises NotPermitted, BadInput."""
+    """Return a log's bytes; None where there is no such file.
+
+    Raises NotPermitted; BadInput for a log that is too large or no regular file, which could be
+    without end; NotAvailable where reading fails.
+    """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_LOG_SIZE + 1)
+        # Without O_NONBLOCK, opening a named pipe would wait for its writer.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise BadInput(f"the event log {path} is not a regular file", path=str(path))
+            with open(fd, "rb", closefd=False) as file:
+                data = file.read(MAX_LOG_SIZE + 1)
+        finally:
+            os.close(fd)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError as error:
@@ -74,8 +94,14 @@ def read_log_file(path: Path) -> bytes | None:
             errno=error.errno,
             path=str(path),
         ) from error
+    except OSError as error:
+        raise NotAvailable(
+            f"cannot read the event log {path} ({error.strerror}); see the kernel's log.",
+            errno=error.errno,
+            path=str(path),
+        ) from error
     if len(data) > MAX_LOG_SIZE:
-        raise BadInput(f"the event log {path} is larger than {MAX_LOG_SIZE} bytes")
+        raise BadInput(f"the event log {path} is larger than {MAX_LOG_SIZE} bytes", path=str(path))
     return data
 
 
@@ -242,6 +268,10 @@ class ApplicationLog:
 
 def parse_aael(text: str) -> ApplicationLog:
     """Return the application's log. Raises BadInput, which names the line."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # half a surrogate pair, which JSON can bring
+        raise BadInput("the application event log holds what UTF-8 cannot say") from error
     lines = text.split("\n")
     if lines[-1] == "":
         lines.pop()  # the last line's end

@@ -13,7 +13,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from . import attester
@@ -76,6 +76,7 @@ def check_log(*, timeout: float = 10.0, system: System | None = None) -> str:
     "none": there is no log. "consistent": the log leads to the register. "unfinished": its last
     entry was written, but the register not extended with it. "diverged": anything else.
     """
+    attester.check_timeout(timeout)
     system = system or System()
     if not _has_log(Path(system.aael)):
         return "none"
@@ -100,6 +101,7 @@ def record_event(
     back; after TimedOut it stays, and ``check_log`` tells.
     """
     event = _make_event(domain, operation, content)
+    attester.check_timeout(timeout)
     system = system or System()
     deadline = time.monotonic() + timeout
     with _locked(system, deadline):
@@ -120,6 +122,7 @@ def finish_event(*, timeout: float = 10.0, system: System | None = None) -> None
     An entry without its line's end was cut while being written: it is removed instead. Does
     nothing to a consistent log. Raises LogMismatch for one that has diverged.
     """
+    attester.check_timeout(timeout)
     system = system or System()
     deadline = time.monotonic() + timeout
     with _locked(system, deadline):
@@ -133,7 +136,8 @@ def finish_event(*, timeout: float = 10.0, system: System | None = None) -> None
         if state == "consistent":
             return
         if not text.endswith("\n"):
-            os.truncate(path, len(text[: text.rfind("\n") + 1].encode()))
+            with _explained(path):
+                os.truncate(path, len(text[: text.rfind("\n") + 1].encode()))
             return
         log = parse_aael(text)
         digest = log.events[-1].digest if log.events else log.digest
@@ -151,7 +155,16 @@ def _make_event(domain: str, operation: str, content: str) -> ApplicationEvent:
 
 def _has_log(path: Path) -> bool:
     """An empty file is no log: a crash may have come right after it was made."""
-    return path.exists() and path.stat().st_size > 0
+    try:
+        return path.stat().st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except PermissionError as error:
+        raise NotPermitted(
+            f"cannot look for {path}; run as root, or give this process the folder.",
+            errno=error.errno,
+            path=str(path),
+        ) from error
 
 
 def _text_of(path: Path) -> str:
@@ -183,7 +196,8 @@ def _lead_to(lines: list[str], after: str = "") -> bytes:
 def _record(path: Path, line: str, digest: bytes, deadline: float, system: System) -> None:
     before = path.stat().st_size if path.exists() else None
     try:
-        _append(path, line)
+        with _explained(path):
+            _append(path, line)
         extend_rtmr(_LOG_REGISTER, digest, timeout=_left(deadline), system=system)
     except TimedOut:
         raise  # perhaps it was extended: the entry must stay
@@ -192,20 +206,21 @@ def _record(path: Path, line: str, digest: bytes, deadline: float, system: Syste
         raise
 
 
-def _append(path: Path, line: str) -> None:
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
     try:
-        _append_and_sync(path, line)
+        yield
     except OSError as error:
         kind = NotPermitted if isinstance(error, PermissionError) else Busy
         raise kind(
-            f"cannot write an entry to {path} ({error.strerror}); give this process a file that "
-            "it may write to, with room for more.",
+            f"cannot write to {path} ({error.strerror}); give this process a file that it may "
+            "write to, with room for more.",
             errno=error.errno,
             path=str(path),
         ) from error
 
 
-def _append_and_sync(path: Path, line: str) -> None:
+def _append(path: Path, line: str) -> None:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     try:
         size = os.fstat(fd).st_size
@@ -224,10 +239,12 @@ def _append_and_sync(path: Path, line: str) -> None:
 
 
 def _take_back(path: Path, size: int | None) -> None:
-    if size is None:
-        path.unlink(missing_ok=True)
-    else:
-        os.truncate(path, size)
+    """Remove the entry again; where that fails too it stays, and is found as unfinished."""
+    with suppress(OSError):
+        if size is None:
+            path.unlink(missing_ok=True)
+        else:
+            os.truncate(path, size)
 
 
 @contextmanager

@@ -105,7 +105,7 @@ static bool is_abandoned(const struct owner *owner, const struct owner *us)
 {
     unsigned long long started;
 
-    if (us->born - owner->born > ENTRY_MAX_AGE_S)
+    if (owner->born < us->born - ENTRY_MAX_AGE_S)
         return true;
     if (us->pid_namespace == 0 || owner->pid_namespace != us->pid_namespace)
         return false;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,29 +11,55 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 
-from ..errors import BadInput
+from ..errors import BadInput, Busy
+from ..eventlog import REGISTER_SIZE, REGISTERS, extend
 from ..quote import BODY_TD10, BODY_TD15, Body
 from . import pki, state
 from .collateral import BACKDATE, LIFE, make_collateral
 from .quoting import DEFAULT_BODY, make_quote
 from .state import SimulatorError, State
 
+FAULTS = {
+    "busy": "another request is in the way: Busy is raised",
+    "empty": "the quote is empty, as the kernel gives it when the quote service failed",
+    "slow": "the quote takes SLOW_SECONDS",
+    "stale": "the quote is one over other report data",
+    "truncated": "the quote's second half is missing",
+}
+"""What `fault` can be, besides "none": what a kernel or a host can do to a quote."""
+
+SLOW_SECONDS = 30.0
+"""How long the kernel itself waits for the quote service."""
+
 
 class Simulator:
     """A software TD. Get one with `Simulator.open`.
 
     Safe to use from many threads and processes at once on the same folder: all of them see
-    one PKI. Every method may renew certificates and collateral, and raises SimulatorError
-    where the folder does not allow it.
+    one PKI and the same RTMRs. Every method may renew certificates and collateral, and raises
+    SimulatorError where the folder does not allow it.
+
+    `fault` is "none" or a key of FAULTS, and spoils every quote until it is set otherwise.
     """
 
     def __init__(
-        self, directory: Path, clock: Callable[[], float], body: Body, current: State
+        self,
+        directory: Path,
+        clock: Callable[[], float],
+        measurements: Mapping[str, bytes],
+        current: State,
+        *,
+        fault: str = "none",
+        sleep: Callable[[float], None] = time.sleep,
+        patience: float | None = None,
     ) -> None:
         self.directory = directory
+        self.fault = fault
         self._clock = clock
-        self._body = body
+        self._own = dict(measurements)  # fields that this object alone has
         self._state = current
+        self._sleep = sleep
+        self._patience = patience
 
     @classmethod
     def open(
@@ -43,21 +70,29 @@ class Simulator:
         name: str = "SIMULATION",
         measurements: Mapping[str, bytes] | None = None,
         rng: pki.Rng = os.urandom,
+        fault: str = "none",
+        sleep: Callable[[float], None] = time.sleep,
+        patience: float | None = None,
     ) -> Simulator:
         """The simulator that lives in `directory`, made there on first use.
 
         `name` begins the common name of every certificate; tests choose another, so that
         their root is not the simulator's. `measurements` replaces fields of the TD report by
         name, in bytes of the field's size, for this object only. `rng` makes the keys.
+        `fault` is the attribute; `sleep` is what "slow" waits with. `patience` is how many
+        seconds another process may hold the folder's lock; by default ten.
 
         Raises SimulatorError for a folder that cannot be used, BadInput for a bad argument.
         """
         if not (name.isascii() and name.isprintable() and 1 <= len(name) <= 32):
             raise BadInput("name must be 1 to 32 printable ASCII characters")
-        body = _replace(DEFAULT_BODY, measurements or {})
+        if fault != "none" and fault not in FAULTS:
+            raise BadInput(f"there is no fault {fault!r}; use none, {', '.join(FAULTS)}")
+        own = measurements or {}
+        _replace(DEFAULT_BODY, own)
         folder = Path(directory)
-        current = _open_state(folder, name, clock(), lambda: pki.make_keys(rng))
-        return cls(folder, clock, body, current)
+        current = _open_state(folder, name, clock(), lambda: pki.make_keys(rng), patience)
+        return cls(folder, clock, own, current, fault=fault, sleep=sleep, patience=patience)
 
     @property
     def root_der(self) -> bytes:
@@ -81,6 +116,7 @@ class Simulator:
 
         `version` is 4 or 5; `body_type` is 2 (TDX 1.0) or 3 (TDX 1.5, the default of version
         5 and not possible in version 4). `measurements` as in `open`, for this quote only.
+        With a `fault` in force it is what that makes of it; "busy" raises Busy.
         """
         if len(report_data) != 64:
             raise BadInput(f"report_data has {len(report_data)} bytes: expected 64")
@@ -88,11 +124,43 @@ class Simulator:
             body_type = BODY_TD15 if version == 5 else BODY_TD10
         if (version, body_type) not in ((4, BODY_TD10), (5, BODY_TD10), (5, BODY_TD15)):
             raise BadInput(f"there is no version {version} quote with body type {body_type}")
+        if self.fault == "busy":
+            raise Busy(
+                "the simulator is busy, as the fault asks for: lift it, or try again later.",
+                errno=errno.EBUSY,
+            )
+        if self.fault == "slow":
+            self._sleep(SLOW_SECONDS)
+        if self.fault == "stale":
+            report_data = bytes(byte ^ 0xFF for byte in report_data)
         fields = dict(measurements or {}) | {"report_data": report_data}
         current = self._fresh()
-        return make_quote(
-            current.keys, current.certificates, _replace(self._body, fields), version, body_type
+        quote = make_quote(
+            current.keys, current.certificates, _replace(self._body(), fields), version, body_type
         )
+        return {"empty": b"", "truncated": quote[: len(quote) // 2]}.get(self.fault, quote)
+
+    def extend_rtmr(self, index: int, digest: bytes) -> bytes:
+        """Extend RTMR0 to RTMR3 with a SHA-384 digest (48 bytes), and return its new value.
+
+        Later quotes carry it, those of other processes on the folder too, as of one machine:
+        it is kept in `<directory>/registers.json`, and a TD's restart is that file's removal.
+        A register that `measurements` set in `open` belongs to this object and is extended
+        for it alone. Raises BadInput, SimulatorError.
+        """
+        if not 0 <= index < len(REGISTERS):
+            raise BadInput(f"there is no RTMR{index}: expected 0 to 3")
+        if len(digest) != REGISTER_SIZE:
+            raise BadInput(f"the digest has {len(digest)} bytes: expected {REGISTER_SIZE}")
+        name = REGISTERS[index]
+        with state.locked(self.directory, self._patience):
+            value = extend(getattr(self._body(), name), [digest])
+            if name in self._own:
+                self._own[name] = value
+            else:
+                extended = state.load_registers(self.directory) | {name: value}
+                state.save_registers(self.directory, extended)
+        return value
 
     def collateral(
         self, *, tcb_status: str = "UpToDate", advisory_ids: Sequence[str] = ()
@@ -103,16 +171,20 @@ class Simulator:
         ids make one for the caller alone.
         """
         current = self._fresh()
-        if tcb_status == "UpToDate" and not advisory_ids and self._body == DEFAULT_BODY:
+        if tcb_status == "UpToDate" and not advisory_ids and not self._own:
             return dict(current.collateral)
         return make_collateral(
             current.keys,
             current.certificates,
-            self._body,
+            _replace(DEFAULT_BODY, self._own),
             self._clock(),
             tcb_status,
             advisory_ids,
         )
+
+    def _body(self) -> Body:
+        """The TD report as it stands, without report data."""
+        return _replace(DEFAULT_BODY, state.load_registers(self.directory) | self._own)
 
     def _fresh(self) -> State:
         """The state, renewed where it is due."""
@@ -125,6 +197,7 @@ class Simulator:
                     self._state.name,
                     now,
                     lambda: self._state.keys,
+                    self._patience,
                 )
             except SimulatorError:
                 # Renewal begins long before the end: a full disk may pass until then.
@@ -144,9 +217,15 @@ def _replace(body: Body, measurements: Mapping[str, bytes]) -> Body:
     return dataclasses.replace(body, **measurements)
 
 
-def _open_state(directory: Path, name: str, now: float, make_keys: Callable[[], pki.Keys]) -> State:
+def _open_state(
+    directory: Path,
+    name: str,
+    now: float,
+    make_keys: Callable[[], pki.Keys],
+    patience: float | None,
+) -> State:
     """The stored state, made or renewed and published as needed."""
-    with state.locked(directory):
+    with state.locked(directory, patience):
         stored = state.load(directory)
         if stored is not None and stored.name != name:
             raise BadInput(

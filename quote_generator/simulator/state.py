@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from filelock import FileLock, Timeout
 
 from ..errors import QuoteGeneratorError
+from ..eventlog import REGISTER_SIZE, REGISTERS
 from . import pki
 
 FORMAT = 1
@@ -23,6 +24,7 @@ LOCK_TIMEOUT = 10.0
 """Seconds to wait for another process; it holds the lock for milliseconds."""
 
 _STATE = "state.json"
+_REGISTERS = "registers.json"
 _LOCK = "lock"
 _TEMPORARY = ".new-"
 
@@ -45,14 +47,16 @@ class State:
 
 
 @contextlib.contextmanager
-def locked(directory: Path) -> Iterator[None]:
+def locked(directory: Path, patience: float | None = None) -> Iterator[None]:
     """Make `directory` (0700) where missing, and hold its lock.
 
-    Raises SimulatorError when that is not possible, or not within LOCK_TIMEOUT.
+    Raises SimulatorError when that is not possible, or not within `patience` seconds (default
+    LOCK_TIMEOUT).
     """
+    seconds = LOCK_TIMEOUT if patience is None else min(patience, LOCK_TIMEOUT)
     with _explained(directory):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = FileLock(directory / _LOCK, timeout=LOCK_TIMEOUT, mode=0o600)
+        lock = FileLock(directory / _LOCK, timeout=seconds, mode=0o600)
         try:
             lock.acquire()
         except Timeout as error:
@@ -102,6 +106,32 @@ def publish(directory: Path, state: State) -> None:
             path = directory / name
             if not path.exists() or path.read_bytes() != text.encode("ascii"):
                 write_atomic(path, text.encode("ascii"), mode=0o644)
+
+
+def load_registers(directory: Path) -> dict[str, bytes]:
+    """The RTMRs that were extended since the folder was made, by name. Raises SimulatorError."""
+    path = directory / _REGISTERS
+    with _explained(path):
+        try:
+            text = path.read_text("ascii")
+        except FileNotFoundError:
+            return {}
+        except UnicodeDecodeError as error:
+            raise _damaged(path) from error
+    try:
+        registers = {name: bytes.fromhex(value) for name, value in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise _damaged(path) from error
+    if registers.keys() - set(REGISTERS) or {len(v) for v in registers.values()} - {REGISTER_SIZE}:
+        raise _damaged(path)
+    return registers
+
+
+def save_registers(directory: Path, registers: dict[str, bytes]) -> None:
+    """Replace the extended RTMRs; call it with the lock held. Raises SimulatorError."""
+    text = json.dumps({name: value.hex() for name, value in registers.items()})
+    with _explained(directory):
+        write_atomic(directory / _REGISTERS, text.encode("ascii"), mode=0o600)
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import multiprocessing
 import os
@@ -20,12 +21,16 @@ import dcap_qvl
 import pytest
 from cryptography import x509
 
+from quote_generator import errors
+from quote_generator.attester import Attestation, System, attest
 from quote_generator.errors import BadInput
 from quote_generator.quote import parse_quote
 from quote_generator.simulator import Simulator, SimulatorError, state
+from quote_generator.simulator.machine import FAULTS, SLOW_SECONDS
 
 NOW = 1_800_000_000
 DAY = 24 * 3600
+REPORT_DATA = bytes(range(64))
 
 
 def verify(td: Simulator, quote: bytes, now: float, **collateral: Any) -> Any:
@@ -115,6 +120,144 @@ def test_debug_is_refused_by_verifiers(simulator: Simulator) -> None:
     )
     with pytest.raises(ValueError, match="Debug mode"):
         verify(simulator, quote, time.time())
+
+
+# --- registers ---------------------------------------------------------------------------------
+
+
+def rtmrs(td: Simulator, **quote: Any) -> list[bytes]:
+    body = parse_quote(td.quote(bytes(64), **quote)).body
+    return [body.rtmr_0, body.rtmr_1, body.rtmr_2, body.rtmr_3]
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_registers_can_be_extended(tmp_path: Path, index: int) -> None:
+    td = Simulator.open(tmp_path / "td")
+    expected = rtmrs(td)
+    for digest in (b"\1" * 48, b"\2" * 48):
+        expected[index] = hashlib.sha384(expected[index] + digest).digest()
+        assert td.extend_rtmr(index, digest) == expected[index]
+    for version in (4, 5):
+        assert rtmrs(td, version=version) == expected
+    quote = td.quote(bytes(64))
+    assert verify(td, quote, time.time()).status == "UpToDate"
+    assert rtmrs(Simulator.open(tmp_path / "td")) == expected  # as after a process's restart
+    (tmp_path / "td" / "registers.json").unlink()
+    assert rtmrs(td)[index] == bytes([0xA0 + index]) * 48  # as after the TD's
+
+
+def test_an_extension_is_seen_by_whoever_has_the_folder_open(tmp_path: Path) -> None:
+    one, other = Simulator.open(tmp_path / "td"), Simulator.open(tmp_path / "td")
+    one.extend_rtmr(3, bytes(48))
+    value = other.extend_rtmr(3, b"\1" * 48)
+    assert rtmrs(one)[3] == rtmrs(other)[3] == value
+
+
+def test_no_extension_is_lost_among_threads(tmp_path: Path) -> None:
+    tds = [Simulator.open(tmp_path / "td") for _ in range(4)]
+    with ThreadPoolExecutor(8) as pool:
+        values = list(pool.map(lambda n: tds[n % 4].extend_rtmr(2, bytes(48)), range(40)))
+    assert len(set(values)) == 40
+    expected = b"\xa2" * 48
+    for _ in range(40):
+        expected = hashlib.sha384(expected + bytes(48)).digest()
+    assert rtmrs(tds[0])[2] == expected
+
+
+def test_a_register_that_was_set_is_extended_for_its_object_alone(tmp_path: Path) -> None:
+    td = Simulator.open(tmp_path / "td", measurements={"rtmr_3": bytes(48)})
+    value = td.extend_rtmr(3, b"\1" * 48)
+    assert value == rtmrs(td)[3] == hashlib.sha384(bytes(48) + b"\1" * 48).digest()
+    assert rtmrs(Simulator.open(tmp_path / "td"))[3] == b"\xa3" * 48
+    assert not (tmp_path / "td" / "registers.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("index", "digest"), [(4, bytes(48)), (-1, bytes(48)), (3, bytes(47)), (3, b"")]
+)
+def test_bad_extensions_are_refused(simulator: Simulator, index: int, digest: bytes) -> None:
+    with pytest.raises(BadInput):
+        simulator.extend_rtmr(index, digest)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "null", '{"rtmr_3": "00"}', '{"mr_td": 1}', '{"rtmr_9": ""}', '"\xe4"']
+)
+def test_damaged_registers_are_not_taken_for_others(tmp_path: Path, content: str) -> None:
+    td = Simulator.open(tmp_path / "td")
+    path = td.directory / "registers.json"
+    path.write_text(content, "latin-1")
+    for call in (lambda: td.quote(bytes(64)), lambda: td.extend_rtmr(3, bytes(48))):
+        with pytest.raises(SimulatorError, match=r"registers\.json is not"):
+            call()
+    assert path.read_text("latin-1") == content
+
+
+# --- faults --------------------------------------------------------------------------------------
+
+
+def ask(directory: Path, fault: str, timeout: float = 10.0) -> Attestation:
+    environ = {
+        "QUOTE_GENERATOR_SIMULATE": "1",
+        "QUOTE_GENERATOR_SIMULATE_FAULT": fault,
+        "QUOTE_GENERATOR_SIMULATOR_DIR": str(directory),
+    }
+    return attest(
+        REPORT_DATA, transport="simulator", timeout=timeout, system=System(environ=environ)
+    )
+
+
+FAILURES = {
+    "busy": (errors.Busy, errno.EBUSY),
+    "empty": (errors.ServiceFailed, None),
+    "slow": (errors.TimedOut, None),
+    "stale": (errors.CorruptAnswer, None),
+    "truncated": (errors.CorruptAnswer, None),
+}
+
+
+def test_the_table_names_every_fault() -> None:
+    assert set(FAILURES) == set(FAULTS)
+
+
+@pytest.mark.parametrize("fault", FAILURES)
+def test_a_fault_is_an_error_and_never_a_wrong_quote(tmp_path: Path, fault: str) -> None:
+    kind, number = FAILURES[fault]
+    with pytest.raises(errors.QuoteGeneratorError) as caught:
+        ask(tmp_path, fault, timeout=0.1)
+    assert (type(caught.value), caught.value.errno) == (kind, number)
+    for none in ("", "none"):
+        assert parse_quote(ask(tmp_path, none).quote).body.report_data == REPORT_DATA
+
+
+def test_an_unknown_fault_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"'lazy'.* busy, empty, slow, stale, truncated"):
+        ask(tmp_path, "lazy")
+    with pytest.raises(BadInput, match="lazy"):
+        Simulator.open(tmp_path, fault="lazy")
+
+
+def test_a_simulators_fault_can_be_set_and_lifted(tmp_path: Path) -> None:
+    slept: list[float] = []
+    td = Simulator.open(tmp_path, fault="slow", sleep=slept.append)
+    quote = td.quote(REPORT_DATA)
+    assert slept == [SLOW_SECONDS]
+    td.fault = "empty"
+    assert td.quote(REPORT_DATA) == b""
+    td.fault = "truncated"
+    assert td.quote(REPORT_DATA) == quote[: len(quote) // 2]
+    td.fault = "stale"
+    assert parse_quote(td.quote(REPORT_DATA)).body.report_data != REPORT_DATA
+    td.fault = "none"
+    assert td.quote(REPORT_DATA) == quote
+
+
+def test_a_lock_is_waited_for_no_longer_than_the_call_allows(tmp_path: Path) -> None:
+    with state.locked(tmp_path / "td"):
+        began = time.monotonic()
+        with pytest.raises(SimulatorError, match="held by another process"):
+            ask(tmp_path / "td", "none", timeout=0.1)
+        assert time.monotonic() - began < 2
 
 
 # --- the state on disk -------------------------------------------------------------------------
