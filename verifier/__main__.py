@@ -1,18 +1,20 @@
 """`cczoo-verify`: verification from the command line.
 
     cczoo-verify URL | --evidence FILE   verify a service's evidence, here and now
+    cczoo-verify watch URL...            verify servers again and again
     cczoo-verify serve ...               run the embedded attestation service
 
 Exit codes of a verification: 0 verified, 1 failed, 2 usage, 3 verified with warnings, 4 no
-evidence or collateral to be had.
+evidence, token or collateral to be had; 70 is a bug, and no verdict.
 """
 
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 
-EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
+from .problems import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USAGE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,6 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from . import serve_command
 
             return serve_command.main(arguments[1:])
+        if arguments[:1] == ["watch"]:
+            from . import watch_command
+
+            return watch_command.main(arguments[1:])
         from . import audit_command
 
         return audit_command.main(arguments)
@@ -35,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except Exception:  # left to Python, its exit code would read as a verdict
+        traceback.print_exc()
+        return EXIT_BUG
 
 
 if __name__ == "__main__":

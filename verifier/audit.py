@@ -7,46 +7,65 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
+import dataclasses
+import datetime
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from cryptography import x509
 
 from quote_generator import evidence as contract
 from quote_generator.errors import BadInput
 from quote_generator.quote import (
     INTEL_QE_VENDOR_ID,
+    Body,
     Quote,
     parse_quote,
 )
 
 from . import strictjson
-from .appraisal import Rejected, Trust, Verdict, appraise
-from .checks import FAIL, PASS, SKIPPED, WARN, Check, complete, derive_result
+from .appraisal import SIMULATION, Rejected, Trust, Verdict, check_attributes, check_td, verify
+from .checks import (
+    FAIL,
+    PASS,
+    REQUIRED,
+    REQUIRED_OF_SERVICE,
+    SKIPPED,
+    WARN,
+    Check,
+    complete,
+    derive_result,
+)
 from .eventlogs import explained_registers
-from .tokens import AFFIRMING, CONTRAINDICATED, WARNING, ear_status
+from .policy import DEFAULT, Policy, read_references
 
-ReferenceValues = Mapping[str, Sequence[str]]
-"""Body field name -> the values (hex) of which the quote's must be one."""
+if TYPE_CHECKING:
+    from .relying import Opinion  # brings an HTTP client along
 
-_STOPPED = ("collateral", "quote-signature", "tcb-status", "td-attributes")
-"""The order in which dcap-qvl looks: where it stops, everything before has passed."""
+__all__ = [
+    "ReferenceValues",
+    "Report",
+    "audit",
+    "check_quote",
+    "check_references",
+    "read_references",
+]
 
-_TIERS = {AFFIRMING: PASS, WARNING: WARN, CONTRAINDICATED: FAIL}
-"""What the tier that a token would give to a TCB status means for the check."""
+ReferenceValues = Mapping[str, Collection[str]]
+"""Body field name -> the values (lower-case hex) of which the quote's must be one."""
 
-_FIELD_SIZES = {
-    **dict.fromkeys(("tee_tcb_svn", "tee_tcb_svn2"), 16),
-    **dict.fromkeys(("seam_attributes", "td_attributes", "xfam"), 8),
-    **dict.fromkeys(("mr_seam", "mrsigner_seam", "mr_td", "mr_servicetd"), 48),
-    **dict.fromkeys(("mr_config_id", "mr_owner", "mr_owner_config"), 48),
-    **dict.fromkeys(("rtmr_0", "rtmr_1", "rtmr_2", "rtmr_3"), 48),
-}
-"""Body fields that reference values may name, and their size in bytes."""
+_STOPPED = ("collateral", "quote-signature", "tcb-status")
+"""The order in which a verification looks: where it stops, everything before has passed."""
 
-_DEBUG, _SEPT_VE = 1 << 0, 1 << 28
-_DEFINED_ATTRIBUTES = _DEBUG | _SEPT_VE | 1 << 30 | 1 << 31 | 1 << 63
+_USUAL = (DEFAULT.passing, DEFAULT.warning)
+
+_WITHOUT_LISTS = ("chain", "pck-malformed")
+"""Reasons to stop before the PCK list was looked at: not all of the collateral has passed then."""
+
+SKEW = 300
+"""Seconds that saved evidence may seem to come from the future, for clocks that differ."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +75,7 @@ class Report:
     checks: tuple[Check, ...]
     quote: Quote | None = None
     verdict: Verdict | None = None
+    opinion: Opinion | None = None
     notes: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -63,17 +83,27 @@ class Report:
         """The overall outcome."""
         return derive_result(self.checks)
 
+    @property
+    def simulated(self) -> bool | None:
+        """Whether anything says that no hardware made the evidence; None where none was read."""
+        found = {check.id: check.outcome for check in self.checks}
+        return found["not-simulated"] == WARN if self.quote else None
+
     def to_dict(self) -> dict[str, Any]:
         """The report for programs."""
+        verdict = self.verdict
+        told = self.opinion.tcb if self.opinion else None
+        status = verdict.tcb_status if verdict else told.status if told else None
+        advisory_ids = verdict.advisory_ids if verdict else told.advisory_ids if told else None
         return {
             "verified": self.result == PASS,
             "result": self.result,
             **self.notes,
             "checks": [check.to_dict() for check in self.checks],
             "root": self.verdict.root_name if self.verdict else None,
-            "simulated": self.verdict.simulated if self.verdict else None,
-            "tcb_status": self.verdict.tcb_status if self.verdict else None,
-            "advisory_ids": list(self.verdict.advisory_ids) if self.verdict else [],
+            "simulated": self.simulated,
+            "tcb_status": status,
+            "advisory_ids": list(advisory_ids or ()),
             "body": self.quote.body.to_dict() if self.quote else None,
         }
 
@@ -98,32 +128,52 @@ def audit(
     nonce: bytes | None,
     trust: Callable[[Quote], Trust],
     now: float,
+    policy: Policy = DEFAULT,
     references: ReferenceValues | None = None,
+    fetched: float | None = None,
+    service: Callable[[Quote], Opinion] | None = None,
 ) -> Report:
     """Verify an evidence document (parsed JSON) as of `now`, seconds since 1970.
 
     `nonce` is the one that the relying party drew, None where it is not known. `trust` gives
-    root and collateral for the quote, and may raise what its source raises. Never raises for
-    anything that is wrong with the evidence.
+    root and collateral for the quote, and may raise what its source raises. `references` go
+    before the policy's own, field by field. `fetched` is when the evidence came, None where that
+    is not known: it matters where the policy sets a maximum age. With `service` that
+    one verifies the quote instead; it is asked only where the quote answers the nonce. Never
+    raises for anything that is wrong with the evidence.
     """
+    required = REQUIRED if service is None else REQUIRED_OF_SERVICE
     try:
         evidence = _read(document)
     except BadInput as error:
-        return Report(complete([Check("evidence-format", FAIL, str(error), error.code)]))
-    try:
-        verdict, found = _verify_quote(evidence.quote, trust(evidence.quote), now)
-    except Rejected as error:  # the trust source itself may reject the quote
-        verdict, found = None, [_failed(error)]
-    quote = evidence.quote
+        return Report(complete([Check("evidence-format", FAIL, str(error), error.code)], required))
+    given = {name: frozenset(values) for name, values in (references or {}).items()}
+    expected = {**policy.reference_values, **given}
+    policy = dataclasses.replace(policy, reference_values=expected)
+    quote, binding = evidence.quote, _nonce_binding(evidence, nonce)
+    if binding.outcome == PASS and policy.max_age is not None:
+        binding = _age(binding, fetched, now, policy.max_age)
+    verdict, opinion = None, None
+    found: list[Check] = []
+    if service is None:
+        try:
+            verdict, found = check_quote(quote.raw, trust(quote), now, policy)
+        except Rejected as error:  # the trust source itself may reject the quote
+            found = [_failed(error)]
+    else:
+        found = [_td_attributes(quote, policy, check_attributes)]
+        if binding.outcome == PASS:
+            opinion = service(quote)
+            found += [*opinion.checks, _told_status(opinion, policy)]
     checks = [
         Check("evidence-format", PASS, f"a TDX quote, version {quote.header.version}"),
-        _nonce_binding(evidence, nonce),
+        binding,
         *found,
         _event_log(evidence),
-        _reference_values(quote, references or {}),
-        _not_simulated(evidence, verdict),
+        check_references(quote, expected),
+        _not_simulated(evidence, verdict, opinion),
     ]
-    return Report(complete(checks), quote, verdict)
+    return Report(complete(checks, required), quote, verdict, opinion)
 
 
 # --- reading the document ------------------------------------------------------------------------
@@ -220,22 +270,37 @@ def _nonce_binding(evidence: _Evidence, nonce: bytes | None) -> Check:
     return Check(name, PASS, f"the quote answers this nonce{shared}")
 
 
-def _verify_quote(quote: Quote, trust: Trust, now: float) -> tuple[Verdict | None, list[Check]]:
+def _age(binding: Check, fetched: float | None, now: float, max_age: int) -> Check:
+    """`binding`, unless the evidence is older than the policy allows."""
+    if fetched is None:
+        return Check(binding.id, FAIL, "nobody knows how old the evidence is", "age-unknown")
+    if not -SKEW <= now - fetched <= max_age:
+        detail = f"the evidence is {now - fetched:.0f} s old: the policy allows {max_age} s"
+        return Check(binding.id, FAIL, detail, "evidence-old")
+    return binding
+
+
+def check_quote(
+    raw_quote: bytes, trust: Trust, now: float, policy: Policy
+) -> tuple[Verdict | None, list[Check]]:
+    """The checks of a quote by itself; those that did not run after a failure are not in it."""
     try:
-        verdict = appraise(quote.raw, trust, now)
+        verdict = verify(raw_quote, trust, now)
     except Rejected as error:
         if error.check not in _STOPPED:
             return None, [_failed(error)]
         passed = _STOPPED[: _STOPPED.index(error.check)]
-        before = [Check(name, PASS, "passed before the failure") for name in passed]
-        if error.check == "td-attributes":
-            before.pop()  # dcap-qvl does not tell the status of a TD that it refuses
-        return None, [*before, _failed(error)]
+        if error.code in _WITHOUT_LISTS:
+            passed = ()
+        found = [Check(name, PASS, "passed before the failure") for name in passed]
+        if error.check == "tcb-status":  # the quote is genuine: what it says of the TD counts
+            found.append(_td_attributes(parse_quote(raw_quote), policy))
+        return None, [*found, _failed(error)]
     return verdict, [
         Check("quote-signature", PASS, f"signed under {verdict.root_name}"),
         Check("collateral", PASS, "signed, in date, nothing revoked"),
-        _tcb_status(verdict),
-        _td_attributes(quote),
+        _tcb_status(verdict, policy),
+        _td_attributes(verdict.quote, policy),
     ]
 
 
@@ -243,19 +308,48 @@ def _failed(error: Rejected) -> Check:
     return Check(error.check, FAIL, str(error), error.code)
 
 
-def _tcb_status(verdict: Verdict) -> Check:
-    status = verdict.tcb_status
-    advisories = f" ({', '.join(verdict.advisory_ids)})" if verdict.advisory_ids else ""
-    outcome = _TIERS[ear_status(status)]
-    code = "" if outcome == PASS else "tcb-not-up-to-date"
-    return Check("tcb-status", outcome, f"{status}{advisories}", code)
+def _tcb_status(verdict: Verdict, policy: Policy) -> Check:
+    return _judged_status(verdict.tcb_status, verdict.advisory_ids, verdict.tcb_date, policy)
 
 
-def _td_attributes(quote: Quote) -> Check:
-    """Debug and reserved bits again, independently of the library that looked at them first."""
-    bits = int.from_bytes(quote.body.td_attributes, "little")
-    if bits & _DEBUG or bits & ~_DEFINED_ATTRIBUTES or not bits & _SEPT_VE:
-        return Check("td-attributes", FAIL, quote.body.td_attributes.hex(), "attributes-refused")
+def _told_status(opinion: Opinion, policy: Policy) -> Check:
+    """The TCB status by the service's word, where it gives one."""
+    tcb = opinion.tcb
+    if (
+        (policy.min_date is not None and tcb.date is None)
+        or (policy.advisories is not None and tcb.advisory_ids is None)
+        or ((policy.passing, policy.warning) != _USUAL and tcb.status is None)
+    ):
+        detail = "the policy asks for what this service does not tell"
+        return Check("tcb-status", FAIL, detail, "not-told")
+    if tcb.status is None:
+        return Check("tcb-status", SKIPPED, "the service's policy sees to it")
+    return _judged_status(tcb.status, tcb.advisory_ids or (), tcb.date, policy)
+
+
+def _judged_status(
+    status: str, advisory_ids: Collection[str], date: datetime.datetime | None, policy: Policy
+) -> Check:
+    name = "tcb-status"
+    if policy.min_date is not None and (date is None or date < policy.min_date):
+        detail = f"{status}, of {date:%Y-%m-%d}: too old for the policy" if date else status
+        return Check(name, FAIL, detail, "tcb-too-old")
+    shown = f"{status} ({', '.join(advisory_ids)})" if advisory_ids else status
+    if policy.advisories is not None and (others := set(advisory_ids) - policy.advisories):
+        detail = f"{shown}: the policy does not tolerate {', '.join(sorted(others))}"
+        return Check(name, FAIL, detail, "advisory-not-tolerated")
+    if status in policy.passing:
+        return Check(name, PASS, shown)
+    return Check(name, WARN if status in policy.warning else FAIL, shown, "tcb-not-up-to-date")
+
+
+def _td_attributes(
+    quote: Quote, policy: Policy, check: Callable[[Body, Policy], None] = check_td
+) -> Check:
+    try:
+        check(quote.body, policy)
+    except Rejected as error:
+        return _failed(error)
     return Check("td-attributes", PASS, f"not in debug mode ({quote.body.td_attributes.hex()})")
 
 
@@ -270,7 +364,8 @@ def _event_log(evidence: _Evidence) -> Check:
     return Check(name, PASS, f"leads to {', '.join(explained)}")
 
 
-def _reference_values(quote: Quote, references: ReferenceValues) -> Check:
+def check_references(quote: Quote, references: ReferenceValues) -> Check:
+    """Whether the quote has the values that somebody expects."""
     name = "reference-values"
     if not references:
         return Check(name, SKIPPED, "none given: what runs in the TD is not compared with anything")
@@ -282,31 +377,21 @@ def _reference_values(quote: Quote, references: ReferenceValues) -> Check:
     return Check(name, PASS, f"{', '.join(references)} as expected")
 
 
-def _not_simulated(evidence: _Evidence, verdict: Verdict | None) -> Check:
+def _not_simulated(evidence: _Evidence, verdict: Verdict | None, opinion: Opinion | None) -> Check:
     name = "not-simulated"
     if verdict is not None and verdict.simulated:
         return Check(name, WARN, f"a simulator's root vouches for it: {verdict.root_name}", "root")
+    if opinion is not None and (opinion.simulated or names_simulator(evidence.quote)):
+        return Check(name, WARN, "a simulator's root vouches for it", "root")
     if evidence.says_simulated:
         return Check(name, WARN, "the server says that the evidence is simulated", "server")
     return Check(name, PASS, "nothing says that it is simulated")
 
 
-def read_references(text: str) -> dict[str, list[str]]:
-    """Reference values from JSON: {"mr_td": "<hex>" or ["<hex>", ...], ...}. Raises BadInput."""
+def names_simulator(quote: Quote) -> bool:
+    """Whether a certificate beside the quote carries a simulator's name; Intel's never do."""
     try:
-        value = strictjson.loads(text)
-    except ValueError as error:
-        raise BadInput(f"reference values: {error}") from error
-    if not isinstance(value, dict) or not value:
-        raise BadInput("reference values: expected a JSON object with field names and hex values")
-    return {name: _reference(name, item) for name, item in value.items()}
-
-
-def _reference(name: str, value: object) -> list[str]:
-    values = [value] if isinstance(value, str) else value
-    if name not in _FIELD_SIZES or not isinstance(values, list) or not values:
-        raise BadInput(f"reference values: {json.dumps(name)} is not a field with hex values")
-    for item in values:
-        if not isinstance(item, str) or not _is_hex(item, _FIELD_SIZES[name]):
-            raise BadInput(f"reference values: {name} has {_FIELD_SIZES[name]} bytes in hex")
-    return [item.lower() for item in values]
+        chain = x509.load_pem_x509_certificates(quote.signature.pck_chain_pem.encode())
+        return any(SIMULATION in item.issuer.rfc4514_string() for item in chain)
+    except (ValueError, x509.InvalidVersion):  # nobody will vouch for this chain anyway
+        return False

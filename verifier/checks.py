@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 
 PASS, WARN, FAIL, SKIPPED = "pass", "warn", "fail", "skipped"
@@ -39,6 +39,19 @@ REQUIRED = frozenset(
 )
 """What must have run for a local verification to count: skipped here is failed."""
 
+REQUIRED_OF_SERVICE = frozenset(
+    {
+        "evidence-format",
+        "nonce-binding",
+        "token-signature",
+        "token-claims",
+        "td-attributes",
+        "appraisal",
+        "not-simulated",
+    }
+)
+"""The same where an attestation service verifies the quote."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -54,11 +67,12 @@ class Check:
         return asdict(self)
 
 
-def complete(found: Iterable[Check]) -> tuple[Check, ...]:
+def complete(found: Iterable[Check], required: Collection[str] = REQUIRED) -> tuple[Check, ...]:
     """All checks in order; one that is missing is skipped, and failed where it is required."""
     by_id = {check.id: check for check in found}
     return tuple(
-        _settled(by_id.get(name) or Check(name, SKIPPED, _why_not(name))) for name in CHECK_IDS
+        _settled(by_id.get(name) or Check(name, SKIPPED, _why_not(name, required)), required)
+        for name in CHECK_IDS
     )
 
 
@@ -70,13 +84,15 @@ def derive_result(checks: Iterable[Check]) -> str:
     return WARN if WARN in outcomes else PASS
 
 
-def _settled(check: Check) -> Check:
-    if check.outcome == SKIPPED and check.id in REQUIRED:
+def _settled(check: Check, required: Collection[str]) -> Check:
+    if check.outcome == SKIPPED and check.id in required:
         return Check(check.id, FAIL, f"did not run: {check.detail}", NOT_RUN)
     return check
 
 
-def _why_not(name: str) -> str:
-    if name in ("token-signature", "token-claims", "appraisal"):
+def _why_not(name: str, required: Collection[str]) -> str:
+    if name in required:
+        return "an earlier check failed"
+    if name in REQUIRED_OF_SERVICE:
         return "verified here, without an attestation service"
-    return "an earlier check failed"
+    return "left to the attestation service" if name in REQUIRED else "an earlier check failed"

@@ -1,23 +1,24 @@
-"""Fetching over HTTP with an end: bounded in size and time, no redirects, no foreign secrets."""
+"""HTTP exchanges with an end: bounded in size and time, no redirects, no foreign secrets."""
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from .problems import Unreachable
 
 MAX_ANSWER = 4 << 20
 _CHUNK = 64 * 1024
-
-_Value = TypeVar("_Value")
-
-
-class Unreachable(Exception):  # noqa: N818 - named for the state
-    """Unreachable: there is no usable answer; the message says from whom and why."""
 
 
 @dataclass(frozen=True)
@@ -31,36 +32,88 @@ class Answer:
 
 def get(
     url: str,
+    code: str,
     *,
     timeout: float,
     params: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """GET `url` within `timeout` seconds over all. Raises Unreachable."""
-    return _within(timeout, url, lambda: _get(url, timeout, params or {}, headers or {}))
+    """GET `url` within `timeout` seconds over all. Raises Unreachable with this code."""
+    return _exchange(
+        "GET", url, code, timeout, {"params": dict(params or {}), "headers": dict(headers or {})}
+    )
 
 
-def _get(url: str, timeout: float, params: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
+def post(url: str, code: str, body: object, *, timeout: float) -> Answer:
+    """POST `body` as JSON within `timeout` seconds over all. Raises Unreachable with this code."""
+    return _exchange("POST", url, code, timeout, {"json": body, "headers": {}})
+
+
+def is_private_enough(url: str) -> bool:
+    """Whether a secret may be sent there: over TLS, or to this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in ("127.0.0.1", "::1", "localhost")
+
+
+def _exchange(
+    method: str, url: str, code: str, timeout: float, arguments: dict[str, Any]
+) -> Answer:
+    # requests' own time-out starts anew with each byte; this one does not.
+    adapter = _Adapter()
+    done = _in_thread(lambda: _send(adapter, method, url, code, timeout, arguments))
     try:
-        with requests.get(
-            url,
-            params=params,
-            headers=headers,
-            timeout=timeout,
-            stream=True,
-            # Following could carry the token elsewhere and say nothing about this service.
-            allow_redirects=False,
-            auth=_keep_headers,
-        ) as response:
-            body = b""
-            for part in response.iter_content(_CHUNK):
-                body += part
-                if len(body) > MAX_ANSWER:
-                    raise Unreachable(f"{url} answered more than {MAX_ANSWER} bytes")
-            lowered = {name.lower(): value for name, value in response.headers.items()}
-            return Answer(response.status_code, body, lowered)
+        outcome = done(timeout)
+    finally:
+        adapter.abort()
+    if outcome is None:
+        raise Unreachable(code, f"{url} did not answer within {timeout:g} seconds")
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+def _send(
+    adapter: HTTPAdapter,
+    method: str,
+    url: str,
+    code: str,
+    timeout: float,
+    arguments: dict[str, Any],
+) -> Answer:
+    # Small compressed answers can be large ones; what is not asked for is not unpacked either.
+    arguments["headers"]["Accept-Encoding"] = "identity"
+    try:
+        with requests.Session() as session:
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, adapter)
+            response = session.request(
+                method,
+                url,
+                timeout=timeout,
+                stream=True,
+                # Following could carry the token elsewhere and say nothing about this service.
+                allow_redirects=False,
+                auth=_keep_headers,
+                **arguments,
+            )
+            return Answer(
+                response.status_code,
+                _body(response, url, code),
+                {name.lower(): value for name, value in response.headers.items()},
+            )
     except requests.RequestException as error:
-        raise Unreachable(f"{url} did not answer: {_reason(error)}") from error
+        raise Unreachable(code, f"{url} did not answer: {_reason(error)}") from error
+
+
+def _body(response: requests.Response, url: str, code: str) -> bytes:
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Unreachable(code, f"{url} answered in a compressed form that was not asked for")
+    body = b""
+    for part in response.iter_content(_CHUNK):
+        body += part
+        if len(body) > MAX_ANSWER:
+            raise Unreachable(code, f"{url} answered more than {MAX_ANSWER} bytes")
+    return body
 
 
 def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -78,28 +131,71 @@ def _reason(error: requests.RequestException) -> str:
     return type(error).__name__
 
 
-def _within(timeout: float, url: str, call: Callable[[], _Value]) -> _Value:
-    """The call's result; its own time-outs start anew with each byte, this one does not."""
-    results: list[_Value] = []
-    errors: list[BaseException] = []
+def _in_thread(call: Callable[[], Answer]) -> Callable[[float], Answer | BaseException | None]:
+    """Start the call; gives what waits for its result or error, None where time is up."""
+    outcomes: list[Answer | BaseException] = []
 
     def run() -> None:
         try:
-            results.append(call())
+            outcomes.append(call())
         except BaseException as error:
-            errors.append(error)
+            outcomes.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(timeout)
-    if errors:
-        raise errors[0]
-    if not results:
-        raise Unreachable(f"{url} did not answer within {timeout:g} seconds")
-    return results[0]
+
+    def wait(seconds: float) -> Answer | BaseException | None:
+        thread.join(seconds)
+        return outcomes[0] if outcomes else None
+
+    return wait
 
 
-def is_private_enough(url: str) -> bool:
-    """Whether a secret may be sent there: over TLS, or to this machine."""
-    parts = urlsplit(url)
-    return parts.scheme == "https" or parts.hostname in ("127.0.0.1", "::1", "localhost")
+class _Adapter(HTTPAdapter):
+    """Keeps a hold on its sockets, so that a thread that waits for a byte can be ended.
+
+    Without that, a server that sends one now and then would keep a thread of ours for ever.
+    """
+
+    def __init__(self) -> None:
+        self._held: list[socket.socket] = []
+        self._aborted = False
+        super().__init__()
+
+    def abort(self) -> None:
+        """End what waits on these sockets, and let go of them."""
+        self._aborted = True
+        while self._held:
+            with self._held.pop() as held, contextlib.suppress(OSError):
+                held.shutdown(socket.SHUT_RDWR)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pools()
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = self._pools()
+        return manager
+
+    def _pools(self) -> dict[str, type]:
+        adapter = self
+
+        class Plain(HTTPConnection):
+            def _new_conn(self) -> socket.socket:
+                return adapter._hold(super()._new_conn())
+
+        class Secure(HTTPSConnection):
+            def _new_conn(self) -> socket.socket:
+                return adapter._hold(super()._new_conn())
+
+        return {
+            "http": type("Pool", (HTTPConnectionPool,), {"ConnectionCls": Plain}),
+            "https": type("Pool", (HTTPSConnectionPool,), {"ConnectionCls": Secure}),
+        }
+
+    def _hold(self, connected: socket.socket) -> socket.socket:
+        self._held.append(connected.dup())  # TLS will take over the original
+        if self._aborted:
+            self.abort()
+        return connected

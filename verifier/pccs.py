@@ -6,9 +6,10 @@ is signed, and is only as good as the appraisal finds it: the service is trusted
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from urllib.parse import unquote
 
 import dcap_qvl  # type: ignore[import-untyped]
@@ -18,19 +19,74 @@ from quote_generator.errors import BadInput
 from quote_generator.quote import Quote
 
 from .appraisal import Rejected
-from .fetching import Answer, Unreachable, get
+from .collateral import split_signed
+from .fetching import Answer, get
+from .problems import Unreachable
 
 INTEL_PCS = "https://api.trustedservices.intel.com"
 INTEL_ROOT_CRL = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"
 
+_UNREACHABLE = "collateral-unreachable"
 
-def fetch_collateral(quote: Quote, base_url: str, *, timeout: float) -> dict[str, str]:
-    """Collateral for the platform that made the quote, in the JSON form of dcap-qvl.
+Platform = tuple[str, str]
+"""FMSPC (hex) and the kind of CA, as the interface names it."""
 
-    Raises Unreachable, and Rejected for a quote whose PCK certificate names no platform.
+
+class CollateralSource:
+    """Collateral by platform from one service.
+
+    What was fetched is given again for `keep` seconds, and threads that need the same at the
+    same time share one fetch.
     """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeout: float,
+        keep: float = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._base_url, self._timeout, self._keep, self._clock = base_url, timeout, keep, clock
+        self._lock = threading.Lock()
+        self._fetched: dict[Platform, tuple[float, Future[dict[str, str]]]] = {}
+
+    def collateral(self, quote: Quote) -> dict[str, str]:
+        """The collateral for the platform that made the quote, in the JSON form of dcap-qvl.
+
+        Raises Unreachable, and Rejected for a quote whose PCK certificate names no platform.
+        """
+        platform = platform_of(quote)
+        with self._lock:
+            since, future = self._fetched.get(platform, (-float("inf"), None))
+            mine = future is None or (future.done() and self._clock() - since >= self._keep)
+            if mine or future is None:
+                future = Future()
+                self._fetched[platform] = self._clock(), future
+        if mine:
+            self._fetch_into(future, platform)
+        return future.result()
+
+    def forget(self, quote: Quote) -> None:
+        """Fetch anew for the quote's platform next time."""
+        with self._lock:
+            self._fetched.pop(platform_of(quote), None)
+
+    def _fetch_into(self, future: Future[dict[str, str]], platform: Platform) -> None:
+        try:
+            future.set_result(fetch_collateral(*platform, self._base_url, timeout=self._timeout))
+        except BaseException as error:
+            with self._lock:
+                if self._fetched.get(platform, (0, None))[1] is future:
+                    del self._fetched[platform]
+            future.set_exception(error)
+
+
+def fetch_collateral(
+    fmspc: str, authority: str, base_url: str, *, timeout: float
+) -> dict[str, str]:
+    """Collateral for a platform, in the JSON form of dcap-qvl. Raises Unreachable."""
     base_url = base_url.rstrip("/")
-    fmspc, authority = _platform(quote)
     sgx, tdx = (f"{base_url}/{tee}/certification/v4" for tee in ("sgx", "tdx"))
     root_crl = INTEL_ROOT_CRL if base_url == INTEL_PCS else f"{sgx}/rootcacrl"
 
@@ -54,13 +110,13 @@ def fetch_collateral(quote: Quote, base_url: str, *, timeout: float) -> dict[str
     }
 
 
-def _platform(quote: Quote) -> tuple[str, str]:
-    """FMSPC (hex) and the kind of CA, as the API names it, from the quote's PCK certificate."""
+def platform_of(quote: Quote) -> Platform:
+    """The platform, by the quote's PCK certificate. Raises Rejected."""
     try:
         pem = quote.signature.pck_chain_pem
         fmspc = dcap_qvl.parse_pck_extension_from_pem(pem.encode()).fmspc
         issuer = x509.load_pem_x509_certificates(pem.encode())[0].issuer.rfc4514_string()
-    except (BadInput, ValueError) as error:
+    except (BadInput, ValueError, x509.InvalidVersion) as error:
         raise Rejected(
             "quote-signature", "pck-malformed", f"the PCK certificate cannot be read: {error}"
         ) from error
@@ -68,18 +124,18 @@ def _platform(quote: Quote) -> tuple[str, str]:
 
 
 def _fetch(url: str, timeout: float, params: Mapping[str, str]) -> Answer:
-    answer = get(url, timeout=timeout, params=params)
+    answer = get(url, _UNREACHABLE, timeout=timeout, params=params)
     if answer.status != 200:
-        raise Unreachable(f"{url} answered HTTP {answer.status}")
+        raise Unreachable(_UNREACHABLE, f"{url} answered HTTP {answer.status}")
     return answer
 
 
 def _chain(answer: Answer, *names: str) -> str:
     """A certificate chain from a header: PEM, percent-encoded."""
     for name in names:
-        if name in answer.headers:
-            return unquote(answer.headers[name])
-    raise Unreachable(f"the collateral service sent no {names[0]} header")
+        if chain := unquote(answer.headers.get(name, "")):
+            return chain
+    raise Unreachable(_UNREACHABLE, f"the collateral service sent no {names[0]} header")
 
 
 def _list(answer: Answer) -> str:
@@ -93,11 +149,6 @@ def _list(answer: Answer) -> str:
 def _signed(answer: Answer, name: str) -> tuple[str, str]:
     """The exact text of a signed member, and the signature beside it (hex)."""
     try:
-        text = answer.body.decode("utf-8")
-        document: dict[str, Any] = json.loads(text)
-        signature = document["signature"]
-        start = text.index("{", text.index(f'"{name}"'))
-        _, end = json.JSONDecoder().raw_decode(text, start)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Unreachable(f"the collateral service sent no usable {name}") from error
-    return text[start:end], str(signature)
+        return split_signed(answer.body.decode("utf-8"), name)
+    except ValueError as error:
+        raise Unreachable(_UNREACHABLE, f"the collateral service sent no usable {name}") from error

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 
 def loads(text: str | bytes) -> Any:
     """Read JSON. Raises ValueError for anything but RFC 8259 JSON, and for repeated keys."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8")  # left to itself, json takes UTF-16 and half surrogates too
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse)
+        return json.loads(
+            text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=_finite
+        )
     except RecursionError as error:
         raise ValueError("JSON is nested too deeply") from error
 
@@ -19,6 +24,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         raise ValueError("JSON object with a repeated key")
     return members
+
+
+def _finite(text: str) -> float:
+    """A number; 1e999 is JSON in form, but would become an infinity that JSON cannot say."""
+    if math.isinf(number := float(text)):
+        raise ValueError("JSON with a number that is too large")
+    return number
 
 
 def _refuse(name: str) -> Any:

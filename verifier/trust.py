@@ -14,9 +14,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from quote_generator.errors import QuoteGeneratorError
-from quote_generator.simulator import Simulator, state
 
 from .appraisal import Trust
+from .problems import Problem
 
 TrustSource = Callable[[], Trust]
 
@@ -24,8 +24,11 @@ INTEL = "intel"
 MAX_FILE = 4 << 20
 
 
-class TrustError(Exception):
+class TrustError(Problem):
     """TrustError: root or collateral cannot be read; the message says which and why."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("trust-unusable", message)
 
 
 def from_files(root: str, collateral: Path) -> TrustSource:
@@ -44,6 +47,8 @@ def from_simulator(directory: Path, *, must_exist: bool = False) -> TrustSource:
     Where there is none yet it is made there; with `must_exist` that is a TrustError, as trust
     in a root that nobody uses is a mistake in the path.
     """
+    from quote_generator.simulator import Simulator, state  # with all that makes a PKI
+
     try:
         if must_exist and state.load(directory) is None:
             raise TrustError(f"{directory} holds no simulator; give the folder of the one to trust")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ import dcap_qvl
 import pytest
 from cczoo_verifier import appraisal
 from cczoo_verifier.appraisal import Rejected, Trust, Verdict, appraise
+from cczoo_verifier.policy import policy_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -96,9 +99,27 @@ def test_td_attributes(simulator: Simulator, attributes: str, code: str) -> None
 
 
 def test_a_bound_service_td_is_reported_as_such(simulator: Simulator) -> None:
-    """A limit of dcap-qvl 0.7.0 in Python: it has no switch for service TDs."""
     quote = simulator.quote(bytes(64), version=5, measurements={"mr_servicetd": b"\1" * 48})
     assert rejected(quote, trust_in(simulator)) == ("td-attributes", "service-td")
+
+
+def test_a_policy_can_allow_what_the_library_refuses(simulator: Simulator) -> None:
+    odd = {"mr_servicetd": b"\1" * 48, "td_attributes": bytes(8)}
+    quote = simulator.quote(bytes(64), version=5, measurements=odd)
+    allowed = policy_of(
+        {
+            "v": 1,
+            "td_attributes": {"sept_ve_disable": "allow"},
+            "reference_values": {"mr_servicetd": ["01" * 48]},
+        }
+    )
+    assert appraise(quote, trust_in(simulator), time.time(), allowed).tcb_status == "UpToDate"
+
+
+@pytest.mark.parametrize("xfam", ["0000000000000000", "0300000000000080", "0304000000000000"])
+def test_xfam(simulator: Simulator, xfam: str) -> None:
+    quote = simulator.quote(bytes(64), measurements={"xfam": bytes.fromhex(xfam)})
+    assert rejected(quote, trust_in(simulator)) == ("td-attributes", "xfam")
 
 
 def _flip(offset: int) -> Callable[[bytes], bytes]:
@@ -132,10 +153,10 @@ def test_every_forged_part_is_told_apart(
     ("field", "change", "code"),
     [
         ("tcb_info", lambda text: text.replace("UpToDate", "OutOfDate", 1), "tcb-info-forged"),
-        ("tcb_info", lambda text: "{", "collateral-malformed"),
+        ("tcb_info", lambda text: "{", "tcb-info-forged"),  # not read before it is verified
         ("tcb_info_signature", lambda text: "00" * 64, "tcb-info-forged"),
         ("qe_identity", lambda text: text.replace("TD_QE", "QE_TD"), "qe-identity-forged"),
-        ("qe_identity", lambda text: "null", "collateral-malformed"),
+        ("qe_identity", lambda text: "null", "qe-identity-forged"),
         ("qe_identity_signature", lambda text: "11" * 64, "qe-identity-forged"),
         ("tcb_info_issuer_chain", lambda text: "", "collateral-malformed"),
         ("root_ca_crl", lambda text: "", "crl-invalid"),
@@ -176,17 +197,32 @@ def test_a_chain_beside_the_quote_is_not_used(simulator: Simulator, tmp_path: Pa
     assert appraise(simulator.quote(bytes(64)), trust, time.time()).tcb_status == "UpToDate"
 
 
-def test_an_unknown_error_still_rejects(simulator: Simulator, monkeypatch: Any) -> None:
+@pytest.mark.parametrize(
+    ("text", "check", "code"),
+    [
+        ("something that no version said so far", "quote-signature", "quote-rejected"),
+        ("Verification failed: CertRevoked", "collateral", "revoked"),
+        ("Verification failed: No matching TCB level found", "tcb-status", "tcb-unknown"),
+    ],
+)
+def test_the_library_has_to_agree(
+    simulator: Simulator, monkeypatch: Any, text: str, check: str, code: str
+) -> None:
+    """Whatever our own checks say: one verifier against it is enough."""
+
     def verify(*_: object) -> object:
-        raise ValueError("something that no version said so far")
+        raise ValueError(text)
 
     monkeypatch.setattr(dcap_qvl, "verify_with_root_ca", verify)
-    seen = rejected(simulator.quote(bytes(64)), trust_in(simulator))
-    assert seen == ("quote-signature", "quote-rejected")
+    assert rejected(simulator.quote(bytes(64)), trust_in(simulator)) == (check, code)
 
 
 def test_every_code_has_a_meaning_and_the_other_way_round() -> None:
-    used = {code for _, code in appraisal._CODES} | {"quote-rejected"}
+    source = inspect.getsource(appraisal)
+    used = {code for _, code in appraisal._CODES} | set(appraisal._CODES_OF_ERRORS.values())
+    used |= set(re.findall(r'_reject(?:ed|ing)\(\s*"([a-z-]+)"', source))
+    used |= {"quote-rejected", "sept-ve", "attributes-refused", "tcb-revoked", "tcb-unknown"}
+    used |= {"tcb-info-forged", "qe-identity-forged"}
     assert used == set(appraisal._MEANINGS)
 
 

@@ -1,64 +1,38 @@
-"""cczoo_verifier.audit and its command line: what an auditor is told, and with which exit code."""
+"""cczoo_verifier.audit: what each check says of good evidence, and of bad."""
 
 from __future__ import annotations
 
 import base64
 import copy
-import dataclasses
 import json
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cczoo_verifier import checks
-from cczoo_verifier.__main__ import main
 from cczoo_verifier.appraisal import Trust
 from cczoo_verifier.audit import Report, audit, read_references
 from cczoo_verifier.checks import CHECK_IDS, Check
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
+from cczoo_verifier.policy import Policy, read_policy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from doubles import pccs
-from doubles.serving import serving
+from doubles.chat import NONCE
+from doubles.chat import make_evidence as make
 from quote_generator import evidence
 from quote_generator.errors import BadInput
 from quote_generator.eventlog import parse_aael
 from quote_generator.simulator import Simulator
 
-NONCE = bytes(range(32))
 LOG = "INIT sha384/" + "00" * 48 + "\nimage-rs CreateContainer example\n"
-
-
-@dataclasses.dataclass(frozen=True)
-class Made:
-    quote: bytes
-    transport: str = "configfs-tsm"
-    provider: str = "tdx_guest"
-    simulated: bool = False
 
 
 @pytest.fixture(scope="module")
 def td(tmp_path_factory: pytest.TempPathFactory) -> Simulator:
     """A TD whose root is neither Intel's nor the simulator's."""
     return Simulator.open(tmp_path_factory.mktemp("td") / "state", name="TEST")
-
-
-def make(td: Simulator, nonce: bytes = NONCE, log: str | None = None, **quote: Any) -> Any:
-    """An evidence document that answers the nonce, as JSON would bring it."""
-    others = [bytes([i]) * 16 for i in range(2)]
-    documents = evidence.build_evidence(
-        [others[0], nonce, others[1]],
-        attest=lambda data: Made(td.quote(data, **quote)),  # type: ignore[arg-type,return-value]
-        now=time.time(),
-        aa_eventlog=log,
-    )
-    return json.loads(json.dumps(documents[1]))
 
 
 def trust_in(td: Simulator, **collateral: Any) -> Callable[[Any], Trust]:
@@ -183,6 +157,17 @@ def test_a_forged_quote_fails_where_it_was_forged(td: Simulator) -> None:
     assert outcomes(report)["collateral"] == "pass"
 
 
+def test_a_list_that_was_not_looked_at_has_not_passed(td: Simulator, tmp_path: Path) -> None:
+    other = Simulator.open(tmp_path / "other", name="TEST")
+    report = run(td, make(other))
+    assert failed(report) == [
+        ("quote-signature", "chain"),
+        ("collateral", "not-run"),
+        ("tcb-status", "not-run"),
+        ("td-attributes", "not-run"),
+    ]
+
+
 def test_a_check_that_did_not_run_never_passes(td: Simulator) -> None:
     report = run(td, make(td), trust=lambda _: Trust(td.root_der, {}))
     assert failed(report) == [
@@ -250,6 +235,96 @@ def test_bad_reference_values_are_errors_not_passes(text: str) -> None:
         read_references(text)
 
 
+# --- the policy ----------------------------------------------------------------------------------
+
+
+def policy(**members: Any) -> Policy:
+    return read_policy(json.dumps({"v": 1, **members}))
+
+
+@pytest.mark.parametrize(
+    ("tcb", "outcome", "code"),
+    [
+        ({"pass": ["SWHardeningNeeded"]}, "pass", ""),
+        ({"warn": ["SWHardeningNeeded"]}, "warn", "tcb-not-up-to-date"),
+        ({"warn": []}, "fail", "tcb-not-up-to-date"),
+        ({"advisories": ["INTEL-SA-1", "INTEL-SA-2"]}, "warn", "tcb-not-up-to-date"),
+        ({"advisories": ["INTEL-SA-2"]}, "fail", "advisory-not-tolerated"),
+        ({"min_date": "2020-01-01T00:00:00Z"}, "warn", "tcb-not-up-to-date"),
+        ({"min_date": "9999-01-01T00:00:00Z"}, "fail", "tcb-too-old"),
+    ],
+)
+def test_a_policy_judges_the_tcb(td: Simulator, tcb: Any, outcome: str, code: str) -> None:
+    trust = trust_in(td, tcb_status="SWHardeningNeeded", advisory_ids=["INTEL-SA-1"])
+    report = run(td, make(td), trust=trust, policy=policy(tcb=tcb))
+    [check] = [check for check in report.checks if check.id == "tcb-status"]
+    assert (check.outcome, check.code) == (outcome, code)
+    assert report.result == outcome
+
+
+def test_a_policy_judges_the_attributes(td: Simulator) -> None:
+    document = make(td, measurements={"td_attributes": bytes.fromhex("0000004000000000")})
+    assert failed(run(td, document)) == [("td-attributes", "sept-ve")]
+    allowed = {"sept_ve_disable": "allow"}
+    assert run(td, document, policy=policy(td_attributes=allowed)).result == "pass"
+    forbidden = policy(td_attributes=allowed | {"pks": "forbid"})
+    assert failed(run(td, document, policy=forbidden)) == [("td-attributes", "attributes-refused")]
+    debug = make(td, measurements={"td_attributes": bytes.fromhex("0100000000000000")})
+    assert failed(run(td, debug, policy=policy(td_attributes=allowed))) == [
+        ("td-attributes", "debug")
+    ]
+
+
+def test_everything_that_is_wrong_is_told(td: Simulator) -> None:
+    """A TD that is refused still has a TCB status, and the other way round."""
+    document = make(td, measurements={"td_attributes": bytes(8)})
+    report = run(td, document, trust=trust_in(td, tcb_status="OutOfDate"))
+    assert failed(report) == [("tcb-status", "tcb-not-up-to-date"), ("td-attributes", "sept-ve")]
+    report = run(td, document, trust=trust_in(td, tcb_status="Revoked"))
+    assert failed(report) == [("tcb-status", "tcb-revoked"), ("td-attributes", "sept-ve")]
+
+
+def test_a_service_td_must_be_named(td: Simulator) -> None:
+    service = b"\x5e" * 48
+    document = make(td, version=5, measurements={"mr_servicetd": service})
+    assert failed(run(td, document)) == [("td-attributes", "service-td")]
+    named = policy(reference_values={"mr_servicetd": [service.hex()]})
+    assert run(td, document, policy=named).result == "pass"
+    by_option = read_references(json.dumps({"mr_servicetd": service.hex()}))
+    assert run(td, document, references=by_option).result == "pass"
+    other = policy(reference_values={"mr_servicetd": ["11" * 48]})
+    assert failed(run(td, document, policy=other)) == [("reference-values", "value-differs")]
+
+
+def test_given_reference_values_go_before_the_policys(td: Simulator) -> None:
+    document = make(td)
+    wrong = policy(reference_values={"mr_td": ["00" * 48], "rtmr_0": ["a0" * 48]})
+    assert failed(run(td, document, policy=wrong)) == [("reference-values", "value-differs")]
+    right = read_references(json.dumps({"mr_td": "7d" * 48}))
+    assert run(td, document, policy=wrong, references=right).result == "pass"
+    both_wrong = policy(reference_values={"rtmr_0": ["00" * 48]})
+    report = run(td, document, policy=both_wrong, references=right)
+    assert failed(report) == [("reference-values", "value-differs")]
+
+
+def test_a_policy_limits_the_age(td: Simulator) -> None:
+    document, now, limited = make(td), time.time(), policy(max_age=60)
+    for age in (0, 60, -10):
+        report = run(td, document, now=now, fetched=now - age, policy=limited)
+        assert report.result == "pass", age
+    for age in (61, 1e6, -1000):
+        report = run(td, document, now=now, fetched=now - age, policy=limited)
+        assert failed(report) == [("nonce-binding", "evidence-old")], age
+    assert failed(run(td, document, policy=limited)) == [("nonce-binding", "age-unknown")]
+    assert run(td, document, now=now, fetched=now - 1e6).result == "pass"
+
+
+def test_a_result_ends_with_the_first_thing_that_it_rests_on(td: Simulator) -> None:
+    verdict = run(td, make(td)).verdict
+    assert verdict is not None
+    assert 29 < (verdict.expires - time.time()) / 86400 <= 30
+
+
 @pytest.mark.parametrize("document", [None, [], {}, "x", 1, {"status": True}])
 def test_what_is_no_evidence_fails(td: Simulator, document: Any) -> None:
     report = run(td, document)
@@ -308,310 +383,3 @@ _made: dict[Path, Any] = {}
 
 def _cached(td: Simulator) -> Any:
     return _made.setdefault(td.directory, make(td))
-
-
-# --- the command line ----------------------------------------------------------------------------
-
-
-@dataclasses.dataclass
-class Chat:
-    """A server with the kit's quote route, and ways to misbehave."""
-
-    td: Simulator
-    mode: str = "good"
-    token: str | None = None
-    seen: list[str | None] = dataclasses.field(default_factory=list)
-
-    def app(self, url: str) -> FastAPI:
-        app = FastAPI()
-
-        @app.get("/api/v1/tee/quote")
-        async def quote(request: Request, nonce: str) -> Response:
-            self.seen.append(request.headers.get("authorization"))
-            if self.mode == "redirect":
-                return RedirectResponse(url.replace("127.0.0.1", "localhost") + "/elsewhere")
-            if self.mode == "garbage":
-                return Response(b"<html>", media_type="text/html")
-            if self.mode == "endless":
-                return StreamingResponse(iter(lambda: b" " * 65536, b""))
-            if self.token and self.seen[-1] != f"Bearer {self.token}":
-                return JSONResponse({"status": False, "code": "x", "detail": "who are you?"}, 401)
-            if self.mode == "no-tdx":
-                detail = "no TDX \x1b[31mhere"
-                return JSONResponse({"status": False, "code": "y", "detail": detail}, 503)
-            answered = bytes(32) if self.mode == "replay" else evidence.parse_nonce(nonce)
-            return JSONResponse(make(self.td, answered) | {"fresh": True})
-
-        return app
-
-
-@pytest.fixture
-def chat(td: Simulator) -> Chat:
-    return Chat(td)
-
-
-@pytest.fixture
-def url(chat: Chat) -> Iterator[str]:
-    with serving(chat.app) as address:
-        yield address
-
-
-def files(td: Simulator) -> list[str]:
-    directory = td.directory
-    return ["--root", f"{directory}/root.pem", "--collateral", f"{directory}/collateral.json"]
-
-
-def test_a_server_is_verified(td: Simulator, url: str, capsys: Any) -> None:
-    assert main([url, *files(td)]) == 0
-    out = capsys.readouterr().out
-    assert out.startswith(f"VERIFIED  {url}\n")
-    assert "pass     nonce-binding" in out
-    assert f"mr_td          {'7d' * 48}" in out
-
-
-def test_a_simulator_is_verified_with_warnings(simulator: Simulator, capsys: Any) -> None:
-    with serving(Chat(simulator).app) as url:
-        assert main([url, "--simulator", str(simulator.directory), "--json"]) == 3
-        report = json.loads(capsys.readouterr().out)
-        assert main([url, "--simulator", str(simulator.directory)]) == 3
-        assert capsys.readouterr().out.startswith(f"SIMULATED TD  {url}\n")
-    assert (report["result"], report["simulated"]) == ("warn", True)
-    assert report["verified"] is False
-    assert report["root"] == "SIMULATION Root CA"
-    assert [check["id"] for check in report["checks"]] == list(CHECK_IDS)
-    assert report["body"]["mr_td"] == "7d" * 48
-    assert report["url"] == url
-
-
-def test_a_simulated_td_that_fails_is_not_verified(
-    simulator: Simulator, tmp_path: Path, capsys: Any
-) -> None:
-    path = tmp_path / "reference.json"
-    path.write_text(json.dumps({"mr_td": "7e" * 48}))
-    with serving(Chat(simulator).app) as url:
-        arguments = ["--simulator", str(simulator.directory), "--reference", str(path)]
-        assert main([url, *arguments]) == 1
-    assert capsys.readouterr().out.startswith("NOT VERIFIED")
-
-
-def test_a_simulator_that_is_not_there_is_not_made(
-    td: Simulator, url: str, tmp_path: Path, capsys: Any
-) -> None:
-    missing, empty = tmp_path / "typo", tmp_path / "empty"
-    empty.mkdir()
-    for folder in (missing, empty):
-        assert main([url, "--simulator", str(folder)]) == 2
-        assert f"{folder} holds no simulator" in capsys.readouterr().err
-    assert not missing.exists()
-    assert list(empty.iterdir()) == []
-
-
-def test_a_replayed_quote_fails(td: Simulator, chat: Chat, url: str, capsys: Any) -> None:
-    chat.mode = "replay"
-    assert main([url, *files(td)]) == 1
-    out = capsys.readouterr().out
-    assert out.startswith("NOT VERIFIED")
-    assert "fail     nonce-binding" in out
-
-
-@pytest.mark.parametrize(
-    ("mode", "message"),
-    [
-        ("no-tdx", "HTTP 503, no TDX \N{REPLACEMENT CHARACTER}[31mhere"),
-        ("garbage", "without JSON"),
-        ("endless", "more than"),
-        ("redirect", "without JSON"),
-    ],
-)
-def test_no_evidence_is_not_a_verdict(
-    td: Simulator, chat: Chat, url: str, capsys: Any, mode: str, message: str
-) -> None:
-    chat.mode = mode
-    assert main([url, *files(td)]) == 4
-    captured = capsys.readouterr()
-    assert message in captured.err
-    assert captured.out == ""
-
-
-def test_a_server_that_is_not_there(td: Simulator, capsys: Any) -> None:
-    with serving(Chat(td).app) as url:
-        pass
-    assert main([url, *files(td)]) == 4
-    assert "no connection" in capsys.readouterr().err
-
-
-def test_a_token_is_sent_when_asked_for_and_never_in_the_clear(
-    td: Simulator, chat: Chat, url: str, capsys: Any, monkeypatch: Any
-) -> None:
-    chat.token = "sk-secret"
-    assert main([url, *files(td)]) == 4
-    assert "CCZOO_VERIFY_TOKEN" in capsys.readouterr().err
-    monkeypatch.setenv("CCZOO_VERIFY_TOKEN", "sk-secret")
-    assert main([url, *files(td)]) == 0
-    assert chat.seen == [None, "Bearer sk-secret"]
-    assert main(["http://192.0.2.1", *files(td)]) == 2
-    assert "plain http" in capsys.readouterr().err
-
-
-def test_saved_evidence_is_verified_again(
-    td: Simulator, url: str, tmp_path: Path, capsys: Any
-) -> None:
-    saved = tmp_path / "evidence.json"
-    assert main([url, *files(td), "--save", str(saved)]) == 0
-    root = ["--root", f"{td.directory}/root.pem"]
-    assert main(["--evidence", str(saved), *root]) == 0  # collateral is in the file
-    capsys.readouterr()
-    assert main(["--evidence", str(saved), *root, "--at", "2099-01-01T00:00:00Z"]) == 1
-    assert "fail     collateral" in capsys.readouterr().out
-    for edge in ("0", "253402300799"):
-        assert main(["--evidence", str(saved), *root, "--at", edge]) == 1
-    assert main(["--evidence", str(saved)]) == 1  # Intel's root did not sign it
-    kept = json.loads(saved.read_text())
-    kept["evidence"]["quote"] = kept["evidence"]["quote"].replace("7d7d", "7d7e", 1)
-    saved.write_text(json.dumps(kept))
-    assert main(["--evidence", str(saved), *root]) == 1
-
-
-@pytest.fixture
-def saved(td: Simulator, tmp_path: Path) -> Path:
-    """Saved evidence, with a nonce, collateral, and an address that nothing vouches for."""
-    path = tmp_path / "saved.json"
-    claimed = {"nonce": evidence.encode_base64url(NONCE), "url": "https://bank.example"}
-    path.write_text(json.dumps({**claimed, "evidence": make(td), "collateral": td.collateral()}))
-    return path
-
-
-def test_what_a_file_says_of_itself_is_only_a_claim(
-    td: Simulator, saved: Path, capsys: Any
-) -> None:
-    command = ["--evidence", str(saved), "--root", f"{td.directory}/root.pem"]
-    assert main(command) == 0
-    out = capsys.readouterr().out
-    assert out.startswith(f"VERIFIED  {saved}\n")
-    assert "bank.example" not in out
-    assert main([*command, "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert "url" not in report
-    assert report["evidence_file"] == str(saved)
-    assert report["claimed_url"] == "https://bank.example"
-
-
-def test_a_nonce_from_the_file_is_said_to_be_one(td: Simulator, saved: Path, capsys: Any) -> None:
-    remark = "(the nonce in the file: not proof that it is recent)"
-    command = ["--evidence", str(saved), *files(td)]
-    assert main(command) == 0
-    assert f"the quote answers this nonce and 2 more {remark}\n" in capsys.readouterr().out
-    assert main([*command, "--nonce", evidence.encode_base64url(NONCE)]) == 0
-    assert remark not in capsys.readouterr().out
-    assert main([*command, "--nonce", ""]) == 2  # not: the one in the file
-
-
-def test_the_options_say_where_collateral_comes_from(
-    td: Simulator, saved: Path, capsys: Any
-) -> None:
-    remark = "(collateral from the file)"
-    command = ["--evidence", str(saved), "--root", f"{td.directory}/root.pem"]
-    assert main(command) == 0
-    assert f"nothing revoked {remark}\n" in capsys.readouterr().out
-    assert main(["--evidence", str(saved), *files(td)]) == 0
-    assert remark not in capsys.readouterr().out
-    with serving(lambda _: pccs.create_app(td)) as service:
-        assert main([*command, "--pccs", service]) == 0
-    assert remark not in capsys.readouterr().out
-    assert main([*command, "--pccs", service]) == 4  # asked, though the file has collateral
-
-
-def test_a_bare_document_needs_its_nonce(td: Simulator, tmp_path: Path, capsys: Any) -> None:
-    bare = tmp_path / "document.json"
-    bare.write_text(json.dumps(make(td)))
-    assert main(["--evidence", str(bare), *files(td)]) == 1
-    assert "no nonce is known" in capsys.readouterr().out
-    nonce = evidence.encode_base64url(NONCE)
-    assert main(["--evidence", str(bare), *files(td), "--nonce", nonce]) == 0
-
-
-@pytest.mark.parametrize("hex_lists", [True, False])
-def test_collateral_comes_from_a_pccs(
-    td: Simulator, url: str, tmp_path: Path, capsys: Any, hex_lists: bool
-) -> None:
-    root = ["--root", f"{td.directory}/root.pem"]
-    with serving(lambda _: pccs.create_app(td, hex_lists=hex_lists)) as service:
-        assert main([url, *root, "--pccs", service]) == 0
-        assert main([url, "--pccs", service]) == 1  # its root is not Intel's
-    assert main([url, *root, "--pccs", service]) == 4
-    assert "no connection" in capsys.readouterr().err
-
-
-def test_a_pccs_that_is_none(td: Simulator, url: str, capsys: Any) -> None:
-    with serving(lambda _: FastAPI()) as service:
-        assert main([url, "--root", f"{td.directory}/root.pem", "--pccs", service]) == 4
-    assert "HTTP 404" in capsys.readouterr().err
-
-
-def test_expected_values_from_a_file(td: Simulator, url: str, tmp_path: Path, capsys: Any) -> None:
-    path = tmp_path / "reference.json"
-    path.write_text(json.dumps({"mr_td": "7d" * 48}))
-    assert main([url, *files(td), "--reference", str(path)]) == 0
-    path.write_text(json.dumps({"mr_td": "7e" * 48}))
-    assert main([url, *files(td), "--reference", str(path)]) == 1
-    path.write_text("{}")
-    assert main([url, *files(td), "--reference", str(path)]) == 2
-    assert "reference values" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["ftp://chat.example"],
-        ["chat.example"],
-        ["https://chat.example", "--evidence", "x"],
-        ["https://chat.example", "--at", "yesterday"],
-        ["https://chat.example", "--at", "2026-01-01T00:00:00"],
-        ["https://chat.example", "--at", "1900-01-01T00:00:00Z"],
-        ["https://chat.example", "--at", "0001-01-01T00:00:00+14:00"],
-        ["https://chat.example", "--at", "9999-12-31T23:59:59-14:00"],
-        ["https://chat.example", "--at", "99999999999999"],
-        ["https://chat.example", "--at", "9" * 400],
-        ["https://chat.example", "--at", "9" * 5000],
-        ["https://chat.example", "--timeout", "0"],
-        ["https://chat.example", "--timeout", "nan"],
-        ["https://chat.example", "--simulator", "x", "--collateral", "y"],
-        ["https://chat.example", "--simulator", "x", "--root", "y"],
-        ["https://chat.example", "--simulator", "x", "--root", "intel"],
-        ["https://chat.example", "--js"],
-    ],
-)
-def test_usage_errors(arguments: list[str], capsys: Any) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    assert caught.value.code == 2
-    assert "usage:" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("content", [None, "", "[]", '{"evidence":{},"nonce":1}', "\xff"])
-def test_files_that_cannot_be_used(tmp_path: Path, content: str | None, capsys: Any) -> None:
-    path = tmp_path / "evidence.json"
-    if content is not None:
-        path.write_bytes(content.encode("latin-1"))
-    assert main(["--evidence", str(path)]) == 2
-    assert "Traceback" not in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("arguments", [["https://chat.example"], ["serve"]])
-def test_a_missing_extra_is_explained(arguments: list[str]) -> None:
-    program = (
-        "import sys\n"
-        "sys.modules['dcap_qvl'] = None\n"
-        "from cczoo_verifier.__main__ import main\n"
-        "sys.exit(main(sys.argv[1:]))\n"
-    )
-    command = [sys.executable, "-c", program, *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert result.returncode == 2
-    assert result.stderr.startswith("cczoo-verify: dcap_qvl is missing here; run: pip install")
-
-
-def test_the_auditors_page_names_every_check_and_exit_code() -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs" / "auditors.md").read_text()
-    assert [name for name in CHECK_IDS if f"`{name}`" not in page] == []
-    assert [code for code in range(5) if f"| {code} |" not in page] == []

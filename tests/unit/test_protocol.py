@@ -241,13 +241,19 @@ def test_any_json_is_a_request_or_an_error(body: Any) -> None:
     assert body["tee"]
 
 
-@pytest.mark.parametrize("value", ["\ud800", {"\udfff": 1}, 2**60, 1e400])
+@pytest.mark.parametrize("value", ["\ud800", {"\udfff": 1}, 2**60])
 def test_what_has_no_canonical_form_is_rejected(value: Any) -> None:
     body = b'{"tee":"tdx","evidence":"e30","policy_ids":[],"%s":{"structured":%s}}'
-    text = json.dumps(value).replace("Infinity", "1e400").encode()
+    text = json.dumps(value).encode()
     for name in (b"runtime_data", b"init_data"):
         with pytest.raises(Rejected, match=r"(canonical|evidence)"):
             parse_body(body % (name, text))
+
+
+def test_a_number_that_only_json_can_write_is_no_request() -> None:
+    body = b'{"tee":"tdx","evidence":"e30","policy_ids":[],"runtime_data":{"structured":1e400}}'
+    with pytest.raises(Malformed, match="too large"):
+        parse_body(body)
 
 
 @given(st.binary(max_size=300))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import http.client
 import json
 import os
@@ -94,6 +95,8 @@ def test_a_good_quote_gets_a_token(
     assert submod["ear.status"] == "affirming"
     assert submod["ear.trustworthiness-vector"] == {"hardware": 2}
     evidence = submod["ear.veraison.annotated-evidence"]
+    dated = datetime.datetime.fromisoformat(evidence["cczoo"].pop("tcb_date"))
+    assert 0 <= time.time() - dated.timestamp() < 40 * 24 * 3600
     assert evidence["cczoo"] == {
         "simulated": True,
         "root": "SIMULATION Root CA",

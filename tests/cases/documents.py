@@ -1,0 +1,503 @@
+"""Checks 4, 5, 8, 10, 11 and 12: TCB info, QE identity, and what they say of the platform."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from quote_generator.simulator import der
+
+from .catalogue import (
+    COLLATERAL,
+    SIGNATURE,
+    STATUS,
+    Change,
+    Entry,
+    bad,
+    body,
+    both,
+    certificate,
+    document,
+    good,
+    qe,
+    spelled,
+)
+from .world import BEGIN, NOW, Sgx, date, level, platform_tcb
+
+EXACT = platform_tcb()
+STATUSES = {
+    "SWHardeningNeeded": True,
+    "ConfigurationNeeded": True,
+    "ConfigurationAndSWHardeningNeeded": True,
+    "OutOfDate": False,
+    "OutOfDateConfigurationNeeded": False,
+    "Revoked": False,
+}
+"""Every status but UpToDate, and whether the default policy accepts it (with a warning)."""
+
+
+def _judged(name: str, number: int, status: str, change: Change) -> Entry:
+    """Accepted or rejected as the default policy says. Revoked is no status to report."""
+    if STATUSES.get(status, True):
+        return good(name, number, change, status)
+    return bad(name, number, STATUS, change, status=None if status == "Revoked" else status)
+
+
+def _signed_documents(name: str, number: int) -> list[Entry]:
+    """What may be wrong with a signed document, whichever it is."""
+
+    def one(fault: str, **fields: Any) -> Entry:
+        return bad(f"{name}/{fault}", number, COLLATERAL, spelled(name, **fields))
+
+    def says(fault: str, **members: Any) -> Entry:
+        return bad(f"{name}/{fault}", number, COLLATERAL, document(name, **members))
+
+    member = {"tcb_info": "tcbInfo", "qe_identity": "enclaveIdentity"}[name]
+    return [
+        one("forged", text=lambda text: text.replace("UpToDate", "SWHardeningNeeded", 1)),
+        one("re-serialised", text=lambda text: json.dumps(json.loads(text))),
+        one("members sorted", text=_sorted),
+        one("signed by a stranger", signer="stranger"),
+        one("signature of zeros", signature=lambda text: "00" * 64),
+        one("signature with s and r changed over", signature=lambda text: text[64:] + text[:64]),
+        one("signature cut short", signature=lambda text: text[:-2]),
+        one("signature with a byte more", signature=lambda text: text + "00"),
+        one("signature in DER", signature=_as_der),
+        one("signature not hex", signature=lambda text: "z" + text[1:]),
+        one("empty", body=lambda text: ""),
+        one("no JSON", body=lambda text: text[:-1]),
+        one("text after the end", body=lambda text: text + "x"),
+        one("a list", body=lambda text: f"[{text}]"),
+        one("without a signature", body=lambda text: text[: text.rindex(",")] + "}"),
+        one("two signatures", body=lambda text: text[:-1] + text[text.rindex(",") :]),
+        one("another member", body=lambda text: text.replace(f'"{member}"', '"other"', 1)),
+        one("member more", body=lambda text: text[:-1] + ',"more":1}'),
+        one("signed list", spell=lambda text: f"[{text}]"),
+        one("signed text", spell=json.dumps),
+        one("signed repeated key", spell=lambda text: text.replace("{", '{"version":9,', 1)),
+        one("signed repeated key inside", spell=_repeated_inside),
+        good(f"{name}/signature first", number, spelled(name, body=_turned)),
+        good(f"{name}/white space outside", number, spelled(name, body=_spaced(member))),
+        good(f"{name}/white space inside", number, spelled(name, spell=_indented)),
+        good(f"{name}/unknown member", number, document(name, later={"a": [1]})),
+        says("expired", nextUpdate=date(NOW - 1)),
+        good(f"{name}/ends now", number, document(name, nextUpdate=date(NOW))),
+        says("issued in a second", issueDate=date(NOW + 1)),
+        good(f"{name}/issued now", number, document(name, issueDate=date(NOW))),
+        says("no issue date", issueDate=None),
+        says("no end", nextUpdate=None),
+        says("date in another form", nextUpdate="2027-02-14T08:00:00+00:00"),
+        says("date that is none", nextUpdate="2027-02-31T08:00:00Z"),
+        says("date as a number", nextUpdate=NOW + 1000),
+        says("another id", id={"tcb_info": "SGX", "qe_identity": "QE"}[name]),
+        says("id missing", id=None),
+        says("an older version", version={"tcb_info": 2, "qe_identity": 1}[name]),
+        says("a later version", version={"tcb_info": 4, "qe_identity": 3}[name]),
+        says("version as text", version={"tcb_info": "3", "qe_identity": "2"}[name]),
+        says("no version", version=None),
+        says("no levels member", tcbLevels=None),
+        says("levels that are no objects", tcbLevels=["UpToDate"]),
+        says("levels as an object", tcbLevels={}),
+        bad(f"{name}/no levels", 10 if number == 4 else 8, STATUS, document(name, tcbLevels=[])),
+    ]
+
+
+def _sorted(text: str) -> str:
+    return json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
+
+
+def _indented(text: str) -> str:
+    return json.dumps(json.loads(text), indent=1)
+
+
+def _as_der(signature: str) -> str:
+    return der.sequence(
+        der.integer(int(signature[:64], 16)), der.integer(int(signature[64:], 16))
+    ).hex()
+
+
+def _repeated_inside(text: str) -> str:
+    return text.replace('"tcbStatus":', '"tcbStatus":"Revoked","tcbStatus":', 1)
+
+
+def _turned(text: str) -> str:
+    at = text.rindex(',"signature"')
+    return "{" + text[at + 1 : -1] + "," + text[1:at] + "}"
+
+
+def _spaced(member: str) -> Callable[[str], str]:
+    return lambda text: (
+        text.replace(f'"{member}":', f' "{member}" :\n\t', 1).replace(',"sig', '\r\n, "sig') + "\n"
+    )
+
+
+def _raised(index: int, by: int = 1) -> list[int]:
+    """The platform's SGX components, one of them raised."""
+    components = list(Sgx().components)
+    components[index] += by
+    return components
+
+
+def _tdx(*svns: int) -> list[int]:
+    return [*svns, *[0] * (16 - len(svns))]
+
+
+def _info(**members: Any) -> Change:
+    return document("tcb_info", **members)
+
+
+def _levels(*levels: Any) -> Change:
+    return _info(tcbLevels=list(levels))
+
+
+def _identity(**members: Any) -> Change:
+    """Set members of the TDX module identity; None removes one."""
+
+    def change(world: Any) -> None:
+        identity = world.tcb_info.value["tdxModuleIdentities"][0]
+        identity.update(members)
+        for member in [name for name, value in members.items() if value is None]:
+            del identity[member]
+
+    return change
+
+
+def _cut(part: str, count: int) -> Change:
+    """A level with another number of components."""
+    tcb = platform_tcb()
+    tcb[part] = (tcb[part] * 2)[:count]
+    return _levels(level(**tcb))
+
+
+LOWER = platform_tcb(sgx=[0] * 16)
+LEVELS = [
+    *(
+        bad(
+            f"tcb level/SGX component {index + 1} too low",
+            10,
+            STATUS,
+            _levels(level(**platform_tcb(sgx=_raised(index)))),
+        )
+        for index in (0, 7, 15)
+    ),
+    bad("tcb level/PCESVN too low", 10, STATUS, _levels(level(**platform_tcb(pce_svn=14)))),
+    *(
+        bad(
+            f"tcb level/TDX component {index + 1} too low",
+            10,
+            STATUS,
+            _levels(level(**platform_tcb(tdx=[0] * index + [3] + [0] * (15 - index)))),
+        )
+        for index in (2, 15)
+    ),
+    good(
+        "tcb level/TDX components 1 and 2 belong to the module",
+        10,
+        _levels(level(**platform_tcb(tdx=_tdx(99, 99, 2)))),
+    ),
+    bad(
+        "tcb level/TDX component 1 too low for a module without a version",
+        10,
+        STATUS,
+        both(
+            body(tee_tcb_svn=bytes([5, 0, 2]) + bytes(13)),
+            _levels(level(**platform_tcb(tdx=_tdx(6, 0, 2)))),
+        ),
+    ),
+    good(
+        "tcb level/a module without a version",
+        10,
+        both(
+            body(tee_tcb_svn=bytes([5, 0, 2]) + bytes(13)),
+            _levels(level(**platform_tcb(tdx=_tdx(5, 0, 2)))),
+        ),
+    ),
+    good(
+        "tcb level/the second one matches",
+        10,
+        _levels(
+            level(**platform_tcb(pce_svn=14)),
+            level("SWHardeningNeeded", "INTEL-SA-00615", **EXACT),
+        ),
+        "SWHardeningNeeded",
+    ),
+    bad(
+        "tcb level/the second one matches and is out of date",
+        10,
+        STATUS,
+        _levels(level(**platform_tcb(pce_svn=14)), level("OutOfDate", **EXACT)),
+        status="OutOfDate",
+    ),
+    good(
+        "tcb level/unordered, the first one counts",
+        10,
+        _levels(level("SWHardeningNeeded", **LOWER), level(**EXACT)),
+        "SWHardeningNeeded",
+    ),
+    bad(
+        "tcb level/unordered, the first one is out of date",
+        10,
+        STATUS,
+        _levels(level("OutOfDate", **LOWER), level(**EXACT)),
+        status="OutOfDate",
+    ),
+    bad("tcb level/15 SGX components", 10, COLLATERAL, _cut("sgxtcbcomponents", 15)),
+    bad("tcb level/15 TDX components", 10, COLLATERAL, _cut("tdxtcbcomponents", 15)),
+    bad("tcb level/17 TDX components", 10, COLLATERAL, _cut("tdxtcbcomponents", 17)),
+    bad(
+        "tcb level/SVN over 255",
+        10,
+        COLLATERAL,
+        _levels(level(**platform_tcb(sgx=[256, *[0] * 15]))),
+    ),
+    bad(
+        "tcb level/negative SVN",
+        10,
+        COLLATERAL,
+        _levels(level(**platform_tcb(sgx=[-1, *[0] * 15]))),
+    ),
+    bad(
+        "tcb level/date in another form",
+        10,
+        COLLATERAL,
+        _levels(level(**EXACT) | {"tcbDate": "2024"}),
+    ),
+    good(
+        "tcb level/unknown status of another level",
+        10,
+        _levels(level("FullyTrusted", **platform_tcb(pce_svn=14)), level(**EXACT)),
+    ),
+    bad("tcb level/unknown status", 10, STATUS, _levels(level("FullyTrusted", **EXACT))),
+    bad(
+        "tcb level/advisory as a number",
+        10,
+        COLLATERAL,
+        _levels(level(**EXACT) | {"advisoryIDs": [837]}),
+    ),
+    bad(
+        "tcb level/advisories as a text",
+        10,
+        COLLATERAL,
+        _levels(level(**EXACT) | {"advisoryIDs": "INTEL-SA-00837"}),
+    ),
+    bad(
+        "tcb level/status missing", 10, COLLATERAL, _levels({"tcb": EXACT, "tcbDate": date(BEGIN)})
+    ),
+    bad("tcb info/another FMSPC", 10, COLLATERAL, _info(fmspc="544553540001")),
+    bad("tcb info/another PCEID", 10, COLLATERAL, _info(pceId="0001")),
+    bad("tcb info/FMSPC too long", 10, COLLATERAL, _info(fmspc="54455354000000")),
+    bad("tcb info/FMSPC not hex", 10, COLLATERAL, _info(fmspc="TEST")),
+    good("tcb info/FMSPC in small letters", 10, _info(fmspc="544553540000".lower())),
+    bad(
+        "pck/another FMSPC",
+        10,
+        COLLATERAL,
+        certificate("pck", sgx=Sgx(top={"4": der.octets(b"TESU\0\0")})),
+    ),
+    bad(
+        "pck/another PCEID",
+        10,
+        COLLATERAL,
+        certificate("pck", sgx=Sgx(top={"3": der.octets(b"\1\0")})),
+    ),
+    *(
+        _judged(
+            f"tcb level/{status}", 12, status, _levels(level(status, "INTEL-SA-00837", **EXACT))
+        )
+        for status in STATUSES
+    ),
+]
+
+_PCESVN = certificate("pck", sgx=Sgx(pce_svn=der.integer(12)))
+PLATFORMS = [
+    bad("pck/lower PCESVN", 10, STATUS, _PCESVN),
+    bad(
+        "pck/lower SGX component",
+        10,
+        STATUS,
+        certificate("pck", sgx=Sgx(components=_raised(5, -1))),
+    ),
+    bad("quote/lower TDX component", 10, STATUS, body(tee_tcb_svn=bytes([5, 1, 1]) + bytes(13))),
+]
+
+MODULES = [
+    bad("module/another MRSIGNERSEAM", 11, STATUS, body(mrsigner_seam=b"\1" + bytes(47))),
+    bad(
+        "module/another MRSIGNERSEAM in the identity",
+        11,
+        STATUS,
+        _identity(mrsigner="01" + "00" * 47),
+    ),
+    bad("module/other SEAMATTRIBUTES", 11, STATUS, body(seam_attributes=b"\1" + bytes(7))),
+    bad(
+        "module/other SEAMATTRIBUTES in the identity",
+        11,
+        STATUS,
+        _identity(attributes="00" * 7 + "80"),
+    ),
+    bad(
+        "module/SEAMATTRIBUTES outside the mask",
+        11,
+        STATUS,
+        both(_identity(attributesMask="00" + "FF" * 7), body(seam_attributes=b"\1" + bytes(7))),
+    ),
+    good(
+        "module/attributes outside the mask in the identity alone",
+        11,
+        _identity(attributes="01" + "00" * 7, attributesMask="00" + "FF" * 7),
+    ),
+    bad("module/ISVSVN too low", 11, STATUS, body(tee_tcb_svn=bytes([4, 1, 2]) + bytes(13))),
+    bad("module/no levels", 11, STATUS, _identity(tcbLevels=[])),
+    bad("module/another version", 11, STATUS, body(tee_tcb_svn=bytes([5, 2, 2]) + bytes(13))),
+    bad("module/identity of another version", 11, STATUS, _identity(id="TDX_03")),
+    bad("module/no identities", 11, STATUS, _info(tdxModuleIdentities=[])),
+    bad("module/no identities member", 11, STATUS, _info(tdxModuleIdentities=None)),
+    bad("module/no tdxModule", 11, COLLATERAL, _info(tdxModule=None)),
+    bad("module/MRSIGNER too short", 11, COLLATERAL, _identity(mrsigner="00" * 47)),
+    bad("module/mask not hex", 11, COLLATERAL, _identity(attributesMask="x" * 16)),
+    good("module/identity in small letters", 11, _identity(id="tdx_01")),
+    good(
+        "module/the second level matches",
+        11,
+        _identity(tcbLevels=[level(isvsvn=6), level("SWHardeningNeeded", "INTEL-SA-1", isvsvn=3)]),
+        "SWHardeningNeeded",
+    ),
+    bad(
+        "module/unordered levels, the first one counts",
+        11,
+        STATUS,
+        _identity(tcbLevels=[level("OutOfDate", isvsvn=1), level(isvsvn=5)]),
+        status="OutOfDate",
+    ),
+    bad(
+        "module/another MRSIGNERSEAM without a version",
+        11,
+        STATUS,
+        both(
+            body(tee_tcb_svn=bytes([5, 0, 2]) + bytes(13), mrsigner_seam=b"\1" + bytes(47)),
+            _levels(level(**platform_tcb(tdx=_tdx(5, 0, 2)))),
+        ),
+    ),
+    good(
+        "module/version 16",
+        11,
+        both(body(tee_tcb_svn=bytes([5, 16, 2]) + bytes(13)), _identity(id="TDX_10")),
+    ),
+    *(
+        _judged(
+            f"module/{status}",
+            12,
+            status,
+            _identity(tcbLevels=[level(status, "INTEL-SA-00837", isvsvn=5)]),
+        )
+        for status in STATUSES
+    ),
+]
+
+DEBUG = bytes.fromhex("13") + bytes(15)
+QE = [
+    bad("qe report/another MRSIGNER", 8, SIGNATURE, qe(mr_signer=b"\1" * 32)),
+    bad("qe report/another ISVPRODID", 8, SIGNATURE, qe(isv_prod_id=1)),
+    bad("qe report/another MISCSELECT", 8, SIGNATURE, qe(misc_select=1)),
+    bad("qe report/other ATTRIBUTES", 8, SIGNATURE, qe(attributes=b"\x01" + bytes(15))),
+    bad("qe report/debug", 8, SIGNATURE, qe(attributes=DEBUG)),
+    bad(
+        "qe report/debug that the identity allows",
+        8,
+        SIGNATURE,
+        both(qe(attributes=DEBUG), document("qe_identity", attributes=DEBUG.hex())),
+    ),
+    bad(
+        "qe report/debug outside the mask",
+        8,
+        SIGNATURE,
+        both(qe(attributes=DEBUG), document("qe_identity", attributesMask="00" * 16)),
+    ),
+    good(
+        "qe report/attributes outside the mask",
+        8,
+        qe(attributes=bytes.fromhex("15") + bytes(7) + bytes.fromhex("e7") + bytes(7)),
+    ),
+    good(
+        "qe report/MISCSELECT outside the mask",
+        8,
+        both(qe(misc_select=1), document("qe_identity", miscselectMask="FEFFFFFF")),
+    ),
+    bad("qe report/ISVSVN too low", 8, STATUS, qe(isv_svn=3)),
+    good("qe report/higher ISVSVN", 8, qe(isv_svn=0x105)),
+    bad("qe identity/another MRSIGNER", 8, SIGNATURE, document("qe_identity", mrsigner="00" * 32)),
+    bad("qe identity/another ISVPRODID", 8, SIGNATURE, document("qe_identity", isvprodid=1)),
+    bad("qe identity/MRSIGNER too short", 5, COLLATERAL, document("qe_identity", mrsigner="05E5")),
+    bad("qe identity/no mask", 5, COLLATERAL, document("qe_identity", attributesMask=None)),
+    good(
+        "qe identity/the second level matches",
+        8,
+        document("qe_identity", tcbLevels=[level(isvsvn=6), level("SWHardeningNeeded", isvsvn=4)]),
+        "SWHardeningNeeded",
+    ),
+    bad(
+        "qe identity/unordered levels, the first one counts",
+        8,
+        STATUS,
+        document("qe_identity", tcbLevels=[level("OutOfDate", isvsvn=1), level(isvsvn=4)]),
+        status="OutOfDate",
+    ),
+    *(
+        _judged(
+            f"qe identity/{status}",
+            12,
+            status,
+            document("qe_identity", tcbLevels=[level(status, "INTEL-SA-00837", isvsvn=4)]),
+        )
+        for status in STATUSES
+    ),
+]
+
+
+def _three(platform: str, module: str, enclave: str) -> Change:
+    return both(
+        _levels(level(platform, "INTEL-SA-00001", "INTEL-SA-00002", **EXACT)),
+        _identity(tcbLevels=[level(module, "INTEL-SA-00002", isvsvn=5)]),
+        document("qe_identity", tcbLevels=[level(enclave, "INTEL-SA-00003", isvsvn=4)]),
+    )
+
+
+CONFIGURE_AND_HARDEN = "ConfigurationAndSWHardeningNeeded"
+MERGED = [
+    _judged(f"merged/{' + '.join(three)}", 12, worst, _three(*three))
+    for *three, worst in (
+        ("UpToDate", "UpToDate", "UpToDate", "UpToDate"),
+        (
+            "SWHardeningNeeded",
+            "UpToDate",
+            "ConfigurationNeeded",
+            "ConfigurationAndSWHardeningNeeded",
+        ),
+        (
+            "ConfigurationNeeded",
+            "SWHardeningNeeded",
+            "UpToDate",
+            "ConfigurationAndSWHardeningNeeded",
+        ),
+        (
+            "ConfigurationAndSWHardeningNeeded",
+            "OutOfDate",
+            "UpToDate",
+            "OutOfDateConfigurationNeeded",
+        ),
+        ("ConfigurationNeeded", "UpToDate", "OutOfDate", "OutOfDateConfigurationNeeded"),
+        ("OutOfDate", "UpToDate", "OutOfDateConfigurationNeeded", "OutOfDateConfigurationNeeded"),
+        ("UpToDate", "Revoked", "OutOfDate", "Revoked"),
+    )
+]
+
+ENTRIES = [
+    *_signed_documents("tcb_info", 4),
+    *_signed_documents("qe_identity", 5),
+    *LEVELS,
+    *PLATFORMS,
+    *MODULES,
+    *QE,
+    *MERGED,
+]

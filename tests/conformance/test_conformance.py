@@ -1,0 +1,116 @@
+"""Every case against both of our verifiers, and against dcap-qvl by itself."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from pathlib import Path
+
+import pytest
+from cczoo_verifier.appraisal import _MEANINGS
+from cczoo_verifier.checks import CHECK_IDS
+from conformance_adapters import LIBRARY, OURS, Answer, batch, first_failure, single
+from conformance_differences import ACCEPTS, DIFFERENCES, REFUSES, REPORTS, table
+
+from cases import Case, generate
+from cases.catalogue import ACCEPTED, MALFORMED, REJECTED
+
+EXIT = {ACCEPTED: 0, REJECTED: 10, MALFORMED: 30}
+ORDER = [
+    "evidence-format",
+    "collateral",
+    "quote-signature",
+    "tcb-status",
+    "td-attributes",
+    "reference-values",
+]
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+CASES = generate()
+
+
+@pytest.fixture(scope="module", params=sorted(OURS))
+def answers(request: pytest.FixtureRequest) -> list[Answer]:
+    """What one of our verifiers says to every case."""
+    return batch(OURS[request.param], (case.case for case in CASES))
+
+
+def wanted(case: Case) -> tuple[int, str | None, str | None]:
+    return EXIT[case.expected], case.failing, case.status
+
+
+def test_every_case_gets_the_expected_verdict_check_and_status(answers: list[Answer]) -> None:
+    said = {
+        case.name: (answer["exit"], first_failure(answer), answer["status"])
+        for case, answer in zip(CASES, answers, strict=True)
+    }
+    assert said == {case.name: wanted(case) for case in CASES}
+
+
+def test_answers_have_their_shape(answers: list[Answer]) -> None:
+    for case, answer in zip(CASES, answers, strict=True):
+        assert answer["accepted"] is (case.expected == ACCEPTED), case.name
+        if case.expected == MALFORMED:
+            assert answer["error"], case.name
+            continue
+        ids = [check["id"] for check in answer["checks"]]
+        assert ids in (ORDER, ORDER[:-1]), case.name
+        outcomes = {check["outcome"] for check in answer["checks"]}
+        assert outcomes <= {"pass", "warn", "fail", "skipped"}, case.name
+        if case.failing != "evidence-format":
+            assert len(answer["body"]["report_data"]) == 128, case.name
+
+
+@pytest.mark.parametrize("adapter", sorted(OURS))
+@pytest.mark.parametrize("expected", [ACCEPTED, REJECTED, MALFORMED])
+def test_one_case_alone_has_its_exit_code(adapter: str, expected: str) -> None:
+    case = next(case for case in CASES if case.expected == expected)
+    code, answer = single(OURS[adapter], json.dumps(case.case))
+    assert (code, answer["accepted"]) == (EXIT[expected], expected == ACCEPTED)
+
+
+@pytest.mark.parametrize("adapter", sorted(OURS))
+@pytest.mark.parametrize("text", ["", "{", "null", "[]", '{"now": 1}', '"' + "x" * 100_000])
+def test_what_is_no_case_is_malformed(adapter: str, text: str) -> None:
+    code, answer = single(OURS[adapter], text)
+    assert (code, answer["accepted"]) == (30, False)
+
+
+@pytest.fixture(scope="module")
+def library() -> dict[str, tuple[Case, Answer]]:
+    """What dcap-qvl says by itself, where that is not what is expected."""
+    said = batch(LIBRARY, (case.case for case in CASES))
+    return {
+        case.name: (case, answer)
+        for case, answer in zip(CASES, said, strict=True)
+        if answer["exit"] != EXIT[case.expected]
+        or (answer["accepted"] and answer["status"] != case.status)
+    }
+
+
+def test_every_difference_from_the_library_is_listed(
+    library: dict[str, tuple[Case, Answer]],
+) -> None:
+    for name, (case, answer) in library.items():
+        does = {ACCEPTS, REPORTS} if case.expected == REJECTED else {REPORTS}
+        if not answer["accepted"]:
+            does = {REFUSES}
+        listed = {d.does for d in DIFFERENCES if any(fnmatch.fnmatch(name, p) for p in d.cases)}
+        assert does & listed, f"{name}: {answer}"
+
+
+def test_no_difference_is_listed_that_is_none(library: dict[str, tuple[Case, Answer]]) -> None:
+    for difference in DIFFERENCES:
+        for pattern in difference.cases:
+            assert fnmatch.filter(library, pattern), f"{pattern} matches nothing that differs"
+
+
+def test_the_documentation_repeats_the_list() -> None:
+    assert table() in (DOCS / "verification.md").read_text()
+
+
+def test_the_documentation_has_every_check_and_every_reason() -> None:
+    text = (DOCS / "verification.md").read_text()
+    for name in CHECK_IDS:
+        assert f"| `{name}` |" in text
+    for code, (check, meaning) in _MEANINGS.items():
+        assert f"| `{code}` | `{check}` | {meaning} |" in text

@@ -1,0 +1,165 @@
+"""Our Python verifier as a conformance adapter: a case in, a verdict out.
+
+    verify_python.py [--library] [--batch] < CASE
+
+One case is a JSON object (docs/verification.md, "Conformance"); the answer is one JSON object, and
+the exit code 0 accepted, 10 rejected, 30 malformed. With --batch each line of the input is a case,
+each line of the output its answer with "exit" in it, and the exit code is 0. With --library
+dcap-qvl decides alone, as its own documentation uses it: to compare, not to use.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import dcap_qvl
+from cczoo_verifier import strictjson
+from cczoo_verifier.appraisal import Trust
+from cczoo_verifier.audit import check_quote, check_references
+from cczoo_verifier.checks import FAIL, PASS, SKIPPED, Check
+from cczoo_verifier.collateral import from_members
+from cczoo_verifier.policy import DEFAULT, Policy, policy_of
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from quote_generator.errors import BadInput
+from quote_generator.quote import parse_quote
+
+ACCEPTED, REJECTED, MALFORMED = 0, 10, 30
+
+ORDER = (
+    "evidence-format",
+    "collateral",
+    "quote-signature",
+    "tcb-status",
+    "td-attributes",
+    "reference-values",
+)
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Input:
+    """A case that could be read."""
+
+    quote: bytes
+    trust: Trust
+    now: float
+    policy: Policy
+
+
+def read_case(text: str) -> Input:
+    """The case in a JSON text. Raises BadInput."""
+    try:
+        case = strictjson.loads(text)
+    except ValueError as error:
+        raise BadInput(f"the case is not JSON: {error}") from error
+    if not isinstance(case, dict):
+        raise BadInput("the case is not a JSON object")
+    now = case.get("now")
+    if isinstance(now, bool) or not isinstance(now, int | float) or not 0 <= now < math.inf:
+        raise BadInput("now is not a number of seconds")
+    policy = case.get("policy")
+    return Input(
+        quote=_bytes(case.get("quote_b64")),
+        trust=Trust(_root(case.get("root_ca_pem")), _collateral(case.get("collateral"))),
+        now=now,
+        policy=DEFAULT if policy is None else policy_of(policy),
+    )
+
+
+def _bytes(text: object) -> bytes:
+    try:
+        return base64.b64decode(str(text) if isinstance(text, str) else "%", validate=True)
+    except ValueError as error:
+        raise BadInput("quote_b64 is not standard base64") from error
+
+
+def _collateral(value: object) -> dict[str, str]:
+    """Collateral for dcap-qvl; none where a member is missing, which the verifier rejects."""
+    if not isinstance(value, dict):
+        raise BadInput("collateral is not a JSON object")
+    try:
+        return from_members(value)
+    except BadInput:
+        return {}
+
+
+def _root(pem: object) -> bytes | None:
+    if pem is None:
+        return None
+    try:
+        return x509.load_pem_x509_certificate(str(pem).encode()).public_bytes(Encoding.DER)
+    except ValueError as error:
+        raise BadInput("root_ca_pem is not a certificate in PEM") from error
+
+
+def ours(case: Input) -> tuple[int, Answer]:
+    """What our verifier says."""
+    verdict, found = check_quote(case.quote, case.trust, case.now, case.policy)
+    by_id = {check.id: check for check in found}
+    body = None
+    if "evidence-format" not in by_id:
+        quote = parse_quote(case.quote)
+        by_id["evidence-format"] = Check("evidence-format", PASS, f"version {quote.header.version}")
+        by_id["reference-values"] = check_references(quote, case.policy.reference_values)
+        body = quote.body.to_dict()
+    checks = [by_id.get(name) or Check(name, SKIPPED, "an earlier check failed") for name in ORDER]
+    accepted = all(check.outcome != FAIL for check in checks)
+    return ACCEPTED if accepted else REJECTED, {
+        "accepted": accepted,
+        "status": verdict.tcb_status if verdict else None,
+        "checks": [check.to_dict() for check in checks],
+        "body": body,
+    }
+
+
+def library(case: Input) -> tuple[int, Answer]:
+    """What dcap-qvl says by itself; it has no policy."""
+    text = json.dumps(dict(case.trust.collateral))
+    try:
+        collateral = dcap_qvl.QuoteCollateralV3.from_json(text)
+        now, root = int(case.now), case.trust.root_der
+        if root is None:
+            report = dcap_qvl.verify(case.quote, collateral, now)
+        else:
+            report = dcap_qvl.verify_with_root_ca(case.quote, collateral, root, now)
+    except ValueError as error:
+        return REJECTED, {"accepted": False, "status": None, "checks": [], "error": str(error)}
+    return ACCEPTED, {"accepted": True, "status": report.status, "checks": []}
+
+
+def answer(text: str, *, by_library: bool = False) -> tuple[int, Answer]:
+    """The exit code and the answer for the text of a case."""
+    try:
+        case = read_case(text)
+    except BadInput as error:
+        refused = {"accepted": False, "status": None, "checks": [], "body": None}
+        return MALFORMED, refused | {"error": str(error)}
+    return library(case) if by_library else ours(case)
+
+
+def main(arguments: list[str]) -> int:
+    """Answer what is on standard input; returns the exit code."""
+    by_library, batch = "--library" in arguments, "--batch" in arguments
+    if set(arguments) - {"--library", "--batch"}:
+        print(__doc__, file=sys.stderr)
+        return 2
+    if batch:
+        for line in sys.stdin:
+            code, said = answer(line, by_library=by_library)
+            print(json.dumps(said | {"exit": code}), flush=True)
+        return 0
+    code, said = answer(sys.stdin.read(), by_library=by_library)
+    print(json.dumps(said))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,175 @@
+/**
+ * Conformance adapter of the browser's verifier: one JSON case on stdin, one JSON answer on stdout.
+ *
+ *     node tests/conformance/verify_typescript.mjs < case.json
+ *     node tests/conformance/verify_typescript.mjs --batch < cases.jsonl
+ *
+ * Case: {"quote_b64", "collateral": {"tcb_info_json", "qe_identity_json", "pck_crl_der_b64",
+ * "root_crl_der_b64", "tcb_info_issuer_chain_pem", "qe_identity_issuer_chain_pem",
+ * "pck_crl_issuer_chain_pem"}, "root_ca_pem" (optional), "now" (unix seconds), "policy" (optional,
+ * our schema)}.
+ * Answer: {"accepted", "status", "checks": [{"id", "outcome", "detail"}], "body"}; `status` is the
+ * merged TCB status, or null. Exit code 0 accepted, 10 rejected, 30 malformed input, with "error" in
+ * the answer. With --batch every line is a case, and every answer's "exit" is its code.
+ *
+ * A case is malformed where it cannot be put to a verifier at all; a broken quote or broken
+ * collateral is a rejected one.
+ */
+import { createHash, webcrypto } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
+const OVERLAY = path('../../patches/open-webui/overlay/src/lib/tee/');
+const BUILT = path('../../out/conformance/');
+const ACCEPTED = 0;
+const REJECTED = 10;
+const MALFORMED = 30;
+
+/** The checks that a quote and its collateral are held against, in the order of the answer. */
+const REQUIRED = ['evidence-format', 'collateral', 'quote-signature', 'tcb-status', 'td-attributes'];
+
+const REFERENCES = 'reference-values';
+
+const ENTRY = `
+export { verifyQuote } from './dcap/verify';
+export { INTEL_ROOT_KEY } from './dcap/root';
+export { parseCertificate, parsePem } from './dcap/x509';
+export { appraiseReferences, DEFAULT_POLICY, parsePolicy } from './policy';
+export { parseQuote } from './quote';
+export { fromBase64url } from './encoding';
+`;
+
+/** The overlay's TypeScript as one module, built once for each content that it has. */
+const load = async () => {
+	const hash = createHash('sha256').update(ENTRY);
+	for (const name of readdirSync(OVERLAY, { recursive: true }).sort()) {
+		if (/\.(ts|json)$/.test(name)) hash.update(`\0${name}\0`).update(readFileSync(OVERLAY + name));
+	}
+	const file = `${BUILT}dcap-${hash.digest('hex').slice(0, 32)}.mjs`;
+	if (!existsSync(file)) {
+		// There once the tests of the web part have been set up.
+		const { build } = createRequire(path('../web/package.json'))('esbuild');
+		const partial = `${file}.${process.pid}`;
+		mkdirSync(BUILT, { recursive: true });
+		await build({
+			stdin: { contents: ENTRY, resolveDir: OVERLAY, loader: 'ts' },
+			bundle: true,
+			format: 'esm',
+			target: 'es2022',
+			outfile: partial,
+			logLevel: 'error'
+		});
+		renameSync(partial, file); // whole or not at all: runs may overlap
+	}
+	return import(file);
+};
+
+class Malformed extends Error {}
+
+const need = (good, what) => {
+	if (!good) throw new Malformed(what);
+};
+
+/** Take a case apart; throws Malformed. */
+const readCase = (tee, text) => {
+	let given;
+	try {
+		given = JSON.parse(text);
+	} catch {
+		throw new Malformed('JSON');
+	}
+	const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
+	need(isObject(given), 'JSON');
+	const { quote_b64, collateral, root_ca_pem, now, policy } = given;
+	const absent = (value) => value === undefined || value === null;
+	const base64 = /^(?:[A-Za-z\d+/]{4})*(?:[A-Za-z\d+/]{2}==|[A-Za-z\d+/]{3}=)?$/;
+	need(typeof quote_b64 === 'string' && base64.test(quote_b64), 'quote_b64');
+	need(isObject(collateral), 'collateral');
+	need(Number.isFinite(now) && now >= 0, 'now');
+	const read = (what, run) => {
+		try {
+			return run();
+		} catch (error) {
+			throw new Malformed(`${what}: ${error.detail ?? error.name}`);
+		}
+	};
+	return {
+		quote: new Uint8Array(Buffer.from(quote_b64, 'base64')),
+		collateral,
+		options: {
+			now,
+			rootKey: read('root_ca_pem', () => {
+				if (absent(root_ca_pem)) return tee.fromBase64url(tee.INTEL_ROOT_KEY);
+				const [root, ...more] = tee.parsePem(root_ca_pem);
+				need(more.length === 0, 'more than one certificate');
+				return tee.parseCertificate(root).key;
+			}),
+			policy: read('policy', () =>
+				absent(policy) ? tee.DEFAULT_POLICY : tee.parsePolicy(JSON.stringify(policy))
+			)
+		}
+	};
+};
+
+/** The quote's fields under the names that the policy uses. */
+const bodyOf = (tee, quote) => {
+	try {
+		const { tcb_svn: tee_tcb_svn, ...rest } = tee.parseQuote(quote).body;
+		return { tee_tcb_svn, ...rest };
+	} catch {
+		return null;
+	}
+};
+
+/** reference-values, which the page runs beside its provider's checks. */
+const checkReferences = (tee, { quote, options: { policy } }, findings) => {
+	if (findings['quote-signature']?.outcome !== 'pass') return undefined;
+	try {
+		return { outcome: 'pass', detail: tee.appraiseReferences(policy, tee.parseQuote(quote).body) };
+	} catch (error) {
+		return { outcome: 'fail', detail: error.detail ?? error.name };
+	}
+};
+
+const answer = async (tee, text) => {
+	let input;
+	try {
+		input = readCase(tee, text);
+	} catch (error) {
+		if (!(error instanceof Malformed)) throw error;
+		const refused = { accepted: false, status: null, checks: [], body: null };
+		return [MALFORMED, { ...refused, error: error.message }];
+	}
+	const { quote, collateral, options } = input;
+	const { findings, tcb } = await tee.verifyQuote(webcrypto.subtle, quote, collateral, options);
+	const named = Object.keys(options.policy.reference_values).length > 0;
+	if (named) findings[REFERENCES] = checkReferences(tee, input, findings);
+	const unasked = (id) => id === REFERENCES && !named;
+	const why = (id) => (unasked(id) ? 'the policy has none' : 'an earlier step failed');
+	const checks = [...REQUIRED, REFERENCES].map((id) => {
+		const { outcome = 'skipped', detail = '' } = findings[id] ?? { detail: why(id) };
+		return { id, outcome, detail };
+	});
+	// A check that did not run counts as failed, but for one that the policy does not ask for.
+	const accepted = checks.every(
+		({ id, outcome }) => outcome === 'pass' || outcome === 'warn' || unasked(id)
+	);
+	const status = tcb?.status ?? null;
+	const body = bodyOf(tee, quote);
+	return [accepted ? ACCEPTED : REJECTED, { accepted, status, checks, body }];
+};
+
+const tee = await load();
+if (process.argv[2] === '--batch') {
+	for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) {
+		const [exit, result] = await answer(tee, line);
+		process.stdout.write(`${JSON.stringify({ ...result, exit })}\n`);
+	}
+} else {
+	const [exit, result] = await answer(tee, readFileSync(0, 'utf8'));
+	process.stdout.write(`${JSON.stringify(result)}\n`);
+	process.exitCode = exit;
+}

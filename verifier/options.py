@@ -1,0 +1,237 @@
+"""Options that verifying once and watching have in common."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+from urllib.parse import urlsplit
+
+from quote_generator.errors import BadInput
+
+from . import evidence_file
+from .output import error_document
+from .policy import DEFAULT, Policy, read_policy, read_references
+from .problems import UsageError
+from .trust import INTEL, TrustSource, from_files, from_simulator, read_root
+from .verification import DCAP, TOKEN_VARIABLE, Verifier
+
+if TYPE_CHECKING:
+    from .relying import Service
+
+INTEL_PCS = "https://api.trustedservices.intel.com"
+SERVICES = ("alibaba", "trustee")
+
+_T = TypeVar("_T")
+
+_MAX_SMALL_FILE = 1 << 20
+_MAX_API_KEY = 16 * 1024
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong in JSON too, where JSON is what was asked for."""
+
+    def parse_args(self, args: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
+        self._in_json = "--json" in args
+        return super().parse_args(args)
+
+    def error(self, message: str) -> NoReturn:
+        if self._in_json:
+            print(error_document(UsageError("usage", message)))
+        super().error(message)
+
+
+def add_verifier_options(parser: argparse.ArgumentParser) -> None:
+    """Who verifies, under which root and policy, and for how long to wait."""
+    parser.add_argument(
+        "--provider",
+        choices=(DCAP, *SERVICES),
+        default=DCAP,
+        help="who verifies the quote: this machine (dcap) or an attestation service (%(default)s)",
+    )
+    parser.add_argument(
+        "--service",
+        type=url,
+        metavar="URL",
+        help="the attestation service; alibaba has a built-in address",
+    )
+    parser.add_argument(
+        "--service-keys",
+        type=Path,
+        metavar="FILE",
+        help="accept its tokens under these keys only: a JWK or JWK Set; for trustee also the PEM "
+        "certificate of the authority of its signing certificate",
+    )
+    parser.add_argument(
+        "--policy", type=Path, metavar="FILE", help="what to accept, as JSON (docs/verification.md)"
+    )
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        metavar="FILE",
+        help='expected values, before those of the policy: {"mr_td": ["<hex>"], ...}',
+    )
+    parser.add_argument(
+        "--root",
+        metavar="intel|FILE",
+        help=f"root certificate, PEM or DER ({INTEL}); not with --simulator",
+    )
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "--collateral", type=Path, metavar="FILE", help="DCAP collateral as JSON, not fetched"
+    )
+    source.add_argument(
+        "--simulator", type=Path, metavar="DIR", help="trust the simulator whose state is in DIR"
+    )
+    source.add_argument(
+        "--pccs",
+        type=url,
+        metavar="URL",
+        help=f"fetch collateral from there, also where a file has some ({INTEL_PCS})",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=seconds(0, 600),
+        default=30.0,
+        metavar="SECONDS",
+        help="for each answer from elsewhere (%(default)g)",
+    )
+
+
+def make_verifier(options: argparse.Namespace, *, keep: float = 0) -> Verifier:
+    """The verifier that the options ask for; it keeps collateral for `keep` seconds.
+
+    Raises UsageError, TrustError and FileError.
+    """
+    _check_combination(options)
+    root = None if options.root in (None, INTEL) else Path(options.root)
+    source: TrustSource | None = None
+    if options.simulator:
+        source = from_simulator(options.simulator, must_exist=True)
+    elif options.collateral:
+        source = from_files(INTEL if root is None else str(root), options.collateral)
+    return Verifier(
+        policy=_policy(options),
+        references=_references(options),
+        timeout=options.timeout,
+        provider=options.provider,
+        service=None if options.provider == DCAP else _service(options),
+        source=source,
+        root_der=None if root is None else read_root(root),
+        pccs=options.pccs or INTEL_PCS,
+        keep=keep,
+        prefer_kept=options.pccs is None,
+    )
+
+
+def _check_combination(options: argparse.Namespace) -> None:
+    local, remote = ("root", "collateral", "simulator", "pccs"), ("service", "service_keys")
+    for name in remote if options.provider == DCAP else local:
+        if getattr(options, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError("usage", f"{option} does not go with --provider {options.provider}")
+    if options.simulator and options.root is not None:
+        raise UsageError("usage", "--root does not go with --simulator")
+
+
+def _service(options: argparse.Namespace) -> Service:
+    from .fetching import is_private_enough
+    from .relying import PROVIDERS, Service
+
+    provider = PROVIDERS[options.provider]
+    address = (options.service or provider.address).rstrip("/")
+    keys = None
+    if options.service_keys:
+        from .jws import read_keys
+
+        data = evidence_file.read(options.service_keys, _MAX_SMALL_FILE)
+        keys = _parsed("keys-malformed", lambda: read_keys(data, pinned=True))
+    if not address and keys is None:
+        raise UsageError("usage", f"--provider {options.provider} needs --service URL")
+    if keys is None and not is_private_enough(address):
+        raise UsageError(
+            "usage", "the service's keys are not fetched over plain http; give --service-keys"
+        )
+    if keys is not None and keys.authorities and options.provider != "trustee":
+        raise UsageError("usage", "only trustee signs under certificates; give a JWK Set")
+    return Service(provider, address, keys, options.timeout)
+
+
+def _policy(options: argparse.Namespace) -> Policy:
+    if not options.policy:
+        return DEFAULT
+    text = evidence_file.read(options.policy, _MAX_SMALL_FILE)
+    return _parsed("policy-malformed", lambda: read_policy(text))
+
+
+def _references(options: argparse.Namespace) -> dict[str, frozenset[str]]:
+    if not options.reference:
+        return {}
+    text = evidence_file.read(options.reference, _MAX_SMALL_FILE)
+    return _parsed("reference-malformed", lambda: read_references(text))
+
+
+def _parsed(code: str, parse: Callable[[], _T]) -> _T:
+    try:
+        return parse()
+    except BadInput as error:
+        raise UsageError(code, str(error)) from error
+
+
+# --- the API key of a server ---------------------------------------------------------------------
+
+
+def read_api_key(path: Path | None, address: str) -> str | None:
+    """The API key for a server: from the file, else from the environment, else None.
+
+    Raises UsageError for one that cannot be sent, or not safely.
+    """
+    if path:
+        text = evidence_file.read(path, _MAX_API_KEY).decode("latin-1").strip()
+        where = str(path)
+    else:
+        text, where = os.environ.get(TOKEN_VARIABLE, ""), TOKEN_VARIABLE
+        if not text:
+            return None
+    if not text or not all("!" <= char <= "~" for char in text):
+        raise UsageError("token-malformed", f"{where} does not hold one API key")
+    parts = urlsplit(address)
+    if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+        raise UsageError("usage", f"{where} is not sent over plain http; use https")
+    return text
+
+
+# --- types of arguments --------------------------------------------------------------------------
+
+
+def url(text: str) -> str:
+    """An http(s) address, to which paths can be added."""
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # such as a port that is no number
+        good = False
+    if not good or parts.query or parts.fragment or not text.isprintable() or " " in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an http(s) address")
+    if parts.username is not None or parts.password is not None:
+        raise argparse.ArgumentTypeError("an address with a password in it is not safe here")
+    return text
+
+
+def seconds(low: float, high: float) -> Callable[[str], float]:
+    """A type for times above `low`, up to `high`."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = low
+        if not low < value <= high:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a time from {low:g} to {high:g} seconds"
+            )
+        return value
+
+    return parse

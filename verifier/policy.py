@@ -1,0 +1,144 @@
+"""The appraisal policy: what the relying party accepts (docs/verification.md, "Policy").
+
+One JSON schema, `policy.schema.json`, serves this package and the page; the meaning of each
+member is here.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from quote_generator.errors import BadInput
+
+from . import strictjson
+
+REQUIRE, ALLOW, FORBID = "require", "allow", "forbid"
+
+MAX_TEXT = 1 << 16
+"""Characters of a policy, here and in the page."""
+
+DEFAULT_MAX_AGE = 3600
+"""Seconds that a result counts where the policy does not say."""
+
+
+@dataclass(frozen=True)
+class AttributeRules:
+    """Whether a TD must, may or must not have an attribute: require, allow or forbid."""
+
+    sept_ve_disable: str = REQUIRE
+    pks: str = ALLOW
+    key_locker: str = ALLOW
+    perfmon: str = ALLOW
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What is accepted; each member's default is what counts where a policy does not say.
+
+    `passing` and `warning` are TCB statuses: one that is in neither fails, one that is in both
+    passes. `advisories` are the ids that may apply to the platform, None for any. `min_date` is
+    the earliest date that the platform's TCB level may have. `reference_values` maps a body
+    field to the values, in lower-case hex, of which the quote's must be one. `max_age` is in
+    seconds, None where the policy does not say.
+    """
+
+    passing: frozenset[str] = frozenset({"UpToDate"})
+    warning: frozenset[str] = frozenset(
+        {"SWHardeningNeeded", "ConfigurationNeeded", "ConfigurationAndSWHardeningNeeded"}
+    )
+    advisories: frozenset[str] | None = None
+    min_date: datetime.datetime | None = None
+    td_attributes: AttributeRules = AttributeRules()
+    reference_values: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    max_age: int | None = None
+
+    @property
+    def lifetime(self) -> int:
+        """How long a result counts, in seconds."""
+        return DEFAULT_MAX_AGE if self.max_age is None else self.max_age
+
+
+DEFAULT = Policy()
+
+
+def read_policy(text: str | bytes) -> Policy:
+    """The policy in a JSON text. Raises BadInput, naming the member that is wrong.
+
+    A member that is not known is an error: a typo must not loosen anything.
+    """
+    if len(text) > MAX_TEXT:
+        raise BadInput(f"policy: longer than {MAX_TEXT} characters")
+    try:
+        value = strictjson.loads(text)
+    except ValueError as error:
+        raise BadInput(f"policy: {error}") from error
+    return policy_of(value)
+
+
+def policy_of(value: object) -> Policy:
+    """The policy in a JSON value. Raises BadInput, naming the member that is wrong."""
+    _validate(value, schema(), "policy")
+    assert isinstance(value, dict)  # noqa: S101 - the schema said so
+    tcb: dict[str, Any] = value.get("tcb", {})
+    return Policy(
+        passing=frozenset(tcb.get("pass", DEFAULT.passing)),
+        warning=frozenset(tcb.get("warn", DEFAULT.warning)),
+        advisories=frozenset(tcb["advisories"]) if "advisories" in tcb else None,
+        min_date=_date(tcb["min_date"]) if "min_date" in tcb else None,
+        td_attributes=AttributeRules(**value.get("td_attributes", {})),
+        reference_values=_lowered(value.get("reference_values", {})),
+        max_age=int(value["max_age"]) if "max_age" in value else None,
+    )
+
+
+def read_references(text: str | bytes) -> dict[str, frozenset[str]]:
+    """Reference values by themselves: {"mr_td": "<hex>" or ["<hex>", ...], ...}.
+
+    Raises BadInput, naming the field that is wrong.
+    """
+    try:
+        value = strictjson.loads(text)
+    except ValueError as error:
+        raise BadInput(f"reference values: {error}") from error
+    if not isinstance(value, dict) or not value:
+        raise BadInput("reference values: expected a JSON object with field names and hex values")
+    lists = {name: [item] if isinstance(item, str) else item for name, item in value.items()}
+    _validate(lists, schema()["properties"]["reference_values"], "reference values")
+    return _lowered(lists)
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The schema of a policy (JSON Schema 2020-12)."""
+    text = resources.files(__package__).joinpath("policy.schema.json").read_text("utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def _validate(value: object, wanted: Mapping[str, Any], what: str) -> None:
+    """Raise BadInput for the first member, from the top, that the schema refuses."""
+    # Loaded here: it takes longer than a verification that has no policy to read.
+    from jsonschema import Draft202012Validator
+
+    errors = Draft202012Validator(wanted).iter_errors(value)
+    first = min(errors, key=lambda error: (len(error.path), str(error.path)), default=None)
+    if first is not None:
+        where = "/" + "/".join(str(part) for part in first.path)
+        raise BadInput(f"{what}: {where}: {first.message[:200]}")
+
+
+def _date(text: str) -> datetime.datetime:
+    try:
+        return datetime.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadInput(f"policy: /tcb/min_date: {json.dumps(text)} is not a date") from error
+
+
+def _lowered(lists: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:
+    return {name: frozenset(item.lower() for item in items) for name, items in lists.items()}

@@ -1,0 +1,86 @@
+"""A report as people read it, on a terminal or in a file.
+
+What servers and services say is shown as text: nothing in it is obeyed, neither by a terminal
+nor as rich's markup.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .audit import Report
+from .checks import FAIL, PASS, SKIPPED, WARN
+from .output import printable
+
+_HEADLINES = {PASS: "VERIFIED", WARN: "VERIFIED, WITH WARNINGS", FAIL: "NOT VERIFIED"}
+_STYLES = {PASS: "green", WARN: "yellow", FAIL: "bold red", SKIPPED: "dim"}
+_SHOWN = ("mr_td", "rtmr_0", "rtmr_1", "rtmr_2", "rtmr_3", "mr_seam", "td_attributes", "xfam")
+
+_MAX_DETAIL = 1000
+"""Characters of a check's reason; the rest is in the JSON."""
+
+_UNFOLDED = 20 * _MAX_DETAIL
+"""Columns where there is no terminal: each check stays on a line of its own."""
+
+
+def write_report(report: Report, stream: TextIO) -> None:
+    """Write the report: headline, checks, measurements; in colour on a terminal that wants it."""
+    terminal = stream.isatty()
+    console = Console(
+        file=stream,
+        force_terminal=terminal,
+        no_color=not terminal or bool(os.environ.get("NO_COLOR")),
+        width=None if terminal else _UNFOLDED,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
+    with console.capture() as captured:
+        console.print(_headline(report))
+        console.print()
+        console.print(_checks(report))
+        if report.quote:
+            console.print()
+            console.print(_measurements(report.quote.body.to_dict()))
+    lines = [line.rstrip() for line in captured.get().split("\n")]
+    text = "\n".join(lines)
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "replace").decode(encoding))
+    stream.flush()
+
+
+def _headline(report: Report) -> Text:
+    simulated = report.result == WARN and report.simulated
+    words = "SIMULATED TD" if simulated else _HEADLINES[report.result]
+    subject = report.notes.get("url") or report.notes.get("evidence_file") or ""
+    return Text.assemble((words, f"bold {_STYLES[report.result]}"), f"  {printable(str(subject))}")
+
+
+def _checks(report: Report) -> Table:
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(min_width=8, no_wrap=True)
+    table.add_column(min_width=17, no_wrap=True)
+    table.add_column(overflow="fold")
+    for check in report.checks:
+        detail = check.detail[:_MAX_DETAIL] + ("…" if len(check.detail) > _MAX_DETAIL else "")
+        code = f" [{check.code}]" if check.code else ""
+        table.add_row(
+            Text(check.outcome, _STYLES[check.outcome]),
+            Text(check.id),
+            Text(printable(f"{detail}{code}")),
+        )
+    return table
+
+
+def _measurements(body: dict[str, str]) -> Table:
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(min_width=14, no_wrap=True)
+    table.add_column(overflow="fold")
+    for name in _SHOWN:
+        table.add_row(Text(name), Text(body[name]))
+    return table

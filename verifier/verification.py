@@ -1,0 +1,195 @@
+"""What both command lines do: fetch evidence from a server, verify it, keep what was used."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from quote_generator.evidence import encode_base64url
+from quote_generator.quote import Quote
+
+from . import strictjson
+from .appraisal import Trust
+from .audit import ReferenceValues, Report, audit
+from .checks import FAIL, NOT_RUN, Check
+from .evidence_file import Record
+from .policy import DEFAULT, Policy
+from .problems import Unreachable
+from .trust import TrustSource
+
+if TYPE_CHECKING:
+    # These bring an HTTP client along.
+    from .pccs import CollateralSource
+    from .relying import Opinion, Service
+
+NONCE_BYTES = 32
+QUOTE_PATH = "/api/v1/tee/quote"
+
+DCAP = "dcap"
+"""The provider that needs no service: the quote is verified here."""
+
+TOKEN_VARIABLE = "CCZOO_VERIFY_TOKEN"  # noqa: S105 - the variable's name
+
+
+def fetch_evidence(url: str, token: str | None, *, timeout: float) -> Record:
+    """Fresh evidence from a server, which gets `token` as its API key.
+
+    Raises Unreachable (evidence-unreachable) where there is none.
+    """
+    from .fetching import get
+
+    code = "evidence-unreachable"
+    nonce = encode_base64url(secrets.token_bytes(NONCE_BYTES))
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    address = url.rstrip("/") + QUOTE_PATH
+    answer = get(address, code, timeout=timeout, params={"nonce": nonce}, headers=headers)
+    try:
+        document = strictjson.loads(answer.body)
+    except ValueError as error:
+        raise Unreachable(code, f"{address} answered HTTP {answer.status} without JSON") from error
+    if answer.status != 200:
+        raise Unreachable(code, f"{address} gave no evidence: {_why(answer.status, document)}")
+    return Record(document, nonce, url, rfc3339(time.time()))
+
+
+def _why(status: int, document: object) -> str:
+    detail = document.get("detail") if isinstance(document, dict) else None
+    advice = {401: f" (give an API key of that server in {TOKEN_VARIABLE} or --token-file)"}
+    return f"HTTP {status}, {str(detail or 'no reason given')[:300]}{advice.get(status, '')}"
+
+
+@dataclass
+class Verifier:
+    """A way to verify: by an attestation service, or here with root and collateral.
+
+    `source` gives both; without it they are `root_der` (None for Intel's) and what the
+    collateral service `pccs` has, fetched anew after `keep` seconds. With `prefer_kept`,
+    collateral that lies beside the evidence comes first.
+    """
+
+    timeout: float
+    policy: Policy = DEFAULT
+    references: ReferenceValues = field(default_factory=dict)
+    provider: str = DCAP
+    service: Service | None = None
+    source: TrustSource | None = None
+    root_der: bytes | None = None
+    pccs: str = ""
+    keep: float = 0
+    prefer_kept: bool = False
+    clock: Callable[[], float] = time.time
+
+    def verify(self, record: Record, nonce: bytes | None, *, at: float | None = None) -> Report:
+        """Verify the evidence as of `at`, or of now; the record keeps what was used for it.
+
+        Raises Unreachable and TrustError where that cannot be had.
+        """
+        report = self._audit(record, nonce, at)
+        if report.quote and self.keep and _failed(report, "collateral"):
+            # It may have ended, or been replaced, since it was fetched.
+            self.fetched.forget(report.quote)
+            report = self._audit(record, nonce, at)
+        return report
+
+    def _audit(self, record: Record, nonce: bytes | None, at: float | None) -> Report:
+        now = self.clock() if at is None else at
+        kept = record.collateral if self.prefer_kept and self.source is None else None
+        report = audit(
+            record.evidence,
+            nonce=nonce,
+            trust=lambda quote: self._trust(quote, record, kept),
+            now=now,
+            policy=self.policy,
+            references=self.references,
+            fetched=seconds_of(record.fetched),
+            service=self._opinion(record, at) if self.service else None,
+        )
+        report.notes.update(
+            fetched=record.fetched,
+            verified_at=rfc3339(now),
+            expires=self._end(report, now),
+            provider=self.provider,
+            service=self.service.address if self.service else None,
+        )
+        used = kept is not None and self.service is None
+        return remarked(report, {"collateral": "collateral from the file"} if used else {})
+
+    def _trust(self, quote: Quote, record: Record, kept: Mapping[str, Any] | None) -> Trust:
+        if self.source:
+            chosen = self.source()
+        else:
+            collateral = self.fetched.collateral(quote) if kept is None else kept
+            chosen = Trust(self.root_der, collateral)
+        record.collateral = dict(chosen.collateral)
+        return chosen
+
+    @cached_property
+    def fetched(self) -> CollateralSource:
+        """Collateral from the service."""
+        from .pccs import CollateralSource
+
+        return CollateralSource(self.pccs, timeout=self.timeout, keep=self.keep)
+
+    def _opinion(self, record: Record, at: float | None) -> Callable[[Quote], Opinion]:
+        """Asks the service, or checks the token that it gave for this evidence before."""
+        service, kept = self.service, record.token if record.provider == self.provider else None
+        assert service is not None  # noqa: S101 - the caller looked
+
+        def opinion(quote: Quote) -> Opinion:
+            now = self.clock if at is None else lambda: at
+            given = service.opinion(quote, record.evidence, now=now, token=kept)
+            record.provider, record.token = self.provider, given.token
+            return given
+
+        return opinion
+
+    def _end(self, report: Report, now: float) -> str | None:
+        """When the result ends: by the policy, or with the token, or with the collateral."""
+        told = report.verdict or report.opinion
+        if told is None or report.result == FAIL:
+            return None
+        return rfc3339(min(told.expires, now + self.policy.lifetime))
+
+
+def remarked(report: Report, remarks: Mapping[str, str]) -> Report:
+    """The report with remarks (check id -> text) on where a check's input came from."""
+
+    def remark(check: Check) -> Check:
+        if check.id not in remarks or check.code == NOT_RUN:
+            return check
+        return dataclasses.replace(check, detail=f"{check.detail} ({remarks[check.id]})")
+
+    return dataclasses.replace(report, checks=tuple(remark(check) for check in report.checks))
+
+
+def _failed(report: Report, name: str) -> bool:
+    return any(check.id == name and check.outcome == FAIL for check in report.checks)
+
+
+# --- time ----------------------------------------------------------------------------------------
+
+YEAR_10000 = 253402300800
+"""Seconds from 1970 to where Python's dates end."""
+
+
+def rfc3339(moment: float) -> str:
+    """Seconds since 1970 as text, in UTC."""
+    return f"{datetime.datetime.fromtimestamp(int(moment), datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def seconds_of(text: object) -> float | None:
+    """Seconds since 1970 for RFC 3339 text, None for anything else."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    seconds = moment.timestamp() if moment.tzinfo else -1.0
+    return seconds if 0 <= seconds < YEAR_10000 else None

@@ -1,0 +1,381 @@
+"""`cczoo-verify watch URL...`: verify servers again and again, a line of JSON an event.
+
+docs/auditors.md lists the events. Everything but the verifications themselves happens in the
+main thread, so that events never mix, and a reader that stops reading stops the asking too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import hashlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from types import FrameType
+from typing import Any, TextIO
+
+from . import evidence_file
+from .audit import Report
+from .checks import FAIL, NOT_RUN, PASS, WARN, Check
+from .options import Parser, add_verifier_options, make_verifier, read_api_key, seconds, url
+from .output import abandon_stdout, complain
+from .problems import (
+    EXIT_FAILED,
+    EXIT_PIPE,
+    EXIT_UNREACHABLE,
+    EXIT_VERIFIED,
+    EXIT_WARNED,
+    Problem,
+    UsageError,
+)
+from .verification import TOKEN_VARIABLE, Verifier, fetch_evidence
+
+MAX_SERVERS = 64
+"""Each has a thread of its own while it is asked, so that none waits for another."""
+
+KEEP_COLLATERAL = 3600.0
+"""Seconds for which collateral is used again: it changes rarely, and its source is not ours."""
+
+STOP_SECONDS = 0.5
+"""How long a write may go on after a signal, where nobody reads."""
+
+UNREACHABLE = "unreachable"
+_WORST_FIRST = {
+    FAIL: EXIT_FAILED,
+    UNREACHABLE: EXIT_UNREACHABLE,
+    WARN: EXIT_WARNED,
+    PASS: EXIT_VERIFIED,
+}
+
+_VOUCHING = frozenset(
+    {"evidence-format", "nonce-binding", "quote-signature", "token-signature", "token-claims"}
+)
+"""Where one of these failed, or did not run, the measurements are anybody's words."""
+
+_UNMEASURED = ("report_data", "tee_tcb_svn", "tee_tcb_svn2")
+"""Fields of a quote's body that are not about what runs in the TD: our nonce, and the platform."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one verification of one server came to.
+
+    `result` is pass, warn, fail or unreachable; `measurements` are None where nothing vouches
+    for them.
+    """
+
+    result: str
+    code: str = ""
+    detail: str = ""
+    failing: tuple[str, ...] = ()
+    warning: tuple[str, ...] = ()
+    measurements: Mapping[str, str] | None = None
+
+    @property
+    def digest(self) -> str | None:
+        """A name for these measurements: SHA-256 of their JSON, keys sorted."""
+        if self.measurements is None:
+            return None
+        text = json.dumps(self.measurements, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def outcome_of(report: Report) -> Outcome:
+    """What a report comes to."""
+    failed = [check for check in report.checks if check.outcome == FAIL]
+    # What did not run is no news beside what kept it from running.
+    failing = [check for check in failed if check.code != NOT_RUN] or failed
+    warning = [check for check in report.checks if check.outcome == WARN]
+    measured = None
+    if report.quote and not any(check.id in _VOUCHING for check in failed):
+        body = report.quote.body.to_dict()
+        measured = {name: value for name, value in body.items() if name not in _UNMEASURED}
+    return Outcome(
+        report.result, failing=_named(failing), warning=_named(warning), measurements=measured
+    )
+
+
+def _named(checks: Sequence[Check]) -> tuple[str, ...]:
+    return tuple(f"{check.id}/{check.code}" for check in checks)
+
+
+@dataclass
+class Server:
+    """One server, and what is known of it. Times are those of a monotonic clock."""
+
+    url: str
+    check: Callable[[], Outcome]
+    due: float = 0.0
+    started: float | None = None
+    rounds: int = 0
+    last: Outcome | None = None
+    answered: Outcome | None = None
+    measured: Outcome | None = None
+
+    def events(self, outcome: Outcome) -> Iterator[dict[str, Any]]:
+        """What is to be told of an outcome: what changed, then the outcome itself."""
+        before, answered, measured = self.last, self.answered, self.measured
+        self.last = outcome
+        if outcome.result == UNREACHABLE:
+            yield {"event": UNREACHABLE, "code": outcome.code, "detail": outcome.detail}
+            return
+        self.answered = outcome
+        if before and before.result == UNREACHABLE:
+            yield {"event": "recovered"}
+        if answered and _verdict(answered) != _verdict(outcome):
+            change = {"from": answered.result, "to": outcome.result}
+            yield {"event": "result-changed", **change, "failing": list(outcome.failing)}
+        if outcome.measurements is not None:
+            self.measured = outcome
+            if measured and measured.digest != outcome.digest:
+                yield _changed_measurements(measured, outcome)
+        yield {
+            "event": "result",
+            "result": outcome.result,
+            "failing": list(outcome.failing),
+            "warning": list(outcome.warning),
+            "measurements": outcome.digest,
+        }
+
+
+def _verdict(outcome: Outcome) -> object:
+    return outcome.result, outcome.failing, outcome.warning
+
+
+def _changed_measurements(before: Outcome, after: Outcome) -> dict[str, Any]:
+    old, new = before.measurements or {}, after.measurements or {}
+    return {
+        "event": "measurements-changed",
+        "from": before.digest,
+        "to": after.digest,
+        "changed": {
+            name: [old.get(name), new.get(name)]
+            for name in sorted({*old, *new})
+            if old.get(name) != new.get(name)
+        },
+    }
+
+
+# --- asking --------------------------------------------------------------------------------------
+
+
+def checker(address: str, token: str | None, verifier: Verifier) -> Callable[[], Outcome]:
+    """What asks a server once; it never raises."""
+
+    def check() -> Outcome:
+        try:
+            record = fetch_evidence(address, token, timeout=verifier.timeout)
+            nonce = evidence_file.nonce_of(record.nonce or "")
+            return outcome_of(verifier.verify(record, nonce))
+        except Problem as problem:
+            return Outcome(UNREACHABLE, problem.code, str(problem))
+        except Exception as error:  # one server's oddity must not end the watch over the others
+            return Outcome(UNREACHABLE, "internal", f"{type(error).__name__}: {error}")
+
+    return check
+
+
+def next_due(due: float, now: float, interval: float) -> float:
+    """When a server that was due is due again: what a slow answer missed is left out."""
+    return due + ((now - due) // interval + 1) * interval
+
+
+class Watch:
+    """Asks servers on an interval (seconds), each `count` times (None: for ever)."""
+
+    def __init__(
+        self, servers: Sequence[Server], interval: float, count: int | None, out: TextIO
+    ) -> None:
+        self.servers, self.interval, self.count, self.out = servers, interval, count, out
+        self._done: SimpleQueue[tuple[Server, Outcome] | None] = SimpleQueue()
+        self.stopped = False
+
+    def stop(self) -> None:
+        """End the watch as soon as it does not write; safe in a signal handler."""
+        self.stopped = True
+        self._done.put(None)
+
+    def run(self) -> None:
+        """Watch until the count is reached, or `stop` is called.
+
+        Raises BrokenPipeError when nobody reads the events any more.
+        """
+        self._tell({"event": "started", "urls": [server.url for server in self.servers]})
+        while not self.stopped and any(self._goes_on(server) for server in self.servers):
+            now = time.monotonic()
+            idle = [item for item in self.servers if item.started is None and self._goes_on(item)]
+            for server in idle:
+                if server.due <= now:
+                    self._start(server, now)
+            waits = [server.due - now for server in idle if server.started is None]
+            self._take(max(0.0, min(waits)) if waits else None)
+        self._tell({"event": "stopped", "reason": "signal" if self.stopped else "count"})
+
+    def _goes_on(self, server: Server) -> bool:
+        return self.count is None or server.rounds < self.count
+
+    def _start(self, server: Server, now: float) -> None:
+        server.started = now
+        server.due = next_due(server.due or now, now, self.interval)
+        threading.Thread(
+            target=lambda: self._done.put((server, server.check())), daemon=True
+        ).start()
+
+    def _take(self, timeout: float | None) -> None:
+        """Wait for the next outcome and tell of it; a signal may come in between."""
+        try:
+            taken = self._done.get(timeout=timeout)
+        except Empty:
+            return
+        if taken is None:
+            return
+        server, outcome = taken
+        took, server.started = time.monotonic() - (server.started or 0.0), None
+        server.rounds += 1
+        for event in server.events(outcome):
+            if event["event"] in ("result", UNREACHABLE):
+                event["seconds"] = round(took, 3)
+            self._tell({"url": server.url, **event})
+
+    def _tell(self, event: Mapping[str, Any]) -> None:
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+        print(json.dumps({"time": now.replace("+00:00", "Z"), **event}), file=self.out, flush=True)
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+def main(argv: Sequence[str]) -> int:
+    """Watch; returns the exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        watch = Watch(_servers(options), options.interval, options.count, sys.stdout)
+    except Problem as problem:
+        complain(problem)
+        return problem.exit
+    try:
+        with _stopping_on_signals(watch):
+            watch.run()
+    except OSError as error:
+        abandon_stdout()
+        if isinstance(error, BrokenPipeError):
+            return EXIT_VERIFIED if watch.stopped else EXIT_PIPE
+        complain(Problem("output-failed", f"events are not written: {error.strerror or error}"))
+        return Problem.exit
+    return EXIT_VERIFIED if watch.stopped else worst(watch.servers)
+
+
+def worst(servers: Sequence[Server]) -> int:
+    """The exit code of a verification, for the worst of the last outcomes."""
+    results = {server.last.result for server in servers if server.last}
+    return next(code for result, code in _WORST_FIRST.items() if result in results)
+
+
+@contextlib.contextmanager
+def _stopping_on_signals(watch: Watch) -> Iterator[None]:
+    """Let SIGTERM and Ctrl-C stop the watch.
+
+    A second signal, from outside or from here after STOP_SECONDS, ends a write that still waits.
+    """
+    again = threading.Timer(
+        STOP_SECONDS, signal.pthread_kill, (threading.get_ident(), signal.SIGTERM)
+    )
+    again.daemon = True
+
+    def stop(_: int, __: FrameType | None) -> None:
+        if watch.stopped:
+            raise BrokenPipeError("nobody reads")
+        watch.stop()
+        again.start()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, stop) for number in numbers]
+    try:
+        yield
+    finally:
+        again.cancel()
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _servers(options: argparse.Namespace) -> list[Server]:
+    """The servers, each with its own API key and all with one verifier. Raises Problem."""
+    if not 1 <= len(set(options.urls)) == len(options.urls) <= MAX_SERVERS:
+        raise UsageError("usage", f"give 1 to {MAX_SERVERS} addresses, each once")
+    verifier = make_verifier(options, keep=KEEP_COLLATERAL)
+    if verifier.service and not verifier.service.address:
+        raise UsageError("usage", f"--provider {options.provider} needs --service URL")
+    tokens = _tokens(options)
+    return [Server(item, checker(item, tokens[item], verifier)) for item in options.urls]
+
+
+def _tokens(options: argparse.Namespace) -> dict[str, str | None]:
+    """URL -> its API key: nobody's key goes to anybody else."""
+    named: dict[str, Path] = {}
+    rest: list[Path] = []
+    for text in options.token_file:
+        owner = next((item for item in options.urls if text.startswith(f"{item}=")), None)
+        if owner is None:
+            rest.append(Path(text))
+        else:
+            named[owner] = Path(text.removeprefix(f"{owner}="))
+    if len(rest) > 1 or (rest and len(options.urls) > 1):
+        raise UsageError(
+            "usage", "with several servers, say whose key it is: --token-file URL=FILE"
+        )
+    if rest:
+        named = {options.urls[0]: rest[0]}
+    alone = len(options.urls) == 1
+    if not alone and os.environ.get(TOKEN_VARIABLE):
+        raise UsageError("usage", f"{TOKEN_VARIABLE} is for one server; use --token-file URL=FILE")
+    return {
+        item: read_api_key(named.get(item), item) if alone or item in named else None
+        for item in options.urls
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="cczoo-verify watch",
+        description="Verify servers again and again, and print a line of JSON for each event.",
+        epilog="Ends with SIGTERM or Ctrl-C (exit code 0), when nobody reads its output any more "
+        "(141), or after --count: then with the exit code of `cczoo-verify` for the worst of the "
+        "last results, a failed one before an unreachable server before a warning.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("urls", nargs="+", type=url, metavar="URL", help="a server to watch")
+    parser.add_argument(
+        "--interval",
+        type=seconds(0, 7 * 24 * 3600),
+        default=300.0,
+        metavar="SECONDS",
+        help="from one verification of a server to the next (%(default)g)",
+    )
+    parser.add_argument(
+        "--count", type=_count, metavar="N", help="verify each server so often, then end (for ever)"
+    )
+    parser.add_argument(
+        "--token-file",
+        action="append",
+        default=[],
+        metavar="[URL=]FILE",
+        help="holds an API key of that server; repeatable. For a single server URL= can be left "
+        f"out, or the key be in {TOKEN_VARIABLE}",
+    )
+    add_verifier_options(parser)
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= len(text) <= 9 or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of times")
+    return int(text)
