@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import datetime
 import json
 import sys
 import time
@@ -82,8 +83,15 @@ class Forger:
 
     def claims(self, quote: Quote, body_form: str) -> dict[str, Any]:
         """Claims that praise the quote."""
-        verdict = Verdict(quote, "UpToDate", (), "TEST Root CA")
         now, token_id = time.time(), str(uuid.uuid4())
+        verdict = Verdict(
+            quote=quote,
+            tcb_status="UpToDate",
+            advisory_ids=(),
+            tcb_date=datetime.datetime.fromtimestamp(int(now), datetime.UTC),
+            expires=now + HOUR,
+            root_name="TEST Root CA",
+        )
         if self.form == ALIBABA:
             return tokens.simple_claims(
                 verdict, issuer=self.issuer, now=now, ttl=HOUR, token_id=token_id
@@ -210,6 +218,16 @@ def _embedded_key(forger: Forger, header: dict[str, Any], claims: dict[str, Any]
     return _other_key(forger, header, claims)
 
 
+def _embedded_chain(forger: Forger, header: dict[str, Any], claims: dict[str, Any]) -> str:
+    header["x5c"] = [jose.self_signed(forger.other_key)]
+    return _other_key(forger, header, claims)
+
+
+def _nested(forger: Forger, header: dict[str, Any], claims: dict[str, Any]) -> str:
+    inner = _honest(forger, header, claims).encode()
+    return jose.compact(header | {"cty": "JWT"}, inner, jose.signer(forger.key, forger.alg))
+
+
 def _key_by_address(forger: Forger, header: dict[str, Any], claims: dict[str, Any]) -> str:
     header["jku"] = f"{forger.issuer}/other-keys.json"
     return _other_key(forger, header, claims)
@@ -244,6 +262,8 @@ def _stripped(forger: Forger, header: dict[str, Any], claims: dict[str, Any]) ->
 TOKEN_LIES: dict[str, Lie] = {
     "other-key": _other_key,
     "embedded-key": _embedded_key,
+    "embedded-chain": _embedded_chain,
+    "nested": _nested,
     "key-by-address": _key_by_address,
     "unknown-kid": _unknown_kid,
     "alg-none": _alg_none,
@@ -326,6 +346,35 @@ KEY_ANSWERS: dict[str, Answer] = {
     "keys-empty": lambda _: JSONResponse({"keys": []}),
 }
 
+
+def _discovers(**changes: Callable[[str], object]) -> Answer:
+    def answer(forger: Forger) -> Response:
+        lies = {name: lie(forger.issuer) for name, lie in changes.items()}
+        return JSONResponse(discovery_document(forger.issuer) | lies)
+
+    return answer
+
+
+def _elsewhere(issuer: str) -> str:
+    """The same service under another origin."""
+    return issuer.replace("127.0.0.1", "localhost")
+
+
+# What only Alibaba Cloud's protocol has: where the keys are is discovered.
+DISCOVERY_ANSWERS: dict[str, Answer] = {
+    "discovery-missing": lambda _: PlainTextResponse("Not Found", 404),
+    "discovery-garbage": _garbage,
+    "discovery-endless": _endless,
+    "discovery-redirect": lambda forger: Response(
+        status_code=307,
+        headers={"Location": f"{_elsewhere(forger.issuer)}/discovery-elsewhere"},
+    ),
+    "discovery-other-issuer": _discovers(issuer=_elsewhere),
+    "discovery-other-origin": _discovers(
+        jwks_uri=lambda issuer: f"{_elsewhere(issuer)}/other-keys.json"
+    ),
+}
+
 HANG, KEYS_HANG, GOOD = "hang", "keys-hang", "good"
 
 MODES = (
@@ -334,6 +383,7 @@ MODES = (
     KEYS_HANG,
     *ANSWERS,
     *KEY_ANSWERS,
+    *DISCOVERY_ANSWERS,
     *QUOTE_LIES,
     *CLAIM_LIES,
     *TOKEN_LIES,
@@ -380,6 +430,12 @@ def create_app(forger: Forger, origins: list[str]) -> FastAPI:
 
         @app.get("/.well-known/openid-configuration")
         async def discovery() -> Response:
+            if forger.mode in DISCOVERY_ANSWERS:
+                return DISCOVERY_ANSWERS[forger.mode](forger)
+            return await discovery_elsewhere()
+
+        @app.get("/discovery-elsewhere")
+        async def discovery_elsewhere() -> Response:
             return JSONResponse(discovery_document(forger.issuer))
 
     app.add_middleware(Witness, seen=forger.seen)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import datetime
 import hashlib
 import hmac
 import json
 from collections.abc import Callable
 from typing import Any
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -55,6 +58,24 @@ def jwk(key: PrivateKey, alg: str, kid: str) -> dict[str, str]:
     numbers = key.public_key().public_numbers()
     x, y = (encode_base64url(value.to_bytes(32, "big")) for value in (numbers.x, numbers.y))
     return {**common, "kty": "EC", "crv": "P-256", "x": x, "y": y}
+
+
+def self_signed(key: PrivateKey) -> str:
+    """A CA certificate of the key's own, as an `x5c` member holds it (RFC 7515, 4.1.6)."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Nobody")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(True, None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
 
 
 def compact(header: dict[str, Any], payload: dict[str, Any] | bytes, sign: Sign) -> str:

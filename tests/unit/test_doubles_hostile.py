@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from cryptography import x509
 from fastapi.testclient import TestClient
 from jwt.utils import base64url_decode
 
@@ -106,7 +108,9 @@ def test_tokens_about_another_quote(form: str, mode: str, field: str, simulator:
     [
         ("other-key", jwt.InvalidSignatureError),
         ("embedded-key", jwt.InvalidSignatureError),
+        ("embedded-chain", jwt.InvalidSignatureError),
         ("key-by-address", jwt.InvalidSignatureError),
+        ("nested", jwt.DecodeError),
         ("no-signature", jwt.InvalidTokenError),
         ("alg-none", jwt.InvalidAlgorithmError),
         ("hs256", jwt.InvalidAlgorithmError),
@@ -133,6 +137,16 @@ def test_the_forged_ones_would_hold_for_a_careless_reader(form: str, simulator: 
         token = ask(client, form, simulator).text
         own = jwt.PyJWK(jwt.get_unverified_header(token)["jwk"]).key
         assert jwt.decode(token, own, algorithms=[alg], **careless)
+    with running("embedded-chain", form) as client:
+        token = ask(client, form, simulator).text
+        [chain] = jwt.get_unverified_header(token)["x5c"]
+        certificate = x509.load_der_x509_certificate(base64.b64decode(chain))
+        assert jwt.decode(token, certificate.public_key(), algorithms=[alg], **careless)
+    with running("nested", form) as client:
+        outer, keys = ask(client, form, simulator).text, client.get(hostile.KEYS[form]).json()
+        key = jwt.PyJWKSet.from_dict(keys).keys[0].key
+        inner = jwt.PyJWS().decode(outer, key, algorithms=[alg]).decode()
+        assert jwt.decode(inner, key, algorithms=[alg], **careless)
     with running("key-by-address", form) as client:
         token = ask(client, form, simulator).text
         address = jwt.get_unverified_header(token)["jku"]
@@ -281,6 +295,48 @@ def test_bad_key_sets(form: str, mode: str, status: int, simulator: Simulator) -
         assert answer.status_code == status
         assert b'"kid"' not in answer.content
         assert ask(client, form, simulator).text.count(".") == 2
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "issuer", "keys_at"),
+    [
+        ("discovery-missing", 404, None, None),
+        ("discovery-garbage", 200, None, None),
+        ("discovery-redirect", 307, None, None),
+        ("discovery-other-issuer", 200, "http://localhost:1", ADDRESS),
+        ("discovery-other-origin", 200, ADDRESS, "http://localhost:1"),
+        ("good", 200, ADDRESS, ADDRESS),
+    ],
+)
+def test_bad_discovery(
+    mode: str, status: int, issuer: str | None, keys_at: str | None, simulator: Simulator
+) -> None:
+    with running(mode, ALIBABA) as client:
+        answer = client.get("/.well-known/openid-configuration")
+        assert answer.status_code == status
+        if issuer:
+            assert answer.json()["issuer"] == issuer
+            assert answer.json()["jwks_uri"].startswith(f"{keys_at}/")
+        elif status == 307:
+            assert answer.headers["location"].startswith("http://localhost:1/")
+            assert client.get("/discovery-elsewhere").json()["issuer"] == ADDRESS
+        else:
+            assert b"issuer" not in answer.content
+        # Whoever goes on without discovery finds a good token and good keys.
+        assert verify(client, ALIBABA, ask(client, ALIBABA, simulator).text)
+
+
+def test_endless_discovery_has_no_end() -> None:
+    size = 0
+    with (
+        listening("discovery-endless", ALIBABA) as client,
+        client.stream("GET", "/.well-known/openid-configuration") as answer,
+    ):
+        for part in answer.iter_raw():
+            size += len(part)
+            if size > 4 << 20:
+                break
+    assert size > 4 << 20
 
 
 def test_every_mode_is_tested_here() -> None:

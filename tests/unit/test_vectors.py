@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from quote_generator import evidence
 from quote_generator.errors import BadInput
-from quote_generator.eventlog import parse_aael
+from quote_generator.eventlog import compare, parse_aael
 from quote_generator.quote import parse_quote
 from vectors import make
 
@@ -66,6 +67,23 @@ def test_evidence_logs_lead_to_the_registers() -> None:
     for case in load("evidence.json")["cases"]:
         body = parse_quote(bytes.fromhex(case["evidence"]["quote"])).body
         assert parse_aael(case["evidence"]["aa_eventlog"]).replay() == body.rtmr_3
+
+
+@pytest.mark.parametrize("case", load("eventlogs.json")["cases"], ids=lambda case: case["name"])
+def test_event_logs_lead_where_they_should(case: Any) -> None:
+    registers = {name: bytes.fromhex(value) for name, value in case["registers"].items()}
+    log = None if case["cc_eventlog"] is None else base64.b64decode(case["cc_eventlog"])
+    if case["outcome"] == "log-malformed":
+        with pytest.raises(BadInput):
+            compare(registers, ccel=log, aael=case["aa_eventlog"])
+        return
+    compared = compare(registers, ccel=log, aael=case["aa_eventlog"])
+    differing = ", ".join(item.register for item in compared if item.outcome == "differs")
+    explained = ", ".join(item.register for item in compared if item.outcome == "match")
+    if case["outcome"] == "log-differs":
+        assert differing == case["names"]
+    else:
+        assert (differing, explained) == ("", case["names"])
 
 
 TOKENS = load("tokens.json")

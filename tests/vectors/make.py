@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -20,6 +21,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from cczoo_verifier.collateral import to_members
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
@@ -32,6 +34,8 @@ from quote_generator.evidence import decode_base64url, encode_base64url
 from quote_generator.quote import parse_quote
 from quote_generator.simulator import Simulator
 from quote_generator.simulator.pki import sign_raw
+from vectors import logs
+from vectors.chains import chains
 
 HERE = Path(__file__).resolve().parent
 NOW = 1_800_000_000
@@ -268,6 +272,55 @@ def evidence_documents(td: Simulator) -> object:
     }
 
 
+def dcap(td: Simulator, folder: Path) -> object:
+    """Whole answers to one nonce, with both logs and collateral: of the simulator, and under a
+    root of another name, which a browser's test may take for Intel's.
+    """
+    other = Simulator.open(folder, clock=lambda: NOW, rng=seeded("other"), name="TEST")
+    return {
+        "now": NOW,
+        "nonce_base64url": encode_base64url(nonces(1)[0]),
+        "simulator": _answer(td, simulated=True),
+        "other": _answer(other, simulated=False),
+    }
+
+
+def _answer(td: Simulator, *, simulated: bool) -> object:
+    names = (f"rtmr_{number}" for number in range(4))
+    measured = dict(zip(names, logs.replay(logs.EVENTS, logs.LINES), strict=True))
+    attestation = functools.partial(
+        _Attestation,
+        provider="simulator" if simulated else "tdx_guest",
+        simulated=simulated,
+    )
+    (document,) = evidence.build_evidence(
+        [nonces(1)[0]],
+        attest=lambda data: attestation(td.quote(data, measurements=measured)),  # type: ignore[arg-type,return-value]
+        now=NOW,
+        cc_eventlog=logs.ccel(),
+        aa_eventlog=logs.AAEL,
+        new_id=lambda: uuid.UUID(int=4 << 76 | 8 << 60),
+    )
+    statuses = {"OutOfDate": [], "SWHardeningNeeded": ["INTEL-SA-00837"]}
+    return {
+        "root_pem": td.root_pem,
+        "evidence": document,
+        "collateral": to_members(td.collateral()),
+        **{
+            status: to_members(td.collateral(tcb_status=status, advisory_ids=ids))
+            for status, ids in statuses.items()
+        },
+    }
+
+
+def eventlogs() -> object:
+    """Logs with the registers that they are compared with, and the outcome of `event-log`."""
+    return {
+        "source": "TCG PC Client Platform Firmware Profile, sections 9.2 and 10; CoCo's AAEL",
+        "cases": list(logs.cases()),
+    }
+
+
 def tokens() -> object:
     """JSON Web Tokens under two key sets, good ones and forged ones; times are not the subject."""
     keys = {"ES256": _ec_key("ES256"), "RS256": _rsa_key("RS256"), "RS384": _rsa_key("RS384")}
@@ -310,6 +363,20 @@ def tokens() -> object:
         "two parts": f"{head}.{payload}",
         "four parts": f"{good['ES256']}.",
         "padding": f"{good['ES256']}==",
+        "RS384 that says RS256": token("RS256", _signer(keys["RS256"], "RS384")),
+        "ES256 with an RSA key's name": token("ES256", kid="RS256 key"),
+        "RS256 with an EC key's name": token("RS256", kid="ES256 key"),
+        "HS256 with the EC public key as the secret": token(
+            "HS256", jose.hmac_signer(keys["ES256"]), kid="ES256 key"
+        ),
+        "HS256 with the public key, which says RS256": token(
+            "RS256", jose.hmac_signer(keys["RS256"])
+        ),
+        "chain in the header": token(
+            "ES256", _signer(others["ES256"], "ES256"), x5c=["AAAA"], kid="nobody's key"
+        ),
+        "empty": "",
+        "dots": "..",
     }
     return {
         "source": "RFC 7515, RFC 7518, RFC 7519; the valid ones are also accepted by PyJWT",
@@ -319,6 +386,53 @@ def tokens() -> object:
         "claims": claims,
         "valid": [{"name": alg, "token": text} for alg, text in good.items()],
         "invalid": [{"fault": fault, "token": text} for fault, text in bad.items()],
+        "strict": [
+            {"fault": fault, "token": text}
+            for fault, text in _well_signed(good, keys["ES256"], claims).items()
+        ],
+        "chains": chains(claims, _ec_key, _rsa_key, NOW),
+    }
+
+
+def _well_signed(
+    good: dict[str, str], key: jose.PrivateKey, claims: dict[str, object]
+) -> dict[str, str]:
+    """Tokens whose signature holds; some libraries take them, a relying party of ours does not."""
+    usual = json.dumps({"alg": "ES256", "kid": "ES256 key"}).encode()
+    payload = json.dumps(claims).encode()
+
+    def signed(header: bytes, content: bytes = payload) -> str:
+        text = f"{encode_base64url(header)}.{encode_base64url(content)}"
+        return f"{text}.{encode_base64url(_signer(key, 'ES256')(text.encode()))}"
+
+    def with_header(**more: object) -> str:
+        return signed(json.dumps({**json.loads(usual), **more}).encode())
+
+    whole = good["ES256"]
+    head, body, signature = whole.split(".")
+    # 64 bytes leave four unused bits in the last of 86 characters.
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    respelt = signature[:-1] + alphabet[alphabet.index(signature[-1]) | 1]
+    return {
+        "repeated claim": signed(usual, payload[:-1] + b',"exp":1}'),
+        "repeated claim, escaped": signed(usual, payload[:-1] + rb',"\u0065xp":1}'),
+        "repeated claim inside": signed(usual, payload[:-1] + b',"submods":{"a":1,"a":2}}'),
+        "repeated header parameter": signed(usual[:-1] + b',"alg":"ES256"}'),
+        "unencoded payload": with_header(b64=False),
+        "compressed payload": with_header(zip="DEF"),
+        "encryption": with_header(enc="A128GCM"),
+        "nested token": with_header(cty="JWT"),
+        "token for a payload": signed(usual, whole.encode()),
+        "list for a payload": signed(usual, b"[1]"),
+        "broken UTF-8": signed(usual, b'{"sub":"\xff"}'),
+        "byte order mark": signed(usual, b"\xef\xbb\xbf" + payload),
+        "huge header": with_header(x="x" * 9000),
+        "another spelling of the signature": f"{head}.{body}.{respelt}",
+        "standard base64": good["RS256"].translate(str.maketrans("-_", "+/")),
+        "line end": f"{whole}\n",
+        "blank in front": f" {whole}",
+        "line end inside": f"{head}\n.{body}.{signature}",
+        "trailing dots": f"{whole}..",
     }
 
 
@@ -371,6 +485,8 @@ def make() -> dict[str, str]:
             "canonical_json.json": canonical_json(),
             "quotes.json": quotes(td),
             "evidence.json": evidence_documents(td),
+            "eventlogs.json": eventlogs(),
+            "dcap.json": dcap(td, Path(folder) / "other"),
             "tokens.json": tokens(),
         }
     return {name: json.dumps(value, indent=1) + "\n" for name, value in vectors.items()}
