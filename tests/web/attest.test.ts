@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { attest, type Verdict } from '$lib/tee/attest';
 import { CHECKS, headline } from '$lib/tee/checks';
@@ -9,6 +10,7 @@ import {
 	earClaims,
 	fakeClock,
 	fakeFetch,
+	fakeStorage,
 	fill,
 	makeEnvironment,
 	makeEvidence,
@@ -49,6 +51,8 @@ interface Scene {
 	env?: Partial<Environment>;
 }
 
+const policy = (members: object) => (settings: Settings) =>
+	void (settings.policy = JSON.stringify({ v: 1, ...members }));
 const text = (value: unknown): Answer => ({ text: JSON.stringify(value) });
 const body = (call: Call) => JSON.parse(String(call.init.body));
 
@@ -83,6 +87,10 @@ const run = async (scene: Scene) => {
 			const made = makeEvidence(nonceOf(call), scene.td);
 			fields = made.fields;
 			return scene.quote?.() ?? text(scene.document?.(made.document) ?? made.document);
+		},
+		'/openid-configuration': ({ url }) => {
+			const issuer = new URL(url).origin;
+			return text({ issuer, jwks_uri: `${issuer}/jwks.json` });
 		},
 		'/jwks.json': keys,
 		'/attestation': service,
@@ -248,14 +256,223 @@ describe('TD attributes', () => {
 		td_attributes.writeBigUInt64LE((1n << 28n) | (1n << BigInt(bit)));
 		const { verdict } = await run(trustee({ td: { fields: someFields({ td_attributes }) } }));
 		expect(outcome(verdict, 'td-attributes')).toBe(expected);
+		const word = expected === 'pass' ? undefined : bit ? 'reserved' : 'debug';
+		expect(headline(verdict.checks)?.detail).toBe(word);
 		expect(verdict.status).toBe(expected === 'fail' ? 'red' : 'green');
 	});
 
-	it('warns where SEPT_VE_DISABLE is off', async () => {
+	it('fails where SEPT_VE_DISABLE is off, unless the policy allows that', async () => {
 		const td = { fields: someFields({ td_attributes: Buffer.alloc(8) }) };
-		const { verdict } = await run(trustee({ td }));
-		expect(headline(verdict.checks)).toMatchObject({ id: 'td-attributes', outcome: 'warn' });
-		expect(verdict.status).toBe('amber');
+		await failsAt(trustee({ td }), 'td-attributes', 'td-attributes', /sept-ve/);
+		const settings = policy({ td_attributes: { sept_ve_disable: 'allow' } });
+		expect((await run(trustee({ td, settings }))).verdict.status).toBe('green');
+	});
+
+	it.each<[string, object, number]>([
+		['forbids PERFMON', { perfmon: 'forbid' }, 63],
+		['forbids PKS', { pks: 'forbid' }, 30],
+		['forbids Key Locker', { key_locker: 'forbid' }, 31],
+		['requires PKS', { pks: 'require' }, 63]
+	])('fails where the policy %s', async (_name, td_attributes, bit) => {
+		const bits = Buffer.alloc(8);
+		bits.writeBigUInt64LE((1n << 28n) | (1n << BigInt(bit)));
+		const td = { fields: someFields({ td_attributes: bits }) };
+		await failsAt(trustee({ td, settings: policy({ td_attributes }) }), 'td-attributes', 'td-attributes');
+		expect((await run(trustee({ td }))).verdict.status).toBe('green');
+	});
+
+	it.each([
+		['no x87 and SSE', 0x0],
+		['a bit that must not be', 0x7 | (1 << 3)],
+		['a bit beyond', 0x7 | (1 << 19)]
+	])('fails with an XFAM of %s', async (_name, bits) => {
+		const xfam = Buffer.alloc(8);
+		xfam.writeUInt32LE(bits);
+		await failsAt(trustee({ td: { fields: someFields({ xfam }) } }), 'td-attributes', 'td-attributes', /xfam/);
+	});
+
+	it('leaves a service TD to the attestation service, unless the policy names one', async () => {
+		const mr_servicetd = fill(48, 5);
+		const td = { version: 5, later: true, fields: someFields({ mr_servicetd }) };
+		expect((await run(trustee({ td }))).verdict.status).toBe('green');
+		const named = policy({ reference_values: { mr_servicetd: [mr_servicetd.toString('hex')] } });
+		expect((await run(trustee({ td, settings: named }))).verdict.status).toBe('green');
+		const other = policy({ reference_values: { mr_servicetd: ['00'.repeat(48)] } });
+		await failsAt(trustee({ td, settings: other }), 'reference-values', 'reference-values', /mr_servicetd/);
+	});
+});
+
+describe('the policy', () => {
+	const hex = (name: string) => someFields()[name].toString('hex');
+
+	it('ends a result by its age', async () => {
+		expect((await run(alibaba({ settings: policy({ max_age: 60 }) }))).verdict.expires).toBe((NOW + 60) * 1000);
+		const long = await run(alibaba({ settings: policy({ max_age: 86_400 }) }));
+		expect(long.verdict.expires).toBe((NOW + 21_600) * 1000);
+	});
+
+	it.each<[string, object, string, string]>([
+		['warns where it says so', { warn: ['OutOfDate'] }, 'OutOfDate', 'warn'],
+		['passes where it says so', { pass: ['SWHardeningNeeded'] }, 'SWHardeningNeeded', 'pass'],
+		['fails where it does not say', { warn: [] }, 'SWHardeningNeeded', 'fail'],
+		['fails what is good enough for others', { pass: [], warn: [] }, 'UpToDate', 'fail'],
+		['fails where it wants a date and the service names none', { min_date: '2020-01-01T00:00:00Z' }, 'UpToDate', 'fail'],
+		['fails where it wants advisories and the service names none', { advisories: [] }, 'UpToDate', 'fail']
+	])('judges the status that a service names: %s', async (_name, tcb, tcb_status, expected) => {
+		const claims = (fields: Fields) => earClaims(fields, {}, { cczoo: { tcb_status } });
+		const { verdict } = await run(trustee({ claims, settings: policy({ tcb }) }));
+		expect(outcome(verdict, 'tcb-status')).toBe(expected);
+	});
+
+	it('compares with its reference values, in either case', async () => {
+		const reference_values = {
+			mr_td: ['00'.repeat(48), hex('mr_td').toUpperCase()],
+			tee_tcb_svn: [hex('tcb_svn')]
+		};
+		const { verdict } = await run(trustee({ settings: policy({ reference_values }) }));
+		expect(verdict.status).toBe('green');
+		const check = verdict.checks.find(({ id }) => id === 'reference-values');
+		expect(check).toMatchObject({ outcome: 'pass', detail: 'mr_td, tee_tcb_svn' });
+	});
+
+	it.each(['mr_td', 'rtmr_2', 'mr_seam', 'mrsigner_seam', 'xfam', 'mr_config_id'])('fails with another %s', async (name) => {
+		const reference_values = { [name]: ['00'.repeat(someFields()[name].length)] };
+		const detail = new RegExp(`^${name} ${hex(name)}$`);
+		await failsAt(trustee({ settings: policy({ reference_values }) }), 'reference-values', 'reference-values', detail);
+	});
+
+	it('fails for a field that the quote does not have', async () => {
+		const settings = policy({ reference_values: { tee_tcb_svn2: ['00'.repeat(16)] } });
+		await failsAt(trustee({ settings }), 'reference-values', 'reference-values', /tee_tcb_svn2/);
+	});
+
+	it.each(['{', '[]', '{"v":2}', '{"v":1,"tbc":{}}', '{"v":1,"v":1}'])('that is none (%s) is red, not the default one', async (text) => {
+		const settings = (s: Settings) => void (s.policy = text);
+		await failsAt(trustee({ settings }), 'reference-values', 'policy-malformed');
+	});
+});
+
+describe('trust on first use', () => {
+	const changed = { fields: someFields({ mr_td: fill(48, 0xee) }) };
+	const check = (verdict: Verdict) => verdict.checks.find(({ id }) => id === 'reference-values');
+	const start = async () => {
+		const memory = fakeStorage();
+		const look = async (scene: Scene = {}) => (await run(trustee({ ...scene, env: { memory } }))).verdict;
+		return { memory, look, first: await look() };
+	};
+
+	it('remembers at the first success, and is green while nothing changes', async () => {
+		const { memory, look, first } = await start();
+		expect([first.status, check(first)?.outcome, check(first)?.code]).toEqual(['green', 'skipped', 'first-use']);
+		expect(memory.items.size).toBe(1);
+		const second = await look();
+		expect([second.status, check(second)?.outcome, check(second)?.code]).toEqual(['green', 'pass', 'unchanged']);
+		expect([second.changes, second.accept]).toEqual([undefined, undefined]);
+	});
+
+	it('is amber with the difference, until the user accepts it', async () => {
+		const { look } = await start();
+		for (let turn = 0; turn < 2; turn++) {
+			const verdict = await look({ td: changed });
+			expect([verdict.status, headline(verdict.checks)?.code]).toEqual(['amber', 'changed']);
+			expect(verdict.changes).toEqual([['mr_td', someFields().mr_td.toString('hex'), 'ee'.repeat(48)]]);
+		}
+		(await look({ td: changed })).accept?.();
+		expect((await look({ td: changed })).status).toBe('green');
+		expect((await look()).status).toBe('amber');
+	});
+
+	it('accepts what was shown, not what has come since', async () => {
+		const { look } = await start();
+		const shown = await look({ td: changed });
+		const since = { fields: someFields({ mr_td: fill(48, 0xdd) }) };
+		await look({ td: since });
+		shown.accept?.();
+		expect((await look({ td: since })).status).toBe('amber');
+		expect((await look({ td: changed })).status).toBe('green');
+	});
+
+	it('remembers nothing of a run in which something failed', async () => {
+		const scenes: Scene[] = [
+			{ claims: (fields) => earClaims(fields, { 'ear.status': 'contraindicated' }) },
+			{ keys: () => ({ status: 404, text: '' }) },
+			{ document: () => makeEvidence(fill(32, 1)).document }
+		];
+		for (const scene of scenes) {
+			const memory = fakeStorage();
+			const { verdict } = await run(trustee({ ...scene, env: { memory } }));
+			expect([verdict.status, memory.items.size]).toEqual(['red', 0]);
+		}
+	});
+
+	it('notices a simulation where there was hardware', async () => {
+		const { look } = await start();
+		const verdict = await look({ td: { simulated: true } });
+		expect(verdict.changes).toEqual([['simulated', 'false', 'true']]);
+		expect(headline(verdict.checks)?.id).toBe('not-simulated');
+	});
+
+	it('gives way to explicit reference values', async () => {
+		const { look, memory } = await start();
+		const before = [...memory.items];
+		const settings = policy({ reference_values: { mr_td: ['ee'.repeat(48)] } });
+		expect((await look({ td: changed, settings })).status).toBe('green');
+		expect((await look({ settings })).status).toBe('red');
+		expect([...memory.items]).toEqual(before);
+		// A policy without any does not turn it off.
+		expect((await look({ td: changed, settings: policy({}) })).status).toBe('amber');
+	});
+
+	it('warns where there is no memory, and cannot be accepted away', async () => {
+		const refuse = () => {
+			throw new DOMException('', 'SecurityError');
+		};
+		const { verdict } = await run(trustee({ env: { memory: { getItem: refuse, setItem: refuse } } }));
+		expect([verdict.status, check(verdict)?.code]).toEqual(['amber', 'memory']);
+		expect(() => verdict.accept?.()).toThrow(DOMException);
+	});
+
+	it('warns where the memory is damaged, until the user accepts', async () => {
+		const { look, memory } = await start();
+		memory.items.forEach((_, name) => memory.items.set(name, '{'));
+		const verdict = await look();
+		expect([verdict.status, check(verdict)?.code]).toEqual(['amber', 'memory']);
+		verdict.accept?.();
+		expect((await look()).status).toBe('green');
+	});
+});
+
+describe('the event logs', () => {
+	const line = `INIT sha384/${'00'.repeat(48)}`;
+	const sha384 = (...parts: Uint8Array[]) =>
+		parts.reduce((hash, part) => hash.update(part), createHash('sha384')).digest();
+	const rtmr_3 = sha384(fill(48, 0), sha384(Buffer.from(line)));
+
+	it('that lead to the registers pass, and are shown', async () => {
+		const { verdict } = await run(trustee({ td: { aael: line, fields: someFields({ rtmr_3 }) } }));
+		expect([verdict.status, outcome(verdict, 'event-log')]).toEqual(['green', 'pass']);
+		expect(verdict.events).toEqual([['rtmr_3', '', line]]);
+	});
+	it('that lead elsewhere fail, and are not shown', async () => {
+		const { verdict } = await failsAt(trustee({ td: { aael: line } }), 'event-log', 'log-differs', /^rtmr_3$/);
+		expect(verdict.events).toBeUndefined();
+	});
+	it('that cannot be read fail', async () => {
+		await failsAt(trustee({ td: { ccel: fill(70, 1) } }), 'event-log', 'log-malformed');
+	});
+	it('that are not there are skipped', async () => {
+		const { verdict } = await run(trustee());
+		expect(verdict.checks.find(({ id }) => id === 'event-log')).toMatchObject({ outcome: 'skipped', code: 'no-log' });
+	});
+	it.each([
+		['cc_eventlog', 'QQ'],
+		['cc_eventlog', 'Q Q='],
+		['cc_eventlog', '!!!!'],
+		['cc_eventlog', 1],
+		['aa_eventlog', ['x']],
+		['aa_eventlog', 0]
+	])('of another kind (%s %j) are no evidence', async (name, value) => {
+		await failsAt(trustee({ document: (d) => ({ ...d, [name]: value }) }), 'evidence-format', 'evidence-malformed');
 	});
 });
 
@@ -342,6 +559,13 @@ describe('Trustee before 0.14', () => {
 		expect((await run(trustee({ settings, service: updated }))).verdict.status).toBe('green');
 	});
 
+	it.each([401, 403, 404, 413, 429])('is not assumed where the answer is %i', async (status) => {
+		const settings = (s: Settings) => void (s.addresses.trustee = `https://t${status}.example`);
+		const scene = trustee({ settings, service: () => ({ status, text: 'no' }) });
+		const { calls } = await failsAt(scene, 'token-signature', 'service-rejected', `HTTP ${status}`);
+		expect(calls.filter(({ init }) => init.method === 'POST')).toHaveLength(1);
+	});
+
 	it('is not assumed where evidence is refused', async () => {
 		const address = 'https://refuses.example';
 		const { calls } = await failsAt(
@@ -407,7 +631,7 @@ describe('the token', () => {
 		await failsAt(trustee({ claims: claims(change) }), 'token-claims', 'token-claim', name);
 	});
 	it('that differs in a field of TDX 1.5', async () => {
-		const change = (c: Record<string, any>) => (measured(c).mr_servicetd = '00'.repeat(48));
+		const change = (c: Record<string, any>) => (measured(c).mr_servicetd = '01'.repeat(48));
 		const scene = { td: { version: 5, later: true }, claims: claims(change) };
 		await failsAt(trustee(scene), 'token-claims', 'token-claim', 'mr_servicetd');
 	});
@@ -497,11 +721,38 @@ describe('the verdict of the service', () => {
 		['OutOfDate', 'fail', 'red'],
 		['OutOfDateConfigurationNeeded', 'fail', 'red'],
 		['Revoked', 'fail', 'red'],
-		['', 'warn', 'amber']
+		['', 'fail', 'red']
 	])('names the platform status %s', async (tcb_status, expected, colour) => {
 		const claims = (fields: Fields) => earClaims(fields, {}, { cczoo: { tcb_status } });
 		const { verdict } = await run(trustee({ claims }));
 		expect([outcome(verdict, 'tcb-status'), verdict.status]).toEqual([expected, colour]);
+	});
+
+	// Where Trustee has it itself, with the names of v0.13 among the others.
+	it.each([
+		['UpToDate', 'pass', 'green'],
+		['OK', 'pass', 'green'],
+		['SoftwareHardeningNeeded', 'warn', 'amber'],
+		['ConfigurationAndSoftwareHardeningNeeded', 'warn', 'amber'],
+		['OutOfDate', 'fail', 'red'],
+		['TDRelaunchAdvised', 'fail', 'red'],
+		[null, 'fail', 'red'],
+		[{ OK: 1 }, 'fail', 'red']
+	])('of Trustee names the platform status %s', async (tcb_status, expected, colour) => {
+		const ear = (fields: Fields) => {
+			const all = earClaims(fields) as any;
+			all.submods.cpu0['ear.veraison.annotated-evidence'].tdx.tcb_status = tcb_status;
+			return all;
+		};
+		const simple = (fields: Fields) => {
+			const { aud: _aud, iss: _iss, ...rest } = alibabaClaims(fields, '');
+			const status = { ...JSON.parse(String(rest['tcb-status'])), 'tdx.tcb_status': tcb_status };
+			return { ...rest, 'tcb-status': JSON.stringify(status) };
+		};
+		for (const scene of [{ claims: ear }, { claims: simple, signer: RS384 }]) {
+			const { verdict } = await run(trustee(scene));
+			expect([outcome(verdict, 'tcb-status'), verdict.status]).toEqual([expected, colour]);
+		}
 	});
 });
 

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import * as encoding from '$lib/tee/encoding';
 import { own, parseObject } from '$lib/tee/json';
 import { parseJwt, verifyJwt, type Algorithm } from '$lib/tee/jwt';
-import { parseKeySet } from '$lib/tee/keys';
+import { parseKeySet, parsePins } from '$lib/tee/keys';
 import { inclusionRoot } from '$lib/tee/merkle';
 import { asProblem, Problem } from '$lib/tee/problem';
 import { base64url, fill, makeSigner, makeToken, signBytes, tree } from './world';
@@ -242,6 +242,7 @@ describe('JWS example of RFC 7520, section 4.1 (RS256)', () => {
 	const jwt = {
 		alg: 'RS256',
 		kid: key.kid,
+		chain: undefined,
 		payload: {},
 		signed: new TextEncoder().encode(`${header}.${payload}`),
 		signature: encoding.fromBase64url(signature)
@@ -417,7 +418,8 @@ describe('key sets', () => {
 		['a key that is none', { keys: [null] }],
 		['a private key', { keys: [{ ...jwk, d: 'x' }] }],
 		['a secret', { keys: [{ kty: 'oct', k: 'x' }] }],
-		['too many', { keys: Array(65).fill(jwk) }]
+		['too many', { keys: Array(65).fill(jwk) }],
+		['more text than any', { keys: [jwk], x: 'x'.repeat(1 << 16) }]
 	])('refuse %s', (_name, value) => {
 		expect(() => parseKeySet(JSON.stringify(value))).toThrow(expect.objectContaining({ code: 'keys-malformed' }));
 	});
@@ -425,5 +427,42 @@ describe('key sets', () => {
 		for (const text of ['', '-----BEGIN CERTIFICATE-----', '{"keys":[],"keys":[]}']) {
 			expect(() => parseKeySet(text)).toThrow(expect.objectContaining({ code: 'keys-malformed' }));
 		}
+	});
+});
+
+describe('pins', () => {
+	const { jwk } = makeSigner('ES256');
+	const der = [fill(300, 1), fill(301, 2)];
+	const pem = (bytes: Buffer, label = 'CERTIFICATE', end = '\n') =>
+		[`-----BEGIN ${label}-----`, ...(bytes.toString('base64').match(/.{1,64}/g) ?? []), `-----END ${label}-----`, ''].join(end);
+
+	it('are keys or certificates', () => {
+		expect(parsePins(JSON.stringify(jwk))).toEqual({ keys: [jwk], certificates: [] });
+		const certificates = der.map((bytes) => new Uint8Array(bytes));
+		for (const end of ['\n', '\r\n']) {
+			const text = der.map((bytes) => pem(bytes, 'CERTIFICATE', end)).join('');
+			expect(parsePins(`\n ${text} \n`)).toEqual({ keys: [], certificates });
+		}
+	});
+
+	it.each([
+		['a private key', pem(der[0], 'PRIVATE KEY')],
+		['a public key', pem(der[0], 'PUBLIC KEY')],
+		['a private key beside a certificate', pem(der[0]) + pem(der[1], 'PRIVATE KEY')],
+		['a request', pem(der[0], 'CERTIFICATE REQUEST')],
+		['words between certificates', `${pem(der[0])}and\n${pem(der[1])}`],
+		['a certificate without its end', pem(der[0]).replace(/-----END.*/, '')],
+		['a certificate with nothing in it', pem(Buffer.alloc(0))],
+		['broken base64', pem(der[0]).replace('AQEB', 'A=EB')],
+		['too many certificates', pem(der[0]).repeat(65)],
+		['a dash', '-'],
+		['nothing', '']
+	])('are not %s', (_name, text) => {
+		expect(() => parsePins(text)).toThrow(expect.objectContaining({ code: 'keys-malformed' }));
+	});
+
+	it('of random text never crash', () => {
+		const part = fc.constantFrom('-----BEGIN CERTIFICATE-----', '-----END CERTIFICATE-----', 'AAAA', '\n', '-', '{', '=');
+		fc.assert(fc.property(fc.array(part, { maxLength: 12 }), (parts) => void controlled(() => parsePins(parts.join('')))));
 	});
 });

@@ -11,7 +11,7 @@ const LIFE = 300_000;
 interface Run {
 	settings: Settings;
 	signal: AbortSignal;
-	end: (status?: Verdict['status'], life?: number) => Promise<void>;
+	end: (status?: Verdict['status'], life?: number, more?: Partial<Verdict>) => Promise<void>;
 	fail: (error: unknown) => Promise<void>;
 }
 
@@ -19,11 +19,11 @@ const flush = async () => {
 	for (let turn = 0; turn < 10; turn++) await Promise.resolve();
 };
 
-const stage = (enabled = true) => {
+const stage = (enabled = true, read = (now: number) => now) => {
 	const clock = fakeClock();
 	const settings = writable({ settings: { ...defaults(), enabled }, broken: false });
 	const runs: Run[] = [];
-	const env = makeEnvironment(fetch, { now: clock.now, later: clock.later });
+	const env = makeEnvironment(fetch, { now: () => read(clock.now()), later: clock.later });
 	const session: Session = createSession(
 		env,
 		settings,
@@ -32,8 +32,9 @@ const stage = (enabled = true) => {
 				runs.push({
 					settings: chosen,
 					signal,
-					end: async (status = 'green', life = LIFE) => {
-						resolve({ status, checks: [], fields: { run: runs.length }, expires: clock.now() + life });
+					end: async (status = 'green', life = LIFE, more = {}) => {
+						const expires = clock.now() + life;
+						resolve({ status, checks: [], fields: { run: runs.length }, expires, ...more });
 						await flush();
 					},
 					fail: async (error) => {
@@ -215,6 +216,85 @@ describe('the end of a result', () => {
 		expect(alone.runs).toHaveLength(2);
 	});
 
+	it('comes at once with a refresh that breaks', async () => {
+		scene.clock.advance(LIFE * 0.75);
+		await scene.runs[1].fail(new TypeError('x'));
+		expect(scene.now()).toBe('red');
+	});
+
+	it('comes at once with a refresh that is only amber', async () => {
+		scene.states.length = 0;
+		scene.clock.advance(LIFE * 0.75);
+		await scene.runs[1].end('amber');
+		expect(scene.states).toEqual(['amber']);
+	});
+
+	it('comes on time, whatever its length', async () => {
+		for (const life of [10_000, 60_000, 3_600_000, 604_800_000]) {
+			const one = stage();
+			const detach = one.session.attach();
+			one.clock.advance(SETTLE);
+			await one.runs[0].end('green', life);
+			detach(); // and so nothing refreshes it
+			one.clock.advance(life - 1);
+			expect(one.now()).toBe('green');
+			one.clock.advance(1);
+			expect(one.now()).toBe('pending');
+		}
+	});
+
+	it('comes by the timers where the clock is set back', async () => {
+		let back = 0;
+		const set = stage(true, (now) => now - back);
+		set.session.attach();
+		set.clock.advance(SETTLE);
+		await set.runs[0].end('green');
+		back = 86_400_000;
+		set.clock.advance(LIFE);
+		expect(set.now()).toBe('pending');
+	});
+
+	it('begins one refresh, which an impatient user and a second badge share', async () => {
+		scene.clock.advance(LIFE * 0.75);
+		scene.session.recheck();
+		scene.session.attach();
+		scene.session.visible();
+		scene.clock.advance(SETTLE);
+		expect(scene.runs).toHaveLength(2);
+	});
+
+	it('is put off when the page is looked at again after the refresh was due', async () => {
+		scene.clock.sleep(LIFE * 0.74);
+		scene.session.visible();
+		scene.clock.advance(SETTLE);
+		expect(scene.runs).toHaveLength(1);
+		scene.clock.sleep(LIFE * 0.02);
+		scene.states.length = 0;
+		scene.session.visible();
+		scene.clock.advance(0);
+		expect(scene.runs).toHaveLength(2);
+		await scene.runs[1].end('green');
+		expect(scene.states).toEqual(['green']);
+	});
+
+	it('that was red is not put off: there is nothing to keep', async () => {
+		scene.session.recheck();
+		scene.clock.advance(SETTLE);
+		await scene.runs[1].end('red');
+		scene.clock.sleep(LIFE * 0.9);
+		scene.session.visible();
+		scene.clock.advance(SETTLE);
+		expect(scene.runs).toHaveLength(2);
+	});
+
+	it('is seen at once by a page that was in the background for longer', async () => {
+		scene.clock.sleep(LIFE);
+		scene.session.visible();
+		expect(scene.now()).toBe('pending');
+		scene.clock.advance(SETTLE);
+		expect(scene.runs).toHaveLength(2);
+	});
+
 	it('is seen when the page is looked at again', async () => {
 		scene.session.recheck();
 		scene.clock.advance(SETTLE);
@@ -291,11 +371,74 @@ describe('the network', () => {
 		expect(scene.runs).toHaveLength(before + 1);
 	});
 
+	it('that goes away during a refresh takes green with it', async () => {
+		await scene.runs[0].end('green');
+		scene.clock.advance(LIFE * 0.75);
+		scene.session.offline();
+		expect(scene.now()).toBe('red');
+		await scene.runs[1].end('green');
+		expect(scene.now()).toBe('red');
+	});
+
+	it('that was not there when the page came up is noticed when it comes', async () => {
+		await scene.runs[0].end('red', 0);
+		scene.session.online();
+		scene.clock.advance(SETTLE);
+		expect(scene.runs).toHaveLength(2);
+	});
+
 	it('that comes back without having gone starts nothing', async () => {
 		await scene.runs[0].end('green');
 		scene.session.online();
 		scene.clock.advance(SETTLE);
 		expect(scene.runs).toHaveLength(1);
+	});
+});
+
+describe('changed measurements', () => {
+	beforeEach(() => void begin());
+
+	it('are accepted as they were shown, and looked at again', async () => {
+		let accepted = 0;
+		await scene.runs[0].end('amber', LIFE, { accept: () => accepted++ });
+		scene.session.accept();
+		expect([accepted, scene.now()]).toEqual([1, 'pending']);
+		scene.clock.advance(SETTLE);
+		await scene.runs[1].end('green');
+		expect(scene.now()).toBe('green');
+	});
+
+	it('that cannot be stored are looked at again all the same', async () => {
+		const accept = () => {
+			throw new DOMException('', 'QuotaExceededError');
+		};
+		await scene.runs[0].end('amber', LIFE, { accept });
+		scene.session.accept();
+		scene.clock.advance(SETTLE);
+		expect(scene.runs).toHaveLength(2);
+	});
+
+	it('that another tab accepted concern nobody where no badge is', async () => {
+		const alone = stage();
+		alone.session.restart();
+		alone.clock.advance(SETTLE);
+		expect(alone.runs).toHaveLength(0);
+	});
+
+	it('are not accepted while nothing is on show', () => {
+		scene.session.accept();
+		scene.clock.advance(SETTLE);
+		expect(scene.runs).toHaveLength(1);
+	});
+
+	it('that another tab accepted make a run under way void', async () => {
+		scene.session.restart();
+		expect(scene.runs[0].signal.aborted).toBe(true);
+		scene.clock.advance(SETTLE);
+		await scene.runs[0].end('green');
+		expect(scene.now()).toBe('pending');
+		await scene.runs[1].end('amber');
+		expect(scene.now()).toBe('amber');
 	});
 });
 
@@ -309,6 +452,8 @@ describe('the switch', () => {
 		scene.session.offline();
 		scene.session.online();
 		scene.session.visible();
+		scene.session.accept();
+		scene.session.restart();
 		scene.clock.advance(LIFE);
 		expect(scene.runs).toHaveLength(0);
 		expect(scene.now()).toBe('off');

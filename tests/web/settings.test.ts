@@ -82,6 +82,8 @@ describe('stored settings', () => {
 		'{"v":1,"addresses":{"trustee":"http://a.example"}}',
 		'{"v":1,"keys":{"trustee":"x"}}',
 		`{"v":1,"keys":{"trustee":"${'x'.repeat(1 << 17)}"}}`,
+		'{"v":1,"policy":{}}',
+		`{"v":1,"policy":"${'x'.repeat(1 << 17)}"}`,
 		'{"v":1,"v":1}'
 	])('%j give the defaults and a notice, and stay as they are', (text) => {
 		const storage = memory(text);
@@ -103,7 +105,8 @@ describe('stored settings', () => {
 		first.change((s) => {
 			s.enabled = false;
 			s.provider = 'trustee';
-			s.addresses = { alibaba: 'https://a.example', trustee: 'https://t.example' };
+			s.addresses = { alibaba: 'https://a.example', trustee: 'https://t.example', dcap: '' };
+			s.policy = '{"v":1}';
 			s.keys.trustee = JSON.stringify({ keys: [jwk] });
 		});
 		expect(get(createSettings(storage))).toEqual(get(first));
@@ -116,7 +119,7 @@ describe('stored settings', () => {
 		store.change((s) => (s.provider = 'trustee'));
 		store.change((s) => (s.addresses.trustee = 'https://t.example'));
 		store.change((s) => (s.provider = 'alibaba'));
-		expect(get(store).settings.addresses).toEqual({ alibaba: 'https://a.example', trustee: 'https://t.example' });
+		expect(get(store).settings.addresses).toMatchObject({ alibaba: 'https://a.example', trustee: 'https://t.example' });
 	});
 
 	it('are not changed by a bad value', () => {
@@ -173,6 +176,14 @@ describe('the server’s suggestions', () => {
 		const config = parseConfig(text);
 		expect(config.defaultProvider).toBeNull();
 		expect([config.url('trustee'), config.relay('trustee')]).toEqual(['', false]);
+	});
+
+	it('of the provider that asks nobody are no reason to trust less', () => {
+		const suggested = { default_provider: 'dcap', providers: { dcap: { url: null, relay: false, root: 'BA' } } };
+		const config = parseConfig(JSON.stringify(suggested));
+		expect(choose(defaults(), config)).toEqual({ provider: 'dcap', address: '', keys: '', serverChosen: false });
+		expect(config.root).toBe('BA');
+		expect(parseConfig('').root).toBeUndefined();
 	});
 
 	it('never stand above the user’s and the built-in choice', () => {

@@ -7,9 +7,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Verdict } from '$lib/tee/attest';
 import { badge } from '$lib/tee/badge';
 import { CHECKS, complete, type Check } from '$lib/tee/checks';
-import { settingsForm } from '$lib/tee/form';
+import { settingsForm } from '$lib/tee/later';
 import type { Session, State } from '$lib/tee/session';
-import { createSettings, STORAGE_KEY, type SettingsStore } from '$lib/tee/settings';
+import { createSettings, MEMORY_KEY, STORAGE_KEY, type SettingsStore } from '$lib/tee/settings';
 import { t, translate } from '$lib/tee/text';
 
 const MARKUP = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>';
@@ -56,6 +56,8 @@ beforeEach(() => {
 		attach: () => (note('attach')(), note('detach')),
 		chat: note('chat'),
 		recheck: note('recheck'),
+		accept: note('accept'),
+		restart: note('restart'),
 		offline: note('offline'),
 		online: note('online'),
 		visible: note('visible')
@@ -173,6 +175,52 @@ describe('the badge', () => {
 		expect(panel.querySelector('[data-field=jti]')?.textContent).toBe(MARKUP);
 		expect(panel.querySelector('[data-field=mr_td]')).toBeNull();
 		expect(panel.textContent?.split(MARKUP).length).toBeGreaterThan(4);
+	});
+
+	it('shows what has changed, old and new, with a button that accepts it', () => {
+		show();
+		const changed: Check = { id: 'reference-values', outcome: 'warn', code: 'changed', detail: '2026-11-20' };
+		const changes = [
+			['mr_td', 'aa', 'bb'],
+			['rtmr_3', '', MARKUP]
+		] as const;
+		state.set(verdict('amber', [changed], { changes, accept: () => {} }));
+		need('badge').click();
+		expect(need('reason').textContent).toContain('have changed');
+		const rows = [...document.querySelectorAll<HTMLElement>('[data-testid=tee-change]')];
+		expect(rows.map(({ dataset, textContent }) => [dataset.field, textContent])).toEqual([
+			['mr_td', 'mr_td: aa → bb'],
+			['rtmr_3', `rtmr_3:  → ${MARKUP}`]
+		]);
+		need('accept').click();
+		expect(calls.filter(([name]) => name === 'accept')).toHaveLength(1);
+		expect(find('panel')).not.toBeNull();
+		expect(document.activeElement).toBe(need('recheck'));
+		state.set(verdict('green'));
+		expect([find('accept'), find('change')]).toEqual([null, null]);
+	});
+
+	it('shows the events of the logs, folded, as text only', () => {
+		show();
+		const events = [
+			['rtmr_1', 'EFI_BOOT_SERVICES_APPLICATION', 'grub'],
+			['rtmr_3', '', MARKUP]
+		] as const;
+		state.set(verdict('green', [], { events }));
+		need('badge').click();
+		const box = need<HTMLDetailsElement>('events');
+		expect([box.tagName, box.open]).toEqual(['DETAILS', false]);
+		const rows = [...document.querySelectorAll('[data-testid=tee-event]')].map(({ textContent }) => textContent);
+		expect(rows).toEqual(['rtmr_1 EFI_BOOT_SERVICES_APPLICATION grub', `rtmr_3  ${MARKUP}`]);
+		expect(need('panel').querySelector('img, script')).toBeNull();
+		state.set(verdict('red', [failed], { events }));
+		expect(find('events')).toBeNull();
+	});
+
+	it('calls simulated only what is', () => {
+		show();
+		state.set(verdict('amber', [{ ...simulated, code: 'root' }]));
+		expect(need('badge').getAttribute('aria-label')).toContain('Verified, with warnings');
 	});
 
 	it('shows times as the reader’s and as they are', () => {
@@ -315,6 +363,49 @@ describe('the settings block', () => {
 		expect(now()).toMatchObject({ provider: 'trustee', addresses: { trustee: 'https://t.example' } });
 	});
 
+	it('asks for no address where nobody is asked, and for a root instead of keys', () => {
+		show();
+		const label = () => need('keys').parentElement?.textContent;
+		expect([need('address').parentElement?.hidden, label()?.includes('Root')]).toEqual([false, false]);
+		write('provider', 'dcap');
+		expect([need('address').parentElement?.hidden, label()?.includes('Root')]).toEqual([true, true]);
+		write('keys', 'x');
+		expect(need('settings-error').textContent).toContain('PEM');
+		write('provider', 'trustee');
+		expect(need('address').parentElement?.hidden).toBe(false);
+	});
+
+	it('keeps a policy, and names what is wrong in one', () => {
+		show();
+		write('policy', ' {"v":1,"max_age":60} ');
+		expect(now().policy).toBe('{"v":1,"max_age":60}');
+		write('policy', '{"v":1,"tcb":{"pass":["Revoked"]}}');
+		expect(need('settings-error').textContent).toContain('/tcb/pass/0');
+		expect(now().policy).toBe('{"v":1,"max_age":60}');
+		// Neither the bad text nor anything else is lost, whatever else is changed meanwhile.
+		write('provider', 'trustee');
+		write('address', 'https://t.example');
+		expect(now().addresses.trustee).toBe('https://t.example');
+		expect(need<HTMLTextAreaElement>('policy').value).toBe('{"v":1,"tcb":{"pass":["Revoked"]}}');
+		write('policy', '');
+		expect([now().policy, need('settings-error').textContent]).toEqual(['', '']);
+	});
+
+	it('stores a policy that was being written when it goes away', () => {
+		const destroy = show();
+		need<HTMLTextAreaElement>('policy').value = '{"v":1}';
+		destroy();
+		expect(now().policy).toBe('{"v":1}');
+	});
+
+	it('shows the policy of another tab', () => {
+		show();
+		const other = { ...now(), policy: '{"v":1,"max_age":90}' };
+		storage.set(STORAGE_KEY, JSON.stringify(other));
+		settings.reload();
+		expect(need<HTMLTextAreaElement>('policy').value).toBe('{"v":1,"max_age":90}');
+	});
+
 	it('says that the stored settings were unreadable', () => {
 		show('{');
 		expect(need('settings-error').textContent).toContain('unreadable');
@@ -359,6 +450,12 @@ describe('the page’s own wiring', () => {
 		expect(get(page.session)).toEqual({ kind: 'pending' });
 		dispatchEvent(new Event('offline'));
 		expect(get(page.session)).toMatchObject({ kind: 'done', verdict: { status: 'red' } });
+		// Another tab accepts measurements: what this one shows may not know of it.
+		dispatchEvent(new StorageEvent('storage', { key: 'somebody else’s' }));
+		expect(get(page.session).kind).toBe('done');
+		dispatchEvent(new StorageEvent('storage', { key: MEMORY_KEY }));
+		expect(get(page.session)).toEqual({ kind: 'pending' });
+		dispatchEvent(new Event('offline'));
 		leave();
 		expect(request).not.toHaveBeenCalled();
 	});

@@ -31,6 +31,8 @@ const BODY_15: Array<[string, number]> = [
 ];
 
 export const SEPT_VE_DISABLE = Buffer.from([0, 0, 0, 0x10, 0, 0, 0, 0]);
+/** x87, SSE and AVX-512, as TDs of clouds have them. */
+export const XFAM = Buffer.from([0xe7, 0, 0, 0, 0, 0, 0, 0]);
 
 export type Fields = Record<string, Buffer>;
 
@@ -40,6 +42,8 @@ export const someFields = (more: Fields = {}): Fields => ({
 		[...BODY, ...BODY_15].map(([name, length], at) => [name, fill(length, 0x11 + at)])
 	),
 	td_attributes: SEPT_VE_DISABLE,
+	xfam: XFAM,
+	mr_servicetd: fill(48, 0),
 	...more
 });
 
@@ -86,6 +90,8 @@ export const simulatorChain = () =>
 export interface TdOptions extends QuoteOptions {
 	fields?: Fields;
 	simulated?: boolean;
+	ccel?: Uint8Array;
+	aael?: string;
 	/** Other nonces that the same quote answers, before mine. */
 	others?: Buffer[];
 }
@@ -114,8 +120,8 @@ export const makeEvidence = (nonce: Buffer, options: TdOptions = {}) => {
 				tree_size: leaves.length,
 				path: path.map(base64url)
 			},
-			cc_eventlog: null as unknown,
-			aa_eventlog: null as unknown,
+			cc_eventlog: (options.ccel ? Buffer.from(options.ccel).toString('base64') : null) as unknown,
+			aa_eventlog: (options.aael ?? null) as unknown,
 			fresh: true
 		}
 	};
@@ -287,6 +293,13 @@ export const settle = async (done: () => boolean, turns = 2000): Promise<void> =
 	if (!done()) throw new Error('nothing more happens');
 };
 
+/** A browser's storage, with what is in it. */
+export const fakeStorage = (items = new Map<string, string>()) => ({
+	items,
+	getItem: (name: string) => items.get(name) ?? null,
+	setItem: (name: string, value: string) => void items.set(name, value)
+});
+
 let drawn = 0;
 
 export const makeEnvironment = (
@@ -300,6 +313,8 @@ export const makeEnvironment = (
 		later: clock.later,
 		random: (length) => createHash('sha512').update(String(drawn++)).digest().subarray(0, length),
 		subtle: crypto.subtle,
+		memory: fakeStorage(),
+		local: () => import('$lib/tee/local'),
 		token: () => 'session-token',
 		api: '/api/v1',
 		...more

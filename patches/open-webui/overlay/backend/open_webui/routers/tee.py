@@ -1,8 +1,9 @@
 """Evidence that this server runs inside a trust domain, for the browser's trust badge.
 
-``GET /quote`` hands out quotes, ``GET /config`` the administrator's suggestions, and
-``POST /relay/<provider>`` carries a browser's request to an attestation service that sends no
-CORS headers. Nothing here decides anything about trust: the browser checks all of it by itself.
+``GET /quote`` hands out quotes, ``GET /collateral`` what it takes to verify one, ``GET /config``
+the administrator's suggestions, and ``POST /relay/<provider>`` carries a browser's request to an
+attestation service that sends no CORS headers. Nothing here decides anything about trust: the
+browser checks all of it by itself.
 """
 
 import asyncio
@@ -13,17 +14,17 @@ import os
 import secrets
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from types import ModuleType
 from typing import Annotated, Any
 
-import aiohttp
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from open_webui.utils.auth import decode_token, get_verified_user
 from open_webui.utils.tee import (
     HEADERS,
-    PROVIDERS,
+    SERVICES,
     EvidenceQueue,
     Limiter,
     Settings,
@@ -31,6 +32,16 @@ from open_webui.utils.tee import (
     TeeRoute,
     address_key,
 )
+from open_webui.utils.tee_collateral import (
+    Collateral,
+    CollateralCache,
+    Platform,
+    fetch_collateral,
+    parse_platform,
+    root_point,
+    simulator_collateral,
+)
+from open_webui.utils.tee_http import Unreachable, exchange
 from starlette.requests import ClientDisconnect
 
 log = logging.getLogger(__name__)
@@ -38,6 +49,8 @@ log = logging.getLogger(__name__)
 RELAY_REQUEST_BYTES = 256 * 1024
 RELAY_ANSWER_BYTES = 1024 * 1024
 SERVER_NONCE_BYTES = 32
+# Requests to the collateral service for everybody together: callers choose the platform.
+PCCS_LIMIT = "30/minute"
 
 router = APIRouter(route_class=TeeRoute)
 limiter = Limiter()
@@ -101,7 +114,54 @@ def _event_log(read: Callable[[], Any]) -> Any:
         return None
 
 
+@lru_cache(maxsize=1)
+def _simulates(_minute: int) -> bool:
+    """Return whether quotes are simulated here, decided once a minute: it may cost a quote."""
+    from quote_generator.attester import simulates
+
+    return simulates(timeout=settings().quote_timeout)
+
+
+def simulator() -> Any:
+    """Return the simulator that makes this machine's quotes, or None. Blocks."""
+    from quote_generator.attester import simulator_directory
+    from quote_generator.simulator import Simulator
+
+    if not _simulates(int(time.monotonic() // 60)):
+        return None
+    return Simulator.open(simulator_directory(os.environ), patience=settings().quote_timeout)
+
+
+def simulated_root() -> str | None:
+    """Return the root of simulated quotes, or None. Blocks: a dependency, as above."""
+    try:
+        from quote_generator.errors import QuoteGeneratorError
+    except ImportError:  # whoever asks for a quote is told
+        return None
+    try:
+        used = simulator()
+    except QuoteGeneratorError as error:
+        log.warning("no root of the simulator: %s", error)
+        return None
+    return root_point(used.root_der) if used else None
+
+
+def simulated_collateral(platform: Platform) -> dict | None:
+    """Return collateral for the simulator's platform, where it makes the quotes. Blocks."""
+    from quote_generator.errors import QuoteGeneratorError
+    from quote_generator.simulator.pki import FMSPC
+
+    if platform != (FMSPC.hex().upper(), "platform"):
+        return None
+    try:
+        used = simulator()
+        return simulator_collateral(used, time.time()) if used else None
+    except QuoteGeneratorError as error:
+        raise TeeError(503, error.code, str(error)) from None
+
+
 queue = EvidenceQueue(build_evidence)
+collateral_cache = CollateralCache()
 
 VerifiedUser = Annotated[Any, Depends(get_verified_user)]
 Environment = Annotated[Settings, Depends(settings)]
@@ -109,25 +169,6 @@ Attester = Annotated[ModuleType, Depends(evidence_module)]
 
 
 # Who may ask
-
-
-def count_anyone(request: Request, environment: Environment, _: Attester) -> None:
-    """Count a request for public evidence: by user if signed in, else by client address."""
-    scheme, _space, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        token = request.cookies.get("token", "")
-    claims = decode_token(token.strip()) or {}
-    if "id" in claims:
-        limiter.hit(environment.user_limit, "user", str(claims["id"]))
-        return
-    host = request.client.host if request.client else None
-    limiter.hit(environment.address_limit, "address", address_key(host))
-    limiter.hit(environment.public_limit, "public")
-
-
-def count_user(user: VerifiedUser, environment: Environment, _: Attester) -> None:
-    """Let a verified user in and count the request."""
-    limiter.hit(environment.user_limit, "user", user.id)
 
 
 # The environment of a process does not change: the choice is made once, and FastAPI documents it.
@@ -140,10 +181,31 @@ def _public() -> bool:
         return False
 
 
+def admission(what: str) -> Any:
+    """Return the dependency that lets in who may ask for ``what``, and counts it by itself."""
+
+    def count_anyone(request: Request, environment: Environment, _: Attester) -> None:
+        scheme, _space, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            token = request.cookies.get("token", "")
+        claims = decode_token(token.strip()) or {}
+        if "id" in claims:
+            limiter.hit(environment.user_limit, what, "user", str(claims["id"]))
+            return
+        host = request.client.host if request.client else None
+        limiter.hit(environment.address_limit, what, "address", address_key(host))
+        limiter.hit(environment.public_limit, what, "public")
+
+    def count_user(user: VerifiedUser, environment: Environment, _: Attester) -> None:
+        limiter.hit(environment.user_limit, what, "user", user.id)
+
+    return Depends(count_anyone if _public() else count_user)
+
+
 # Routes
 
 
-@router.get("/quote", dependencies=[Depends(count_anyone if _public() else count_user)])
+@router.get("/quote", dependencies=[admission("quote")])
 async def get_quote(environment: Environment, evidence: Attester, nonce: str | None = None):
     """Return a quote whose report data is bound to ``nonce`` (unpadded base64url, 16-64 bytes).
 
@@ -165,10 +227,29 @@ async def get_quote(environment: Environment, evidence: Attester, nonce: str | N
     return JSONResponse(document, headers=HEADERS)
 
 
+@router.get("/collateral", dependencies=[admission("collateral")])
+async def get_collateral(environment: Environment, fmspc: str | None = None, ca: str | None = None):
+    """Return the collateral of a platform: ``fmspc`` in hex, ``ca`` is platform or processor."""
+    platform = parse_platform(fmspc, ca)
+    document = await run_in_threadpool(simulated_collateral, platform)
+    if document is None:
+        fetch = partial(_fetch_collateral, platform, environment)
+        found, stale = await collateral_cache.get(platform, fetch, environment.collateral_refresh)
+        document = found.document(source="pccs", stale=stale)
+    return JSONResponse(document, headers=HEADERS)
+
+
+async def _fetch_collateral(platform: Platform, environment: Settings) -> Collateral:
+    limiter.hit(PCCS_LIMIT, "pccs")
+    return await fetch_collateral(platform, environment.pccs_url, environment.collateral_timeout)
+
+
 @router.get("/config", dependencies=[Depends(get_verified_user)])
-async def get_config(environment: Environment):
-    """Return which attestation service the administrator suggests, and which ones are relayed."""
-    return JSONResponse(environment.document(), headers=HEADERS)
+async def get_config(
+    environment: Environment, root: Annotated[str | None, Depends(simulated_root)]
+):
+    """Return which provider the administrator suggests, and which services are relayed."""
+    return JSONResponse(environment.document(root), headers=HEADERS)
 
 
 @router.post("/relay/{provider}")
@@ -176,7 +257,7 @@ async def relay(
     provider: str, request: Request, user: VerifiedUser, environment: Environment, _: Attester
 ):
     """Forward a JSON object to the configured attestation service; return its answer as text."""
-    url = environment.relay_url(provider) if provider in PROVIDERS else None
+    url = environment.relay_url(provider) if provider in SERVICES else None
     if url is None:
         detail = "This server does not relay to that service: it must be listed in TEE_RELAY"
         raise TeeError(404, "relay-not-configured", f"{detail} and have an address.")
@@ -218,46 +299,19 @@ async def _read_request(request: Request, seconds: float) -> bytes:
 
 
 async def _forward(url: str, body: bytes, seconds: float) -> tuple[int, bytes]:
-    """Send ``body`` and return the service's status and answer.
-
-    Only the body travels: no header, cookie or address of the user. Compression is neither asked
-    for nor undone, so an answer can not grow in memory beyond what was counted.
-    """
-    headers = {
-        "Accept-Encoding": "identity",
-        "Content-Type": "application/json",
-        "User-Agent": "cczoo-trust-badge",
-    }
+    """Send ``body`` and return the service's status and answer."""
     try:
-        async with (
-            aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=seconds),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                trust_env=True,
-            ) as session,
-            session.post(url, data=body, headers=headers, allow_redirects=False) as answer,
-        ):
-            if 300 <= answer.status < 400:
-                raise TeeError(502, "relay-failed", "The attestation service redirects elsewhere.")
-            return answer.status, await _read_answer(answer)
+        answer = await exchange(
+            "POST", url, seconds=seconds, limit=RELAY_ANSWER_BYTES, json_body=body
+        )
     except TimeoutError:
         detail = "The attestation service did not answer in time."
         raise TeeError(504, "relay-timed-out", detail) from None
-    except aiohttp.ClientError as error:
-        log.error("relay to %s failed: %r", url, error)
-        detail = "The attestation service could not be reached or broke off."
-        raise TeeError(502, "relay-failed", detail) from None
-
-
-async def _read_answer(answer: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in answer.content.iter_chunked(64 * 1024):
-        body += chunk
-        if len(body) > RELAY_ANSWER_BYTES:
-            detail = f"The attestation service sent more than {RELAY_ANSWER_BYTES} bytes."
-            raise TeeError(502, "relay-failed", detail)
-    return bytes(body)
+    except Unreachable as error:
+        raise TeeError(502, "relay-failed", f"The attestation service {error}.") from None
+    if 300 <= answer.status < 400:
+        raise TeeError(502, "relay-failed", "The attestation service redirects elsewhere.")
+    return answer.status, answer.body
 
 
 def _base64url(data: bytes) -> str:

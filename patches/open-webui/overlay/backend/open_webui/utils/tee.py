@@ -69,17 +69,23 @@ class TeeRoute(APIRoute):
 
 
 @dataclass(frozen=True)
-class Provider:
+class Service:
     """An attestation service's REST interface, as far as the relay needs to know it."""
 
     attestation_path: str
     default_url: str | None
 
 
-PROVIDERS = {
-    "alibaba": Provider("/v1/attestation", "https://attest.cn-beijing.aliyuncs.com"),
-    "trustee": Provider("/attestation", None),
+SERVICES = {
+    "alibaba": Service("/v1/attestation", "https://attest.cn-beijing.aliyuncs.com"),
+    "trustee": Service("/attestation", None),
 }
+# Verifies by itself, with collateral from here: it has no address, and nothing to relay.
+DCAP = "dcap"
+PROVIDERS = (*SERVICES, DCAP)
+
+INTEL_PCS = "https://api.trustedservices.intel.com"
+WEEK = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,9 @@ class Settings:
     public: bool
     quote_timeout: float
     relay_timeout: float
+    pccs_url: str
+    collateral_timeout: float
+    collateral_refresh: float
     user_limit: str
     address_limit: str
     public_limit: str
@@ -104,11 +113,14 @@ class Settings:
         """Read the ``TEE_*`` variables; raise TeeError that names the one that is wrong."""
         return cls(
             default_provider=_provider("TEE_DEFAULT_PROVIDER", environment, "alibaba"),
-            urls={name: _url(f"TEE_{name.upper()}_URL", environment) for name in PROVIDERS},
-            relayed=_provider_set("TEE_RELAY", environment),
+            urls={name: _url(f"TEE_{name.upper()}_URL", environment) for name in SERVICES},
+            relayed=_service_set("TEE_RELAY", environment),
             public=environment.get("TEE_QUOTE_PUBLIC", "").strip().lower() == "true",
             quote_timeout=_seconds("TEE_QUOTE_TIMEOUT", environment, 10.0),
             relay_timeout=_seconds("TEE_RELAY_TIMEOUT", environment, 30.0),
+            pccs_url=_url("TEE_PCCS_URL", environment) or INTEL_PCS,
+            collateral_timeout=_seconds("TEE_COLLATERAL_TIMEOUT", environment, 10.0),
+            collateral_refresh=_seconds("TEE_COLLATERAL_REFRESH", environment, 3600.0, WEEK),
             user_limit=environment.get("TEE_QUOTE_LIMIT_USER", "120/minute"),
             address_limit=environment.get("TEE_QUOTE_LIMIT_ADDRESS", "12/minute"),
             public_limit=environment.get("TEE_QUOTE_LIMIT_PUBLIC", "240/minute"),
@@ -118,19 +130,20 @@ class Settings:
         """Return where the relay forwards this provider's requests, or None if it does not."""
         if provider not in self.relayed:
             return None
-        known = PROVIDERS[provider]
+        known = SERVICES[provider]
         base = self.urls[provider] or known.default_url
         return base + known.attestation_path if base else None
 
-    def document(self) -> dict:
-        """Return the answer of ``GET /config``."""
+    def document(self, root: str | None) -> dict:
+        """Return the answer of ``GET /config``; ``root`` is the simulator's, where it is used."""
+        services = {
+            name: {"url": self.urls[name], "relay": self.relay_url(name) is not None}
+            for name in SERVICES
+        }
         return {
             "v": CONFIG_VERSION,
             "default_provider": self.default_provider,
-            "providers": {
-                name: {"url": self.urls[name], "relay": self.relay_url(name) is not None}
-                for name in PROVIDERS
-            },
+            "providers": {**services, DCAP: {"url": None, "relay": False, "root": root}},
         }
 
 
@@ -146,21 +159,23 @@ def _provider(variable: str, environment: Mapping[str, str], default: str) -> st
     return name
 
 
-def _provider_set(variable: str, environment: Mapping[str, str]) -> frozenset[str]:
+def _service_set(variable: str, environment: Mapping[str, str]) -> frozenset[str]:
     names = {name.strip() for name in environment.get(variable, "").split(",")} - {""}
-    if not names <= PROVIDERS.keys():
-        raise _misconfigured(variable, f"must be a comma list of {', '.join(PROVIDERS)}")
+    if not names <= SERVICES.keys():
+        raise _misconfigured(variable, f"must be a comma list of {', '.join(SERVICES)}")
     return frozenset(names)
 
 
-def _seconds(variable: str, environment: Mapping[str, str], default: float) -> float:
+def _seconds(
+    variable: str, environment: Mapping[str, str], default: float, most: float = 120
+) -> float:
     text = environment.get(variable, "").strip()
     try:
         seconds = float(text) if text else default
     except ValueError:
         seconds = 0.0
-    if not 0 < seconds <= 120:  # also refuses NaN
-        raise _misconfigured(variable, "must be a number of seconds between 0 and 120")
+    if not 0 < seconds <= most:  # also refuses NaN
+        raise _misconfigured(variable, f"must be a number of seconds between 0 and {most:g}")
     return seconds
 
 

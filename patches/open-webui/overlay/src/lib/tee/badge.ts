@@ -38,6 +38,11 @@ export const badge = (root: HTMLElement, { session, t, chatId }: Parts) => {
 		class: 'float-right ml-2 rounded-full bg-gray-100 px-2.5 py-1 dark:bg-gray-800',
 		'data-testid': 'tee-recheck'
 	});
+	const accept = h('button', {
+		type: 'button',
+		class: 'mt-1 underline',
+		'data-testid': 'tee-accept'
+	});
 	const title = h('div', { class: 'text-sm font-medium' });
 	const body = h('div', {});
 	const box = h(
@@ -71,7 +76,8 @@ export const badge = (root: HTMLElement, { session, t, chatId }: Parts) => {
 		set(box, { 'aria-label': translate('settings.title') });
 		status.textContent = title.textContent = text;
 		recheck.textContent = translate('panel.recheck');
-		body.replaceChildren(...panelView(state, translate));
+		accept.textContent = translate('panel.accept');
+		body.replaceChildren(...panelView(state, translate, accept));
 	};
 
 	/** Note why the panel is open or not, and open it above the badge and inside the window. */
@@ -90,6 +96,10 @@ export const badge = (root: HTMLElement, { session, t, chatId }: Parts) => {
 
 	button.onclick = () => (reasons.pin ? close() : open({ pin: true }));
 	recheck.onclick = session.recheck;
+	accept.onclick = () => {
+		recheck.focus(); // this button is about to go
+		session.accept();
+	};
 	root.onmouseenter = () => open({ hover: true });
 	root.onmouseleave = () => open({ hover: false });
 	root.addEventListener('focusin', () => open({ focus: true }));

@@ -21,7 +21,8 @@ export const toBase64url = (bytes: Uint8Array): string =>
 /** Decode standard base64; throws `internal`. */
 export const fromBase64 = (text: string): Uint8Array => {
 	try {
-		return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+		const binary = atob(text);
+		return new Uint8Array(binary.length).map((_, at) => binary.charCodeAt(at));
 	} catch {
 		throw malformed();
 	}
@@ -42,7 +43,7 @@ export const fromBase64url = (text: unknown): Uint8Array => {
 
 /** Lower-case hex. */
 export const toHex = (bytes: Uint8Array): string =>
-	Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+	bytes.reduce((text, byte) => text + (byte < 16 ? '0' : '') + byte.toString(16), '');
 
 /** Decode hex of either case; throws `internal`. */
 export const fromHex = (text: unknown): Uint8Array => {

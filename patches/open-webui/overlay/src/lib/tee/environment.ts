@@ -8,6 +8,10 @@ export interface Environment {
 	subtle: SubtleCrypto | undefined;
 	/** The signed-in user's bearer token for this open-webui; sent to nobody else. */
 	token: () => string;
+	/** This browser's storage for this origin; it may be missing, and then throws. */
+	memory: Pick<Storage, 'getItem' | 'setItem'>;
+	/** The code that verifies quotes and certificates: a piece of its own, which comes when used. */
+	local: () => Promise<typeof import('./local')>;
 	/** Base of open-webui's API, for example `/api/v1`. */
 	api: string;
 	/** Call back once after so many milliseconds; returns what cancels it. */

@@ -1,6 +1,6 @@
 import type { Environment } from './environment';
-import { fromBase64url, fromHex, fromUtf8, toBase64url, toHex } from './encoding';
-import { own, parseObject } from './json';
+import { fromBase64, fromBase64url, fromHex, fromUtf8, toBase64url, toHex } from './encoding';
+import { own, parseObject, type JsonObject } from './json';
 import { inclusionRoot } from './merkle';
 import { request, type Reply } from './net';
 import { Problem } from './problem';
@@ -12,9 +12,10 @@ export interface Evidence {
 	quote: Quote;
 	runtimeData: Uint8Array;
 	proof: { index: number; size: number; path: Uint8Array[] };
-	/** Event logs, as the server gave them; for the service to read. */
-	ccEventlog: unknown;
-	aaEventlog: unknown;
+	/** The firmware's log (CCEL), as base64 and as bytes, and the application's. */
+	ccEventlog: string | null;
+	ccel: Uint8Array | null;
+	aaEventlog: string | null;
 	/** The server's own word; it can only lower the result. */
 	simulated: boolean;
 }
@@ -31,6 +32,18 @@ const refusal = ({ status, text }: Reply): Problem => {
 	return new Problem(code, own(answer, 'detail') ?? `HTTP ${status}`);
 };
 
+const optionalText = (answer: JsonObject, name: string): string | null => {
+	const text = answer[name] ?? null;
+	if (text !== null && typeof text !== 'string') throw new Problem('internal', name);
+	return text;
+};
+
+/** Decode base64 with its padding and nothing else in it: `atob` would skip white space. */
+const strictBase64 = (text: string): Uint8Array => {
+	if (text.length % 4 || !/^[A-Za-z\d+/]*={0,2}$/.test(text)) throw new Problem('internal', 'base64');
+	return fromBase64(text);
+};
+
 /** Parse the answer of `GET /tee/quote`; throws `evidence-malformed`. */
 export const parseEvidence = (text: string): Evidence => {
 	try {
@@ -40,6 +53,7 @@ export const parseEvidence = (text: string): Evidence => {
 		if (answer.status !== true || answer.tee !== 'tdx') throw new Problem('internal', 'status');
 		if (!Array.isArray(path) || path.length > 64) throw new Problem('internal', 'nonce_proof');
 		const quoteBytes = fromHex(answer.quote);
+		const ccEventlog = optionalText(answer, 'cc_eventlog');
 		return {
 			quoteBytes,
 			quote: parseQuote(quoteBytes),
@@ -49,8 +63,9 @@ export const parseEvidence = (text: string): Evidence => {
 				size: own(proof, 'tree_size') as number,
 				path: path.map(fromBase64url)
 			},
-			ccEventlog: answer.cc_eventlog ?? null,
-			aaEventlog: answer.aa_eventlog ?? null,
+			ccEventlog,
+			ccel: ccEventlog === null ? null : strictBase64(ccEventlog),
+			aaEventlog: optionalText(answer, 'aa_eventlog'),
 			simulated: answer.simulated !== false || answer.provider === 'simulator'
 		};
 	} catch (error) {

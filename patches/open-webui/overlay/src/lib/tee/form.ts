@@ -1,5 +1,6 @@
 import type { Readable } from 'svelte/store';
 import { h, set } from './dom';
+import { parsePolicy } from './policy';
 import { asProblem } from './problem';
 import { PROVIDERS, providerIds, type ProviderId } from './providers';
 import type { Session } from './session';
@@ -26,6 +27,7 @@ export const settingsForm = (root: HTMLElement, { settings, session, t }: Parts)
 	let asked: Choice | undefined;
 	let provider: ProviderId;
 	let filled = '';
+	let filledPolicy = '';
 
 	const make = <T extends HTMLElement>(tag: string, id: string, more: Record<string, string>) =>
 		h<T>(tag, { 'data-testid': `tee-${id}`, ...more });
@@ -40,7 +42,9 @@ export const settingsForm = (root: HTMLElement, { settings, session, t }: Parts)
 	const text = { spellcheck: 'false', autocomplete: 'off', class: FIELD };
 	const address = make<HTMLInputElement>('input', 'address', { ...text, inputmode: 'url' });
 	const keys = make<HTMLTextAreaElement>('textarea', 'keys', { ...text, rows: '2' });
+	const policy = make<HTMLTextAreaElement>('textarea', 'policy', { ...text, rows: '2' });
 	const trust = make<HTMLButtonElement>('button', 'trust', { type: 'button', class: 'underline' });
+	const keysLabel = h('span', {});
 	const error = make('div', 'settings-error', { role: 'alert', class: COLOURS.red });
 
 	const change = (edit: (draft: Settings) => void) => {
@@ -48,7 +52,8 @@ export const settingsForm = (root: HTMLElement, { settings, session, t }: Parts)
 			error.textContent = '';
 			settings.change(edit);
 		} catch (problem) {
-			error.textContent = translate(`reason.${asProblem(problem).code}`);
+			const { code, detail } = asProblem(problem);
+			error.textContent = `${translate(`reason.${code}`)} ${detail}`.trim();
 		}
 	};
 	/** Store both texts; to write an address is to choose its provider. */
@@ -63,9 +68,19 @@ export const settingsForm = (root: HTMLElement, { settings, session, t }: Parts)
 			draft.keys[provider] = newKeys;
 		});
 	};
+	/** A policy by itself: one that is wrong keeps nothing else from being stored, and stays here. */
+	const storePolicy = () => {
+		const text = policy.value.trim();
+		if (text === state.settings.policy) return void (error.textContent = '');
+		change((draft) => {
+			if (text) parsePolicy(text);
+			draft.policy = text;
+		});
+	};
 	enabled.onchange = () => change((draft) => (draft.enabled = enabled.checked));
 	select.onchange = () => change((draft) => (draft.provider = (select.value || null) as ProviderId));
 	address.onchange = keys.onchange = store;
+	policy.onchange = storePolicy;
 	trust.onclick = () => {
 		if (!asked) return;
 		const { provider: id, address: url } = asked;
@@ -91,6 +106,10 @@ export const settingsForm = (root: HTMLElement, { settings, session, t }: Parts)
 			address.value = stored.addresses[provider];
 			keys.value = stored.keys[provider];
 		}
+		if (stored.policy !== filledPolicy) policy.value = filledPolicy = stored.policy;
+		const local = provider === 'dcap';
+		address.parentElement?.toggleAttribute('hidden', local);
+		keysLabel.textContent = translate(local ? 'settings.root' : 'settings.keys');
 		const suggested = asked?.provider === provider ? asked.address : '';
 		address.placeholder = PROVIDERS[provider].address || suggested;
 		trust.hidden = !asked?.serverChosen || !suggested;
@@ -107,7 +126,8 @@ export const settingsForm = (root: HTMLElement, { settings, session, t }: Parts)
 			labelled('settings.provider', select, ROW),
 			labelled('settings.address', address),
 			trust,
-			labelled('settings.keys', keys),
+			h('label', {}, keysLabel, keys),
+			labelled('settings.policy', policy),
 			error,
 			h('div', { class: MUTED }, translate('settings.local'))
 		);
@@ -131,7 +151,9 @@ export const settingsForm = (root: HTMLElement, { settings, session, t }: Parts)
 	];
 	return {
 		destroy() {
-			store(); // closing the dialogue with Escape takes a field away before its change event
+			// Closing the dialogue with Escape takes a field away before its change event.
+			store();
+			storePolicy();
 			ends.forEach((end) => end());
 		}
 	};

@@ -1,5 +1,5 @@
 import { fromBase64url, fromUtf8, toUtf8 } from './encoding';
-import { parseObject, type JsonObject } from './json';
+import { own, parseObject, type JsonObject } from './json';
 import type { Jwk } from './keys';
 import { Problem } from './problem';
 
@@ -42,6 +42,8 @@ export type Algorithm = keyof typeof SCHEMES;
 export interface Jwt {
 	alg: unknown;
 	kid: unknown;
+	/** The certificates that it brings along, as it spells them: worth nothing by themselves. */
+	chain: unknown;
 	payload: JsonObject;
 	signed: Uint8Array;
 	signature: Uint8Array;
@@ -53,7 +55,8 @@ const REFUSED = ['crit', 'b64', 'zip', 'cty', 'enc'];
 /**
  * Take a compact JWS apart (RFC 7515 section 5.2, RFC 7519 section 7.2), strictly.
  *
- * Keys that the header brings along (`jwk`, `jku`, `x5c`, `x5u`) are not even read.
+ * Keys that the header brings along (`jwk`, `jku`, `x5u`) are not even read. A chain is, for those
+ * who pinned a CA: in `x5c` (RFC 7515 section 4.1.6), or where Trustee has it, inside `jwk`.
  * Throws `token-malformed`.
  */
 export const parseJwt = (text: string): Jwt => {
@@ -63,12 +66,13 @@ export const parseJwt = (text: string): Jwt => {
 	}
 	try {
 		const [header, payload] = parts.slice(0, 2).map((p) => parseObject(fromUtf8(fromBase64url(p))));
-		const { alg, kid } = header;
+		const { alg, kid, x5c = own(header.jwk, 'x5c') } = header;
 		const refused = REFUSED.find((name) => name in header);
 		if (refused) throw new Problem('token-malformed', refused);
 		return {
 			alg,
 			kid,
+			chain: x5c,
 			payload,
 			signed: toUtf8(`${parts[0]}.${parts[1]}`),
 			signature: fromBase64url(parts[2])

@@ -1,5 +1,5 @@
 import { fromBase64, latin1, toHex } from './encoding';
-import { Problem } from './problem';
+import { Problem, type ReasonCode } from './problem';
 
 /**
  * Layouts: Intel TDX DCAP Quoting Library API, appendix A (quote v4 and v5), all little-endian.
@@ -48,17 +48,30 @@ export interface Quote {
 	body: Record<BodyField, string> & Partial<Record<BodyField15, string>>;
 	/** The PCK certificate chain as PEM text. */
 	chain: string;
+	/** What the attestation key signs: header, body descriptor (v5) and body. */
+	signed: Uint8Array;
+	/** Raw r || s over `signed`. */
+	signature: Uint8Array;
+	/** Raw x || y. */
+	attestationKey: Uint8Array;
+	/** The quoting enclave's report, and raw r || s over it by the PCK. */
+	qeReport: Uint8Array;
+	qeSignature: Uint8Array;
+	/** What the quoting enclave binds into its report besides the attestation key. */
+	authData: Uint8Array;
 }
 
-/** Read forward inside exact bounds; a read past the end throws `evidence-malformed`. */
-const reader = (bytes: Uint8Array) => {
+/** Read forward inside exact bounds; a read past the end throws `code`. */
+export const reader = (bytes: Uint8Array, code: ReasonCode = 'evidence-malformed') => {
 	let at = 0;
 	const take = (length: number): Uint8Array => {
-		if (length > bytes.length - at) throw new Problem('evidence-malformed', 'length');
+		if (length > bytes.length - at) throw new Problem(code, `length at ${at}`);
 		return bytes.subarray(at, (at += length));
 	};
 	return {
 		take,
+		/** All that was read so far. */
+		before: () => bytes.subarray(0, at),
 		/** Little-endian, up to 4 bytes, unsigned. */
 		number: (length: number): number =>
 			take(length).reduceRight((sum, byte) => sum * 256 + byte, 0),
@@ -97,19 +110,22 @@ export const parseQuote = (bytes: Uint8Array): Quote => {
 	const inner = reader(whole.take(version === 5 ? whole.number(4) : BODY_LENGTH));
 	const body = { ...inner.fields(BODY), ...(type === TDX_15 && inner.fields(BODY_15)) };
 	inner.end();
+	const signed = whole.before();
 
-	const signature = reader(whole.take(whole.number(4)));
+	const data = reader(whole.take(whole.number(4)));
 	whole.end();
-	signature.take(64 + 64); // of the attestation key, and that key
-	expect('certification data', signature.number(2) === QE_REPORT_DATA);
-	const certified = reader(signature.take(signature.number(4)));
-	signature.end();
-	certified.take(384 + 64); // QE report and its signature
-	certified.take(certified.number(2)); // QE authentication data
+	const signature = data.take(64);
+	const attestationKey = data.take(64);
+	expect('certification data', data.number(2) === QE_REPORT_DATA);
+	const certified = reader(data.take(data.number(4)));
+	data.end();
+	const qeReport = certified.take(384);
+	const qeSignature = certified.take(64);
+	const authData = certified.take(certified.number(2));
 	expect('certification data', certified.number(2) === PCK_CHAIN);
 	const chain = latin1(certified.take(certified.number(4)));
 	certified.end();
-	return { body, chain };
+	return { body, chain, signed, signature, attestationKey, qeReport, qeSignature, authData };
 };
 
 /** Does a certificate of the chain carry the simulator's name? (Intel's never do.) */

@@ -17,6 +17,8 @@ export const DEADLINE = 120_000;
 export const SETTLE = 100;
 /** Between two looks at the clock while a result is on show. */
 const GLANCE = 10_000;
+/** The part of a result's life after which the next one is fetched. */
+const REFRESH = 0.75;
 
 export interface Session extends Readable<State> {
 	/** A badge is on the page; returns what says that it is gone. */
@@ -25,6 +27,10 @@ export interface Session extends Readable<State> {
 	chat: (id: string, renamed?: boolean) => void;
 	/** The user asks. A run under way is shared. */
 	recheck: () => void;
+	/** The user accepts the measurements on show. */
+	accept: () => void;
+	/** What the verification leans on has changed: a result that does not know of it is void. */
+	restart: () => void;
 	offline: () => void;
 	online: () => void;
 	/** The page is looked at again. */
@@ -69,6 +75,8 @@ export const createSession = (
 	let stop = () => {};
 	/** Cancel the end of the result on show. */
 	let keep = () => {};
+	/** Milliseconds since 1970: when to refresh the result on show. */
+	let due = Infinity;
 
 	/** Nobody under way will be heard any more. */
 	const supersede = () => {
@@ -91,9 +99,11 @@ export const createSession = (
 		if (mine !== run) return;
 		supersede(); // a run speaks once
 		keep();
+		due = Infinity;
 		if (verdict.status !== 'red') {
 			const life = verdict.expires - env.now();
-			stop = env.later(life * 0.75, () => badges > 0 && start(true));
+			due = env.now() + life * REFRESH;
+			stop = env.later(life * REFRESH, () => badges > 0 && start(true));
 			watch(life);
 		}
 		// Last, so that whatever a view does with it, the result ends.
@@ -121,6 +131,17 @@ export const createSession = (
 		};
 	};
 
+	const restart = () => {
+		if (current?.enabled && badges > 0) start();
+	};
+
+	/** Start what should be under way: where nobody looked, or timers were slow, it may not be. */
+	const catchUp = () => {
+		if (running || waiting || badges === 0) return;
+		if (state.kind === 'pending' || expired()) start();
+		else if (env.now() >= due) start(true);
+	};
+
 	settings.subscribe(({ settings: next }) => {
 		const changed = JSON.stringify(next) !== JSON.stringify(current);
 		current = next;
@@ -135,7 +156,7 @@ export const createSession = (
 		subscribe: store.subscribe,
 		attach() {
 			badges++;
-			if (!running && !waiting && (state.kind === 'pending' || expired())) start();
+			catchUp();
 			return () => {
 				badges--;
 			};
@@ -143,11 +164,21 @@ export const createSession = (
 		chat(id, renamed = false) {
 			const changed = chat !== undefined && chat !== id && !renamed;
 			chat = id;
-			if (changed && current?.enabled && badges > 0) start();
+			if (changed) restart();
 		},
 		recheck() {
 			if (!running) start();
 		},
+		accept() {
+			if (state.kind !== 'done') return;
+			try {
+				state.verdict.accept?.();
+			} catch {
+				// storage refuses: the next result says so again
+			}
+			start();
+		},
+		restart,
 		offline() {
 			if (!current?.enabled) return;
 			finish(supersede(), failure(new Problem('offline'), env.now()));
@@ -156,9 +187,8 @@ export const createSession = (
 		online() {
 			if (waiting && badges > 0) start();
 			waiting = false;
+			catchUp(); // a page that came up offline never heard that it was
 		},
-		visible() {
-			if (!running && !waiting && badges > 0 && expired()) start();
-		}
+		visible: catchUp
 	};
 };

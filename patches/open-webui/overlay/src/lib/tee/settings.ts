@@ -1,10 +1,12 @@
 import { writable, type Readable } from 'svelte/store';
 import { isObject, own, parseObject } from './json';
-import { parseKeySet } from './keys';
+import { parsePins } from './keys';
 import { Problem } from './problem';
 import { PROVIDERS, providerIds, type ProviderId } from './providers';
 
+/** Names in this browser's storage, which every origin has for itself. */
 export const STORAGE_KEY = 'tee.settings';
+export const MEMORY_KEY = 'tee.memory';
 const TEXT_LIMIT = 1 << 16;
 
 /**
@@ -18,8 +20,10 @@ export interface Settings {
 	provider: ProviderId | null;
 	/** Address of each provider's service; empty: the built-in or suggested one. */
 	addresses: Record<ProviderId, string>;
-	/** Pinned JWK Set of each provider as JSON text; empty: ask the service for its keys. */
+	/** What is pinned for each provider (`parsePins`); empty: ask the service for its keys. */
 	keys: Record<ProviderId, string>;
+	/** The appraisal policy's JSON text; empty: the default one. */
+	policy: string;
 }
 
 const perProvider = (text: (id: ProviderId) => string) =>
@@ -30,7 +34,8 @@ export const defaults = (): Settings => ({
 	enabled: true,
 	provider: null,
 	addresses: perProvider(() => ''),
-	keys: perProvider(() => '')
+	keys: perProvider(() => ''),
+	policy: ''
 });
 
 /**
@@ -52,11 +57,15 @@ export const normaliseAddress = (text: string): string => {
 	return (url.origin + url.pathname).replace(/\/+$/, '');
 };
 
+const readText = (text: unknown = ''): string => {
+	if (typeof text !== 'string' || text.length > TEXT_LIMIT) throw new Problem('internal', 'size');
+	return text;
+};
+
 const readTexts = (value: unknown, check: (text: string) => void): Record<ProviderId, string> => {
 	if (value !== undefined && !isObject(value)) throw new Problem('internal');
 	return perProvider((id) => {
-		const text = own(value, id) ?? '';
-		if (typeof text !== 'string' || text.length > TEXT_LIMIT) throw new Problem('internal');
+		const text = readText(own(value, id) ?? '');
 		if (text) check(text);
 		return text;
 	});
@@ -73,7 +82,9 @@ export const parseSettings = (text: string): Settings => {
 		enabled,
 		provider: provider as ProviderId | null,
 		addresses: readTexts(value.addresses, normaliseAddress),
-		keys: readTexts(value.keys, parseKeySet)
+		keys: readTexts(value.keys, parsePins),
+		// Read with the verification: a policy that is wrong fails there, and does not turn it off.
+		policy: readText(value.policy)
 	};
 };
 
@@ -125,6 +136,8 @@ export interface ServerConfig {
 	defaultProvider: ProviderId | null;
 	url: (id: ProviderId) => string;
 	relay: (id: ProviderId) => boolean;
+	/** The root key of a simulator, as text; nothing that it vouches for is ever green. */
+	root: unknown;
 }
 
 /** Read the server's suggestions; whatever is wrong in them counts as not said. */
@@ -145,7 +158,8 @@ export const parseConfig = (text: string): ServerConfig => {
 				return '';
 			}
 		},
-		relay: (id) => own(about(id), 'relay') === true
+		relay: (id) => own(about(id), 'relay') === true,
+		root: own(about('dcap'), 'root')
 	};
 };
 
@@ -170,6 +184,8 @@ export const choose = (settings: Settings, config: ServerConfig): Choice => {
 		provider,
 		address: trusted ? normaliseAddress(trusted) : config.url(provider),
 		keys: settings.keys[provider],
-		serverChosen: !trusted || (settings.provider === null && provider !== fallback)
+		// Where nobody is asked, nobody else is trusted.
+		serverChosen:
+			provider !== 'dcap' && (!trusted || (settings.provider === null && provider !== fallback))
 	};
 };

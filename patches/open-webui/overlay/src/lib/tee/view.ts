@@ -15,13 +15,14 @@ export const label = (state: State): TextKey => {
 	const simulated =
 		state.kind === 'done' &&
 		name === 'amber' &&
-		state.verdict.checks.some(({ id, outcome }) => id === 'not-simulated' && outcome === 'warn');
+		state.verdict.checks.some(({ id, code }) => id === 'not-simulated' && code === 'simulated');
 	return simulated ? 'state.simulated' : `state.${name}`;
 };
 
 /** What the reader can do about a check that did not pass. */
 const advice = ({ code = 'internal' }: Check): TextKey => {
-	if (/^keys|-(address|forged|chosen)$/.test(code)) return 'advice.settings';
+	if (/^(changed|memory)$/.test(code)) return 'advice.accept';
+	if (/^keys|^policy|-(address|forged|chosen)$/.test(code)) return 'advice.settings';
 	return /^offline|^internal|-unreachable$/.test(code) ? 'advice.retry' : 'advice.distrust';
 };
 
@@ -85,29 +86,61 @@ const fieldView = (name: string, value: string): Node =>
 		)
 	);
 
-const reasonView = (t: Translate, check: Check): Node[] => [
-	h(
-		'p',
-		{ 'data-testid': 'tee-reason', 'data-check': check.id },
-		`${check.id}: ${why(t, check)}`
-	),
-	h('p', { class: 'font-medium' }, t(advice(check)))
-];
-
-const verdictView = (t: Translate, { checks, choice, fields, status }: Verdict): Child[] => {
+const reasonView = (t: Translate, { checks }: Verdict): Child[] => {
 	const reason = headline(checks);
-	// What failed its checks is not shown as if it were a measurement.
-	const values = Object.entries(status === 'red' ? {} : fields);
+	if (!reason) return [];
+	const text = `${reason.id}: ${why(t, reason)}`;
 	return [
-		...(reason ? reasonView(t, reason) : []),
-		h('p', { class: MUTED }, choice ? `${PROVIDERS[choice.provider].name} ${choice.address}` : ''),
-		h('ul', { class: 'my-2' }, ...checks.map((check) => checkView(t, check))),
-		...values.map(([name, value]) => (value === undefined ? '' : fieldView(name, String(value))))
+		h('p', { 'data-testid': 'tee-reason', 'data-check': reason.id }, text),
+		h('p', { class: 'font-medium' }, t(advice(reason)))
 	];
 };
 
-/** What the panel shows of a state, from top to bottom. A new section is one more entry. */
-export const panelView = (state: State, t: Translate): Child[] => [
-	...(state.kind === 'done' ? verdictView(t, state.verdict) : []),
+const providerView = (_: Translate, { choice }: Verdict): Child[] => [
+	h('p', { class: MUTED }, choice ? `${PROVIDERS[choice.provider].name} ${choice.address}` : '')
+];
+
+const checksView = (t: Translate, { checks }: Verdict): Child[] => [
+	h('ul', { class: 'my-2' }, ...checks.map((check) => checkView(t, check)))
+];
+
+/** What has changed since this browser remembered it, and the button that accepts that. */
+const changesView = (_: Translate, { changes, accept }: Verdict, button: Node): Child[] => [
+	...(changes ?? []).map(([name, before, now]) =>
+		h(
+			'div',
+			{ class: 'mt-1 font-mono', 'data-testid': 'tee-change', 'data-field': name },
+			`${name}: ${before} → ${now}`
+		)
+	),
+	accept ? button : ''
+];
+
+/** What failed its checks is not shown as if it were a measurement. */
+const fieldsView = (_: Translate, { fields, status }: Verdict): Child[] =>
+	Object.entries(status === 'red' ? {} : fields).map(([name, value]) =>
+		value === undefined ? '' : fieldView(name, String(value))
+	);
+
+const eventsView = (t: Translate, { events = [], status }: Verdict): Child[] => {
+	if (status === 'red' || events.length === 0) return [];
+	const rows = events.map(([register, kind, text]) =>
+		h(
+			'div',
+			{ class: 'mt-1', 'data-testid': 'tee-event' },
+			`${register} ${kind} `,
+			h('span', { class: 'font-mono' }, text)
+		)
+	);
+	const summary = h('summary', { class: `cursor-pointer ${MUTED}` }, t('panel.events'));
+	return [h('details', { class: 'mt-2', 'data-testid': 'tee-events' }, summary, ...rows)];
+};
+
+/** What the panel shows of a verdict, from top to bottom. A new section is one more entry. */
+const SECTIONS = [reasonView, providerView, checksView, changesView, fieldsView, eventsView];
+
+/** What the panel shows of a state; `accept` is the button that accepts changed measurements. */
+export const panelView = (state: State, t: Translate, accept: Node): Child[] => [
+	...(state.kind === 'done' ? SECTIONS.flatMap((view) => view(t, state.verdict, accept)) : []),
 	h('p', { class: `mt-3 ${MUTED}` }, t('panel.note'))
 ];

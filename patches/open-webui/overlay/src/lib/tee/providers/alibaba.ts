@@ -1,5 +1,28 @@
 import { fromHex, toBase64url } from '../encoding';
-import { accepted, encodeEvidence, serviceProvider, simpleClaims } from './service';
+import { parseObject } from '../json';
+import { Problem } from '../problem';
+import { accepted, encodeEvidence, serviceProvider, simpleClaims, type Service } from './service';
+
+/**
+ * The key set's address, by OpenID Connect Discovery 1.0 (sections 4.2 and 4.3): the document must
+ * be this very issuer's, and the keys lie at its own origin. Throws `keys-unreachable`.
+ */
+const discover = async ({ address, get }: Service): Promise<string> => {
+	const text = await get(`${address}/.well-known/openid-configuration`);
+	const refuse = (what: string) => new Problem('keys-unreachable', what);
+	let document;
+	try {
+		document = parseObject(text);
+	} catch {
+		throw refuse('openid-configuration');
+	}
+	const { issuer, jwks_uri } = document;
+	if (issuer !== address) throw refuse('issuer');
+	if (typeof jwks_uri !== 'string' || !jwks_uri.startsWith(`${new URL(address).origin}/`)) {
+		throw refuse('jwks_uri');
+	}
+	return jwks_uri;
+};
 
 /** Alibaba Cloud Remote Attestation Service: one POST, an RS256 token. */
 export default serviceProvider({
@@ -15,8 +38,6 @@ export default serviceProvider({
 				runtime_data: { raw: toBase64url(fromHex(evidence.quote.body.report_data)) }
 			})
 		),
-	// Where its OpenID discovery points; asked for there at once, discovery could name no other place
-	// that we would trust.
-	keys: (service) => service.get('/jwks.json'),
+	keys: async (service) => service.get(await discover(service)),
 	claims: simpleClaims
 });

@@ -7,7 +7,8 @@ export const PROVIDERS = {
 		name: 'Alibaba Cloud',
 		address: 'https://attest.cn-beijing.aliyuncs.com'
 	},
-	trustee: { name: 'CoCo Trustee', address: '' }
+	trustee: { name: 'CoCo Trustee', address: '' },
+	dcap: { name: 'In this browser', address: '' }
 };
 
 export type ProviderId = keyof typeof PROVIDERS;

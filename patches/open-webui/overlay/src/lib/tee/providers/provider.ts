@@ -1,6 +1,7 @@
-import type { Check, CheckId } from '../checks';
+import type { Check, CheckId, Outcome } from '../checks';
 import type { Environment } from '../environment';
 import type { Evidence } from '../evidence';
+import type { Policy } from '../policy';
 import type { Choice, ServerConfig } from '../settings';
 
 /** What a provider works with. `evidence` is already known to answer this page's nonce. */
@@ -11,14 +12,15 @@ export interface Context {
 	evidence: Evidence;
 	choice: Choice;
 	config: ServerConfig;
+	policy: Policy;
 	/** Run one check and keep its outcome; a false answer means that it failed. */
 	check: (id: CheckId, run: () => Promise<void | Finding> | void | Finding) => Promise<boolean>;
 }
 
 /** An outcome other than a plain pass; a failure is thrown as a Problem. */
 export interface Finding {
-	outcome: 'warn' | 'skipped';
-	code: NonNullable<Check['code']>;
+	outcome: Exclude<Outcome, 'fail'>;
+	code?: Check['code'];
 	detail?: string;
 }
 
@@ -28,6 +30,8 @@ export interface Result {
 	expires: number;
 	/** Evidence that does not come from hardware, by the provider's word. */
 	simulated: boolean;
+	/** Another root than Intel's vouches for it: then it is never green. */
+	otherRoot?: boolean;
 	/** Shown in the panel. */
 	fields: Record<string, unknown>;
 }

@@ -3,8 +3,9 @@ import { toBase64, toBase64url, toUtf8 } from '../encoding';
 import type { Evidence } from '../evidence';
 import { own, parseObject, type JsonObject } from '../json';
 import { parseJwt, verifyJwt, type Algorithm, type Jwt } from '../jwt';
-import { parseKeySet, type Jwk } from '../keys';
+import { parseKeySet, parsePins, type Jwk, type Pins } from '../keys';
 import { json, NO_CONNECTION, request, type Reply } from '../net';
+import { appraiseTcb, DEFAULT_POLICY, type Tcb } from '../policy';
 import { Problem } from '../problem';
 import type { Context, Finding, Provider } from './provider';
 
@@ -19,15 +20,15 @@ export interface Claims {
 	/** The service's verdict; throws where it is not good. */
 	appraise: () => void | Finding;
 	simulated?: boolean;
-	/** Platform TCB status where the service names one. */
-	tcb?: unknown;
+	/** The platform's TCB where the service names one. */
+	tcb?: Tcb;
 }
 
 /** HTTP to one service: the token directly or by the relay, everything else directly only. */
 export interface Service {
 	address: string;
 	post: (path: string, body: JsonObject) => Promise<Reply>;
-	get: (path: string) => Promise<string>;
+	get: (url: string) => Promise<string>;
 }
 
 export interface ServiceSpec {
@@ -37,7 +38,7 @@ export interface ServiceSpec {
 	/** The service's key set as text, fetched by this page. */
 	keys: (service: Service) => Promise<string>;
 	claims: (payload: JsonObject) => Claims;
-	/** Does every token name this address as issuer and audience? */
+	/** Does every token name this address as issuer and audience? If not, it may name no audience. */
 	issuer: boolean;
 }
 
@@ -76,9 +77,9 @@ const connect = ({ env, signal, choice, config }: Context): Service => {
 				return request(env, signal, `${env.api}/tee/relay/${provider}`, code, json(body));
 			}
 		},
-		async get(path) {
+		async get(url) {
 			const code = 'keys-unreachable';
-			const { status, text } = await request(env, signal, address + path, code);
+			const { status, text } = await request(env, signal, url, code);
 			if (status !== 200) throw new Problem(code, `HTTP ${status}`);
 			return text;
 		}
@@ -88,10 +89,11 @@ const connect = ({ env, signal, choice, config }: Context): Service => {
 /** Claims with seconds since 1970 (RFC 7519 section 4.1), and whether now must be before or after. */
 const TIMES = { exp: 1, iat: -1, nbf: -1 };
 
-const checkRegistered = (payload: JsonObject, now: number, issuer: string | null): void => {
+const checkRegistered = (payload: JsonObject, now: number, issuer?: string): void => {
 	// An id is shown as it is, so it may be nothing but an id.
 	if (!/^[\w.:-]*$/.test(String(payload.jti ?? ''))) throw new Problem('token-claim', 'jti');
-	for (const name of issuer ? ['iss', 'aud'] : []) {
+	// An audience is whom a token is for (RFC 7519 section 4.1.3): for somebody else, where we are none.
+	for (const name of issuer ? ['iss', 'aud'] : ['aud']) {
 		if (payload[name] !== issuer) throw new Problem('token-claim', name);
 	}
 	for (const [name, side] of Object.entries(TIMES)) {
@@ -108,14 +110,23 @@ const checkMeasurements = (claims: Claims, { quote }: Evidence): void => {
 	for (const [name, mine] of Object.entries(quote.body)) {
 		const claimed = claims.measurement(name);
 		if (claimed === undefined && OPTIONAL.includes(name)) continue;
-		if (String(claimed).toLowerCase() !== mine) throw new Problem('token-claim', name);
+		if (typeof claimed !== 'string' || claimed.toLowerCase() !== mine) {
+			throw new Problem('token-claim', name);
+		}
 	}
 };
 
-const checkTcb = (status: unknown): void | Finding => {
-	if (status === 'UpToDate') return;
-	if (/^(OutOfDate|Revoked)/.test(String(status))) throw new Problem('tcb-status', status);
-	return { outcome: 'warn', code: 'tcb-status', detail: String(status) };
+/** The platform's TCB as a verifier's claims spell it, or undefined where they do not name it. */
+export const readTcb = (claim: (name: string) => unknown): Tcb | undefined => {
+	const status = claim('tcb_status');
+	if (status === undefined) return;
+	const [advisories, date] = [claim('advisory_ids'), claim('tcb_date')];
+	return {
+		// Trustee up to v0.13 has names of its own.
+		status: String(status).replace(/^OK$/, 'UpToDate').replace('Software', 'SW'),
+		advisories: Array.isArray(advisories) ? advisories.map(String) : undefined,
+		date: date === undefined ? date : String(date)
+	};
 };
 
 const required: readonly CheckId[] = [
@@ -129,6 +140,13 @@ const required: readonly CheckId[] = [
 	'not-simulated'
 ];
 
+/** The keys that the user's pins let sign this token. */
+const pinnedKeys = async ({ env, subtle }: Context, pins: Pins, jwt: Jwt): Promise<Jwk[]> => {
+	if (pins.certificates.length === 0) return pins.keys;
+	const { keyOfChain } = await env.local();
+	return [await keyOfChain(subtle, jwt.chain, pins.certificates, env.now() / 1000)];
+};
+
 /** A provider that hands the evidence to a service and verifies the token that comes back. */
 export const serviceProvider = (spec: ServiceSpec): Provider => ({
 	required,
@@ -138,13 +156,12 @@ export const serviceProvider = (spec: ServiceSpec): Provider => ({
 		const signed = await check('token-signature', async () => {
 			if (!choice.address) throw new Problem('bad-address');
 			const service = connect(context);
-			const pinned = choice.keys !== '';
-			const keySet: Promise<Jwk[]> = (
-				pinned ? Promise.resolve(choice.keys) : spec.keys(service)
-			).then(parseKeySet);
-			keySet.catch(() => {}); // reported below, after the token's own problems
+			const pins = choice.keys ? parsePins(choice.keys) : undefined;
+			const published = pins ? undefined : spec.keys(service).then(parseKeySet);
+			published?.catch(() => {}); // reported below, after the token's own problems
 			jwt = parseJwt(await spec.token(service, evidence));
-			await verifyJwt(subtle, jwt, await keySet, spec.algorithms, pinned);
+			const keys = (await published) ?? (await pinnedKeys(context, pins as Pins, jwt));
+			await verifyJwt(subtle, jwt, keys, spec.algorithms, pins !== undefined);
 			if (choice.serverChosen) return { outcome: 'warn', code: 'server-chosen', detail: choice.address };
 		});
 		if (!signed || !jwt) return null;
@@ -152,10 +169,13 @@ export const serviceProvider = (spec: ServiceSpec): Provider => ({
 		const { payload } = jwt;
 		const claims = spec.claims(payload);
 		await check('token-claims', () => {
-			checkRegistered(payload, env.now() / 1000, spec.issuer ? choice.address : null);
+			checkRegistered(payload, env.now() / 1000, spec.issuer ? choice.address : undefined);
 			checkMeasurements(claims, evidence);
 		});
-		if (claims.tcb !== undefined) await check('tcb-status', () => checkTcb(claims.tcb));
+		const { tcb } = claims;
+		// A policy that asks for what the service does not tell is not met.
+		const asked = JSON.stringify(context.policy.tcb) !== JSON.stringify(DEFAULT_POLICY.tcb);
+		if (tcb || asked) await check('tcb-status', () => appraiseTcb(context.policy, tcb ?? { status: '?' }));
 		await check('appraisal', claims.appraise);
 		return {
 			expires: Number(payload.exp),
@@ -179,9 +199,13 @@ export const simpleClaims = (payload: JsonObject): Claims => {
 	return {
 		tee: payload.tee,
 		measurement: (name) => own(tcb, `tdx.quote.body.${name}`),
+		tcb: readTcb((name) => own(tcb, `tdx.${name}`)),
 		appraise: () => {
 			const reports = payload['evaluation-reports'];
-			const good = (report: unknown) => typeof own(report, 'policy-id') === 'string';
+			// Trustee's first versions repeat the policy's verdict; later ones give no token without it.
+			const good = (report: unknown) =>
+				typeof own(report, 'policy-id') === 'string' &&
+				(own(own(report, 'evaluation-result'), 'allow') ?? true) === true;
 			if (!Array.isArray(reports) || reports.length === 0 || !reports.every(good)) {
 				throw new Problem('appraisal', 'evaluation-reports');
 			}

@@ -4,7 +4,7 @@ import { isObject, own, type JsonObject } from '../json';
 import type { Reply } from '../net';
 import { Problem } from '../problem';
 import type { Finding } from './provider';
-import { accepted, encodeEvidence, serviceProvider, simpleClaims, type Claims } from './service';
+import { accepted, encodeEvidence, readTcb, serviceProvider, simpleClaims, type Claims } from './service';
 
 type Form = (evidence: Evidence) => JsonObject;
 
@@ -25,9 +25,9 @@ const FORMS: readonly Form[] = [
 /** The form that each address took last, while this page is open. */
 const remembered = new Map<string, Form>();
 
-/** Did the service not understand the body (rather than refuse the evidence)? */
+/** Did the service not understand the body (rather than refuse the evidence, or the visitor)? */
 const misunderstood = ({ status, text }: Reply): boolean =>
-	(status >= 400 && status < 500) || (status >= 500 && /deseriali[sz]|missing field|unknown field/i.test(text));
+	status === 400 || status === 422 || (status >= 500 && /deseriali[sz]|missing field|unknown field/i.test(text));
 
 /** EAR (draft-ietf-rats-ear): the verdict of every submodule counts, the worst one wins. */
 const appraiseEar = (submods: unknown[]): void | Finding => {
@@ -44,13 +44,13 @@ const earClaims = (submods: unknown[]): Claims => {
 	const tdx = evidence.filter((annotated) => isObject(own(annotated, 'tdx')));
 	const annotated = tdx.length === 1 ? tdx[0] : undefined;
 	const body = own(own(own(annotated, 'tdx'), 'quote'), 'body');
-	const ours = own(annotated, 'cczoo');
+	const claim = (name: string) => own(own(annotated, 'cczoo'), name) ?? own(own(annotated, 'tdx'), name);
 	return {
 		tee: annotated && 'tdx',
 		measurement: (name) => own(body, name),
 		appraise: () => appraiseEar(submods),
 		simulated: evidence.some((part) => own(own(part, 'cczoo'), 'simulated') === true),
-		tcb: own(ours, 'tcb_status')
+		tcb: readTcb(claim)
 	};
 };
 
@@ -69,7 +69,7 @@ export default serviceProvider({
 		}
 		return accepted(reply as Reply);
 	},
-	keys: (service) => service.get('/.well-known/jwks.json'),
+	keys: ({ address, get }) => get(`${address}/.well-known/jwks.json`),
 	claims: (payload) =>
 		'submods' in payload
 			? earClaims(Object.values(Object(payload.submods)))
