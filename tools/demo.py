@@ -262,7 +262,9 @@ def start_open_webui(
         "WEBUI_SECRET_KEY": kept_secret("session-key"),
         "QUOTE_GENERATOR_SIMULATE": "1",
         "QUOTE_GENERATOR_SIMULATOR_DIR": str(HOME / "simulator"),
-        "TEE_DEFAULT_PROVIDER": "trustee",
+        # The browser verifies by itself, under the simulator's root; in Settings one can choose
+        # the attestation service instead.
+        "TEE_DEFAULT_PROVIDER": "dcap",
         "TEE_TRUSTEE_URL": service,
     }
     (HOME / "data").mkdir(exist_ok=True)
@@ -303,7 +305,8 @@ def run() -> None:
         print(
             f"\n  open-webui with the trust badge: {url}\n"
             f"  sign in as {EMAIL} with the password {password}\n\n"
-            f"  The TD is simulated: the badge ends amber, never green.\n"
+            f"  The TD is simulated, and the browser verifies it by itself: the badge ends amber,\n"
+            f"  never green.\n"
             f"  Attestation service: {service}    logs: {HOME}/*.log\n"
             f"  Ctrl-C stops all of it.\n",
             flush=True,

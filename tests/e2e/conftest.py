@@ -1,10 +1,12 @@
-"""One patched open-webui in three kinds of machine, and one browser, for all tests.
+"""One patched open-webui in four kinds of machine, and one browser, for all tests.
 
 Every server starts when the first test asks for it and ends with the session:
 
 - ``hardware``: a TD whose kernel interface is emulated at the real paths, signing under a TEST
   root; its administrator suggests ``service`` (Trustee protocol), which trusts that root;
 - ``simulated``: no TDX, ``QUOTE_GENERATOR_SIMULATE=1``, quotes open to auditors, and a relay;
+- ``own_root``: as ``hardware``, with a page that takes the TEST root for Intel's and verifies
+  quotes by itself;
 - ``bare``: no TDX at all.
 
 Environment: CCZOO_WEBUI_PYTHON, the interpreter with open-webui's requirements and this kit's
@@ -15,15 +17,20 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cczoo_installer.patchset import default_root
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
+from doubles import pccs
 from doubles.hostile import ALIBABA, GOOD, TRUSTEE, Forger, create_app
 from doubles.serving import serving
 from e2e.browser import CHROMIUM, CHROMIUM_FLAGS, ChatPage, signed_in_context
@@ -38,6 +45,7 @@ from e2e.stack import (
 )
 from emulator.harness import Emulator
 from interruptible import heed_interrupts
+from quote_generator.evidence import encode_base64url
 from quote_generator.simulator import Simulator
 
 heed_interrupts()
@@ -46,6 +54,7 @@ heed_interrupts()
 ARTIFACTS = REPO / "out" / "e2e"
 SLOW_QUOTE_SECONDS = 1.0
 KINDS = ("hardware", "simulated", "bare")
+NOWHERE = "http://127.0.0.1:1"  # no test asks Intel for collateral
 ServerCommand = list[str | Path]
 expect.set_options(timeout=20_000)
 
@@ -185,7 +194,7 @@ def start_backend(
             directory=home / kind,
             model_url=model,
             port=ports.get(kind) or free_port(),
-            env=env,
+            env={"TEE_PCCS_URL": NOWHERE, **env},
             wrapper=wrapper,
         )
         running.append(Backend(spec))
@@ -209,15 +218,68 @@ def kernel(test_pki: Path) -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="session")
-def hardware(start_backend: Callable[..., Backend], kernel: Emulator, service: str) -> Backend:
+def collateral_service(test_pki: Path) -> Iterator[pccs.State]:
+    """The PCCS of the platform under the TEST root: how it behaves, and what it was asked."""
+    state = pccs.State()
+    platform = Simulator.open(test_pki, name="TEST")
+    with serving(lambda _: pccs.create_app(platform, state=state)) as state.url:
+        yield state
+
+
+@pytest.fixture(scope="session")
+def hardware(
+    start_backend: Callable[..., Backend],
+    kernel: Emulator,
+    service: str,
+    collateral_service: pccs.State,
+) -> Backend:
     """open-webui in a TD that looks like hardware."""
     env = {
         "TEE_DEFAULT_PROVIDER": "trustee",
         "TEE_TRUSTEE_URL": service,
+        "TEE_PCCS_URL": collateral_service.url,
+        "TEE_COLLATERAL_TIMEOUT": "2",
         "TEE_QUOTE_TIMEOUT": "3",
         "TEE_QUOTE_LIMIT_USER": "1000/minute",
     }
     return start_backend("hardware", env, tuple(kernel.inside([])))
+
+
+@pytest.fixture(scope="session")
+def own_root_build(tree: Path, home: Path, test_pki: Path) -> Path:
+    """The built front end with the TEST root's key in the place of Intel's, and nothing else."""
+    source = default_root() / "overlay/src/lib/tee/dcap/root.ts"
+    (intel,) = re.findall(r"'([\w-]{87})'", source.read_text(encoding="utf-8"))
+    root = x509.load_der_x509_certificate(Simulator.open(test_pki, name="TEST").root_der)
+    point = root.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    copy = home / "own-root-build"
+    shutil.copytree(tree / "build", copy)
+    pinned = 0
+    for script in (copy / "_app").rglob("*.js"):
+        text = script.read_text(encoding="utf-8")
+        pinned += text.count(intel)
+        if intel in text:
+            script.write_text(text.replace(intel, encode_base64url(point)), encoding="utf-8")
+    assert pinned == 1, "the front end pins Intel's root in exactly one place"
+    return copy
+
+
+@pytest.fixture(scope="session")
+def own_root(
+    start_backend: Callable[..., Backend],
+    kernel: Emulator,
+    collateral_service: pccs.State,
+    own_root_build: Path,
+) -> Backend:
+    """open-webui in a TD whose hardware the page takes for Intel's; verified in the page."""
+    env = {
+        "FRONTEND_BUILD_DIR": str(own_root_build),
+        "TEE_DEFAULT_PROVIDER": "dcap",
+        "TEE_PCCS_URL": collateral_service.url,
+        "TEE_QUOTE_TIMEOUT": "3",
+        "TEE_QUOTE_LIMIT_USER": "1000/minute",
+    }
+    return start_backend("own-root", env, tuple(kernel.inside([])))
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,9 @@
-"""The backend's routes, asked the way an auditor's script would: quotes, errors, limits, relay."""
+"""The backend's routes, asked the way an auditor's script would: quotes, collateral, relay."""
 
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,7 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
-from e2e.evidence import new_nonce, report_data_of, verify_nonce
+from doubles import pccs
+from e2e.dcap import verify
+from e2e.evidence import decode, new_nonce, report_data_of, verify_nonce
 from e2e.relay_target import RelayTarget
 from e2e.stack import Backend, wait_until
 from emulator.harness import Emulator
@@ -128,7 +131,7 @@ def test_the_application_log_comes_with_the_quote(
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "quote"), ("GET", "config"), ("POST", "relay/trustee")],
+    [("GET", "quote"), ("GET", "collateral"), ("GET", "config"), ("POST", "relay/trustee")],
 )
 @pytest.mark.parametrize(("token", "status"), [(None, 403), ("forged", 401)])
 def test_only_signed_in_users_may_ask(
@@ -255,10 +258,10 @@ def test_a_client_that_goes_away_does_not_break_the_others(
 def test_a_killed_backend_comes_back_and_leaves_no_entry(
     hardware: Backend, kernel: Emulator, fault: Any
 ) -> None:
-    fault("busy")  # the kernel lets it wait, with its entry in place
+    fault("held:1")  # the kernel keeps the backend's worker, with its entry in place
     with ThreadPoolExecutor(1) as pool:
         lost = pool.submit(hardware.quote, new_nonce())
-        wait_until(lambda: kernel.state()["entries"], "a quote under way", seconds=10)
+        kernel.wait_until_held()
         hardware.crash_and_restart()
         with pytest.raises(httpx.HTTPError):
             lost.result(timeout=60)
@@ -267,6 +270,67 @@ def test_a_killed_backend_comes_back_and_leaves_no_entry(
     nonce = new_nonce()
     verify_nonce(hardware.quote(nonce).json(), nonce)
     assert kernel.state()["entries"] == []
+
+
+# Collateral; test_collateral.py has the cache and what a service can do wrong
+
+
+def ask(backend: Backend, fmspc: str = pccs.PLATFORM, **options: Any) -> httpx.Response:
+    params = {"fmspc": fmspc, "ca": "platform"}
+    return backend.call("GET", "/api/v1/tee/collateral", params=params, **options)
+
+
+def test_collateral_from_the_service_verifies_the_quote_and_is_kept(
+    hardware: Backend, collateral_service: pccs.State, test_pki: Path
+) -> None:
+    answer = ask(hardware)
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    document = answer.json()
+    assert (document["source"], document["stale"]) == ("pccs", False)
+    quote = bytes.fromhex(hardware.quote(new_nonce()).json()["quote"])
+    root = ssl.PEM_cert_to_DER_cert((test_pki / "root.pem").read_text())
+    assert verify(document, quote, root) == "UpToDate"
+    asked = len(collateral_service.seen)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: ask(hardware), range(20)))
+    assert [answer.json() for answer in answers] == [document] * 20
+    assert len(collateral_service.seen) == asked
+    for _address, headers in collateral_service.seen:
+        assert headers.keys() == {"host", "accept", "accept-encoding", "user-agent"}
+
+
+def test_collateral_that_is_not_to_be_had_is_told(
+    hardware: Backend, bare: Backend, collateral_service: pccs.State
+) -> None:
+    assert_error(ask(bare), 502, "collateral-unreachable", "TEE_PCCS_URL")
+    assert_error(ask(bare, "../../etc/pas"), 400, "bad-platform", "12 hex digits")
+    assert_error(ask(hardware, "00806F050000"), 502, "collateral-unusable", "HTTP 404")
+    collateral_service.mode = pccs.SLOW
+    try:
+        assert_error(ask(hardware, "00906ED50000"), 504, "collateral-timed-out")
+        assert ask(hardware).status_code == 200
+    finally:
+        collateral_service.mode = pccs.GOOD
+
+
+def test_the_simulators_collateral_needs_no_service(simulated: Backend, home: Path) -> None:
+    document = ask(simulated).json()
+    assert (document["source"], document["stale"]) == ("simulator", False)
+    quote = bytes.fromhex(simulated.quote(new_nonce()).json()["quote"])
+    root = ssl.PEM_cert_to_DER_cert((home / "simulator" / "root.pem").read_text())
+    assert verify(document, quote, root) == "UpToDate"
+    config = simulated.call("GET", "/api/v1/tee/config").json()
+    point = decode(config["providers"]["dcap"]["root"])
+    assert len(point) == 65
+    assert point in root
+
+
+def test_collateral_is_public_where_quotes_are_and_limited_alike(simulated: Backend) -> None:
+    answers = [ask(simulated, token=None) for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+    assert_error(answers[-1], 429, "too-many-requests")
+    assert ask(simulated).status_code == 200
 
 
 # Configuration and relay
@@ -282,10 +346,11 @@ def test_the_configuration_is_the_administrators(
     assert config(bare) == {
         "v": 1,
         "default_provider": "alibaba",
-        "providers": {"alibaba": nothing, "trustee": nothing},
+        "providers": {"alibaba": nothing, "trustee": nothing, "dcap": {**nothing, "root": None}},
     }
     assert config(hardware)["default_provider"] == "trustee"
     assert config(hardware)["providers"]["trustee"] == {"url": service, "relay": False}
+    assert config(hardware)["providers"]["dcap"] == {**nothing, "root": None}
     assert config(simulated)["providers"]["alibaba"] == {"url": relayed.url, "relay": True}
 
 
@@ -378,7 +443,7 @@ def test_the_relay_refuses_what_a_form_on_another_site_could_send(
     assert target.seen == []
 
 
-@pytest.mark.parametrize("provider", ["trustee", "nobody", "..%2Fquote"])
+@pytest.mark.parametrize("provider", ["trustee", "dcap", "nobody", "..%2Fquote"])
 def test_the_relay_reaches_configured_services_only(bare: Backend, provider: str) -> None:
     answer = bare.call("POST", f"/api/v1/tee/relay/{provider}", json={})
     assert answer.status_code in (404, 405)

@@ -371,7 +371,11 @@ def test_both_addresses_survive_going_back_and_forth(
 
     chat.reload().expect_state("green")
     assert attestations(chat)[-1].url == f"{service}/attestation"
-    assert chat.stored_settings()["addresses"] == {"alibaba": alibaba, "trustee": service}
+    assert chat.stored_settings()["addresses"] == {
+        "alibaba": alibaba,
+        "trustee": service,
+        "dcap": "",
+    }
     block = chat.open_settings()
     expect(provider).to_have_value("trustee")
     expect(address).to_have_value(service)

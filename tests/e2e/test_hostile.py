@@ -23,6 +23,7 @@ SIGNATURE, CLAIMS, APPRAISAL = "token-signature", "token-claims", "appraisal"
 FAILS = {
     **dict.fromkeys(hostile.ANSWERS, (SIGNATURE,)),
     **dict.fromkeys(hostile.KEY_ANSWERS, (SIGNATURE,)),
+    **dict.fromkeys(hostile.DISCOVERY_ANSWERS, (SIGNATURE,)),
     **dict.fromkeys(hostile.QUOTE_LIES, (CLAIMS,)),
     **dict.fromkeys(hostile.TOKEN_LIES, (SIGNATURE,)),
     "repeated-claim": (SIGNATURE, CLAIMS),
@@ -38,8 +39,8 @@ FAILS = {
 }
 SLOW = {hostile.HANG, hostile.KEYS_HANG, "trickle"}  # see the test with a clock below
 HARMLESS = {GOOD}
-# Trustee's tokens name no issuer, so this lie is none there.
-NOT_A_LIE = {(TRUSTEE, "wrong-issuer")}
+# Trustee's keys are not discovered, so these lies are none there.
+NOT_A_LIE = {(TRUSTEE, mode) for mode in hostile.DISCOVERY_ANSWERS}
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +90,9 @@ def test_a_hostile_service_gives_red_and_the_reason_names_the_check(
     assert name
     assert name in row
     assert_nothing_rendered(page)
-    if mode == "redirect":
+    if mode in ("redirect", "discovery-redirect"):
         assert not any("elsewhere" in request for request in forger.seen[arrived:])
-    if mode == "key-by-address":
+    if mode in ("key-by-address", "discovery-other-origin"):
         assert "GET /other-keys.json" not in forger.seen[arrived:]
 
     forger.mode = GOOD

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import sys
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-SOURCE = "patches/open-webui/overlay/backend/open_webui/utils/tee.py"
+from e2e.overlay import overlay
+
 BOUND = 10  # seconds; only a broken test ever waits that long
 
-
-def load_module() -> ModuleType:
-    path = Path(__file__).resolve().parents[2] / SOURCE
-    spec = importlib.util.spec_from_file_location("overlay_tee", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-tee = load_module()
+tee = overlay("utils.tee")
 
 
 class Attester:
@@ -197,10 +182,10 @@ def test_too_few_documents_are_an_error_not_a_wrong_answer() -> None:
 def test_defaults_suggest_alibaba_and_relay_nothing() -> None:
     settings = tee.Settings.from_environment({})
     nothing = {"url": None, "relay": False}
-    assert settings.document() == {
+    assert settings.document(None) == {
         "v": 1,
         "default_provider": "alibaba",
-        "providers": {"alibaba": nothing, "trustee": nothing},
+        "providers": {"alibaba": nothing, "trustee": nothing, "dcap": {**nothing, "root": None}},
     }
     assert not settings.public
     assert settings.relay_url("alibaba") is None
@@ -214,13 +199,35 @@ def test_the_relay_goes_to_the_configured_address_and_the_providers_path() -> No
     assert settings.relay_url("alibaba") == (
         "https://attest.cn-beijing.aliyuncs.com/v1/attestation"
     )
-    assert settings.document()["providers"]["alibaba"] == {"url": None, "relay": True}
+    assert settings.document(None)["providers"]["alibaba"] == {"url": None, "relay": True}
 
 
 def test_a_relay_without_an_address_is_not_offered() -> None:
     settings = tee.Settings.from_environment({"TEE_RELAY": "trustee"})
     assert settings.relay_url("trustee") is None
-    assert settings.document()["providers"]["trustee"]["relay"] is False
+    assert settings.document(None)["providers"]["trustee"]["relay"] is False
+
+
+def test_verification_in_the_browser_can_be_suggested_and_has_no_address() -> None:
+    settings = tee.Settings.from_environment(
+        {"TEE_DEFAULT_PROVIDER": "dcap", "TEE_DCAP_URL": "https://as.example"}
+    )
+    document = settings.document("a root")
+    assert document["default_provider"] == "dcap"
+    assert document["providers"]["dcap"] == {"url": None, "relay": False, "root": "a root"}
+
+
+def test_collateral_comes_from_intel_or_from_the_configured_address() -> None:
+    settings = tee.Settings.from_environment({})
+    assert settings.pccs_url == "https://api.trustedservices.intel.com"
+    assert (settings.collateral_timeout, settings.collateral_refresh) == (10, 3600)
+    settings = tee.Settings.from_environment(
+        {"TEE_PCCS_URL": "https://pccs.internal:8081/base/", "TEE_COLLATERAL_REFRESH": "604800"}
+    )
+    assert (settings.pccs_url, settings.collateral_refresh) == (
+        "https://pccs.internal:8081/base",
+        604800,
+    )
 
 
 @pytest.mark.parametrize(
@@ -228,6 +235,7 @@ def test_a_relay_without_an_address_is_not_offered() -> None:
     [
         ("TEE_DEFAULT_PROVIDER", "nobody"),
         ("TEE_RELAY", "alibaba,nobody"),
+        ("TEE_RELAY", "dcap"),
         ("TEE_QUOTE_TIMEOUT", "soon"),
         ("TEE_QUOTE_TIMEOUT", "0"),
         ("TEE_QUOTE_TIMEOUT", "nan"),
@@ -238,6 +246,12 @@ def test_a_relay_without_an_address_is_not_offered() -> None:
         ("TEE_TRUSTEE_URL", "https://as.example:port"),
         ("TEE_ALIBABA_URL", "https://[::1"),
         ("TEE_ALIBABA_URL", "as.example"),
+        ("TEE_PCCS_URL", "pccs.example"),
+        ("TEE_PCCS_URL", "https://pccs.example/?fmspc=00"),
+        ("TEE_COLLATERAL_TIMEOUT", "121"),
+        ("TEE_COLLATERAL_REFRESH", "0"),
+        ("TEE_COLLATERAL_REFRESH", "604801"),
+        ("TEE_COLLATERAL_REFRESH", "nan"),
     ],
 )
 def test_a_wrong_setting_is_named(variable: str, value: str) -> None:

@@ -104,6 +104,30 @@ def test_the_password_is_kept_and_private(demo: ModuleType, tmp_path: Path) -> N
     assert stat.S_IMODE((tmp_path / "password").stat().st_mode) == 0o600
 
 
+def test_the_browser_verifies_by_default_and_the_service_is_suggested(
+    demo: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    python = tmp_path / ".venv-webui" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    # It stands in for open-webui: says what it was given and waits to be stopped.
+    python.write_text("#!/bin/sh\nenv\necho ready\nexec sleep 60\n")
+    python.chmod(0o700)
+    monkeypatch.setattr(demo, "REPO", tmp_path)
+    (tmp_path / "backend").mkdir()
+    with demo.servers() as group:
+        monkeypatch.setattr(demo, "answers", lambda _: "ready" in group.running[0].log.read_text())
+        service = "http://127.0.0.1:8082"
+        demo.start_open_webui(group, tmp_path, 8080, service, {"OLLAMA_BASE_URL": "http://x"})
+        told = group.running[0].log.read_text().splitlines()
+    assert {
+        "TEE_DEFAULT_PROVIDER=dcap",
+        f"TEE_TRUSTEE_URL={service}",
+        "QUOTE_GENERATOR_SIMULATE=1",
+        f"QUOTE_GENERATOR_SIMULATOR_DIR={tmp_path / 'simulator'}",
+        "OLLAMA_BASE_URL=http://x",
+    } <= set(told)
+
+
 def test_a_server_that_ends_by_itself_is_reported_with_its_log(
     demo: ModuleType, tmp_path: Path
 ) -> None:

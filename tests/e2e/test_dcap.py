@@ -1,0 +1,317 @@
+"""Provider `dcap`: the browser verifies the quote itself, and remembers what it saw.
+
+"Green" needs Intel's root. So these tests serve a copy of the very same built front end in which
+one constant, the pinned key, is the TEST root's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Route, expect
+
+from e2e.browser import CHECKS, ChatPage, tee_settings
+from e2e.stack import Backend
+from quote_generator.attester import Attestation
+from quote_generator.evidence import build_evidence, encode_base64url, parse_nonce
+from quote_generator.simulator import Simulator
+
+OpenChat = Callable[..., ChatPage]
+
+QUOTE_PATH = "/api/v1/tee/quote"
+COLLATERAL_PATH = "/api/v1/tee/collateral"
+REQUIRED = {
+    "secure-context",
+    "evidence-format",
+    "nonce-binding",
+    "quote-signature",
+    "collateral",
+    "tcb-status",
+    "td-attributes",
+    "not-simulated",
+}
+
+
+def nothing_but_this_server(chat: ChatPage) -> None:
+    outside = [r.url for r in chat.requests_to("") if not r.url.startswith(chat.url)]
+    assert [url for url in outside if url.startswith("http")] == []
+
+
+def settings(**more: Any) -> dict[str, Any]:
+    """The page's settings with provider `dcap`."""
+    return {**tee_settings("dcap"), **more}
+
+
+# Green, amber, red
+
+
+def test_green_without_any_service(own_root: Backend, open_chat: OpenChat) -> None:
+    chat = open_chat(own_root, settings())
+    chat.expect_state("green")
+    assert chat.states() == ["pending", "green"]
+    outcomes = chat.checks()
+    assert list(outcomes) == CHECKS
+    assert {check for check, outcome in outcomes.items() if outcome == "pass"} >= REQUIRED
+    assert set(outcomes.values()) <= {"pass", "skipped"}
+    assert len(chat.requests_to(QUOTE_PATH)) == 1
+    assert len(chat.requests_to(COLLATERAL_PATH)) == 1
+    nothing_but_this_server(chat)
+    assert chat.errors == []
+
+
+def test_the_servers_default_is_verified_here_and_green(
+    own_root: Backend, open_chat: OpenChat
+) -> None:
+    """Who verifies by himself trusts nobody that the server could have chosen."""
+    chat = open_chat(own_root)
+    chat.expect_state("green")
+    assert "UpToDate" in chat.open_panel().inner_text()
+
+
+def test_the_same_hardware_is_red_where_intels_root_is_pinned(
+    hardware: Backend, open_chat: OpenChat
+) -> None:
+    """What the project ships accepts no root but Intel's."""
+    chat = open_chat(hardware, settings())
+    chat.expect_state("red")
+    assert "green" not in chat.states()
+    assert chat.checks()["quote-signature"] == "fail"
+
+
+def test_another_root_by_the_users_own_word_is_never_green(
+    hardware: Backend, test_pki: Path, open_chat: OpenChat
+) -> None:
+    stored = settings()
+    stored["keys"]["dcap"] = Simulator.open(test_pki, name="TEST").root_pem
+    chat = open_chat(hardware, stored)
+    chat.expect_state("amber")
+    assert {c for c, o in chat.checks().items() if o == "warn"} == {"not-simulated"}
+    assert chat.states() == ["pending", "amber"]
+
+
+def test_the_simulator_is_amber_with_every_check_run(
+    simulated: Backend, open_chat: OpenChat
+) -> None:
+    chat = open_chat(simulated, settings())
+    chat.expect_state("amber")
+    outcomes = chat.checks()
+    assert {c: o for c, o in outcomes.items() if o not in ("pass", "skipped")} == {
+        "not-simulated": "warn"
+    }
+    assert {check for check, outcome in outcomes.items() if outcome == "pass"} >= (
+        REQUIRED - {"not-simulated"}
+    )
+    expect(chat.badge).to_have_attribute("aria-label", re.compile("Simulated TD"))
+    nothing_but_this_server(chat)
+    assert chat.recheck() == "amber"
+
+
+# Measurements: what is expected, and what is remembered
+
+
+class Changed:
+    """The same machine with other software in it: signed by its hardware, for this page's nonce."""
+
+    def __init__(self, machine: Simulator) -> None:
+        self.machine = machine
+        self.measurements: dict[str, bytes] = {}
+
+    def __call__(self, context: BrowserContext) -> None:
+        context.route(f"**{QUOTE_PATH}*", self._answer)
+
+    def _attest(self, report_data: bytes) -> Attestation:
+        quote = self.machine.quote(report_data, version=5, measurements=self.measurements)
+        return Attestation(quote, "configfs-tsm", "tdx_guest", simulated=False)
+
+    def _answer(self, route: Route) -> None:
+        nonce = parse_nonce(route.request.url.partition("nonce=")[2])
+        (document,) = build_evidence([nonce], attest=self._attest, now=time.time())
+        route.fulfill(json=document)
+
+
+@pytest.fixture
+def changed(test_pki: Path) -> Changed:
+    return Changed(Simulator.open(test_pki, name="TEST"))
+
+
+def test_changed_measurements_are_amber_with_the_diff_until_accepted(
+    own_root: Backend, changed: Changed, open_chat: OpenChat
+) -> None:
+    chat = open_chat(own_root, settings(), prepare=changed)
+    chat.expect_state("green")
+    assert chat.checks()["reference-values"] == "skipped"  # the first time: remembered
+    chat.reload().expect_state("green")
+    assert chat.checks()["reference-values"] == "pass"
+
+    changed.measurements = {"rtmr_2": b"\x77" * 48, "mr_td": b"\x99" * 48}
+    chat.reload().expect_state("amber")
+    assert "green" not in chat.states()
+    assert {c for c, o in chat.checks().items() if o == "warn"} == {"reference-values"}
+    rows = chat.panel.get_by_test_id("tee-change")
+    told = {row.get_attribute("data-field"): row.inner_text() for row in rows.all()}
+    assert told.keys() == {"rtmr_2", "mr_td"}
+    assert "77" * 48 in told["rtmr_2"]
+    assert "a2" * 48 in told["rtmr_2"]
+
+    chat.reload().expect_state("amber")  # looking at it is no acceptance
+    chat.open_panel().get_by_test_id("tee-accept").click()
+    chat.expect_state("green")
+    chat.reload().expect_state("green")
+    assert chat.checks()["reference-values"] == "pass"
+    assert chat.errors == []
+
+
+def test_reference_values_of_a_policy_decide_before_memory(
+    own_root: Backend, changed: Changed, open_chat: OpenChat
+) -> None:
+    policy = {"v": 1, "reference_values": {"rtmr_2": ["A2" * 48, "77" * 48]}}
+    chat = open_chat(own_root, settings(policy=json.dumps(policy)), prepare=changed)
+    chat.expect_state("green")
+    assert chat.checks()["reference-values"] == "pass"
+    changed.measurements = {"rtmr_2": b"\x77" * 48}
+    assert chat.recheck() == "green"
+    changed.measurements = {"rtmr_2": b"\x78" * 48}
+    assert chat.recheck() == "red"
+    assert chat.checks()["reference-values"] == "fail"
+
+
+def test_a_policy_is_loaded_in_settings_and_a_bad_one_is_refused(
+    own_root: Backend, open_chat: OpenChat
+) -> None:
+    chat = open_chat(own_root, settings())
+    chat.expect_state("green")
+    field = chat.open_settings().get_by_test_id("tee-policy")
+    error = chat.page.get_by_test_id("tee-settings-error")
+
+    field.fill('{"v": 1, "reference_valeus": {}}')
+    field.press("Tab")
+    expect(error).to_contain_text("/reference_valeus")
+    assert chat.stored_settings().get("policy", "") == ""
+
+    good = json.dumps({"v": 1, "reference_values": {"mr_td": ["00" * 48]}})
+    field.fill(good)
+    field.press("Tab")
+    expect(error).to_be_empty()
+    assert chat.stored_settings()["policy"] == good
+    chat.close_settings()
+    chat.expect_state("red")
+    assert "reference-values" in chat.reason()
+
+
+def test_debug_and_other_unsafe_attributes_are_red(
+    own_root: Backend, changed: Changed, open_chat: OpenChat
+) -> None:
+    changed.measurements = {"td_attributes": bytes.fromhex("0100001000000000")}
+    chat = open_chat(own_root, settings(), prepare=changed)
+    chat.expect_state("red")
+    assert chat.checks()["td-attributes"] == "fail"
+    assert chat.states() == ["pending", "red"]
+
+
+# A result ends
+
+
+def test_a_result_ends_with_the_policys_age_while_the_page_is_open(
+    own_root: Backend, open_chat: OpenChat
+) -> None:
+    policy = json.dumps({"v": 1, "max_age": 300})
+    chat = open_chat(
+        own_root, settings(policy=policy), prepare=lambda context: context.clock.install()
+    )
+    chat.expect_state("green")
+    chat.page.clock.fast_forward(240_000)
+    chat.page.clock.run_for(1000)
+    chat.expect_state("green")
+    assert len(chat.requests_to(QUOTE_PATH)) == 2  # renewed before it ended
+
+    chat.page.context.route(f"**{QUOTE_PATH}*", lambda route: route.abort())
+    chat.page.clock.fast_forward(240_000)
+    chat.page.clock.run_for(1000)
+    chat.expect_state("red")  # a renewal that failed leaves green at once
+
+
+# A proxy between page and backend that tampers
+
+
+class Tamper:
+    """Lets the first answer through, keeps it, and changes the later ones."""
+
+    def __init__(self, path: str, change: Callable[[dict[str, Any], dict[str, Any]], Any]) -> None:
+        self.path, self.change = path, change
+        self.first: dict[str, Any] | None = None
+
+    def __call__(self, context: BrowserContext) -> None:
+        context.route(f"**{self.path}*", self._pass_on)
+
+    def _pass_on(self, route: Route) -> None:
+        response = route.fetch()
+        document = response.json()
+        if self.first is None:
+            self.first = document
+            route.fulfill(response=response)
+        else:
+            route.fulfill(response=response, json=self.change(self.first, document))
+
+
+def other_runtime_data(_: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    root = encode_base64url(bytes(32))
+    data = json.dumps({"nonce_root": root, "v": 1}, separators=(",", ":")).encode()
+    return now | {"runtime_data": encode_base64url(data)}
+
+
+def other_body(_: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    quote = bytearray.fromhex(now["quote"])
+    quote[54 + 136] ^= 1  # the first byte of MRTD
+    return now | {"quote": quote.hex()}
+
+
+TAMPERED = {
+    "replayed-evidence": (QUOTE_PATH, lambda first, now: first, "nonce-binding"),
+    "replayed-quote": (
+        QUOTE_PATH,
+        lambda first, now: now | {"quote": first["quote"]},
+        "nonce-binding",
+    ),
+    "swapped-runtime-data": (QUOTE_PATH, other_runtime_data, "nonce-binding"),
+    "another-nonces-proof": (
+        QUOTE_PATH,
+        lambda first, now: now | {"nonce_proof": {"leaf_index": 0, "tree_size": 2, "path": []}},
+        "nonce-binding",
+    ),
+    "another-measurement": (QUOTE_PATH, other_body, "quote-signature"),
+    "forged-list": (
+        COLLATERAL_PATH,
+        lambda first, now: now | {"pck_crl_der_b64": now["root_crl_der_b64"]},
+        "collateral",
+    ),
+    "no-collateral": (COLLATERAL_PATH, lambda first, now: {"v": 1}, "collateral"),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERED)
+def test_a_tampering_proxy_makes_it_red(own_root: Backend, open_chat: OpenChat, name: str) -> None:
+    path, change, check = TAMPERED[name]
+    chat = open_chat(own_root, settings(), prepare=Tamper(path, change))
+    chat.expect_state("green")
+    assert chat.recheck() == "red"
+    assert chat.states() == ["pending", "red"]
+    assert chat.checks()[check] == "fail"
+    assert check in chat.reason()
+
+
+def test_without_collateral_it_is_red_and_says_so(own_root: Backend, open_chat: OpenChat) -> None:
+    answer = {"status": False, "code": "collateral-unreachable", "detail": "<b>down</b>"}
+
+    def refuse(context: BrowserContext) -> None:
+        context.route(f"**{COLLATERAL_PATH}*", lambda route: route.fulfill(status=502, json=answer))
+
+    chat = open_chat(own_root, settings(), prepare=refuse)
+    chat.expect_state("red")
+    assert "collateral" in chat.reason()
+    expect(chat.panel.locator("b", has_text="down")).to_have_count(0)
