@@ -298,15 +298,25 @@ def check_privileges() -> None:
 
 def web() -> None:
     """`tests/web/node_modules`: the test tools of the browser code."""
+    install_npm("web", "the browser code's test tools")
+
+
+def bench() -> None:
+    """`tests/bench/node_modules`: the verifiers that `make bench` compares ours with."""
+    install_npm("bench", "the verifiers to compare with")
+
+
+def install_npm(name: str, what: str) -> None:
+    """The packages that `tests/<name>/package-lock.json` names."""
     check_node()
-    folder = REPO / "tests" / "web"
+    folder = REPO / "tests" / name
     lock = folder / "package-lock.json"
     key = digest(lock)
     modules = folder / "node_modules"
-    with exclusively(REPO / ".npm-web"):
+    with exclusively(REPO / f".npm-{name}"):
         if is_current(modules, key):
             return
-        say("installing the browser code's test tools")
+        say(f"installing {what}")
         run(
             ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
             cwd=folder,
@@ -346,6 +356,20 @@ def _has_python_headers() -> bool:
     )
 
 
+def _has_libfuzzer() -> bool:
+    if not _has_command("clang"):
+        return False
+    name = f"libclang_rt.fuzzer-{platform.machine()}.a"
+    answer = subprocess.run(
+        ["clang", f"-print-file-name={name}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Path(answer.stdout.strip()).is_absolute()
+
+
 # What is looked for, and the Debian or Ubuntu packages that bring it: the first known one is taken.
 SYSTEM_NEEDS = {
     "compiler": (lambda: _has_command("cc", "gcc"), ("gcc",)),
@@ -353,6 +377,9 @@ SYSTEM_NEEDS = {
     "git": (lambda: _has_command("git"), ("git",)),
     "python": (_has_python_headers, ("python3-dev",)),
     "python venv": (_has_python_headers, ("python3-venv",)),
+    "clang": (lambda: _has_command("clang"), ("clang",)),
+    # Where no package has it by itself, it comes with clang (Ubuntu 22.04).
+    "libfuzzer": (_has_libfuzzer, ("libclang-rt-dev", "clang")),
     "unshare": (lambda: _has_command("unshare"), ("util-linux",)),
     "libfuse2": (lambda: _has_library("libfuse.so.2"), ("libfuse2t64", "libfuse2")),
     "chromium": (lambda: Path("/usr/bin/chromium").exists(), ("chromium",)),
@@ -361,10 +388,12 @@ SYSTEM_NEEDS = {
     "cpio": (lambda: _has_command("cpio"), ("cpio",)),
     "make": (lambda: _has_command("make"), ("make",)),
     "xz": (lambda: _has_command("xz"), ("xz-utils",)),
+    "mke2fs": (lambda: _has_command("mke2fs", "/sbin/mke2fs"), ("e2fsprogs",)),
 }
 FOR_BUILDING = ("compiler", "libc headers", "git", "python", "python venv")
-FOR_TESTING = (*FOR_BUILDING, "unshare", "libfuse2", "chromium")
-FOR_KERNEL = (*FOR_BUILDING, "qemu", "busybox", "cpio", "make", "xz")
+FOR_FUZZING = (*FOR_BUILDING, "clang", "libfuzzer")
+FOR_TESTING = (*FOR_FUZZING, "unshare", "libfuse2", "chromium")
+FOR_KERNEL = (*FOR_BUILDING, "qemu", "busybox", "cpio", "make", "xz", "mke2fs")
 
 
 def system(needs: Sequence[str]) -> None:
@@ -413,11 +442,13 @@ def _known_package(names: Sequence[str]) -> str:
 
 PARTS = {
     "system-build": lambda: system(FOR_BUILDING),
+    "system-fuzz": lambda: system(FOR_FUZZING),
     "system-test": lambda: system(FOR_TESTING),
     "system-kernel": lambda: system(FOR_KERNEL),
     "dev": dev,
     "webui": webui,
     "web": web,
+    "bench": bench,
     "model": model,
     "node": check_node,
     "privileges": check_privileges,

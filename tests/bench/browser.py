@@ -1,0 +1,131 @@
+"""The verifiers that run in a browser, on one quote and in turns: ours and the two on npm.
+
+Both npm packages pin Intel's root. The JavaScript one takes another root as an argument; in the
+WebAssembly one the bytes of the certificate are exchanged for a certificate of the same length.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import http.server
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cczoo_verifier.collateral import from_members
+from playwright.sync_api import sync_playwright
+
+from cases import encoding
+from cases.world import World, key
+from e2e.browser import CHROMIUM, CHROMIUM_FLAGS
+from quote_generator.simulator import der, pki
+
+HERE = Path(__file__).resolve().parent
+WASM = HERE / "node_modules/@phala/dcap-qvl-web/dcap-qvl-web_bg.wasm"
+ROOT_SIZE = 659
+"""Bytes of Intel's root certificate, DER: what the WebAssembly file has room for."""
+
+ROUNDS = 200
+PADDING = "1.3.6.1.4.1.99999.2"
+
+
+def time_verifiers(output: Path, rounds: int = ROUNDS) -> dict[str, dict[str, float]]:
+    """Milliseconds by verifier ("ours", "javascript", "wasm"): `start`, `first` and `median`.
+
+    `output` is an empty folder for the page. Raises what goes wrong: a verifier that does not
+    accept the quote has no time.
+    """
+    _bundle(output)
+    with _serving(output) as url, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        try:
+            page = browser.new_page()
+            page.goto(f"{url}/index.html")
+            page.wait_for_function("typeof bench === 'function'")
+            script = "([material, rounds]) => bench(material, rounds)"
+            answer: dict[str, dict[str, float]] = page.evaluate(script, [_material(), rounds])
+            return answer
+        finally:
+            browser.close()
+
+
+def _bundle(output: Path) -> None:
+    command = [
+        str(HERE / "node_modules/.bin/esbuild"),
+        str(HERE / "verifiers.mjs"),
+        "--bundle",
+        "--minify",
+        "--splitting",
+        "--format=esm",
+        "--define:global=globalThis",
+        "--define:process.env.NODE_ENV='production'",
+        f"--alias:crypto={HERE / 'empty.mjs'}",
+        f"--outdir={output}",
+    ]
+    subprocess.run(command, check=True, capture_output=True, timeout=120, cwd=HERE)
+    page = '<!doctype html><meta charset="utf-8"><script type="module" src="verifiers.js"></script>'
+    (output / "index.html").write_text(page)
+
+
+def _material() -> dict[str, Any]:
+    """One quote and its collateral in the forms that the three take, all in base64 or text."""
+    world = _world()
+    case = world.case()
+    root = world.certificates["pinned"].encode()
+    collateral = from_members(case["collateral"])
+    return {
+        "quote": case["quote_b64"],
+        "collateral": case["collateral"],
+        "flat": collateral,
+        "now": int(case["now"]),
+        "root": base64.b64encode(root).decode(),
+        "rootKey": base64.b64encode(b"\4" + pki.public_raw(key("root"))).decode(),
+        "wasm": base64.b64encode(_wasm_for(root)).decode(),
+    }
+
+
+def _world() -> World:
+    """A good quote under a root certificate that is as long as Intel's."""
+    world = World()
+    for size in range(ROOT_SIZE):
+        padding = encoding.extension(PADDING, der.octets(bytes(size)))
+        for name in ("root", "pinned"):
+            world.certificates[name].more = [padding]
+        if len(world.certificates["pinned"].encode()) == ROOT_SIZE:
+            return world
+    raise AssertionError("no root certificate of that length")
+
+
+def _wasm_for(root: bytes) -> bytes:
+    """The WebAssembly verifier with another root certificate."""
+    code = WASM.read_bytes()
+    subject = b"Intel SGX Root CA"
+    found = [
+        at
+        for at in range(len(code))
+        if code.startswith(b"\x30\x82\x02\x8f\x30\x82", at) and subject in code[at : at + ROOT_SIZE]
+    ]
+    (at,) = found
+    return code[:at] + root + code[at + ROOT_SIZE :]
+
+
+@contextmanager
+def _serving(folder: Path) -> Iterator[str]:
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
