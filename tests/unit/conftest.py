@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from doubles.chat import Chat
+from doubles.serving import serving
 from quote_generator.simulator import Simulator
 
 # Machines differ and are busy: no test fails for being slow.
@@ -34,3 +37,33 @@ class SampleReader:
         if not path.exists():
             pytest.skip(f"real sample {name} is not beside the project (../shared/data)")
         return path.read_bytes()
+
+
+# A server with evidence, for the auditor's command lines.
+
+
+@pytest.fixture(scope="module")
+def td(tmp_path_factory: pytest.TempPathFactory) -> Simulator:
+    """A TD whose root is neither Intel's nor the simulator's."""
+    return Simulator.open(tmp_path_factory.mktemp("td") / "state", name="TEST")
+
+
+@pytest.fixture(scope="module")
+def server(td: Simulator) -> Iterator[tuple[Chat, str]]:
+    """One server for all tests here, as starting and ending one takes a while."""
+    chat = Chat(td)
+    with serving(chat.app) as address:
+        yield chat, address
+
+
+@pytest.fixture
+def chat(td: Simulator, server: tuple[Chat, str]) -> Chat:
+    """The server, behaving well and without a past."""
+    vars(server[0]).update(vars(Chat(td)))
+    return server[0]
+
+
+@pytest.fixture
+def url(server: tuple[Chat, str], chat: Chat) -> str:
+    """Its address."""
+    return server[1]

@@ -36,33 +36,6 @@ from quote_generator import evidence
 from quote_generator.simulator import Simulator
 
 
-@pytest.fixture(scope="module")
-def td(tmp_path_factory: pytest.TempPathFactory) -> Simulator:
-    """A TD whose root is neither Intel's nor the simulator's."""
-    return Simulator.open(tmp_path_factory.mktemp("td") / "state", name="TEST")
-
-
-@pytest.fixture(scope="module")
-def server(td: Simulator) -> Iterator[tuple[Chat, str]]:
-    """One server for all tests here, as starting and ending one takes a while."""
-    chat = Chat(td)
-    with serving(chat.app) as address:
-        yield chat, address
-
-
-@pytest.fixture
-def chat(td: Simulator, server: tuple[Chat, str]) -> Chat:
-    """The server, behaving well and without a past."""
-    vars(server[0]).update(vars(Chat(td)))
-    return server[0]
-
-
-@pytest.fixture
-def url(server: tuple[Chat, str], chat: Chat) -> str:
-    """Its address."""
-    return server[1]
-
-
 def files(td: Simulator) -> list[str]:
     directory = td.directory
     return ["--root", f"{directory}/root.pem", "--collateral", f"{directory}/collateral.json"]

@@ -52,33 +52,6 @@ def test_the_auditors_page_names_every_event() -> None:
     assert [name for name in sorted(EVENTS) if f"| `{name}` |" not in page] == []
 
 
-@pytest.fixture(scope="module")
-def td(tmp_path_factory: pytest.TempPathFactory) -> Simulator:
-    """A TD whose root is neither Intel's nor the simulator's."""
-    return Simulator.open(tmp_path_factory.mktemp("td") / "state", name="TEST")
-
-
-@pytest.fixture(scope="module")
-def server(td: Simulator) -> Iterator[tuple[Chat, str]]:
-    """One server for all tests here, as starting and ending one takes a while."""
-    chat = Chat(td)
-    with serving(chat.app) as address:
-        yield chat, address
-
-
-@pytest.fixture
-def chat(td: Simulator, server: tuple[Chat, str]) -> Chat:
-    """The server, behaving well and without a past."""
-    vars(server[0]).update(vars(Chat(td)))
-    return server[0]
-
-
-@pytest.fixture
-def url(server: tuple[Chat, str], chat: Chat) -> str:
-    """Its address."""
-    return server[1]
-
-
 @pytest.fixture
 def verifier(td: Simulator) -> Verifier:
     return Verifier(timeout=10, source=lambda: Trust(td.root_der, td.collateral()))
