@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import math
 import os
 import re
@@ -307,6 +308,7 @@ def qgs_port(system: System) -> int:
     return int(match[1])
 
 
+@functools.cache
 def _native() -> Any:
     """Return the extension module (cffi: ``ffi`` and ``lib``)."""
     try:
@@ -345,16 +347,16 @@ def _run(
         {
             "operation": operation,
             "path": kept_path,
-            "report_data": list(report_data),
             "timeout_ms": max(0, int((deadline - time.monotonic()) * 1000)),
             "sweep": sweep,
             "qgs_cid": _VSOCK_HOST_CID,
             "qgs_port": qgs_port,
             "qgs_socket": kept_socket,
             "index": index,
-            "digest": list(digest),
         },
     )
+    ffi.memmove(request.report_data, report_data, len(report_data))
+    ffi.memmove(request.digest, digest, len(digest))
     error = ffi.new("int *")
     job = lib.tdx_start(request, error)
     if job == ffi.NULL:

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,10 +84,30 @@ static unsigned long own_pid_namespace(void)
     return stat("/proc/self/ns/pid", &status) == 0 ? (unsigned long)status.st_ino : 0;
 }
 
+/* Looked up once: it costs as much as the request's own system calls. */
+static struct owner process; /* without born */
+static pthread_once_t looked_up = PTHREAD_ONCE_INIT;
+
+static void look_up_process(void)
+{
+    process = (struct owner){own_pid_namespace(), getpid(), start_time_of(getpid()), 0};
+}
+
+void configfs_forked(void)
+{
+    static const pthread_once_t again = PTHREAD_ONCE_INIT;
+
+    looked_up = again;
+}
+
 static struct owner this_process(void)
 {
-    return (struct owner){own_pid_namespace(), getpid(), start_time_of(getpid()),
-                          seconds_after_boot()};
+    struct owner us;
+
+    pthread_once(&looked_up, look_up_process);
+    us = process;
+    us.born = seconds_after_boot();
+    return us;
 }
 
 static bool parse_name(const char *name, struct owner *owner)

@@ -57,14 +57,15 @@ struct tdx_job {
  * that a caller that retries for ever against a hung kernel cannot pile up threads. */
 static atomic_int stuck_workers;
 
-static void forget_stuck_workers(void)
+static void begin_child(void)
 {
     atomic_store(&stuck_workers, 0); /* threads do not follow a fork */
+    configfs_forked();
 }
 
 static void prepare_process(void)
 {
-    pthread_atfork(NULL, NULL, forget_stuck_workers);
+    pthread_atfork(NULL, NULL, begin_child);
 }
 
 static int64_t now_ms(void)

@@ -42,4 +42,7 @@ int report_by_ioctl(tdx_job *job);
 int extend_by_file(tdx_job *job);
 int extend_by_ioctl(tdx_job *job);
 
+/* configfs_forked says to quote_by_configfs that this is another process now: a forked child. */
+void configfs_forked(void);
+
 #endif
