@@ -57,7 +57,7 @@ def start_server(options: argparse.Namespace) -> subprocess.Popen[bytes]:
         sys.executable, "-m", "emulator.server", "--mountpoint", MOUNT, "--ready-fd", str(theirs),
         "--parent", str(os.getpid()), "--prefix", options.prefix, "--form", options.form,
         "--fault", options.fault, "--slow", str(options.slow), "--seed", str(options.seed),
-        "--device", options.device,
+        "--device", options.device, "--announce-fd", str(options.announce_fd),
     ]  # fmt: skip
     if options.state:
         command += ["--state", options.state]
@@ -66,7 +66,7 @@ def start_server(options: argparse.Namespace) -> subprocess.Popen[bytes]:
     # A session of its own: Ctrl-C is for the command, which may still need quotes.
     server = subprocess.Popen(
         command,
-        pass_fds=[theirs],
+        pass_fds=[fd for fd in (theirs, options.announce_fd) if fd >= 0],
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr,
         start_new_session=True,
@@ -153,6 +153,9 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the random faults")
     parser.add_argument(
         "--device", choices=QUOTE_NUMBERS, default="upstream", help="what /dev/tdx_guest can do"
+    )
+    parser.add_argument(
+        "--announce-fd", type=int, default=-1, metavar="N", help="says there when a caller is held"
     )
     parser.add_argument("command", nargs="+", metavar="COMMAND", help="after --")
     options = parser.parse_args(argv)

@@ -94,6 +94,8 @@ def extend_by_ioctl(kernel: Kernel, pid: int, argument: int) -> None:
 def get_report(kernel: Kernel, exchange: bytes) -> bytes:
     """Serve TDX_CMD_GET_REPORT0: 64 bytes in, the same and 1024 more out."""
     kernel.raise_if(REPORT_ERRORS)
+    if kernel.strikes("report-slow"):
+        time.sleep(kernel.slow_seconds)
     report_data = exchange[:64]
     if kernel.strikes("report-wrong-data"):
         report_data = bytes(64) if any(report_data) else b"\1" * 64

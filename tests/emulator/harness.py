@@ -41,10 +41,13 @@ class Emulator:
             *("--slow", str(slow), "--seed", str(seed), "--device", device),
         ]
         self._process: subprocess.Popen[bytes] | None = None
+        self._announced = -1
 
     def __enter__(self) -> Emulator:
         check_machine()
-        command = [sys.executable, "-m", "emulator", *self._options, "--"]
+        self._announced, theirs = os.pipe()
+        command = [sys.executable, "-m", "emulator", *self._options, "--announce-fd", str(theirs)]
+        command += ["--"]
         command += ["sh", "-c", "echo ready; exec cat >&2"]
         tests = str(Path(__file__).resolve().parent.parent)
         path = os.pathsep.join(filter(None, [tests, os.environ.get("PYTHONPATH")]))
@@ -53,13 +56,16 @@ class Emulator:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
+            pass_fds=[theirs],
             env={**os.environ, "PYTHONPATH": path},
         )
+        os.close(theirs)
         assert process.stdout is not None
         readable, _, _ = select.select([process.stdout], [], [], READY_SECONDS)
         if not readable or process.stdout.readline() != b"ready\n":
             process.terminate()
             process.wait()
+            os.close(self._announced)
             raise RuntimeError("the TDX emulator did not start; see its message on stderr")
         self._process = process
         return self
@@ -76,6 +82,7 @@ class Emulator:
         assert process.stdout is not None
         process.stdin.close()
         process.stdout.close()
+        os.close(self._announced)
         try:
             process.wait(60)
         except subprocess.TimeoutExpired:
@@ -98,11 +105,21 @@ class Emulator:
 
     def set_fault(self, fault: str) -> None:
         """Set the fault, as NAME, NAME:COUNT or none."""
+        if fault.startswith("held"):
+            self.set_fault("none")  # from here on nobody is held, so what was said is old
+            while select.select([self._announced], [], [], 0)[0]:
+                os.read(self._announced, 4096)
         fd = os.open(self._control, os.O_WRONLY)
         try:
             os.write(fd, fault.encode())
         finally:
             os.close(fd)
+
+    def wait_until_held(self, seconds: float = 60.0) -> None:
+        """Wait until the fault "held" has a caller stuck: then it cannot remove its entry."""
+        readable, _, _ = select.select([self._announced], [], [], seconds)
+        if not readable or os.read(self._announced, 5) != b"held\n":
+            raise RuntimeError("nobody asked the emulator for a quote")
 
     def state(self) -> dict[str, Any]:
         """Return {"entries": [names], "mkdir": n, "quote": n, "rmdir": n}."""

@@ -41,6 +41,7 @@ SPOILERS: dict[str, Callable[[bytes], bytes]] = {
     "padded": lambda quote: quote + bytes(1000),
     "other-tee": lambda quote: quote[:4] + bytes(4) + quote[8:],
     "other-version": lambda quote: b"\x03\x00" + quote[2:],
+    "broken-signature": lambda quote: quote[:764] + b"\xff\xff" + quote[766:],
     "absurd-length": lambda quote: quote[:632] + b"\xff\xff\xff\xff" + quote[636:],
 }
 OTHER_FAULTS = {
@@ -51,8 +52,9 @@ OTHER_FAULTS = {
     "empty": "the quote service fails: an empty outblob, and cached",
     "vanished": "the entry is removed under its user's hands",
     "slow": "the quote takes --slow seconds, and everybody waits",
+    "held": "the quote does not come before its reader is killed, or a minute is over",
     "other-provider": "the provider is not TDX",
-    "random": "any of the passing ones at random, at one request in four",
+    "random": "any of the passing ones at random, at one request in eight",
 }
 PASSING = [
     "busy", "changed", "interrupted", "timed-out", "empty", "stale", "overwritten", "old-quote",
@@ -73,6 +75,7 @@ QUOTE_STATUSES = {
 EXTEND_ERRORS = {"extend-error": errno.EIO, "extend-busy": errno.EBUSY}
 OTHER_DEVICE_FAULTS = {
     "extend-slow": "extending a register takes --slow seconds",
+    "report-slow": "the TDREPORT takes --slow seconds",
     "report-wrong-data": "the TDREPORT carries other report data",
     "report-no-type": "the TDREPORT is none",
     "quote-empty": "GET_QUOTE says done, and no quote",
@@ -124,6 +127,7 @@ class Kernel:
     last_quote: bytes = b""
     registers: list[bytes] = field(default_factory=lambda: [bytes(48)] * 4)
     device: str = "upstream"  # a key of device.QUOTE_NUMBERS
+    hold: Callable[[], None] = lambda: None  # returns when the caller of now need not be held
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
@@ -149,7 +153,7 @@ class Kernel:
 
     def mkdir(self, name: str) -> None:
         if self.fault.name == "random":
-            self._drawn = self._random.choice(PASSING) if self._random.random() < 0.25 else None
+            self._drawn = self._random.choice(PASSING) if self._random.random() < 0.125 else None
         self.raise_if(MKDIR_ERRORS)
         if name in self.entries:
             raise OSError(errno.EEXIST, name)
@@ -205,6 +209,8 @@ class Kernel:
         self.raise_if(OUTBLOB_ERRORS)
         if self.strikes("slow"):
             time.sleep(self.slow_seconds)  # the server has one thread: everybody waits
+        if self.strikes("held"):
+            self.hold()
         if self.strikes("empty"):
             return b""
         if self.strikes("old-quote"):

@@ -1,4 +1,7 @@
-"""A quote generation service on a Unix socket: speaks the QGS's messages, rightly or wrongly."""
+"""A quote generation service: speaks the QGS's messages, rightly or wrongly.
+
+On a Unix socket, for a machine without vsock; or on vsock.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from .device import qgs_response
 from .signers import Signer, minimal
 
 REQUEST_SIZE = 1052
+HOST_CID = 2
 
 # What goes wrong with an answer, by name: the right bytes in, those to send out.
 SPOILERS: dict[str, Callable[[bytes], bytes]] = {
@@ -60,18 +64,29 @@ class Qgs:
     """Qgs serves one connection after another until it is closed.
 
     ``fault`` is a key of SPOILERS, or "silent" (takes the request and says nothing), or
-    "byte-by-byte". ``count`` is how often it strikes.
+    "byte-by-byte", or "drip" (a byte every 20 ms, so that each step is quick and the whole never
+    ends). ``count`` is how often it strikes. ``socket`` is its path, None on vsock, and ``path``
+    what errors call it.
     """
 
-    def __init__(self, directory: Path, sign: Signer | None = None) -> None:
-        self.path = str(directory / "qgs.socket")
+    def __init__(
+        self, directory: Path, sign: Signer | None = None, *, vsock_port: int | None = None
+    ) -> None:
+        self.socket = str(directory / "qgs.socket") if vsock_port is None else None
+        self.path = self.socket or f"vsock:{HOST_CID}:{vsock_port}"
         self.fault = "none"
         self.count = 1 << 30
         self.requests: list[bytes] = []
         self._sign = sign or minimal()
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(self.path)
+        if vsock_port is None:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(self.path)
+        else:
+            self._listener = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
+            self._listener.bind((socket.VMADDR_CID_ANY, vsock_port))
         self._listener.listen(64)
+        self._listener.settimeout(0.02)  # a listener on vsock cannot be shut down
+        self._closing = False
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._silenced: list[socket.socket] = []
 
@@ -85,18 +100,18 @@ class Qgs:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
+        self._closing = True
         self._thread.join()
         self._listener.close()
         for connection in self._silenced:
             connection.close()
 
     def _serve(self) -> None:
-        while True:
+        while not self._closing:
             try:
                 connection, _ = self._listener.accept()
-            except OSError:
-                return
+            except TimeoutError:
+                continue
             with contextlib.suppress(OSError):  # a client that gave up
                 self._answer(connection)
 
@@ -113,10 +128,12 @@ class Qgs:
         with connection:
             report_data = request[28 + 128 : 28 + 192]
             answer = qgs_response(self._sign(report_data))
-            if fault != "byte-by-byte":
+            if fault not in ("byte-by-byte", "drip"):
                 connection.sendall(SPOILERS[fault](answer))
                 return
             for at in range(len(answer)):
                 connection.sendall(answer[at : at + 1])
-                if at % 500 == 0:
+                if fault == "drip":
+                    time.sleep(0.02)
+                elif at % 500 == 0:
                     time.sleep(0.001)

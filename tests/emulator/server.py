@@ -16,7 +16,9 @@ import errno
 import itertools
 import json
 import os
+import signal
 import stat
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +27,8 @@ import mfusepy
 from . import device, namespace, signers
 from .kernel import REPORT_DATA_SIZE, Entry, Fault, Kernel
 
-MODES = {"inblob": 0o200, "outblob": 0o400, "generation": 0o444, "provider": 0o444}
+HELD_SECONDS = 60.0
+MODES = {"inblob": 0o200, "outblob": 0o444, "generation": 0o444, "provider": 0o444}
 REGISTERS = [f"rtmr{number}:sha384" for number in range(4)]
 
 
@@ -181,10 +184,34 @@ class Files(mfusepy.Operations):  # type: ignore[misc] # mfusepy has no types
         return 0
 
 
+def is_being_killed(thread: int) -> bool:
+    """Say whether SIGKILL is on its way to a thread, which may be stuck in a request of ours."""
+    try:
+        with open(f"/proc/{thread}/status", encoding="ascii", errors="replace") as status:
+            pending = next(line for line in status if line.startswith("SigPnd:"))
+    except (FileNotFoundError, ProcessLookupError, StopIteration):
+        return True
+    return bool(int(pending.split()[1], 16) >> (signal.SIGKILL - 1) & 1)
+
+
+def hold_caller(announce_fd: int) -> None:
+    """Keep the caller of the request in hand until it is killed; say at once that it is stuck.
+
+    It is said through a pipe, for the file system answers nobody meanwhile.
+    """
+    caller = mfusepy.fuse_get_context()[2]
+    if announce_fd >= 0:
+        os.write(announce_fd, b"held\n")
+    until = time.monotonic() + HELD_SECONDS
+    while time.monotonic() < until and not is_being_killed(caller):
+        time.sleep(0.002)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--mountpoint", required=True)
     parser.add_argument("--ready-fd", type=int, required=True)
+    parser.add_argument("--announce-fd", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--state")
     parser.add_argument("--prefix", required=True)
@@ -201,6 +228,7 @@ def main() -> None:
         sign = signers.minimal(options.form)
     kernel = Kernel(sign, Fault.parse(options.fault), options.slow, options.seed)
     kernel.device = options.device
+    kernel.hold = lambda: hold_caller(options.announce_fd)
     mfusepy.FUSE(
         Files(kernel, options.ready_fd),
         options.mountpoint,
@@ -208,6 +236,8 @@ def main() -> None:
         nothreads=True,
         fsname="tdx-emulator",
         direct_io=True,
+        # Last closes are told in the background: if many, they would come after later calls.
+        max_background=4096,
         attr_timeout=0,
         entry_timeout=0,
         negative_timeout=0,

@@ -4,8 +4,8 @@
  *     driver forking ...as quotes: while another thread forks all the time
  *     driver decode SEED ROUNDS
  *
- * Exit code 0: every answer was right, or a failure that says why, and some were right. Prints how
- * many of each, the failures by code. The sanitizers add their own.
+ * Exit code 0: every answer was right, or a failure that says why. Prints how many of each, the
+ * failures by code. The sanitizers add their own.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -34,17 +34,26 @@ static uint32_t next(uint64_t *state)
 static void check_answer(const tdx_answer *answer, const tdx_request *request)
 {
     size_t size;
+    bool right;
 
     if (answer->code != TDX_OK) {
         atomic_fetch_add(answer->reason ? &failed[answer->code] : &wrong, 1);
         return;
     }
-    if (request->operation != TDX_REPORT &&
-        (tdx_check_quote(answer->data, answer->size, request->report_data, &size) ||
-         size != answer->size || strcmp(answer->provider, "tdx_guest") != 0))
-        atomic_fetch_add(&wrong, 1);
-    else
-        atomic_fetch_add(&good, 1);
+    switch (request->operation) {
+    case TDX_EXTEND_FILE:
+    case TDX_EXTEND_IOCTL:
+        right = answer->size == 0;
+        break;
+    case TDX_REPORT:
+        right = answer->size == TDX_REPORT_SIZE &&
+                memcmp(answer->data + 128, request->report_data, TDX_REPORT_DATA_SIZE) == 0;
+        break;
+    default:
+        right = !tdx_check_quote(answer->data, answer->size, request->report_data, &size) &&
+                size == answer->size && strcmp(answer->provider, "tdx_guest") == 0;
+    }
+    atomic_fetch_add(right ? &good : &wrong, 1);
 }
 
 /* ask leaves one job in eight before it can be done: the worker must clean up alone. */
@@ -60,10 +69,11 @@ static void *ask(void *argument)
 
         for (int j = 0; j < TDX_REPORT_DATA_SIZE; j++)
             request.report_data[j] = (uint8_t)next(&state);
+        memcpy(request.digest, request.report_data, TDX_DIGEST_SIZE);
         request.sweep = next(&state) % 4 == 0;
         job = tdx_start(&request, &error);
         if (!job) {
-            atomic_fetch_add(error == EBUSY ? &left : &wrong, 1);
+            atomic_fetch_add(error == EBUSY || error == ENAMETOOLONG ? &left : &wrong, 1);
             usleep(1000);
             continue;
         }
@@ -108,6 +118,7 @@ static int quotes(char **argv)
     at_first = count_threads();
     pattern.operation = atoi(argv[0]);
     pattern.path = argv[1];
+    pattern.index = 2;
     if (sscanf(argv[2], "vsock:%u:%u", &pattern.qgs_cid, &pattern.qgs_port) != 2)
         pattern.qgs_socket = argv[2];
     rounds = atoi(argv[4]);
@@ -122,7 +133,7 @@ static int quotes(char **argv)
     for (int code = TDX_NOT_AVAILABLE; code <= TDX_CORRUPT_ANSWER; code++)
         printf(" %d", failed[code]);
     printf("\n");
-    return wrong || !good || count_threads() > at_first;
+    return wrong || count_threads() > at_first;
 }
 
 /* --- decoders, on heap memory of the exact size, so that one byte too far is seen --- */

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import wrap
 
 import pytest
+from conftest import eventually
 from test_configfs import report_data_of
 
 from emulator import Emulator
@@ -47,12 +51,48 @@ def test_json_and_parse(tmp_path: Path) -> None:
     assert (document["transport"], document["simulated"]) == ("configfs-tsm", False)
     assert document["provider"] == "tdx_guest"
     assert document["quote_parse"]["body"]["report_data"] == "aa" + "00" * 63
-    for form in (document["quote"].encode(), bytes.fromhex(document["quote"])):
+    raw = bytes.fromhex(document["quote"])
+    for form in (
+        raw,
+        document["quote"].encode(),
+        document["quote"].upper().encode() + b"\n",
+        "\n".join(wrap(document["quote"])).encode(),
+        base64.b64encode(raw),
+        base64.encodebytes(raw),
+        base64.urlsafe_b64encode(raw).rstrip(b"="),
+    ):
         parsed = run([*COMMAND, "parse"], stdin=form)
         assert json.loads(parsed.stdout) == document["quote_parse"]
+        assert run([*COMMAND, "parse", "--format", "raw"], stdin=form).stdout == raw
+    assert (
+        run([*COMMAND, "parse", "--format", "hex"], stdin=raw).stdout.decode() == raw.hex() + "\n"
+    )
     (tmp_path / "quote").write_text(document["quote"])
     parsed = run([*COMMAND, "parse", str(tmp_path / "quote")])
     assert json.loads(parsed.stdout) == document["quote_parse"]
+
+
+def test_a_report_can_be_parsed(emulator: Emulator) -> None:
+    made = inside(emulator, "report", "--report-data", "aa", "--format", "raw")
+    assert (len(made.stdout), made.returncode) == (1024, 0)
+    for form in (made.stdout, made.stdout.hex().encode(), base64.b64encode(made.stdout)):
+        parsed = json.loads(run([*COMMAND, "parse"], stdin=form).stdout)
+        assert parsed["report_data"] == "aa" + "00" * 63
+    as_json = json.loads(inside(emulator, "report", "--report-data", "aa").stdout)
+    assert (as_json["tdreport"], as_json["tdreport_parse"]) == (made.stdout.hex(), parsed)
+
+
+def test_transports_are_listed_in_order(emulator: Emulator) -> None:
+    for arguments in ((), ("--format", "json")):
+        done = inside(emulator, "transports", *arguments)
+        assert (done.stderr, done.returncode) == (b"", 0)
+        found = json.loads(done.stdout)
+        assert [one["name"] for one in found] == [
+            *("configfs-tsm", "qgs-vsock", "legacy-ioctl", "simulator")
+        ]
+        assert [one["usable"] for one in found] == [True, False, False, False]
+        assert all(one["reason"] for one in found)
+    assert run([*COMMAND, "transports", "--format", "raw"]).returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -102,6 +142,56 @@ def test_bad_input() -> None:
         assert b"usage:" in done.stderr
 
 
+@pytest.mark.parametrize("stdin", [b"", b" \n"])
+def test_empty_input(stdin: bytes) -> None:
+    assert "empty" in check_failure(run([*COMMAND, "parse"], stdin=stdin), 2)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["parse", "/dev/zero"],
+        ["eventlog", "--ccel", "/dev/zero"],
+        ["eventlog", "--aael", "/dev/zero"],
+        ["eventlog", "--aael", os.devnull, "--quote", "/dev/zero"],
+    ],
+)
+def test_input_without_end(arguments: list[str]) -> None:
+    text = check_failure(run([*COMMAND, *arguments]), 2)
+    assert "more than" in text or "empty" in text
+
+
+def test_only_one_file_is_stdin() -> None:
+    arguments = ["eventlog", "--ccel", "-", "--quote", "-"]
+    assert "only one" in check_failure(run([*COMMAND, *arguments]), 2)
+
+
+@pytest.mark.parametrize("command", ["quote", "report", "parse"])
+def test_raw_bytes_do_not_go_to_a_terminal(emulator: Emulator, command: str) -> None:
+    ours, terminal = os.openpty()
+    done = subprocess.run(
+        emulator.inside([*COMMAND, command, "--format", "raw"]),
+        input=inside(emulator, "--format", "raw").stdout,
+        stdout=terminal,
+        stderr=subprocess.PIPE,
+    )
+    os.close(terminal)
+    os.set_blocking(ours, False)
+    with pytest.raises(OSError, match=r"."):  # nothing was written
+        os.read(ours, 1)
+    os.close(ours)
+    assert done.returncode == 2
+    assert b"not for a terminal" in done.stderr
+
+
+@pytest.mark.parametrize("redirection", [">&-", "> /dev/full", "<&-"])
+def test_streams_that_are_closed_or_full(redirection: str) -> None:
+    command = "parse" if redirection == "<&-" else "transports"
+    done = run(["sh", "-c", f"{' '.join(COMMAND)} {command} {redirection}"])
+    text = check_failure(done, 2 if redirection == "<&-" else 1)
+    assert "closed" in text or "No space left" in text
+
+
 def test_a_missing_file_is_named() -> None:
     done = run([*COMMAND, "parse", "/no/such/file"])
     assert done.returncode == 1
@@ -109,9 +199,24 @@ def test_a_missing_file_is_named() -> None:
     assert b"Traceback" not in done.stderr
 
 
-def test_a_reader_that_leaves_early_is_no_error_message(emulator: Emulator) -> None:
-    command = emulator.inside(["sh", "-c", f"{' '.join(COMMAND)} --format hex | true"])
+@pytest.mark.parametrize("form", ["hex", "raw", "json"])
+def test_a_reader_that_leaves_early_is_no_error_message(emulator: Emulator, form: str) -> None:
+    command = emulator.inside(["sh", "-c", f"{' '.join(COMMAND)} --format {form} | true"])
     assert run(command).stderr == b""
+
+
+def test_ctrl_c_is_an_exit_code_and_no_traceback(emulator: Emulator) -> None:
+    emulator.set_fault("busy")
+    process = subprocess.Popen(
+        emulator.inside([*COMMAND, "--timeout", "60"]),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    asked = emulator.state()["mkdir"]
+    assert eventually(lambda: emulator.state()["mkdir"] > asked)
+    process.send_signal(signal.SIGINT)
+    assert (*process.communicate(), process.returncode) == (b"", b"", 130)
+    assert emulator.state()["entries"] == []
 
 
 def test_version_and_help() -> None:

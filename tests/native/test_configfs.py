@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import eventually
+from conftest import Emulate, eventually
 
 from emulator import Emulator
 from emulator.kernel import FAULTS, PASSING
@@ -31,8 +31,8 @@ def ask(system: System, report_data: bytes = REPORT_DATA, timeout: float = 20.0)
 
 
 @pytest.mark.parametrize("form", ["v4", "v5", "v5-td15"])
-def test_a_quote_carries_the_report_data(form: str) -> None:
-    with Emulator(form=form) as emulator:
+def test_a_quote_carries_the_report_data(emulate: Emulate, form: str) -> None:
+    with emulate(form=form) as emulator:
         made = ask(System.under(emulator.root))
     assert report_data_of(made.quote) == REPORT_DATA
     assert (made.transport, made.provider, made.simulated) == ("configfs-tsm", "tdx_guest", False)
@@ -50,6 +50,7 @@ def test_a_fault_that_passes_is_outlived(emulator: Emulator, system: System, fau
 # What a fault that stays becomes: class, errno, and the attribute named.
 LASTING = {
     "absurd-length": (errors.CorruptAnswer, None, "outblob"),
+    "broken-signature": (errors.CorruptAnswer, None, ""),
     "busy": (errors.Busy, errno.EBUSY, "outblob"),
     "busy-mkdir": (errors.Busy, errno.EBUSY, ""),
     "changed": (errors.Busy, errno.EAGAIN, "outblob"),
@@ -78,7 +79,7 @@ LASTING = {
 
 
 def test_the_table_names_every_fault() -> None:
-    assert set(LASTING) == set(FAULTS) - {"padded", "random"}
+    assert set(LASTING) == set(FAULTS) - {"held", "padded", "random"}
 
 
 @pytest.mark.parametrize("fault", LASTING)
@@ -97,6 +98,7 @@ def test_a_fault_that_stays_is_an_error_of_its_kind(
     assert error.path is not None
     assert error.path.startswith(system.configfs)
     assert error.path.endswith(attribute)
+    assert error.attribute == (attribute or None)
     if number is not None:
         assert os.strerror(number) in str(error)
     assert report_data_of(ask(system).quote) == REPORT_DATA  # and it is over with the fault

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import eventually
+from conftest import Emulate, eventually
 from test_configfs import REPORT_DATA, open_descriptors, report_data_of
 
 from emulator import Emulator
@@ -35,7 +35,8 @@ from quote_generator.tdreport import parse_tdreport
 def test_a_tdreport_carries_the_report_data(system: System) -> None:
     report = parse_tdreport(get_tdreport(REPORT_DATA, system=system))
     assert report.report_data == REPORT_DATA
-    assert report.rtmr_3 == bytes(48)
+    for number, value in enumerate((report.rtmr_0, report.rtmr_1, report.rtmr_2, report.rtmr_3)):
+        assert value == Path(system.measurements, f"rtmr{number}:sha384").read_bytes()
     assert report.to_dict()["mr_td"] == "7d" * 48
 
 
@@ -55,6 +56,7 @@ REPORT_FAULTS = {
     "report-error": (errors.ServiceFailed, errno.EIO),
     "report-interrupted": (errors.TimedOut, errno.EINTR),
     "report-no-type": (errors.CorruptAnswer, None),
+    "report-slow": (errors.TimedOut, None),
     "report-wrong-data": (errors.CorruptAnswer, None),
 }
 
@@ -66,7 +68,7 @@ def test_a_report_fault_that_stays(emulator: Emulator, system: System, fault: st
     with pytest.raises(errors.QuoteGeneratorError) as caught:
         get_tdreport(REPORT_DATA, timeout=0.3, system=system)
     assert (type(caught.value), caught.value.errno) == (kind, number)
-    assert caught.value.path == system.guest_devices[0]
+    assert (caught.value.path, caught.value.attribute) == (system.guest_devices[0], None)
 
 
 def test_no_device(tmp_path: Path) -> None:
@@ -92,16 +94,10 @@ def test_tdreports_that_are_none() -> None:
 
 
 @pytest.fixture
-def qgs(tmp_path: Path) -> Iterator[Qgs]:
-    with Qgs(tmp_path) as service:
-        yield service
-
-
-@pytest.fixture
 def with_qgs(system: System, qgs: Qgs, tmp_path: Path) -> System:
     config = tmp_path / "tdx-attest.conf"
     config.write_text("# the QGS\nport=4050\n")
-    return replace(system, qgs_config=str(config), qgs_socket=qgs.path)
+    return replace(system, qgs_config=str(config), qgs_socket=qgs.socket)
 
 
 def ask_qgs(system: System, data: bytes = REPORT_DATA, timeout: float = 20.0) -> Attestation:
@@ -223,20 +219,21 @@ def ask_legacy(system: System, data: bytes = REPORT_DATA, timeout: float = 20.0)
 
 
 @pytest.fixture(scope="module")
-def legacy_emulator() -> Iterator[Emulator]:
-    with Emulator(device="legacy") as emulator:
+def legacy_emulator(emulate: Emulate) -> Iterator[Emulator]:
+    with emulate(device="legacy", slow=0.5) as emulator:
         yield emulator
 
 
 @pytest.fixture
-def legacy(legacy_emulator: Emulator) -> System:
+def legacy(legacy_emulator: Emulator) -> Iterator[System]:
     legacy_emulator.set_fault("none")
-    return System.under(legacy_emulator.root, environ={})
+    yield System.under(legacy_emulator.root, environ={})
+    legacy_emulator.set_fault("none")
 
 
 @pytest.mark.parametrize("device", LEGACY)
-def test_every_drivers_request_is_found(device: str) -> None:
-    with Emulator(device=device) as emulator:
+def test_every_drivers_request_is_found(emulate: Emulate, device: str) -> None:
+    with emulate(device=device) as emulator:
         system = System.under(emulator.root, environ={})
         made = ask_legacy(system)
         usable = {found.name: found.usable for found in available_transports(system)}
@@ -300,11 +297,13 @@ def test_configfs_comes_first(with_qgs: System, qgs: Qgs) -> None:
     assert qgs.requests == []
 
 
-def test_the_next_one_is_used_where_the_first_fails(emulator: Emulator, with_qgs: System) -> None:
-    for fault in ("empty", "no-provider", "permission"):
-        emulator.set_fault(fault)
-        made = attest(REPORT_DATA, system=with_qgs)
-        assert (made.transport, report_data_of(made.quote)) == ("qgs-vsock", REPORT_DATA)
+@pytest.mark.parametrize("fault", ["empty", "no-provider", "permission"])
+def test_the_next_one_is_used_where_the_first_fails(
+    emulator: Emulator, with_qgs: System, fault: str
+) -> None:
+    emulator.set_fault(fault)
+    made = attest(REPORT_DATA, system=with_qgs)
+    assert (made.transport, report_data_of(made.quote)) == ("qgs-vsock", REPORT_DATA)
 
 
 def test_a_time_out_is_not_doubled_by_trying_the_next(emulator: Emulator, with_qgs: System) -> None:
@@ -313,6 +312,7 @@ def test_a_time_out_is_not_doubled_by_trying_the_next(emulator: Emulator, with_q
         attest(REPORT_DATA, timeout=0.3, system=with_qgs)
 
 
+@pytest.mark.emulated("root is permitted everything there")
 def test_the_most_telling_failure_is_raised(emulator: Emulator, system: System) -> None:
     emulator.set_fault("permission")
     with pytest.raises(errors.NotPermitted, match="run as root"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import subprocess
@@ -10,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import conformance
+import kernel_conformance as conformance
 import pytest
 from conftest import eventually
 
@@ -39,16 +38,6 @@ def test_it_behaves_as_the_kernel(emulator: Emulator, entry: Path, name: str) ->
 class TestBeyondConformance:
     """Behaviours that the test guest does not show."""
 
-    @pytest.mark.parametrize(
-        ("fault", "number"), [("timed-out", errno.ETIMEDOUT), ("gone", errno.ENXIO)]
-    )
-    def test_errors_pass(self, emulator: Emulator, entry: Path, fault: str, number: int) -> None:
-        conformance.write(entry / "inblob", bytes(64))
-        assert conformance.becomes(entry, 1)
-        emulator.set_fault(f"{fault}:1")
-        assert conformance.read_error(entry / "outblob") == number
-        assert (entry / "outblob").read_bytes() != b""
-
     def test_an_interrupted_read_is_repeated_by_python(
         self, emulator: Emulator, entry: Path
     ) -> None:
@@ -66,6 +55,29 @@ class TestBeyondConformance:
         (entry.parent / "another").mkdir()
         assert reader.wait() == 0
         (entry.parent / "another").rmdir()
+
+    def test_a_held_reader_is_killed_with_its_entry_in_place(self, emulator: Emulator) -> None:
+        """Twenty times in a row, with a plain program: no luck is needed to hit the moment."""
+        report = Path(emulator.root, "sys/kernel/config/tsm/report")
+        script = 'mkdir "$1"; head -c 64 /dev/zero > "$1/inblob"; cat "$1/outblob"; rmdir "$1"'
+        for number in range(20):
+            emulator.set_fault("held:1")
+            entry = report / f"held-{number}"
+            program = subprocess.Popen(
+                ["sh", "-c", script, "-", str(entry)],
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            emulator.wait_until_held()
+            assert program.poll() is None
+            os.killpg(program.pid, signal.SIGKILL)
+            assert program.wait(10) == -signal.SIGKILL
+            assert emulator.state()["entries"] == [entry.name]
+            entry.rmdir()
+
+    def test_nobody_is_held_without_being_announced(self, emulator: Emulator) -> None:
+        with pytest.raises(RuntimeError, match="nobody asked"):
+            emulator.wait_until_held(0.05)
 
     def test_only_root_may(self, emulator: Emulator) -> None:
         command = emulator.inside(["setpriv", "--reuid=65534", "--clear-groups", "--"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
@@ -206,6 +207,36 @@ def test_reading(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(errors.BadInput, match="UTF-8"):
         eventlog.read_aael(tmp_path)
+
+
+@pytest.mark.parametrize("cut", ["d", "d e", "d e f"])
+def test_a_log_whose_last_line_is_cut_is_shown_as_it_is(tmp_path: Path, cut: str) -> None:
+    """Whether that line was measured, the register says; the log that is read hides nothing."""
+    path = tmp_path / eventlog.AAEL_PATH
+    path.parent.mkdir(parents=True)
+    path.write_text(AAEL + cut)
+    text = eventlog.read_aael(tmp_path)
+    assert text == AAEL + cut
+    registers = {**quoted(), "rtmr_3": eventlog.parse_aael(AAEL).replay()}
+    if cut == "d e f":  # it could be whole; the register does not have it
+        check = eventlog.compare(registers, aael=text)[3]
+        assert (check.register, check.outcome) == ("rtmr_3", "differs")
+    else:
+        with pytest.raises(errors.BadInput, match="line 4"):
+            eventlog.compare(registers, aael=text)
+
+
+def test_a_log_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / eventlog.CCEL_PATH
+    path.mkdir(parents=True)
+    with pytest.raises(errors.BadInput, match="regular") as caught:
+        eventlog.read_ccel(tmp_path)
+    assert caught.value.path == str(path)
+    path.rmdir()
+    path.symlink_to(path)
+    with pytest.raises(errors.NotAvailable) as unavailable:
+        eventlog.read_ccel(tmp_path)
+    assert unavailable.value.errno == errno.ELOOP
 
 
 def test_a_log_that_may_not_be_read(tmp_path: Path) -> None:

@@ -1,75 +1,219 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A provider for the kernel's real configfs-tsm, and a misc device, that need no TDX.
+/* A provider for the kernel's real configfs-tsm, and a guest device with registers, without TDX.
  *
- * Linux 6.12. The parameter "fault" chooses what goes wrong, see enum fault.
+ * Linux 6.12. Everything but the quotes' content and the registers' place is the kernel's own code.
+ * Parameters, in /sys/module/fake_tdx/parameters:
+ *
+ *     fault    NAME[:COUNT] or none; the names are those of tests/emulator/kernel.py
+ *     device   what /dev/tdx_guest can do: a key of QUOTE_NUMBERS in tests/emulator/device.py
+ *     form     of the quotes: v4, v5 or v5-td15
+ *     slow_ms  how long the slow faults take
+ *     quotes, entries, held    counters
  */
+#include <crypto/hash.h>
 #include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/random.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/tsm.h>
 #include <linux/uaccess.h>
 
-#define QUOTE_SIZE 4974
-#define GET_REPORT0 0xC4405401
+#define REPORT_DATA_SIZE 64
 #define REPORT_SIZE 1024
+#define DIGEST_SIZE 48
+#define REGISTERS 4
+#define SIGNATURE_SIZE 4338
+#define QUOTE_MAX 65536
+#define BUFFER_SIZE 16384
+#define BUFFER_HEADER 24
+#define QGS_RESPONSE 28 /* its length prefix, header and sizes */
+#define QGS_REQUEST 1052
+#define HELD_MS 60000
 
-enum fault { NONE, EMPTY, BUSY, INTERRUPTED, IO_ERROR, WRONG_DATA, SLOW, RANDOM };
-
-static int fault;
-module_param(fault, int, 0644);
-static int quotes;
+static int quotes, entries, held, slow_ms = 2000;
 module_param(quotes, int, 0444);
+module_param(entries, int, 0444);
+module_param(held, int, 0444);
+module_param(slow_ms, int, 0644);
 
-static int make_quote(struct tsm_report *report, bool spoil)
+static DEFINE_MUTEX(lock); /* guards all that follows */
+static char fault[32] = "none", drawn[32], form[16] = "v4", device_kind[16] = "upstream";
+static int left = -1; /* how often the fault still strikes; -1: for ever */
+static u8 registers[REGISTERS][DIGEST_SIZE];
+static u8 last_quote[QUOTE_MAX];
+static size_t last_size;
+
+/* --- faults --- */
+
+/* strikes says whether the fault in force is this one, and counts it. */
+static bool strikes(const char *name)
 {
-	u8 *quote = kvzalloc(QUOTE_SIZE, GFP_KERNEL);
+	bool hit;
+
+	mutex_lock(&lock);
+	hit = left && !strcmp(strcmp(fault, "random") ? fault : drawn, name);
+	if (hit && left > 0)
+		left--;
+	if (hit)
+		drawn[0] = 0;
+	mutex_unlock(&lock);
+	return hit;
+}
+
+static void draw(void)
+{
+	static const char *const passing[] = {"busy", "changed", "interrupted", "timed-out", "empty",
+					      "old-quote", "wrong-report-data", "truncated"};
+
+	mutex_lock(&lock);
+	strscpy(drawn, get_random_u32_below(8) ? "" : passing[get_random_u32_below(ARRAY_SIZE(passing))],
+		sizeof(drawn));
+	mutex_unlock(&lock);
+}
+
+enum call { QUOTE, REPORT, EXTEND };
+
+/* error_of returns the error that the fault in force gives to such a call, or 0. */
+static int error_of(enum call call)
+{
+	static const struct {
+		enum call call;
+		const char *name;
+		int error;
+	} errors[] = {
+		{QUOTE, "busy", -EBUSY}, {QUOTE, "changed", -EWOULDBLOCK},
+		{QUOTE, "interrupted", -EINTR}, {QUOTE, "timed-out", -ETIMEDOUT},
+		{QUOTE, "io-error", -EIO}, {QUOTE, "gone", -ENXIO},
+		{REPORT, "report-busy", -EBUSY}, {REPORT, "report-error", -EIO},
+		{REPORT, "report-interrupted", -EINTR},
+		{EXTEND, "extend-busy", -EBUSY}, {EXTEND, "extend-error", -EIO},
+	};
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(errors); i++)
+		if (errors[i].call == call && strikes(errors[i].name))
+			return errors[i].error;
+	return 0;
+}
+
+static void hold(void)
+{
+	int waited;
+
+	held++;
+	for (waited = 0; waited < HELD_MS && !fatal_signal_pending(current); waited += 5)
+		msleep(5);
+}
+
+/* --- quotes --- */
+
+static size_t put(u8 *to, size_t at, u64 value, int size)
+{
+	__le64 bytes = cpu_to_le64(value);
+
+	memcpy(to + at, &bytes, size);
+	return at + size;
+}
+
+/* write_quote lays out a quote as tests/emulator/signers.py does; signature and chain are zeros. */
+static size_t write_quote(u8 *quote, const u8 *report_data)
+{
+	bool five = form[1] == '5', td15 = !strcmp(form, "v5-td15");
+	size_t at = 48, end;
+
+	put(quote, 0, five ? 5 : 4, 2);
+	put(quote, 2, 2, 2);
+	put(quote, 4, 0x81, 4);
+	if (five) {
+		at = put(quote, at, td15 ? 3 : 2, 2);
+		at = put(quote, at, td15 ? 648 : 584, 4);
+	}
+	memcpy(quote + at + 520, report_data, REPORT_DATA_SIZE);
+	at += td15 ? 648 : 584;
+	at = put(quote, at, SIGNATURE_SIZE, 4);
+	end = at + SIGNATURE_SIZE;
+	at = put(quote, at + 128, 6, 2);
+	at = put(quote, at, end - at - 4, 4);
+	at = put(quote, at + 448, 0, 2);
+	at = put(quote, at, 5, 2);
+	put(quote, at, end - at - 4, 4);
+	return end;
+}
+
+/* spoil_quote does to a quote what the fault in force says, and returns its size. */
+static size_t spoil_quote(u8 *quote, size_t size)
+{
+	if (strikes("truncated"))
+		return size / 2;
+	if (strikes("cut-header"))
+		return 40;
+	if (strikes("trailing"))
+		return put(quote, size, 1, 1);
+	if (strikes("padded"))
+		return size + 1000;
+	if (strikes("too-big"))
+		return 40000;
+	if (strikes("other-tee"))
+		put(quote, 4, 0, 4);
+	if (strikes("other-version"))
+		put(quote, 0, 3, 2);
+	if (strikes("absurd-length"))
+		put(quote, 632, 0xffffffff, 4);
+	if (strikes("broken-signature"))
+		put(quote, 764, 0xffff, 2);
+	return size;
+}
+
+static int make_quote(struct tsm_report *report)
+{
+	u8 *quote = kvzalloc(QUOTE_MAX, GFP_KERNEL);
 
 	if (!quote)
 		return -ENOMEM;
-	quote[0] = 4;
-	quote[2] = 2;
-	quote[4] = 0x81;
-	memcpy(quote + 568, report->desc.inblob, 64);
-	quote[568] ^= spoil;
-	*(__le32 *)(quote + 632) = cpu_to_le32(QUOTE_SIZE - 636);
 	report->outblob = quote;
-	report->outblob_len = QUOTE_SIZE;
+	report->outblob_len = 0;
+	if (strikes("empty")) /* as the kernel's own driver does when the quote service fails */
+		return 0;
+	if (last_size && strikes("old-quote")) {
+		memcpy(quote, last_quote, last_size);
+		report->outblob_len = last_size;
+		return 0;
+	}
+	report->outblob_len = write_quote(quote, report->desc.inblob);
+	memcpy(last_quote, quote, report->outblob_len); /* configfs-tsm makes one at a time */
+	last_size = report->outblob_len;
+	if (strikes("wrong-report-data"))
+		quote[form[1] == '5' ? 574 : 568] ^= 1;
+	report->outblob_len = spoil_quote(quote, report->outblob_len);
 	quotes++;
 	return 0;
 }
 
 static int report_new(struct tsm_report *report, void *data)
 {
-	int now = READ_ONCE(fault);
+	int error;
 
-	if (report->desc.inblob_len != 64)
+	if (report->desc.inblob_len != REPORT_DATA_SIZE)
 		return -EINVAL;
-	if (now == RANDOM)
-		now = get_random_u32() % 4 ? NONE : get_random_u32() % (WRONG_DATA + 1);
-	switch (now) {
-	case EMPTY: /* as the kernel's own driver does when the QGS fails */
-		report->outblob = kvzalloc(1, GFP_KERNEL);
-		report->outblob_len = 0;
-		return report->outblob ? 0 : -ENOMEM;
-	case BUSY:
-		return -EBUSY;
-	case INTERRUPTED:
-		return -EINTR;
-	case IO_ERROR:
-		return -EIO;
-	case SLOW:
-		msleep(2000);
-		break;
-	}
-	return make_quote(report, now == WRONG_DATA);
+	draw();
+	error = error_of(QUOTE);
+	if (error)
+		return error;
+	if (strikes("slow"))
+		msleep(slow_ms);
+	if (strikes("held"))
+		hold();
+	return make_quote(report);
 }
 
 static bool attr_visible(int n)
 {
+	if (n == TSM_REPORT_GENERATION)
+		entries++; /* asked once a mkdir */
 	return n == TSM_REPORT_GENERATION || n == TSM_REPORT_PROVIDER;
 }
 
@@ -78,29 +222,207 @@ static bool bin_attr_visible(int n)
 	return n == TSM_REPORT_INBLOB || n == TSM_REPORT_OUTBLOB;
 }
 
-static const struct tsm_ops ops = {
+static struct tsm_ops ops = {
 	.name = "tdx_guest",
 	.report_new = report_new,
 	.report_attr_visible = attr_visible,
 	.report_bin_attr_visible = bin_attr_visible,
 };
 
-static long device_ioctl(struct file *file, unsigned int command, unsigned long argument)
-{
-	u8 __user *user = (u8 __user *)argument;
-	long result = -EFAULT;
-	u8 *report;
+/* --- registers, in sysfs as Linux 6.16 has them --- */
 
-	if (command != GET_REPORT0)
-		return -ENOTTY;
+static int extend(int index, const u8 *digest)
+{
+	u8 both[2 * DIGEST_SIZE];
+	struct crypto_shash *hash;
+	int error = error_of(EXTEND);
+
+	if (strikes("extend-slow"))
+		msleep(slow_ms);
+	if (error)
+		return error;
+	if (index != 2 && index != 3)
+		return -EINVAL;
+	hash = crypto_alloc_shash("sha384", 0, 0);
+	if (IS_ERR(hash))
+		return PTR_ERR(hash);
+	mutex_lock(&lock);
+	memcpy(both, registers[index], DIGEST_SIZE);
+	memcpy(both + DIGEST_SIZE, digest, DIGEST_SIZE);
+	error = crypto_shash_tfm_digest(hash, both, sizeof(both), registers[index]);
+	mutex_unlock(&lock);
+	crypto_free_shash(hash);
+	return error;
+}
+
+static ssize_t read_register(struct file *file, struct kobject *kobject, struct bin_attribute *attribute,
+			     char *data, loff_t at, size_t size)
+{
+	return memory_read_from_buffer(data, size, &at, attribute->private, DIGEST_SIZE);
+}
+
+static ssize_t write_register(struct file *file, struct kobject *kobject,
+			      struct bin_attribute *attribute, char *data, loff_t at, size_t size)
+{
+	int error = at || size != DIGEST_SIZE ?
+			    -EINVAL :
+			    extend(((u8 *)attribute->private - registers[0]) / DIGEST_SIZE, data);
+
+	return error ? error : size;
+}
+
+#define REGISTER(number)                                                        \
+	{                                                                       \
+		.attr = {.name = "rtmr" #number ":sha384", .mode = 0600},       \
+		.size = DIGEST_SIZE, .read = read_register, .write = write_register, \
+		.private = registers[number]                                    \
+	}
+static struct bin_attribute register_files[] = {REGISTER(0), REGISTER(1), REGISTER(2), REGISTER(3)};
+static struct bin_attribute *register_list[] = {&register_files[0], &register_files[1],
+						&register_files[2], &register_files[3], NULL};
+
+static umode_t register_visible(struct kobject *kobject, struct bin_attribute *attribute, int n)
+{
+	return strcmp(device_kind, "upstream") ? 0 : attribute->attr.mode;
+}
+
+static const struct attribute_group measurements = {
+	.name = "measurements",
+	.bin_attrs = register_list,
+	.is_bin_visible = register_visible,
+};
+static const struct attribute_group *groups[] = {&measurements, NULL};
+
+/* --- the guest device --- */
+
+#define GET_REPORT0 0xC4405401
+
+static const struct {
+	const char *kind;
+	unsigned int quote, extend;
+} drivers[] = {
+	{"none", 0, 0},
+	{"upstream", 0, 0},
+	{"legacy", 0x80105404, 0x80315403},
+	{"legacy-iowr", 0xC0105404, 0x40315403},
+	{"legacy-2", 0xC0105402, 0x80315403},
+	{"legacy-einval", 0xC0105402, 0x80315403},
+	{"legacy-raw", 0x80105404, 0x40315403},
+};
+
+static long get_report(u8 __user *user)
+{
+	u8 *report;
+	long result = error_of(REPORT);
+
+	if (result)
+		return result;
+	if (strikes("report-slow"))
+		msleep(slow_ms);
 	report = kzalloc(REPORT_SIZE, GFP_KERNEL);
 	if (!report)
 		return -ENOMEM;
-	report[0] = 0x81;
-	if (!copy_from_user(report + 128, user, 64) && !copy_to_user(user + 64, report, REPORT_SIZE))
-		result = 0;
+	result = -EFAULT;
+	report[0] = strikes("report-no-type") ? 0 : 0x81;
+	memset(report + 528, 0x7d, DIGEST_SIZE);
+	mutex_lock(&lock);
+	memcpy(report + 720, registers, sizeof(registers));
+	mutex_unlock(&lock);
+	if (!copy_from_user(report + 128, user, REPORT_DATA_SIZE)) {
+		report[128] ^= strikes("report-wrong-data");
+		if (!copy_to_user(user + REPORT_DATA_SIZE, report, REPORT_SIZE))
+			result = 0;
+	}
 	kfree(report);
 	return result;
+}
+
+/* answer_quote_request turns the buffer of a request into that of its answer; returns a status. */
+static u64 answer_quote_request(u8 *buffer, u32 size, u32 *out_size)
+{
+	bool raw = !strcmp(device_kind, "legacy-raw");
+	u8 *report = buffer + BUFFER_HEADER + (raw ? 0 : QGS_REQUEST - REPORT_SIZE), *quote;
+	u8 report_data[REPORT_DATA_SIZE];
+	size_t quote_size;
+
+	*out_size = 0;
+	if (strikes("quote-in-flight"))
+		return ~0ull;
+	if (strikes("quote-unavailable"))
+		return 1ull << 63 | 1;
+	if (strikes("quote-error") || size != (raw ? REPORT_SIZE : QGS_REQUEST) || report[0] != 0x81)
+		return 1ull << 63;
+	if (strikes("quote-empty"))
+		return 0;
+	memcpy(report_data, report + 128, REPORT_DATA_SIZE);
+	report_data[0] ^= strikes("quote-spoiled");
+	memset(buffer + BUFFER_HEADER, 0, BUFFER_SIZE - BUFFER_HEADER);
+	quote = buffer + BUFFER_HEADER + (raw ? 0 : QGS_RESPONSE);
+	quote_size = write_quote(quote, report_data);
+	quotes++;
+	*out_size = quote_size + (raw ? 0 : QGS_RESPONSE);
+	if (!raw) {
+		u8 *message = buffer + BUFFER_HEADER;
+		__be32 prefix = cpu_to_be32(24 + quote_size);
+
+		memcpy(message, &prefix, 4);
+		put(message, 4, 1 | 1 << 16, 4);
+		put(message, 8, 1, 4);
+		put(message, 12, 24 + quote_size, 4);
+		put(message, 16, strikes("quote-qgs-error") ? 0x12001 : 0, 4);
+		put(message, 24, quote_size + strikes("quote-bad-message"), 4);
+	}
+	if (strikes("quote-too-long"))
+		*out_size = BUFFER_SIZE;
+	return 0;
+}
+
+static long get_quote(void __user *user)
+{
+	u64 request[2];
+	u8 *buffer;
+	u32 out_size;
+	u64 status;
+	long result = -EFAULT;
+
+	if (copy_from_user(request, user, sizeof(request)))
+		return -EFAULT;
+	if (request[1] != BUFFER_SIZE || request[0] % PAGE_SIZE)
+		return -EINVAL;
+	buffer = kvmalloc(BUFFER_SIZE, GFP_KERNEL);
+	if (!buffer)
+		return -ENOMEM;
+	if (!copy_from_user(buffer, (void __user *)(uintptr_t)request[0], BUFFER_SIZE)) {
+		status = answer_quote_request(buffer, *(u32 *)(buffer + 16), &out_size);
+		put(buffer, 8, status, 8);
+		put(buffer, 20, out_size, 4);
+		if (!copy_to_user((void __user *)(uintptr_t)request[0], buffer, BUFFER_SIZE))
+			result = 0;
+	}
+	kvfree(buffer);
+	return result;
+}
+
+static long device_ioctl(struct file *file, unsigned int command, unsigned long argument)
+{
+	void __user *user = (void __user *)argument;
+	u8 extension[DIGEST_SIZE + 1];
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(drivers) && strcmp(drivers[i].kind, device_kind); i++)
+		;
+	if (i == ARRAY_SIZE(drivers))
+		return -ENOTTY;
+	if (command == GET_REPORT0)
+		return get_report(user);
+	if (command == drivers[i].quote)
+		return get_quote(user);
+	if (command == drivers[i].extend) {
+		if (copy_from_user(extension, user, sizeof(extension)))
+			return -EFAULT;
+		return extend(extension[DIGEST_SIZE], extension);
+	}
+	return strcmp(device_kind, "legacy-einval") ? -ENOTTY : -EINVAL;
 }
 
 static const struct file_operations operations = {
@@ -112,7 +434,64 @@ static struct miscdevice device = {
 	.name = "tdx_guest",
 	.minor = MISC_DYNAMIC_MINOR,
 	.fops = &operations,
+	.groups = groups,
 };
+
+/* --- parameters that are words --- */
+
+static bool registered;
+
+/* set_provider does what "no-provider" and "other-provider" say. */
+static int set_provider(void)
+{
+	bool wanted = strcmp(fault, "no-provider");
+	int error = 0;
+
+	ops.name = strcmp(fault, "other-provider") ? "tdx_guest" : "sev_guest";
+	if (wanted && !registered)
+		error = tsm_register(&ops, NULL);
+	else if (!wanted && registered)
+		error = tsm_unregister(&ops);
+	if (!error)
+		registered = wanted;
+	return error;
+}
+
+static int set_word(const char *value, const struct kernel_param *parameter)
+{
+	char text[32], *count;
+
+	strscpy(text, value, sizeof(text));
+	strim(text);
+	count = strchr(text, ':');
+	if (count)
+		*count++ = 0;
+	mutex_lock(&lock);
+	if (parameter->arg == fault) {
+		drawn[0] = 0;
+		strscpy(fault, text, sizeof(fault));
+		left = count ? simple_strtol(count, NULL, 10) : -1;
+	} else {
+		strscpy(parameter->arg, text, 16);
+	}
+	mutex_unlock(&lock);
+	if (!device.this_device)
+		return 0; /* given with insmod */
+	if (parameter->arg == fault)
+		return set_provider();
+	return parameter->arg == device_kind ?
+		       sysfs_update_group(&device.this_device->kobj, &measurements) : 0;
+}
+
+static int get_word(char *buffer, const struct kernel_param *parameter)
+{
+	return sysfs_emit(buffer, "%s\n", (char *)parameter->arg);
+}
+
+static const struct kernel_param_ops word = {.set = set_word, .get = get_word};
+module_param_cb(fault, &word, fault, 0644);
+module_param_cb(form, &word, form, 0644);
+module_param_cb(device, &word, device_kind, 0644);
 
 static int __init fake_init(void)
 {
@@ -120,7 +499,7 @@ static int __init fake_init(void)
 
 	if (error)
 		return error;
-	error = tsm_register(&ops, NULL);
+	error = set_provider();
 	if (error)
 		misc_deregister(&device);
 	return error;
@@ -128,7 +507,8 @@ static int __init fake_init(void)
 
 static void __exit fake_exit(void)
 {
-	tsm_unregister(&ops);
+	if (registered)
+		tsm_unregister(&ops);
 	misc_deregister(&device);
 }
 

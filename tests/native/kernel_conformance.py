@@ -1,18 +1,18 @@
 """What configfs-tsm does, as checks that run on the emulator and on the real kernel alike.
 
 So the emulator cannot drift from what it stands for. Each check gets a new entry's directory and a
-function that sets a fault by name ("none" ends it). As a program, for the guest of kernel/run.py:
-
-    python conformance.py REPORT-DIRECTORY FAULT-PARAMETER
+function that sets a fault by name ("none" ends it). test_emulator.py runs them, here and in the
+guest of kernel/run.py.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import sys
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 SetFault = Callable[[str], None]
@@ -51,7 +51,8 @@ def becomes(entry: Path, wanted: int) -> bool:
 
 
 def attributes(entry: Path, fault: SetFault) -> None:
-    assert sorted(os.listdir(entry)) == ["generation", "inblob", "outblob", "provider"]
+    modes = {path.name: path.stat().st_mode & 0o777 for path in entry.iterdir()}
+    assert modes == {"inblob": 0o200, "outblob": 0o444, "generation": 0o444, "provider": 0o444}
     assert (entry / "provider").read_text() == "tdx_guest\n"
     assert generation(entry) == 0
     assert read_error(entry / "outblob") == errno.EINVAL
@@ -80,11 +81,81 @@ def a_copied_descriptor_delays_the_commit(entry: Path, fault: SetFault) -> None:
     assert (entry / "outblob").read_bytes() != old
 
 
+@contextmanager
+def child(work: Callable[[], object]) -> Iterator[int]:
+    """Do some work in a forked child, which is killed in the end if it is still there."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+            os._exit(0)
+        except OSError as error:
+            os._exit(error.errno or 1)
+        finally:
+            os._exit(255)
+    try:
+        yield pid
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def exit_code(pid: int) -> int | None:
+    """Return a child's exit code, and leave the child to be waited for; None while it runs."""
+    options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    ended = os.waitid(os.P_PID, pid, options)
+    return None if ended is None else ended.si_status
+
+
+def exit_code_within(pid: int, seconds: float) -> int | None:
+    until = time.monotonic() + seconds
+    while exit_code(pid) is None and time.monotonic() < until:
+        time.sleep(0.005)
+    return exit_code(pid)
+
+
+def a_fork_delays_the_commit(entry: Path, fault: SetFault) -> None:
+    write(entry / "inblob", bytes(64))
+    assert becomes(entry, 1)
+    old = (entry / "outblob").read_bytes()
+    fd = os.open(entry / "inblob", os.O_WRONLY)
+    os.write(fd, b"\1" * 64)
+    with child(lambda: time.sleep(60)):
+        os.close(fd)
+        assert generation(entry) == 1
+        assert (entry / "outblob").read_bytes() == old
+    assert becomes(entry, 2)
+
+
+def everybody_waits_for_a_slow_quote(entry: Path, fault: SetFault) -> None:
+    write(entry / "inblob", bytes(64))
+    assert becomes(entry, 1)
+    other = entry.with_name("conformance-other")
+    fault("held:1")
+    with child(lambda: read_error(entry / "outblob")) as reader:
+        assert exit_code_within(reader, 0.5) is None
+        with child(other.mkdir) as maker:
+            assert exit_code_within(maker, 0.5) is None
+            os.kill(reader, signal.SIGKILL)
+            assert exit_code_within(maker, 10) == 0
+    other.rmdir()
+
+
+def only_root_may(entry: Path, fault: SetFault) -> None:
+    def as_nobody(work: Callable[[], object]) -> Callable[[], object]:
+        return lambda: (os.setuid(65534), work())
+
+    other = entry.with_name("conformance-other")
+    for work in (other.mkdir, lambda: write(entry / "inblob", bytes(64))):
+        with child(as_nobody(work)) as nobody:
+            assert exit_code_within(nobody, 10) == errno.EACCES
+
+
 def inblob_is_64_bytes(entry: Path, fault: SetFault) -> None:
     try:
         write(entry / "inblob", bytes(65))
     except OSError as error:
-        assert error.errno == errno.EFBIG  # noqa: PT017 - runs without pytest too
+        assert error.errno == errno.EFBIG  # noqa: PT017
     else:
         raise AssertionError("65 bytes were taken")
     assert becomes(entry, 1)
@@ -116,6 +187,13 @@ def _error_passes(name: str, number: int) -> Callable[[Path, SetFault], None]:
         assert len((entry / "outblob").read_bytes()) > 4000
 
     return check
+
+
+def too_big(entry: Path, fault: SetFault) -> None:
+    write(entry / "inblob", bytes(64))
+    assert becomes(entry, 1)
+    fault("too-big:1")
+    assert read_error(entry / "outblob") == errno.EFBIG
 
 
 def outblob_has_no_size(entry: Path, fault: SetFault) -> None:
@@ -152,31 +230,18 @@ CHECKS: dict[str, Callable[[Path, SetFault], None]] = {
     "attributes": attributes,
     "inblob is committed at close": inblob_is_committed_at_close,
     "a copied descriptor delays the commit": a_copied_descriptor_delays_the_commit,
+    "a fork delays the commit": a_fork_delays_the_commit,
     "inblob is 64 bytes": inblob_is_64_bytes,
     "a failed quote is empty and cached": a_failed_quote_is_empty_and_cached,
     "EBUSY passes": _error_passes("busy", errno.EBUSY),
     "EIO passes": _error_passes("io-error", errno.EIO),
+    "ETIMEDOUT passes": _error_passes("timed-out", errno.ETIMEDOUT),
+    "EWOULDBLOCK passes": _error_passes("changed", errno.EWOULDBLOCK),
+    "ENXIO passes": _error_passes("gone", errno.ENXIO),
+    "more than 32 KiB are EFBIG": too_big,
     "outblob has no size": outblob_has_no_size,
     "nothing opens both ways": nothing_opens_both_ways,
     "an open entry can be removed": an_open_entry_can_be_removed,
+    "everybody waits for a slow quote": everybody_waits_for_a_slow_quote,
+    "only root may": only_root_may,
 }
-
-
-def main() -> None:
-    report, parameter = Path(sys.argv[1]), Path(sys.argv[2])
-    numbers = {"none": 0, "empty": 1, "busy": 2, "io-error": 4, "slow": 6}
-    for name, check in CHECKS.items():
-        entry = report / "conformance"
-        entry.mkdir()
-        try:
-            check(entry, lambda fault: print(numbers[fault], file=parameter.open("w")))
-            print(f"ok {name}", flush=True)
-        except Exception as error:
-            print(f"not ok {name}: {error!r}", flush=True)
-        parameter.write_text("0")
-        if entry.exists():
-            entry.rmdir()
-
-
-if __name__ == "__main__":
-    main()
