@@ -302,11 +302,13 @@ static int start_worker(tdx_job *job)
 
 static tdx_job *make_job(const tdx_request *request)
 {
-    tdx_job *job = calloc(1, sizeof *job);
+    tdx_job *job = malloc(sizeof *job);
     pthread_condattr_t monotonic;
 
     if (!job)
         return NULL;
+    /* Not the 64 KiB of answer.data, which is the last member and is read up to answer.size only. */
+    memset(job, 0, offsetof(tdx_job, answer.data));
     pthread_mutex_init(&job->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
