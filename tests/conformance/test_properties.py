@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import sys
+from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from verify_python import answer
 
-from cases.world import KINDS, World
+from cases.world import KINDS, World, level, platform_tcb
 
 # Machines differ and are busy: no test fails for being slow.
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=150)
@@ -108,3 +112,88 @@ def test_random_members(name: str, value: object) -> None:
 @given(st.text(max_size=300))
 def test_random_texts(text: str) -> None:
     assert answer(text)[0] == 30
+
+
+# --- work ----------------------------------------------------------------------------------------
+
+
+def steps(case: dict[str, Any]) -> int:
+    """How much work an answer is: calls of functions, Python's and built-in ones."""
+    text, count = json.dumps(case), 0
+
+    def note(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        answer(text)
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+STEPS_OF_A_GOOD_ONE = steps(GOOD["v4"])
+
+
+def with_levels(number: int) -> dict[str, Any]:
+    """Levels that are signed and that the platform does not reach, before the one that it does."""
+    world = World()
+    out_of_reach = level(**platform_tcb(pce_svn=99))
+    world.tcb_info.value["tcbLevels"][:0] = [out_of_reach] * number
+    return world.case()
+
+
+def with_revoked(number: int) -> dict[str, Any]:
+    world = World()
+    world.root_list.revoked = list(range(10_000, 10_000 + number))
+    return world.case()
+
+
+def with_text(name: str, text: str) -> Callable[[int], dict[str, Any]]:
+    """A member that is nothing but this text again and again."""
+
+    def make(number: int) -> dict[str, Any]:
+        case = copy.deepcopy(GOOD["v4"])
+        case["collateral"][name] = text * number
+        return case
+
+    return make
+
+
+def with_certificates(number: int) -> dict[str, Any]:
+    return with_text("tcb_info_issuer_chain_pem", GOOD["v4"]["root_ca_pem"])(number)
+
+
+def with_quote_bytes(number: int) -> dict[str, Any]:
+    quote = base64.b64decode(GOOD["v4"]["quote_b64"])
+    return with_quote(GOOD["v4"], quote + bytes(100 * number))
+
+
+GROWING = {
+    "levels": with_levels,
+    "revoked": with_revoked,
+    "certificates": with_certificates,
+    "quote": with_quote_bytes,
+    "braces": with_text("tcb_info_json", "{"),
+    "brackets": with_text("qe_identity_json", "["),
+    "members": with_text("tcb_info_json", '"a":1,'),
+    "pem lines": with_text("qe_identity_issuer_chain_pem", "-----BEGIN CERTIFICATE-----\n"),
+}
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_work_grows_no_faster_than_the_input(name: str) -> None:
+    """Twice as much more costs at most twice as much more; what is quadratic costs four times."""
+    small, middle, large = (steps(GROWING[name](number)) for number in (100, 200, 400))
+    assert large - middle <= 3 * max(middle - small, 0) + 100
+
+
+@PATIENT
+@given(st.sampled_from(USED), st.text(max_size=2000) | st.binary(max_size=2000))
+def test_work_is_bounded_by_the_input(name: str, value: str | bytes) -> None:
+    text = value if isinstance(value, str) else base64.b64encode(value).decode()
+    case = copy.deepcopy(GOOD["v4"])
+    case["collateral"][name] = text
+    assert steps(case) <= STEPS_OF_A_GOOD_ONE + 4 * len(text)

@@ -55,7 +55,9 @@ OTHER_FAULTS = {
     "held": "the quote does not come before its reader is killed, or a minute is over",
     "other-provider": "the provider is not TDX",
     "random": "any of the passing ones at random, at one request in eight",
+    "random-often": "the same at one in four: some calls meet so many that they fail",
 }
+RANDOM_RATES = {"random": 1 / 8, "random-often": 1 / 4}
 PASSING = [
     "busy", "changed", "interrupted", "timed-out", "empty", "stale", "overwritten", "old-quote",
     "wrong-report-data", "truncated", "vanished", "busy-mkdir",
@@ -137,7 +139,7 @@ class Kernel:
 
     def strikes(self, names: str | dict[str, object]) -> str | None:
         """Return the fault in force if it is one of these, and count it."""
-        name = self._drawn if self.fault.name == "random" else self.fault.name
+        name = self._drawn if self.fault.name in RANDOM_RATES else self.fault.name
         wanted = (names,) if isinstance(names, str) else names
         if name not in wanted or self.fault.left <= 0:
             return None
@@ -152,8 +154,8 @@ class Kernel:
     # --- what user space calls ---
 
     def mkdir(self, name: str) -> None:
-        if self.fault.name == "random":
-            self._drawn = self._random.choice(PASSING) if self._random.random() < 0.125 else None
+        if rate := RANDOM_RATES.get(self.fault.name):
+            self._drawn = self._random.choice(PASSING) if self._random.random() < rate else None
         self.raise_if(MKDIR_ERRORS)
         if name in self.entries:
             raise OSError(errno.EEXIST, name)

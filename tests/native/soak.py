@@ -40,6 +40,7 @@ REPORT_EVERY = 10
 # Memory grows until every thread has met every fault; from then on by no more than this.
 WARM_UP = 0.2
 GROWTH_LIMIT = 2 << 20
+RANDOM = "random-often"
 # Beside the random faults, which are nearly always outlived, some that strike so often that calls
 # fail, each at a time of its own; and the error that each becomes.
 STORMS: dict[str, str | None] = {
@@ -210,7 +211,7 @@ class Soak:
         for number, storm in enumerate(STORMS):
             begin = generations * (number + self.dice.random() / 2) / len(STORMS)
             yield begin, partial(self.emulator.set_fault, storm)
-            yield begin + generations / len(STORMS) / 2, partial(self.emulator.set_fault, "random")
+            yield begin + generations / len(STORMS) / 2, partial(self.emulator.set_fault, RANDOM)
 
     def run(self) -> Outcome:
         started = time.monotonic()
@@ -268,7 +269,7 @@ class Soak:
 
 def soak(generations: int, *, seed: int = 1) -> Outcome:
     """Run the whole and return what it came to; ``seed`` is that of the faults and the kills."""
-    with Emulator(fault="random", slow=0.5, seed=seed) as emulator:
+    with Emulator(fault=RANDOM, slow=0.5, seed=seed) as emulator:
         return Soak(emulator, generations, random.Random(seed)).run()
 
 

@@ -16,7 +16,7 @@ from seccomp_filter import deny_close_range
 
 from emulator import Emulator
 from emulator.device import QUOTE_NUMBERS
-from emulator.kernel import DEVICE_FAULTS, FAULTS
+from emulator.kernel import DEVICE_FAULTS, FAULTS, RANDOM_RATES
 from emulator.qgs import SPOILERS, Qgs
 from quote_generator.native import _tdx, build_native
 
@@ -162,7 +162,7 @@ def test_decoders(driver: Path) -> None:
 # --- every fault: a few times each, so that those after them come through ------------------------
 
 # A held caller comes back when it is killed, or after a minute: test_kill.py does the first.
-CONFIGFS_FAULTS = sorted(set(FAULTS) - {"held", "slow", "random"})
+CONFIGFS_FAULTS = sorted(set(FAULTS) - {"held", "slow", *RANDOM_RATES})
 QGS_FAULTS = sorted({*SPOILERS, "byte-by-byte", "drip", "silent"})
 REPORT_FAULTS = sorted(fault for fault in DEVICE_FAULTS if fault.startswith("report-"))
 EXTEND_FAULTS = sorted(fault for fault in DEVICE_FAULTS if fault.startswith("extend-"))
