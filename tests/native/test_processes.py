@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -160,18 +161,20 @@ def test_an_exception_from_a_signals_handler_leaves_nothing(emulator: Emulator) 
 def stopped_within_an_attempt(emulator: Emulator) -> subprocess.Popen[bytes]:
     """Return a process that has an entry now, and is stopped."""
     emulator.set_fault("busy")
+    before = emulator.state()["mkdir"]
     process = start(ASK_ONCE, emulator.root)
-
-    def holds_an_entry() -> bool:
+    assert eventually(lambda: emulator.state()["mkdir"] > before)
+    # An attempt is short beside the pauses between them. So the process runs only a moment at a
+    # time, less than an attempt takes, and is looked at after each: no attempt goes by unseen.
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
         process.send_signal(signal.SIGSTOP)
         os.waitpid(process.pid, os.WUNTRACED)
         if emulator.state()["entries"]:
-            return True
+            return process
         process.send_signal(signal.SIGCONT)
-        return False
-
-    assert eventually(holds_an_entry)
-    return process
+        time.sleep(0.0001)
+    raise AssertionError("it was never seen within an attempt")
 
 
 def test_kill_leaves_an_entry_that_the_next_start_removes(
