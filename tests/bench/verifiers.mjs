@@ -5,8 +5,8 @@
  * its first verification, and the median of the others.
  */
 import { Buffer } from 'buffer';
-import { DEFAULT_POLICY } from '../../patches/open-webui/overlay/src/lib/tee/policy';
-import { verifyQuote } from '../../patches/open-webui/overlay/src/lib/tee/dcap/verify';
+import { DEFAULT_POLICY } from '../../web/src/policy/policy';
+import { verifyQuote } from '../../web/src/dcap/verify';
 
 globalThis.Buffer = Buffer;
 

@@ -22,7 +22,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
-const OVERLAY = path('../../patches/open-webui/overlay/src/lib/tee/');
+const SOURCE = path('../../web/src/');
 const BUILT = path('../../out/conformance/');
 const ACCEPTED = 0;
 const REJECTED = 10;
@@ -34,28 +34,28 @@ const REQUIRED = ['evidence-format', 'collateral', 'quote-signature', 'tcb-statu
 const REFERENCES = 'reference-values';
 
 const ENTRY = `
-export { verifyQuote } from './dcap/verify';
+export { fromBase64url } from './base/encoding';
+export { parseCertificate, parsePem } from './base/x509';
 export { INTEL_ROOT_KEY } from './dcap/root';
-export { parseCertificate, parsePem } from './dcap/x509';
-export { appraiseReferences, DEFAULT_POLICY, parsePolicy } from './policy';
-export { parseQuote } from './quote';
-export { fromBase64url } from './encoding';
+export { verifyQuote } from './dcap/verify';
+export { parseQuote } from './evidence/quote';
+export { appraiseReferences, DEFAULT_POLICY, parsePolicy } from './policy/policy';
 `;
 
-/** The overlay's TypeScript as one module, built once for each content that it has. */
+/** The page's verifier as one module, built once for each content that its source has. */
 const load = async () => {
 	const hash = createHash('sha256').update(ENTRY);
-	for (const name of readdirSync(OVERLAY, { recursive: true }).sort()) {
-		if (/\.(ts|json)$/.test(name)) hash.update(`\0${name}\0`).update(readFileSync(OVERLAY + name));
+	for (const name of readdirSync(SOURCE, { recursive: true }).sort()) {
+		if (/\.(ts|json)$/.test(name)) hash.update(`\0${name}\0`).update(readFileSync(SOURCE + name));
 	}
 	const file = `${BUILT}dcap-${hash.digest('hex').slice(0, 32)}.mjs`;
 	if (!existsSync(file)) {
-		// There once the tests of the web part have been set up.
-		const { build } = createRequire(path('../web/package.json'))('esbuild');
+		// There once the packages of web/ are installed.
+		const { build } = createRequire(path('../../web/package.json'))('esbuild');
 		const partial = `${file}.${process.pid}`;
 		mkdirSync(BUILT, { recursive: true });
 		await build({
-			stdin: { contents: ENTRY, resolveDir: OVERLAY, loader: 'ts' },
+			stdin: { contents: ENTRY, resolveDir: SOURCE, loader: 'ts' },
 			bundle: true,
 			format: 'esm',
 			target: 'es2022',

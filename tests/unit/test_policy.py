@@ -19,7 +19,7 @@ from quote_generator.errors import BadInput
 from vectors import make
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "patches/open-webui/overlay/src/lib/tee/policy.schema.json"
+PAGE = ROOT / "web/src/policy/policy.schema.json"
 VECTORS = json.loads((Path(make.__file__).parent / "policies.json").read_text())
 
 

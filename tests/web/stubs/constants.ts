@@ -1,2 +1,0 @@
-/** Stands for open-webui's `$lib/constants`. */
-export const WEBUI_API_BASE_URL = '/api/v1';

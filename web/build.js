@@ -1,0 +1,98 @@
+/**
+ * Make the page's bundle in dist/: pieces with a hash in their names, manifest.json, which names the
+ * loader and the SHA-256 of every piece, and LICENSES.txt for what others wrote. The same sources
+ * give the same bytes on any machine.
+ */
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { argv } from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import esbuild from 'esbuild';
+
+/** Bytes after gzip: of what every page loads at its start, and of all that comes on demand. */
+export const LIMITS = { loader: 6 * 1024, onDemand: 120 * 1024 };
+
+/** Run one build and return its pieces by name, the name of its entry, and the packages in it. */
+const bundle = async (folder, entry, options) => {
+	const { outputFiles, metafile } = await esbuild.build({
+		absWorkingDir: folder,
+		entryPoints: [entry],
+		outdir: 'dist',
+		entryNames: '[name]-[hash]',
+		chunkNames: '[name]-[hash]',
+		bundle: true,
+		minify: true,
+		target: 'es2022',
+		legalComments: 'none',
+		logLevel: 'warning',
+		metafile: true,
+		write: false,
+		...options
+	});
+	const [main] = Object.entries(metafile.outputs).find(
+		([, { entryPoint }]) => entryPoint === entry
+	);
+	const packages = Object.keys(metafile.inputs).flatMap(
+		(path) => /^node_modules\/((@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []
+	);
+	const pieces = outputFiles.map(({ path, contents }) => [basename(path), contents]);
+	return { pieces, main: basename(main), packages };
+};
+
+/** The licenses of these packages, each with its name. */
+const licenses = async (folder, packages) => {
+	const names = [...new Set(packages)].sort();
+	const texts = names.map(async (name) => {
+		const text = await readFile(join(folder, 'node_modules', name, 'LICENSE'), 'utf8');
+		return `${name}\n\n${text.trim()}\n`;
+	});
+	return (await Promise.all(texts)).join(`\n${'-'.repeat(78)}\n\n`);
+};
+
+const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
+
+const gzipped = (pieces) =>
+	pieces.reduce((sum, [, bytes]) => sum + gzipSync(bytes, { level: 9 }).length, 0);
+
+/**
+ * Build the bundle from the sources in a folder: its files by name, and what they weigh after gzip.
+ * Throws where they weigh more than they may.
+ */
+export const build = async (folder, limits = LIMITS) => {
+	const page = await bundle(folder, 'src/page.ts', { format: 'esm', splitting: true });
+	const loader = await bundle(folder, 'src/loader.ts', {
+		format: 'iife',
+		define: { PAGE_PIECE: JSON.stringify(page.main) }
+	});
+	const weight = { loader: gzipped(loader.pieces), onDemand: gzipped(page.pieces) };
+	for (const [part, limit] of Object.entries(limits)) {
+		if (weight[part] > limit) {
+			throw new Error(`The bundle is too heavy (${part}): ${weight[part]} of ${limit} bytes.`);
+		}
+	}
+
+	const pieces = [...loader.pieces, ...page.pieces].sort(([a], [b]) => (a < b ? -1 : 1));
+	const hashes = Object.fromEntries(pieces.map(([name, bytes]) => [name, sha256(bytes)]));
+	const manifest = { v: 1, loader: loader.main, files: hashes };
+	const files = {
+		...Object.fromEntries(pieces),
+		'manifest.json': `${JSON.stringify(manifest, null, '\t')}\n`,
+		'LICENSES.txt': await licenses(folder, [...loader.packages, ...page.packages])
+	};
+	return { files, weight };
+};
+
+/** Build, and write the files into dist/ in place of what was there. */
+const main = async () => {
+	const folder = dirname(fileURLToPath(import.meta.url));
+	const { files, weight } = await build(folder);
+	const dist = join(folder, 'dist');
+	await rm(dist, { recursive: true, force: true });
+	await mkdir(dist);
+	for (const [name, contents] of Object.entries(files)) await writeFile(join(dist, name), contents);
+	console.log(`loader ${weight.loader} bytes, on demand ${weight.onDemand} bytes (gzip)`);
+};
+
+if (argv[1] === fileURLToPath(import.meta.url)) await main();

@@ -1,0 +1,92 @@
+import type { Environment } from './environment';
+import type { JsonObject } from './json';
+import { Problem } from './problem';
+import type { ReasonCode } from './reasons';
+
+export interface Reply {
+	status: number;
+	text: string;
+}
+
+/** Milliseconds that any answer may take, and bytes that it may have. */
+const TIME_LIMIT = 30_000;
+const SIZE_LIMIT = 4 << 20;
+
+/** Detail of a request that got no connection at all. */
+export const NO_CONNECTION = 'no connection';
+
+/** Read a body while counting: a stream without end is cut off, not collected. */
+const readBody = async (response: Response): Promise<string> => {
+	const reader = response.body?.getReader();
+	if (!reader) return '';
+	const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+	let text = '';
+	let total = 0;
+	for (;;) {
+		const { done, value } = await reader.read();
+		if (done) return text + decoder.decode();
+		total += value.length;
+		if (total > SIZE_LIMIT) {
+			reader.cancel().catch(() => {});
+			throw new Problem('internal', 'too large');
+		}
+		text += decoder.decode(value, { stream: true });
+	}
+};
+
+const exchange = async (
+	env: Environment,
+	signal: AbortSignal,
+	url: string,
+	body?: JsonObject
+): Promise<Reply> => {
+	const isOwn = url.startsWith(`${env.api}/`);
+	const response = await env.fetch(url, {
+		method: body ? 'POST' : 'GET',
+		headers: {
+			...(body && { 'Content-Type': 'application/json' }),
+			...(isOwn && { Authorization: `Bearer ${env.token()}` })
+		},
+		body: body && JSON.stringify(body),
+		credentials: isOwn ? 'same-origin' : 'omit',
+		redirect: 'error',
+		cache: 'no-store',
+		referrerPolicy: 'no-referrer',
+		signal
+	});
+	return { status: response.status, text: await readBody(response) };
+};
+
+/**
+ * One bounded HTTP exchange: no redirects, no cookies, no cache, limited time and size. A GET, or
+ * with a body the POST of that as JSON. Only this open-webui's own API gets this user's token and
+ * cookies.
+ *
+ * The wait ends at its time-out even where `fetch` or the body ignores the abort signal. Whatever
+ * goes wrong throws `code`, with how in the detail.
+ */
+export const request = (
+	env: Environment,
+	signal: AbortSignal,
+	url: string,
+	code: ReasonCode,
+	body?: JsonObject
+): Promise<Reply> =>
+	new Promise((resolve, reject) => {
+		const controller = new AbortController();
+		const stop = () => {
+			reject(new Problem(code, 'no answer in time'));
+			controller.abort();
+		};
+		const cancel = env.later(TIME_LIMIT, stop);
+		signal.addEventListener('abort', stop);
+		if (signal.aborted) stop();
+		exchange(env, controller.signal, url, body)
+			.then(resolve, (error: unknown) => {
+				reject(new Problem(code, error instanceof Problem ? error.detail : NO_CONNECTION));
+			})
+			.finally(() => {
+				cancel();
+				signal.removeEventListener('abort', stop);
+			});
+	});

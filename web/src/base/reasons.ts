@@ -1,0 +1,61 @@
+/**
+ * Why a check did not simply pass, or something was not stored. The codes are stable; each
+ * catalogue of texts has a sentence for every one of them, or does not compile.
+ */
+export const REASONS = [
+	// A check that came to no outcome of its own
+	'not-run',
+	'not-offered',
+	'internal',
+	'offline',
+
+	// What the user wrote
+	'bad-address',
+	'keys-malformed',
+	'policy-malformed',
+
+	// Evidence
+	'insecure',
+	'quote-unreachable',
+	'quote-refused',
+	'tdx-not-available',
+	'evidence-malformed',
+	'nonce',
+	'no-log',
+	'log-malformed',
+	'log-differs',
+
+	// An attestation service and its token
+	'no-service',
+	'service-unreachable',
+	'service-rejected',
+	'server-chosen',
+	'keys-unreachable',
+	'token-malformed',
+	'token-forged',
+	'token-claim',
+	'token-time',
+	'appraisal',
+
+	// A quote that is verified here
+	'quote-signature',
+	'collateral',
+	'collateral-unreachable',
+
+	// The policy and this browser's memory
+	'tcb-status',
+	'tcb-advisory',
+	'tcb-old',
+	'td-attributes',
+	'reference-values',
+	'first-use',
+	'unchanged',
+	'changed',
+	'memory',
+
+	// What vouches for the hardware
+	'root',
+	'simulated'
+] as const;
+
+export type ReasonCode = (typeof REASONS)[number];

@@ -1,0 +1,328 @@
+import * as der from './der';
+import { fields, parseDer, type Element, type Fields } from './der';
+import { fromHex, latin1, strictBase64, toHex } from './encoding';
+import { Problem } from './problem';
+
+/**
+ * X.509 certificates and revocation lists (RFC 5280), as far as Intel's provisioning PKI and pinned
+ * signers of tokens need them: ECDSA P-256 with SHA-256 and nothing else.
+ */
+interface Signed {
+	/** The signed bytes, and raw r || s over them. */
+	tbs: Uint8Array<ArrayBuffer>;
+	signature: Uint8Array<ArrayBuffer>;
+	/** The issuer's name: its DER, compared byte by byte. */
+	issuer: string;
+	/** Seconds since 1970 between which it counts. */
+	from: number;
+	until: number;
+}
+
+export interface Certificate extends Signed {
+	subject: string;
+	serial: string;
+	/** The uncompressed P-256 point, 65 bytes. */
+	key: Uint8Array<ArrayBuffer>;
+	/** How many CAs may follow below, Infinity for no bound; NaN where this is no CA. */
+	path: number;
+	/** The first byte of keyUsage. */
+	usage: number;
+	/** Values of all extensions by their OID's bytes in hex. */
+	extensions: Map<string, Uint8Array<ArrayBuffer>>;
+}
+
+export interface RevocationList extends Signed {
+	revoked: Set<string>;
+}
+
+/** AlgorithmIdentifiers as they must stand: RFC 5758 section 3.2, RFC 5480 section 2.1. */
+const ECDSA_SHA256 = '300a06082a8648ce3d040302';
+const P256_KEY = '301306072a8648ce3d020106082a8648ce3d030107';
+/** The order of P-256's base point (SEC 2). */
+const ORDER = 'ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551';
+
+/** What an uncompressed point begins with (SEC 1, section 2.3.3). */
+export const UNCOMPRESSED = 0x04;
+
+export const KEY_USAGE = '551d0f';
+export const BASIC_CONSTRAINTS = '551d13';
+/** Bits of keyUsage. */
+const DIGITAL_SIGNATURE = 0x80;
+const CERT_SIGN = 4;
+export const CRL_SIGN = 2;
+/** Values with explicit tags: version 3 of a certificate, version 2 of a list. */
+const V3 = 'a003020102';
+const V2 = '020101';
+
+/** Certificates that a chain may have. */
+const CHAIN_LIMIT = 8;
+
+const refuse = (what: string): never => {
+	throw new Problem('internal', what);
+};
+
+/** What must be these bytes and no others. */
+const exactly = (element: Element, hex: string, name: string): void => {
+	if (toHex(element.whole) !== hex) refuse(name);
+};
+
+/**
+ * `YYYY-MM-DDThh:mm:ssZ` in seconds since 1970. Throws `internal` for another form, and for a moment
+ * that no calendar has.
+ */
+export const parseTime = (text: unknown): number => {
+	if (typeof text !== 'string') return refuse('time');
+	const date = new Date(text);
+	// Only the one spelling that comes back as it went in.
+	const same = !isNaN(date.getTime()) && date.toISOString().replace('.000Z', 'Z') === text;
+	return same ? date.getTime() / 1000 : refuse('time');
+};
+
+/** UTCTime up to 2049, GeneralizedTime after (RFC 5280 section 4.1.2.5), both in whole seconds UTC. */
+const readTime = (validity: Fields): number => {
+	const utc = validity.maybe(der.UTC_TIME);
+	const digits = latin1((utc ?? validity.take(der.GENERALIZED_TIME)).content);
+	const century = digits < '5' ? '20' : '19';
+	const full = utc ? century + digits : digits;
+	if (!/^\d{14}Z$/.test(full) || (!utc && full < '2050')) refuse('time');
+	return parseTime(full.replace(/(....)(..)(..)(..)(..)/, '$1-$2-$3T$4:$5:'));
+};
+
+/** r and s of an ECDSA-Sig-Value, each from 1 to the order minus 1, as raw r || s. */
+const rawSignature = (bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> => {
+	const pair = fields(parseDer(bytes));
+	const takeNumber = (): string => {
+		const number = pair.take(der.INTEGER);
+		const hex = toHex(number.content).replace(/^00/, '').padStart(64, '0');
+		const inRange = hex.length === 64 && hex < ORDER && /[^0]/.test(hex);
+		return inRange && !der.isNegative(number) ? hex : refuse('signature');
+	};
+	const r = takeNumber();
+	const s = takeNumber();
+	pair.end();
+	return fromHex(r + s);
+};
+
+/** What certificates and lists have around them, opened. */
+const openSigned = (bytes: Uint8Array<ArrayBuffer>) => {
+	const outer = fields(parseDer(bytes));
+	const tbs = outer.take(der.SEQUENCE);
+	exactly(outer.take(der.SEQUENCE), ECDSA_SHA256, 'algorithm');
+	const signature = rawSignature(der.bits(outer.take(der.BIT_STRING)));
+	outer.end();
+	return { tbs: tbs.whole, signature, inside: fields(tbs) };
+};
+
+/** The algorithm inside must be the one outside: the outer one is not signed. */
+const takeAlgorithm = (inside: Fields): void => {
+	exactly(inside.take(der.SEQUENCE), ECDSA_SHA256, 'algorithm');
+};
+const takeName = (inside: Fields) => latin1(inside.take(der.SEQUENCE).whole);
+const takeSerial = (inside: Fields) => toHex(inside.take(der.INTEGER).content);
+
+/** Extensions by OID; one that is critical and not among the `known` ones refuses the whole. */
+const readExtensions = (
+	list: Element | undefined,
+	known: string[]
+): Map<string, Uint8Array<ArrayBuffer>> => {
+	const found = new Map<string, Uint8Array<ArrayBuffer>>();
+	for (const item of list?.children ?? []) {
+		const extension = fields(item);
+		const oid = toHex(extension.take(der.OID).content);
+		const critical = extension.maybe(der.BOOLEAN);
+		const { content } = extension.take(der.OCTET_STRING);
+		extension.end();
+		// FALSE is the default, and DER leaves defaults out.
+		if (critical && !critical.content[0]) refuse('extension');
+		if (critical && !known.includes(oid)) refuse('critical extension');
+		if (found.has(oid)) refuse('extension');
+		found.set(oid, content);
+	}
+	return found;
+};
+
+/** cA and pathLenConstraint in one number. */
+const readPath = (value: Uint8Array<ArrayBuffer> | undefined): number => {
+	if (!value) return NaN;
+	const constraints = fields(parseDer(value));
+	const ca = constraints.maybe(der.BOOLEAN);
+	const length = constraints.maybe(der.INTEGER);
+	constraints.end();
+	if (!ca) return length ? refuse('basicConstraints') : NaN;
+	if (!ca.content[0]) refuse('basicConstraints');
+	return length ? der.small(length, 0xffff) : Infinity;
+};
+
+/** A leaf may leave it out; nobody is a CA without it (RFC 5280 section 4.2.1.3). */
+const readUsage = (value: Uint8Array<ArrayBuffer> | undefined): number => {
+	if (!value) return DIGITAL_SIGNATURE;
+	const { tag, content } = parseDer(value);
+	return tag === der.BIT_STRING ? (content[1] ?? 0) : refuse('keyUsage');
+};
+
+/** Parse a certificate; throws `internal`. Nothing is verified yet. */
+export const parseCertificate = (bytes: Uint8Array<ArrayBuffer>): Certificate => {
+	const { tbs, signature, inside } = openSigned(bytes);
+	exactly(inside.take(der.explicit(0)), V3, 'version');
+	const serial = takeSerial(inside);
+	takeAlgorithm(inside);
+	const issuer = takeName(inside);
+	const validity = fields(inside.take(der.SEQUENCE));
+	const from = readTime(validity);
+	const until = readTime(validity);
+	validity.end();
+	const subject = takeName(inside);
+	const info = fields(inside.take(der.SEQUENCE));
+	exactly(info.take(der.SEQUENCE), P256_KEY, 'key');
+	const key = der.bits(info.take(der.BIT_STRING));
+	info.end();
+	// Compressed points, and points of other curves' lengths, are not even tried.
+	if (key.length !== 65 || key[0] !== UNCOMPRESSED) refuse('key');
+	const wrapped = fields(inside.take(der.explicit(3)), der.explicit(3));
+	const extensions = readExtensions(wrapped.take(der.SEQUENCE), [KEY_USAGE, BASIC_CONSTRAINTS]);
+	wrapped.end();
+	inside.end();
+	const path = readPath(extensions.get(BASIC_CONSTRAINTS));
+	const usage = readUsage(extensions.get(KEY_USAGE));
+	return { tbs, signature, serial, issuer, from, until, subject, key, path, usage, extensions };
+};
+
+/** Parse a revocation list; throws `internal`. Lists of changes or for other issuers are refused. */
+export const parseRevocationList = (bytes: Uint8Array<ArrayBuffer>): RevocationList => {
+	const { tbs, signature, inside } = openSigned(bytes);
+	exactly(inside.take(der.INTEGER), V2, 'version');
+	takeAlgorithm(inside);
+	const issuer = takeName(inside);
+	const from = readTime(inside);
+	const until = readTime(inside);
+	const revoked = new Set<string>();
+	for (const item of inside.maybe(der.SEQUENCE)?.children ?? []) {
+		const entry = fields(item);
+		revoked.add(takeSerial(entry));
+		readTime(entry);
+		// A critical one could say that the entry is about another issuer's certificate.
+		readExtensions(entry.maybe(der.SEQUENCE), []);
+		entry.end();
+	}
+	const wrapped = inside.maybe(der.explicit(0));
+	if (wrapped) {
+		const list = fields(wrapped, der.explicit(0));
+		readExtensions(list.take(der.SEQUENCE), []);
+		list.end();
+	}
+	inside.end();
+	return { tbs, signature, issuer, from, until, revoked };
+};
+
+const BEGIN = '-----BEGIN CERTIFICATE-----';
+const END = '-----END CERTIFICATE-----';
+
+/**
+ * The DER of the certificates in a PEM text (RFC 7468), which must hold nothing else but white
+ * space, and at its end the NUL that Intel's service puts there. Throws `internal`.
+ */
+export const parsePem = (text: string): Uint8Array<ArrayBuffer>[] => {
+	const blocks = text.split(END);
+	const rest = blocks.pop() ?? '';
+	if (blocks.length > CHAIN_LIMIT || !/^\s*\0?$/.test(rest)) refuse('PEM');
+	return blocks.map((block) => {
+		const [before = '', body = '', more] = block.split(BEGIN);
+		if (before.trim() || more !== undefined) refuse('PEM');
+		return strictBase64(body.replace(/\s/g, ''));
+	});
+};
+
+/** ECDSA P-256 with SHA-256: `key` is an uncompressed point, `signature` raw r || s. */
+export const verifyEcdsa = async (
+	subtle: SubtleCrypto,
+	key: Uint8Array<ArrayBuffer>,
+	signature: Uint8Array<ArrayBuffer>,
+	data: Uint8Array<ArrayBuffer>
+): Promise<boolean> => {
+	const params = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+	try {
+		const imported = await subtle.importKey('raw', key, params, false, ['verify']);
+		return await subtle.verify(params, imported, signature, data);
+	} catch {
+		return false; // not a point of the curve
+	}
+};
+
+/**
+ * Is it in force? Throws `internal`, with these words. The comparisons are such that a clock that
+ * says NaN is never within anything.
+ */
+export const checkTime = (
+	{ from, until }: { from: number; until: number },
+	now: number,
+	early: string,
+	late: string
+): void => {
+	if (!(now >= from)) refuse(early);
+	if (!(now <= until)) refuse(late);
+};
+
+/**
+ * May a certificate stand `at` this place in a chain, 0 being the leaf's? Throws `internal`.
+ *
+ * A CA is no leaf, and a leaf is no CA: without this every PCK could issue certificates. A root
+ * alone is its own leaf.
+ */
+const checkPlace = ({ path, usage }: Certificate, at: number, length: number): void => {
+	const isCa = path >= 0;
+	const mayIssueAbove = path >= at - 1; // so many CAs are below
+	if (at === 0 ? isCa && length > 1 : !mayIssueAbove) refuse('basicConstraints');
+	if ((usage & (at > 0 ? CERT_SIGN : DIGITAL_SIGNATURE)) === 0) refuse('keyUsage');
+};
+
+/**
+ * Verify a chain, leaf first, whose last certificate is the self-signed root with exactly the
+ * pinned key. Throws `internal`, naming what is wrong. Where the whole last certificate is pinned
+ * it need not be self-signed.
+ *
+ * RFC 5280 section 6, without what no chain of ours has (policies, name constraints): whoever
+ * needs those marks them critical, and then the certificate was refused when it was parsed.
+ */
+export const verifyChain = async (
+	subtle: SubtleCrypto,
+	chain: readonly Certificate[],
+	rootKey: Uint8Array<ArrayBuffer>,
+	now: number,
+	selfSigned = true
+): Promise<void> => {
+	const root = chain.at(-1);
+	if (!root || chain.length > CHAIN_LIMIT) return refuse('length');
+	// The root counts by its key: a name, or a certificate of the same name, anybody can make.
+	if (toHex(root.key) !== toHex(rootKey)) refuse('another root');
+	/** Each certificate whose signature counts, and who made it. */
+	const signed: { certificate: Certificate; issuer: Certificate }[] = [];
+	for (const [at, certificate] of chain.entries()) {
+		checkTime(certificate, now, 'not valid yet', 'expired');
+		const issuer = chain[at + 1] ?? (selfSigned ? certificate : undefined);
+		if (issuer) {
+			if (certificate.issuer !== issuer.subject) refuse('issuer');
+			signed.push({ certificate, issuer });
+		}
+		checkPlace(certificate, at, chain.length);
+	}
+	const good = await Promise.all(
+		signed.map(({ certificate: { signature, tbs }, issuer }) =>
+			verifyEcdsa(subtle, issuer.key, signature, tbs)
+		)
+	);
+	if (good.includes(false)) refuse('signature');
+};
+
+/** Verify a revocation list of this CA. Throws `internal`, naming what is wrong. */
+export const verifyRevocationList = async (
+	subtle: SubtleCrypto,
+	list: RevocationList,
+	ca: Certificate,
+	now: number
+): Promise<void> => {
+	// The list of another CA, correctly signed, says nothing about ours.
+	if (list.issuer !== ca.subject) refuse('issuer');
+	if (!(await verifyEcdsa(subtle, ca.key, list.signature, list.tbs))) refuse('signature');
+	// The moment of the next list is no longer this one's.
+	checkTime({ ...list, until: list.until - 1 }, now, 'collateral-early', 'crl-expired');
+};

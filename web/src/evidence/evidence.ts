@@ -1,0 +1,132 @@
+import { fromBase64, fromBase64url, fromHex, fromUtf8, toBase64url, toHex } from '../base/encoding';
+import type { Environment } from '../base/environment';
+import { request, type Reply } from '../base/http';
+import { own, parseObject, type JsonObject } from '../base/json';
+import { asProblem, Problem } from '../base/problem';
+import { inclusionRoot } from './merkle';
+import { parseQuote, type Quote } from './quote';
+
+/** Hashes in a proof: as many as a tree of 2^64 leaves is high. */
+const PATH_LIMIT = 64;
+
+/** Where a nonce's leaf is in the tree, and the hashes from there to the root. */
+interface Proof {
+	index: number;
+	size: number;
+	path: Uint8Array<ArrayBuffer>[];
+}
+
+/** The server's answer to one nonce (docs/evidence.md), parsed; nothing in it is trusted yet. */
+export interface Evidence {
+	quoteBytes: Uint8Array<ArrayBuffer>;
+	quote: Quote;
+	runtimeData: Uint8Array<ArrayBuffer>;
+	proof: Proof;
+	/** The firmware's log (CCEL), as base64 and as bytes, and the application's. */
+	ccEventlog: string | null;
+	ccel: Uint8Array<ArrayBuffer> | null;
+	aaEventlog: string | null;
+	/** The server's own word; it can only lower the result. */
+	simulated: boolean;
+}
+
+/** The server's reason in its own words; one that everybody must understand has ours as well. */
+const refusal = ({ status, text }: Reply): Problem => {
+	let answer: JsonObject = {};
+	try {
+		answer = parseObject(text);
+	} catch {
+		// not ours: the status says enough
+	}
+	const code = own(answer, 'code') === 'tdx-not-available' ? 'tdx-not-available' : 'quote-refused';
+	return new Problem(code, own(answer, 'detail') ?? `HTTP ${status}`);
+};
+
+const optionalText = (answer: JsonObject, name: string): string | null => {
+	const text = answer[name] ?? null;
+	if (text !== null && typeof text !== 'string') throw new Problem('internal', name);
+	return text;
+};
+
+/** Decode base64 with its padding and nothing else in it: `atob` would skip white space. */
+const fromPlainBase64 = (text: string): Uint8Array<ArrayBuffer> => {
+	if (text.length % 4 !== 0 || !/^[A-Za-z\d+/]*={0,2}$/.test(text)) {
+		throw new Problem('internal', 'base64');
+	}
+	return fromBase64(text);
+};
+
+/** A number, or NaN, which is the place of no leaf. */
+const numberIn = (value: unknown, name: string): number => {
+	const number = own(value, name);
+	return typeof number === 'number' ? number : NaN;
+};
+
+const parseProof = (value: unknown): Proof => {
+	const path = own(value, 'path');
+	if (!Array.isArray(path) || path.length > PATH_LIMIT)
+		throw new Problem('internal', 'nonce_proof');
+	return {
+		index: numberIn(value, 'leaf_index'),
+		size: numberIn(value, 'tree_size'),
+		path: path.map(fromBase64url)
+	};
+};
+
+/** Parse the answer of `GET /tee/quote`; throws `evidence-malformed`. */
+export const parseEvidence = (text: string): Evidence => {
+	try {
+		const answer = parseObject(text);
+		if (answer.status !== true || answer.tee !== 'tdx') throw new Problem('internal', 'status');
+		const quoteBytes = fromHex(answer.quote);
+		const ccEventlog = optionalText(answer, 'cc_eventlog');
+		return {
+			quoteBytes,
+			quote: parseQuote(quoteBytes),
+			runtimeData: fromBase64url(answer.runtime_data),
+			proof: parseProof(answer.nonce_proof),
+			ccEventlog,
+			ccel: ccEventlog === null ? null : fromPlainBase64(ccEventlog),
+			aaEventlog: optionalText(answer, 'aa_eventlog'),
+			simulated: answer.simulated !== false || answer.provider === 'simulator'
+		};
+	} catch (error) {
+		throw new Problem('evidence-malformed', asProblem(error).detail);
+	}
+};
+
+/** Ask this server's TD for evidence over a nonce. */
+export const fetchEvidence = async (
+	env: Environment,
+	signal: AbortSignal,
+	nonce: Uint8Array<ArrayBuffer>
+): Promise<Evidence> => {
+	const url = `${env.api}/tee/quote?nonce=${toBase64url(nonce)}`;
+	const reply = await request(env, signal, url, 'quote-unreachable');
+	if (reply.status !== 200) throw refusal(reply);
+	return parseEvidence(reply.text);
+};
+
+/**
+ * Is this quote an answer to my nonce? The proof leads from the nonce to `nonce_root` inside the
+ * exact `runtime_data` bytes, and their SHA-384, zero-padded, is the quote's report_data.
+ * Throws `nonce`, with the part that does not fit as detail.
+ */
+export const verifyBinding = async (
+	subtle: SubtleCrypto,
+	nonce: Uint8Array<ArrayBuffer>,
+	{ runtimeData, proof, quote }: Evidence
+): Promise<void> => {
+	let data: JsonObject | undefined;
+	try {
+		data = parseObject(fromUtf8(runtimeData));
+	} catch {
+		// then neither of the next two holds
+	}
+	if (own(data, 'v') !== 1) throw new Problem('nonce', 'runtime_data');
+	const root = await inclusionRoot(subtle, nonce, proof.index, proof.size, proof.path);
+	if (!root || toBase64url(root) !== own(data, 'nonce_root'))
+		throw new Problem('nonce', 'nonce_proof');
+	const digest = toHex(new Uint8Array(await subtle.digest('SHA-384', runtimeData)));
+	if (quote.body.report_data !== digest.padEnd(128, '0')) throw new Problem('nonce', 'report_data');
+};

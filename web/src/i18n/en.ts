@@ -1,0 +1,98 @@
+import type { Outcome, Status } from '../base/checks';
+import type { ReasonCode } from '../base/reasons';
+import { BROKEN } from './broken';
+
+/** What other parts of the page name; a code of theirs that has no text here does not compile. */
+type Named =
+	| `state.${Status | 'off' | 'pending' | 'simulated'}`
+	| `outcome.${Outcome}`
+	| `reason.${ReasonCode}`;
+
+/** The English catalogue, and with that the list of all texts. */
+const en = {
+	'state.off': 'Remote attestation is off',
+	'state.pending': 'Checking this server…',
+	'state.green': 'Verified: a genuine Intel TDX trust domain',
+	'state.amber': 'Verified, with warnings',
+	'state.simulated': 'Simulated TD: no hardware protection',
+	'state.red': 'Not verified',
+
+	'panel.recheck': 'Check again',
+	'panel.accept': 'Accept these measurements from now on',
+	'panel.events': 'Event logs, in their own words',
+	'panel.more': '{0} more are not shown.',
+	'panel.settings': 'Settings',
+	'panel.note':
+		'The page itself comes from the machine being checked; cczoo-verify checks from your own machine.',
+
+	'outcome.pass': 'passed',
+	'outcome.warn': 'warning',
+	'outcome.fail': 'failed',
+	'outcome.skipped': 'skipped',
+
+	'reason.not-run': 'An earlier check failed.',
+	'reason.not-offered': 'Not checked by this page.',
+	'reason.internal': BROKEN.en,
+	'reason.offline': 'You are offline.',
+	'reason.bad-address': 'The service needs an https:// address (http:// on this machine).',
+	'reason.keys-malformed': 'These are no public keys (JWK Set) and no certificates (PEM).',
+	'reason.policy-malformed': 'This is no appraisal policy; wrong member:',
+	'reason.insecure': 'Without HTTPS the browser cannot check anything.',
+	'reason.quote-unreachable': 'This server did not answer.',
+	'reason.quote-refused': 'This server gave no quote.',
+	'reason.tdx-not-available': 'This server does not run in an Intel TDX trust domain.',
+	'reason.evidence-malformed': 'This server’s answer holds no intact Intel TDX quote.',
+	'reason.nonce': 'The quote was not made for this page: it may be old or foreign.',
+	'reason.service-unreachable': 'The attestation service did not answer.',
+	'reason.service-rejected': 'The attestation service refused the evidence.',
+	'reason.keys-unreachable': 'The attestation service gave no keys.',
+	'reason.token-malformed': 'The attestation service gave no acceptable token.',
+	'reason.token-forged': 'The token is not signed by the attestation service.',
+	'reason.server-chosen':
+		'This server chose the attestation service; confirm the address in Settings to trust it.',
+	'reason.token-claim': 'The token is about another quote or service.',
+	'reason.token-time': 'The token is expired or not valid yet; is your clock right?',
+	'reason.appraisal': 'The attestation service does not fully approve.',
+	'reason.quote-signature': 'The quote is not signed by a genuine TDX platform.',
+	'reason.collateral': 'What Intel says about the platform is missing, forged or out of date.',
+	'reason.tcb-status': 'The platform needs an update.',
+	'reason.td-attributes': 'The TD attributes are not safe.',
+	'reason.no-service': 'No attestation service is asked.',
+	'reason.tcb-advisory': 'The policy does not tolerate an advisory.',
+	'reason.tcb-old': 'The platform’s TCB is older than the policy allows.',
+	'reason.reference-values': 'The measurements are not the expected ones.',
+	'reason.first-use': 'Remembered from now on.',
+	'reason.unchanged': 'Unchanged since',
+	'reason.changed': 'The measurements have changed since',
+	'reason.memory': 'This browser’s memory of the measurements is damaged or not available.',
+	'reason.no-log': 'The server sent no event log.',
+	'reason.log-malformed': 'An event log cannot be read.',
+	'reason.log-differs': 'The event logs do not lead to the measured registers.',
+	'reason.collateral-unreachable': 'This server gave no collateral for the quote.',
+	'reason.root': 'Another root than Intel’s vouches for the evidence.',
+	'reason.simulated': 'The evidence is simulated: for demonstrations only.',
+
+	'advice.accept': 'If you know why, accept them below; if not, send nothing confidential.',
+	'advice.settings': 'See Settings › General › Remote attestation.',
+	'advice.retry': 'Check again in a moment; send nothing confidential until then.',
+	'advice.distrust': 'Send nothing confidential, and tell the administrator of this server.',
+
+	'settings.title': 'Remote attestation',
+	'settings.enabled': 'Check this server',
+	'settings.provider': 'Attestation service',
+	'settings.automatic': 'Automatic ({0})',
+	'settings.address': 'Address',
+	'settings.keys': 'Pinned keys (JWK Set) or CA certificates (PEM)',
+	'settings.root': 'Root besides Intel’s (PEM or JWK); what it vouches for is never green',
+	'settings.policy': 'Appraisal policy (JSON)',
+	'settings.local': 'Kept in this browser, not on this server.',
+	'settings.trust': 'Trust {0}',
+	'settings.broken': 'The stored settings are unreadable; defaults are in force.'
+} satisfies Record<Named, string> & Record<string, string>;
+
+export type TextKey = keyof typeof en;
+
+/** All texts of one language. */
+export type Catalogue = Readonly<Record<TextKey, string>>;
+
+export default en as Catalogue;

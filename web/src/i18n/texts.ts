@@ -1,0 +1,69 @@
+import { atom, type ReadableAtom } from 'nanostores';
+import { LANGUAGES, type Direction, type Languages } from './catalogues';
+import en, { type Catalogue, type TextKey } from './en';
+
+/** A text in the page's language; `value` stands where the text says {0}. */
+export type Translate = (key: TextKey, value?: string | number) => string;
+
+/** The language on show. */
+export interface Texts {
+	/** Its tag (BCP 47), for `lang`. */
+	language: string;
+	direction: Direction;
+	t: Translate;
+}
+
+export interface TextStore {
+	state: ReadableAtom<Texts>;
+	/**
+	 * Speak the language of this tag, or English where there is none such. Never rejects; settles
+	 * when the texts are on show, or those of a later call will be.
+	 */
+	speak: (tag: string) => Promise<void>;
+}
+
+/** A function that reads from this catalogue. */
+export const translator =
+	(catalogue: Catalogue): Translate =>
+	(key, value = '') =>
+		catalogue[key].replace('{0}', () => String(value));
+
+const ENGLISH: Texts = { language: 'en', direction: 'ltr', t: translator(en) };
+
+/** The entry for a tag: of `zh-Hant-TW`, that of `zh-hant-tw`, or `zh-hant`, or `zh`. */
+const find = (languages: Languages, tag: string) => {
+	const parts = tag.toLowerCase().split(/[-_]/, 4);
+	for (let length = parts.length; length > 0; length--) {
+		const language = parts.slice(0, length).join('-');
+		const entry = Object.hasOwn(languages, language) ? languages[language] : undefined;
+		if (entry) return { language, ...entry };
+	}
+	return undefined;
+};
+
+const load = async (languages: Languages, tag: string): Promise<Texts> => {
+	const found = find(languages, tag);
+	if (!found) return ENGLISH;
+	const { language, direction } = found;
+	try {
+		const { default: catalogue } = await found.load();
+		return { language, direction, t: translator(catalogue) };
+	} catch {
+		return ENGLISH; // a badge in English is better than none
+	}
+};
+
+/** The texts of the page: English at once, another language as soon as its catalogue is there. */
+export const createTexts = (languages = LANGUAGES): TextStore => {
+	const state = atom(ENGLISH);
+	let newest = 0;
+	return {
+		state,
+		async speak(tag) {
+			newest += 1;
+			const mine = newest;
+			const texts = await load(languages, tag);
+			if (mine === newest) state.set(texts);
+		}
+	};
+};

@@ -1,0 +1,137 @@
+import { brokenIn } from './i18n/broken';
+import type * as Page from './page';
+import { SITES, type PlaceName } from './places/anchors';
+import { watchChats } from './places/chat';
+import { Keeper } from './places/keeper';
+
+/** The name of the page's piece, with its hash; build.js puts it in. */
+declare const PAGE_PIECE: string;
+
+declare global {
+	interface Window {
+		/** There once the loader has begun. */
+		cczooTrustBadge?: object;
+	}
+}
+
+/** What the loader calls of the page's piece. */
+type Piece = Pick<typeof Page, 'mount' | 'openChat' | 'offerSettings'>;
+
+/** Milliseconds between two tries to load the page's piece. */
+export const RETRY = 15_000;
+/** Milliseconds after which a place says that what belongs there has not come yet. */
+export const LATE = 5_000;
+
+/** Where nothing comes to fill a place, say so in it: a badge never goes missing silently. */
+const mark = (place: HTMLElement): void => {
+	const text = document.createElement('span');
+	text.textContent = `✕ ${brokenIn(document.documentElement.lang)}`;
+	text.setAttribute('role', 'alert');
+	text.setAttribute('data-testid', 'tee-broken');
+	Object.assign(text.style, { color: '#dc2626', fontSize: '12px' });
+	place.replaceChildren(text);
+};
+
+/**
+ * Fill the places of badge and settings: the page's piece comes with the first of them.
+ *
+ * @param self Address of this script: the other pieces are beside it, the kit's routes one above.
+ * @param piece Name of the page's piece.
+ * @param load Loads a module by its address.
+ */
+export const start = (
+	self: string,
+	piece: string,
+	load: (address: string) => Promise<Piece>
+): void => {
+	let page: Promise<Piece> | undefined;
+	let failures = 0;
+	let timer: ReturnType<typeof setTimeout> | undefined;
+	let roomForSettings = true;
+	/** Places for which the page's piece is on its way. */
+	const waiting = new WeakSet<HTMLElement>();
+
+	const tryLater = (): void => {
+		clearTimeout(timer);
+		timer = setTimeout(() => {
+			keeper.refill();
+		}, RETRY);
+	};
+
+	const loadPage = async (): Promise<Piece> => {
+		// Some browsers keep a piece that failed in mind, under its address.
+		const again = failures > 0 ? `?${failures}` : '';
+		try {
+			const loaded = await load(new URL(piece + again, self).href);
+			loaded.openChat(openChat());
+			return loaded;
+		} catch (error) {
+			page = undefined;
+			failures += 1;
+			tryLater();
+			throw error;
+		}
+	};
+
+	const fill = async (place: HTMLElement, name: PlaceName, wanted: () => boolean) => {
+		if (waiting.has(place)) return;
+		waiting.add(place);
+		page ??= loadPage();
+		const late = setTimeout(() => {
+			if (wanted()) mark(place);
+		}, LATE);
+		try {
+			const { mount, offerSettings } = await page;
+			if (!roomForSettings) offerSettings();
+			if (wanted()) mount(place, name);
+		} catch (error) {
+			console.warn('The trust badge could not be shown.', error);
+			if (wanted()) mark(place);
+		} finally {
+			clearTimeout(late);
+			waiting.delete(place);
+		}
+	};
+
+	const report = (name: PlaceName): void => {
+		console.warn(`The trust badge found no place for its ${name} in this open-webui.`);
+		fetch(new URL('../report', self), {
+			method: 'POST',
+			headers: { 'content-type': 'application/json' },
+			body: JSON.stringify({ v: 1, missing: [name] }),
+			credentials: 'omit'
+		}).catch(() => {
+			// the console has said so
+		});
+	};
+
+	const openChat = watchChats(window, (chat) => {
+		page?.then(
+			({ openChat }) => {
+				openChat(chat);
+			},
+			() => {
+				// it gets the number when it comes
+			}
+		);
+	});
+
+	const keeper = new Keeper(document, SITES, {
+		fill: (place, name, wanted) => void fill(place, name, wanted),
+		missing: (name) => {
+			report(name);
+			if (name !== 'settings') return;
+			roomForSettings = false;
+			keeper.refill();
+		}
+	});
+	keeper.start();
+};
+
+const isFirst = window.cczooTrustBadge === undefined;
+window.cczooTrustBadge ??= {};
+const { currentScript } = document;
+// The app shows files and artifacts in frames, and a frame of the app itself has no room for it.
+if (isFirst && window.top === window && currentScript instanceof HTMLScriptElement) {
+	start(currentScript.src, PAGE_PIECE, (address) => import(/* @vite-ignore */ address));
+}

@@ -1,0 +1,72 @@
+/**
+ * Which chat is open, by the page's address: `/` is a new one, `/c/<id>` an existing one, and
+ * anything else is no chat (the open one is then still the last).
+ *
+ * A new chat gets its id with its first message, by `history.replaceState`: that is the same chat.
+ * `history.pushState` to `/` is another new chat, also from one that was not used. After the first
+ * message, though, open-webui itself forgets the address: its New Chat button then leaves it as it
+ * is, and only the click tells.
+ */
+
+type Move = 'push' | 'replace' | 'travel';
+
+/** The app's buttons for a new chat, which its shortcuts and menus click as well. */
+const NEW_CHAT = '#new-chat-button, #sidebar-new-chat-button';
+
+/** The chat at an address: its id, empty for a new one, or undefined where there is none. */
+const chatAt = (path: string): string | undefined => {
+	if (path === '/') return '';
+	return /^\/c\/([^/]+)/.exec(path)?.[1];
+};
+
+/**
+ * Call `opened` with a number that is new for each other chat, whenever one is opened. Returns
+ * what tells the number of the one that is open.
+ */
+export const watchChats = (window: Window, opened: (chat: string) => void): (() => string) => {
+	const { document, history, location } = window;
+	/** The chat at the address, and the one that is open: they differ on pages without a chat. */
+	let here = chatAt(location.pathname);
+	let open = here;
+	let number = 1;
+
+	const openAnother = (): void => {
+		number += 1;
+		const chat = String(number);
+		// Later, so that nothing of ours is in the way of the app's own navigation.
+		queueMicrotask(() => {
+			opened(chat);
+		});
+	};
+
+	const moved = (move: Move): void => {
+		const before = here;
+		here = chatAt(location.pathname);
+		if (here === undefined) return;
+		const gotItsName = move === 'replace' && before === '' && here !== '';
+		const another = here !== open || (move === 'push' && here === '');
+		open = here;
+		if (another && !gotItsName) openAnother();
+	};
+
+	const follow = (name: 'pushState' | 'replaceState', move: Move): void => {
+		const original = history[name].bind(history);
+		history[name] = (...args) => {
+			original(...args);
+			moved(move);
+		};
+	};
+	follow('pushState', 'push');
+	follow('replaceState', 'replace');
+	window.addEventListener('popstate', () => {
+		moved('travel');
+	});
+	const clicked = ({ target }: Event): void => {
+		if (!(target instanceof Element && target.closest(NEW_CHAT))) return;
+		here = open = '';
+		openAnother();
+	};
+	// Before the app hears of it, and whatever it then keeps from others.
+	document.addEventListener('click', clicked, { capture: true });
+	return () => String(number);
+};

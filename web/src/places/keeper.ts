@@ -1,0 +1,145 @@
+import type { PlaceName, Site } from './anchors';
+import { Finder } from './finder';
+
+/** So many of a kind are filled at once: the app shows two, a hostile page could bring thousands. */
+export const FILLED_MAX = 4;
+/** Milliseconds after which a place that should be there counts as missing. */
+export const PATIENCE = 5_000;
+/** Milliseconds to the next look where the browser draws no frames (a hidden page). */
+const WITHOUT_FRAMES = 100;
+
+export interface Handlers {
+	/**
+	 * Put into a place what belongs there. It is called again for a place that somebody emptied,
+	 * and by `refill`; `wanted` says whether the place is still to be filled.
+	 */
+	fill: (place: HTMLElement, name: PlaceName, wanted: () => boolean) => void;
+	/** The app has no place of this name, although it should: said once for each name. */
+	missing: (name: PlaceName) => void;
+}
+
+const isVisible = (element: Element): boolean => element.getClientRects().length > 0;
+
+/**
+ * Keeps what belongs into the places of a document in them, from the first look on.
+ *
+ * A badge whose place is missing for {@link PATIENCE} stands in the corner of the window instead,
+ * for as long as it is missing.
+ */
+export class Keeper {
+	readonly #finder: Finder;
+	readonly #window: Window;
+	readonly #filled: Record<PlaceName, Set<HTMLElement>> = { badge: new Set(), settings: new Set() };
+	readonly #timers = new Map<PlaceName, number>();
+	readonly #missing = new Set<PlaceName>();
+	#chip: HTMLElement | undefined;
+	#scheduled = false;
+
+	constructor(
+		private readonly document: Document,
+		sites: Readonly<Record<PlaceName, Site>>,
+		private readonly handlers: Handlers
+	) {
+		if (!document.defaultView) throw new Error('a document without a window');
+		this.#window = document.defaultView;
+		this.#finder = new Finder(document, sites);
+	}
+
+	/** Look now, and again whenever the document changes. */
+	start(): void {
+		const observer = new MutationObserver(() => {
+			this.#schedule();
+		});
+		observer.observe(this.document, { childList: true, subtree: true });
+		this.look();
+	}
+
+	/** Look for places, fill those that came, and notice those that should be there and are not. */
+	look(): void {
+		for (const name of Object.keys(this.#filled) as PlaceName[]) {
+			const places = this.#finder.find(name).filter((place) => place !== this.#chip);
+			const lacking = places.length === 0 && this.#finder.expected(name).length > 0;
+			this.#beReady(name, lacking);
+			if (name === 'badge') places.push(...this.#corner(lacking && this.#missing.has(name)));
+			this.#fill(name, places);
+		}
+	}
+
+	/** Fill every place once more. */
+	refill(): void {
+		for (const name of Object.keys(this.#filled) as PlaceName[]) {
+			for (const place of this.#filled[name]) this.#put(name, place);
+		}
+	}
+
+	/** Look once before the next frame, however much changes until then. */
+	#schedule(): void {
+		if (this.#scheduled) return;
+		this.#scheduled = true;
+		const once = () => {
+			if (!this.#scheduled) return;
+			this.#scheduled = false;
+			this.look();
+		};
+		this.#window.requestAnimationFrame(once);
+		this.#window.setTimeout(once, WITHOUT_FRAMES);
+	}
+
+	/** Fill the first of these places, and empty what is no longer among them. */
+	#fill(name: PlaceName, places: HTMLElement[]): void {
+		const filled = this.#filled[name];
+		const wanted = new Set(places.slice(0, FILLED_MAX));
+		for (const place of filled) {
+			if (wanted.has(place)) continue;
+			filled.delete(place);
+			place.replaceChildren();
+		}
+		for (const place of wanted) {
+			if (filled.has(place) && place.hasChildNodes()) continue;
+			filled.add(place);
+			this.#put(name, place);
+		}
+	}
+
+	#put(name: PlaceName, place: HTMLElement): void {
+		this.handlers.fill(place, name, () => this.#filled[name].has(place));
+	}
+
+	/** Be patient with a place that is lacking: the app may just be about to bring it. */
+	#beReady(name: PlaceName, lacking: boolean): void {
+		if (!lacking) {
+			this.#window.clearTimeout(this.#timers.get(name));
+			this.#timers.delete(name);
+		} else if (!this.#timers.has(name) && !this.#missing.has(name)) {
+			const expire = () => {
+				this.#expire(name);
+			};
+			this.#timers.set(name, this.#window.setTimeout(expire, PATIENCE));
+		}
+	}
+
+	/** The place did not come: it is missing, unless nobody sees yet what it belongs to. */
+	#expire(name: PlaceName): void {
+		this.#timers.delete(name);
+		const seen = this.#finder.expected(name).some(isVisible);
+		if (seen && this.#finder.find(name).length === 0) {
+			this.#missing.add(name);
+			this.handlers.missing(name);
+		}
+		this.look();
+	}
+
+	/** The badge's stand-in in the corner of the window. */
+	#corner(needed: boolean): HTMLElement[] {
+		if (!needed) {
+			this.#chip?.remove();
+			this.#chip = undefined;
+			return [];
+		}
+		this.#chip ??= this.#finder.create('badge');
+		const style = { position: 'fixed', right: '12px', bottom: '12px', zIndex: '9999' };
+		Object.assign(this.#chip.style, style);
+		if (!this.#chip.isConnected) this.document.body.append(this.#chip);
+		return [this.#chip];
+	}
+}

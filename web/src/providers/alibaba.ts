@@ -1,0 +1,45 @@
+import { fromHex, toBase64url } from '../base/encoding';
+import { parseObject, type JsonObject } from '../base/json';
+import { Problem } from '../base/problem';
+import { accepted, encodeEvidence, serviceProvider, simpleClaims, type Service } from './service';
+
+const refusal = (what: string) => new Problem('keys-unreachable', what);
+
+const parse = (text: string): JsonObject => {
+	try {
+		return parseObject(text);
+	} catch {
+		throw refusal('openid-configuration');
+	}
+};
+
+/**
+ * The key set's address, by OpenID Connect Discovery 1.0 (sections 4.2 and 4.3): the document must
+ * be this very issuer's, and the keys lie at its own origin. Throws `keys-unreachable`.
+ */
+const discover = async ({ address, get }: Service): Promise<string> => {
+	const { issuer, jwks_uri } = parse(await get(`${address}/.well-known/openid-configuration`));
+	if (issuer !== address) throw refusal('issuer');
+	if (typeof jwks_uri !== 'string' || !jwks_uri.startsWith(`${new URL(address).origin}/`)) {
+		throw refusal('jwks_uri');
+	}
+	return jwks_uri;
+};
+
+/** Alibaba Cloud Remote Attestation Service: one POST, an RS256 token. */
+export default serviceProvider({
+	algorithms: ['RS256'],
+	issuer: true,
+	token: async (service, evidence) =>
+		accepted(
+			await service.post('/v1/attestation', {
+				tee: 'tdx',
+				evidence: encodeEvidence(evidence),
+				policy_ids: [],
+				// Raw data is compared with the report data as it is; the service hashes nothing.
+				runtime_data: { raw: toBase64url(fromHex(evidence.quote.body.report_data)) }
+			})
+		),
+	keys: async (service) => service.get(await discover(service)),
+	claims: simpleClaims
+});

@@ -1,0 +1,74 @@
+import { normaliseAddress } from '../base/address';
+import { own, parseObject } from '../base/json';
+import type { Target } from './provider';
+import { DEFAULT_PROVIDER, isProviderId, PROVIDERS, type ProviderId } from './registry';
+
+/** What the user decided about whom to ask. */
+export interface Preferences {
+	/** Null: not chosen. */
+	provider: ProviderId | null;
+	/** Address of each provider's service; empty: the built-in or suggested one. */
+	addresses: Record<ProviderId, string>;
+	/** What is pinned for each provider (`parsePins`); empty: ask the service for its keys. */
+	keys: Record<ProviderId, string>;
+}
+
+/** What the server suggests (`GET /tee/config`). A suggestion, never a reason to trust. */
+export interface ServerConfig {
+	defaultProvider: ProviderId | null;
+	/** The address of a provider's service; empty where none is suggested. */
+	url: (id: ProviderId) => string;
+	/** Does the server offer to pass evidence on to it? */
+	relay: (id: ProviderId) => boolean;
+	/** The root key of a simulator, as text; nothing that it vouches for is ever green. */
+	root: unknown;
+}
+
+export interface Choice extends Target {
+	provider: ProviderId;
+}
+
+const parse = (text: string): unknown => {
+	try {
+		return parseObject(text);
+	} catch {
+		return {};
+	}
+};
+
+/** Read the server's suggestions; whatever is wrong in them counts as not said. */
+export const parseConfig = (text: string): ServerConfig => {
+	const config = parse(text);
+	const about = (id: ProviderId) => own(own(config, 'providers'), id);
+	const suggested = own(config, 'default_provider');
+	return {
+		defaultProvider: isProviderId(suggested) ? suggested : null,
+		url: (id) => {
+			const url = own(about(id), 'url');
+			try {
+				return typeof url === 'string' ? normaliseAddress(url) : '';
+			} catch {
+				return '';
+			}
+		},
+		relay: (id) => own(about(id), 'relay') === true,
+		root: own(about('dcap'), 'root')
+	};
+};
+
+export const NO_CONFIG = parseConfig('');
+
+/** Which service to ask: the user's word first, then what is built in, then the suggestion. */
+export const choose = (preferences: Preferences, config: ServerConfig): Choice => {
+	const provider = preferences.provider ?? config.defaultProvider ?? DEFAULT_PROVIDER;
+	const builtIn = PROVIDERS[provider].address;
+	const trusted = preferences.addresses[provider] || builtIn;
+	const suggestedProvider = preferences.provider === null && provider !== DEFAULT_PROVIDER;
+	return {
+		provider,
+		address: trusted ? normaliseAddress(trusted) : config.url(provider),
+		keys: preferences.keys[provider],
+		// Where nobody is asked, nobody else is trusted.
+		serverChosen: builtIn !== null && (!trusted || suggestedProvider)
+	};
+};

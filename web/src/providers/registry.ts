@@ -1,0 +1,39 @@
+import { recordOf } from '../base/record';
+import type { Provider } from './provider';
+
+/** What the page knows about a provider before its code has come. */
+interface Registered {
+	/** For people. */
+	name: string;
+	/** The built-in address of its service; empty where it has none, null where it asks none. */
+	address: string | null;
+	/** Its code: a piece of its own, which comes when it is used. */
+	load: () => Promise<{ default: Provider }>;
+}
+
+const register = <Id extends string>(providers: Record<Id, Registered>) => providers;
+
+/** All providers, in the order of the settings page. */
+export const PROVIDERS = register({
+	alibaba: {
+		name: 'Alibaba Cloud',
+		address: 'https://attest.cn-beijing.aliyuncs.com',
+		load: () => import('./alibaba')
+	},
+	trustee: { name: 'CoCo Trustee', address: '', load: () => import('./trustee') },
+	dcap: { name: 'In this browser', address: null, load: () => import('./dcap') }
+});
+
+export type ProviderId = keyof typeof PROVIDERS;
+
+/** Whom to ask where nobody chose. */
+export const DEFAULT_PROVIDER: ProviderId = 'alibaba';
+
+export const providerIds = Object.keys(PROVIDERS) as ProviderId[];
+
+export const isProviderId = (value: unknown): value is ProviderId =>
+	providerIds.some((id) => id === value);
+
+/** A value for every provider. */
+export const perProvider = <Value>(valueOf: (id: ProviderId) => Value) =>
+	recordOf(providerIds, valueOf);

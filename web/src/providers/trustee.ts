@@ -1,0 +1,88 @@
+import type { Finding } from '../base/checks';
+import { fromHex, toBase64url } from '../base/encoding';
+import type { Reply } from '../base/http';
+import { asText, isObject, own, type JsonObject } from '../base/json';
+import { Problem } from '../base/problem';
+import type { Evidence } from '../evidence/evidence';
+import {
+	accepted,
+	encodeEvidence,
+	readTcb,
+	serviceProvider,
+	simpleClaims,
+	type Claims
+} from './service';
+
+type Form = (evidence: Evidence) => JsonObject;
+
+const request = (evidence: Evidence): JsonObject => ({
+	tee: 'tdx',
+	evidence: encodeEvidence(evidence),
+	// Trustee compares raw data with the report data as it is, and hashes structured data only.
+	runtime_data: { raw: toBase64url(fromHex(evidence.quote.body.report_data)) },
+	runtime_data_hash_algorithm: 'sha384'
+});
+
+/** Trustee 0.14 and later. */
+const LISTED: Form = (evidence) => ({ verification_requests: [request(evidence)], policy_ids: [] });
+/** Trustee 0.13 and before. */
+const FLAT: Form = (evidence) => ({ ...request(evidence), policy_ids: [] });
+
+/** The form that each address took last, while this page is open. */
+const remembered = new Map<string, Form>();
+
+/** Did the service not understand the body (rather than refuse the evidence, or the visitor)? */
+const misunderstood = ({ status, text }: Reply): boolean =>
+	status === 400 ||
+	status === 422 ||
+	(status >= 500 && /deseriali[sz]|missing field|unknown field/i.test(text));
+
+/** EAR (draft-ietf-rats-ear): the verdict of every submodule counts, the worst one wins. */
+const appraiseEar = (submods: unknown[]): Finding | undefined => {
+	const statuses = submods.map((submod) => asText(own(submod, 'ear.status') ?? 'missing'));
+	if (statuses.length === 0) throw new Problem('appraisal', 'submods');
+	const bad = statuses.find((status) => status !== 'affirming' && status !== 'warning');
+	if (bad) throw new Problem('appraisal', bad);
+	if (!statuses.includes('warning')) return undefined;
+	return { outcome: 'warn', code: 'appraisal', detail: 'warning' };
+};
+
+const earClaims = (submods: unknown[]): Claims => {
+	const evidence = submods.map((submod) => own(submod, 'ear.veraison.annotated-evidence'));
+	// Exactly one submodule may speak for the TD: with two, they could disagree.
+	const [annotated, ...more] = evidence.filter((one) => isObject(own(one, 'tdx')));
+	const speaker = more.length === 0 ? annotated : undefined;
+	const tdx = own(speaker, 'tdx');
+	const kit = own(speaker, 'cczoo');
+	const body = own(own(tdx, 'quote'), 'body');
+	return {
+		tee: isObject(tdx) ? 'tdx' : undefined,
+		measurement: (name) => own(body, name),
+		appraise: () => appraiseEar(submods),
+		simulated: evidence.some((one) => own(own(one, 'cczoo'), 'simulated') === true),
+		tcb: readTcb((name) => own(kit, name) ?? own(tdx, name))
+	};
+};
+
+/** CoCo Trustee's attestation service (restful-as): EAR (ES256) or Simple (RS384) tokens. */
+export default serviceProvider({
+	algorithms: ['ES256', 'RS384'],
+	issuer: false,
+	async token({ address, post }, evidence) {
+		const first = remembered.get(address) ?? LISTED;
+		const second = first === LISTED ? FLAT : LISTED;
+		let reply = await post('/attestation', first(evidence));
+		if (!misunderstood(reply)) {
+			remembered.set(address, first);
+			return accepted(reply);
+		}
+		reply = await post('/attestation', second(evidence));
+		if (!misunderstood(reply)) remembered.set(address, second);
+		return accepted(reply);
+	},
+	keys: ({ address, get }) => get(`${address}/.well-known/jwks.json`),
+	claims: (payload) =>
+		'submods' in payload
+			? earClaims(Object.values(Object(payload.submods) as object))
+			: simpleClaims(payload)
+});

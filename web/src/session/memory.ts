@@ -1,0 +1,104 @@
+import type { Finding } from '../base/checks';
+import type { Environment } from '../base/environment';
+import { isObject, own, parseObject } from '../base/json';
+import { recordOf } from '../base/record';
+import type { Quote } from '../evidence/quote';
+import { MEMORY_KEY } from './settings';
+
+/** Characters of the stored memory. */
+const TEXT_LIMIT = 1 << 14;
+
+/** Fields of a quote that a trust domain is recognised by. */
+const FIELDS = [
+	'mr_td',
+	'rtmr_0',
+	'rtmr_1',
+	'rtmr_2',
+	'rtmr_3',
+	'mr_seam',
+	'mrsigner_seam',
+	'mr_config_id',
+	'mr_owner',
+	'mr_owner_config',
+	'td_attributes',
+	'xfam'
+] as const;
+/** All that is remembered. */
+const NAMES = [...FIELDS, 'mr_servicetd', 'simulated'] as const;
+
+type Memory = Environment['memory'];
+export type Values = Record<(typeof NAMES)[number], string>;
+
+/** A field, its remembered value and its present one; the old one is empty where it is lost. */
+export type Change = readonly [name: string, before: string, now: string];
+
+export const valuesOf = ({ body }: Quote, simulated: boolean): Values => ({
+	...recordOf(FIELDS, (name) => body[name]),
+	// TDX 1.0 has none, and TDX 1.5 says zeros for that.
+	mr_servicetd: (body.mr_servicetd ?? '').replace(/^0+$/, ''),
+	simulated: String(simulated)
+});
+
+/** Remember, from `now` (milliseconds since 1970) on; throws where storage does. */
+export const remember = (memory: Memory, values: Values, now: number): void => {
+	const since = new Date(now).toISOString();
+	memory.setItem(MEMORY_KEY, JSON.stringify({ v: 1, since, values }));
+};
+
+/** The memory as it is stored. */
+interface Remembered {
+	/** RFC 3339. */
+	since: string;
+	values: Values;
+}
+
+const isWhole = (values: unknown): values is Values =>
+	isObject(values) && NAMES.every((name) => typeof own(values, name) === 'string');
+
+/** What is remembered, or null for nothing yet; throws for anything that is not whole. */
+const recall = (memory: Memory): Remembered | null => {
+	const text = memory.getItem(MEMORY_KEY);
+	if (text === null) return null;
+	if (text.length > TEXT_LIMIT) throw new Error('size');
+	const { v, since, values } = parseObject(text);
+	if (v !== 1 || typeof since !== 'string' || !isWhole(values)) throw new Error('shape');
+	return { since, values };
+};
+
+/** Every field whose remembered value is not the present one. */
+const changesOf = (before: Partial<Values>, now: Values): Change[] =>
+	NAMES.filter((name) => before[name] !== now[name]).map((name) => [
+		name,
+		before[name] ?? '',
+		now[name]
+	]);
+
+/**
+ * Trust on first use: these values against those of the first success (or the last acceptance).
+ *
+ * Looks and, the first time, writes without a pause between, so that of two tabs one is first.
+ * A memory that is damaged or not there warns: it must not pass for a first time, or for no change.
+ */
+export const recognise = (
+	memory: Memory,
+	values: Values,
+	now: number
+): { finding: Finding; changes: Change[] } => {
+	try {
+		const known = recall(memory);
+		if (!known) {
+			remember(memory, values, now);
+			if (!recall(memory)) throw new Error('not kept');
+			return { finding: { outcome: 'skipped', code: 'first-use' }, changes: [] };
+		}
+		const changes = changesOf(known.values, values);
+		const detail = known.since.slice(0, 10); // the date
+		return changes.length > 0
+			? { finding: { outcome: 'warn', code: 'changed', detail }, changes }
+			: { finding: { outcome: 'pass', code: 'unchanged', detail }, changes };
+	} catch {
+		// Every value counts as new: the old ones are lost.
+		const changes = NAMES.map((name): Change => [name, '', values[name]]);
+		return { finding: { outcome: 'warn', code: 'memory' }, changes };
+	}
+};

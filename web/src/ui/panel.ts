@@ -1,0 +1,225 @@
+import { css, html, nothing, type TemplateResult } from 'lit';
+import { headline, type Check, type Outcome } from '../base/checks';
+import type { TextKey } from '../i18n/en';
+import type { Translate } from '../i18n/texts';
+import { PROVIDERS } from '../providers/registry';
+import type { Verdict } from '../session/attest';
+import type { State } from '../session/session';
+import { labelOf } from './state';
+
+/** What comes from outside is shown up to here: rows of a list, characters of a text. */
+const ROWS_MAX = 300;
+const TEXT_MAX = 8_192;
+
+/** What the reader can do in the panel. */
+export interface Actions {
+	recheck: () => void;
+	accept: () => void;
+}
+
+/** A part of the panel about a verdict; nothing where it has nothing to say. */
+type Section = (
+	verdict: Verdict,
+	t: Translate,
+	actions: Actions
+) => TemplateResult | typeof nothing;
+
+const SIGNS: Record<Outcome, string> = { pass: '✓', warn: '!', fail: '✕', skipped: '–' };
+
+/** Text from outside: whatever it is, as text, and not more of it than anybody reads. */
+const shown = (value: unknown): string => {
+	const text = String(value);
+	return text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}…` : text;
+};
+
+/** Some rows, and how many more there are. */
+const rows = <T>(all: readonly T[], t: Translate, row: (item: T) => TemplateResult) => html`
+	${all.slice(0, ROWS_MAX).map(row)}
+	${
+		all.length > ROWS_MAX
+			? html`<p class="muted">${t('panel.more', all.length - ROWS_MAX)}</p>`
+			: nothing
+	}
+`;
+
+const why = (t: Translate, { code }: Check): string => (code ? t(`reason.${code}`) : '');
+
+/** What the reader can do about a check that did not pass. */
+const advice = ({ code = 'internal' }: Check): TextKey => {
+	if (/^(changed|memory)$/.test(code)) return 'advice.accept';
+	if (/^keys|^policy|-(address|forged|chosen)$/.test(code)) return 'advice.settings';
+	return /^offline|^internal|-unreachable$/.test(code) ? 'advice.retry' : 'advice.distrust';
+};
+
+const reason: Section = ({ checks }, t) => {
+	const check = headline(checks);
+	if (!check) return nothing;
+	return html`
+		<p data-testid="tee-reason" data-check=${check.id}>${check.id}: ${why(t, check)}</p>
+		<p class="strong">${t(advice(check))}</p>
+	`;
+};
+
+const provider: Section = ({ choice }) =>
+	choice
+		? html`<p class="muted">${PROVIDERS[choice.provider].name} ${shown(choice.address)}</p>`
+		: nothing;
+
+const checkRow = (check: Check, t: Translate): TemplateResult => {
+	const { id, outcome, detail = '' } = check;
+	return html`
+		<li data-testid="tee-check" data-check=${id} data-outcome=${outcome}>
+			<b class=${outcome} aria-hidden="true">${SIGNS[outcome]}</b>
+			${id}: ${t(`outcome.${outcome}`)}
+			<span class="muted">${why(t, check)} ${shown(detail)}</span>
+		</li>
+	`;
+};
+
+const checks: Section = (verdict, t) =>
+	html`<ul>
+		${verdict.checks.map((check) => checkRow(check, t))}
+	</ul>`;
+
+/** What has changed since this browser remembered it, and the button that accepts that. */
+const changes: Section = (verdict, t, actions) => html`
+	${rows(
+		verdict.changes ?? [],
+		t,
+		([name, before, now]) =>
+			html`<div class="row value" data-testid="tee-change" data-field=${name}>
+				${name}: ${shown(before)} → ${shown(now)}
+			</div>`
+	)}
+	${
+		verdict.accept
+			? html`<button
+					type="button"
+					class="row link"
+					data-testid="tee-accept"
+					@click=${actions.accept}
+				>
+					${t('panel.accept')}
+				</button>`
+			: nothing
+	}
+`;
+
+/** Times of a token are seconds since 1970: shown as the reader's time, and as they are. */
+const fieldText = (name: string, value: unknown): string => {
+	const text = shown(value);
+	const time = new Date(Number(text) * 1000);
+	const isTime = /^(exp|iat)$/.test(name) && !isNaN(time.getTime());
+	return isTime ? `${time.toLocaleString()} (${text})` : text;
+};
+
+/** What failed its checks is not shown as if it were a measurement. */
+const fields: Section = ({ fields, status }, t) => {
+	if (status === 'red') return nothing;
+	const known = Object.entries(fields).filter(([, value]) => value !== undefined);
+	return rows(
+		known,
+		t,
+		([name, value]) => html`
+			<div class="row">
+				<div class="muted">${shown(name)}</div>
+				<div class="value whole" data-testid="tee-field" data-field=${name}>
+					${fieldText(name, value)}
+				</div>
+			</div>
+		`
+	);
+};
+
+const events: Section = ({ events = [], status }, t) => {
+	if (status === 'red' || events.length === 0) return nothing;
+	return html`
+		<details data-testid="tee-events">
+			<summary class="muted">${t('panel.events')}</summary>
+			${rows(
+				events,
+				t,
+				([register, kind, text]) =>
+					html`<div class="row" data-testid="tee-event">
+						${shown(register)} ${shown(kind)} <span class="value">${shown(text)}</span>
+					</div>`
+			)}
+		</details>
+	`;
+};
+
+/** What the panel shows of a verdict, from top to bottom. A new section is one more entry. */
+const SECTIONS: readonly Section[] = [reason, provider, checks, changes, fields, events];
+
+/** The panel's contents about a state; `extras` come last. */
+export const panelView = (
+	state: State,
+	t: Translate,
+	actions: Actions,
+	extras: TemplateResult | typeof nothing
+): TemplateResult => html`
+	<div class="box" role="region" data-testid="tee-panel" aria-label=${t('settings.title')}>
+		<button type="button" class="recheck" data-testid="tee-recheck" @click=${actions.recheck}>
+			${t('panel.recheck')}
+		</button>
+		<div class="title strong">${t(labelOf(state))}</div>
+		${
+			state.kind === 'done'
+				? SECTIONS.map((section) => section(state.verdict, t, actions))
+				: nothing
+		}
+		<p class="note muted">${t('panel.note')}</p>
+		${extras}
+	</div>
+`;
+
+export const panelStyles = css`
+	.box {
+		box-sizing: border-box;
+		overflow-y: auto;
+		overflow-wrap: anywhere;
+		border: 1px solid var(--line);
+		border-radius: 0.75rem;
+		padding: 0.75rem;
+		background: var(--ground);
+		text-align: start;
+		box-shadow: 0 10px 25px rgb(0 0 0 / 15%);
+	}
+	.recheck {
+		float: inline-end;
+		margin-inline-start: 0.5rem;
+		border-radius: 9999px;
+		padding: 0.25rem 0.625rem;
+		background: var(--soft);
+	}
+	.title {
+		font-size: 0.875rem;
+	}
+	p {
+		margin: 0;
+	}
+	ul {
+		margin: 0.5rem 0;
+		padding: 0;
+		list-style: none;
+	}
+	li,
+	.row {
+		margin-top: 0.25rem;
+	}
+	.value {
+		font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
+	}
+	/* one click selects it all */
+	.whole {
+		user-select: all;
+		-webkit-user-select: all;
+	}
+	details,
+	.note {
+		margin-top: 0.5rem;
+	}
+	summary {
+		cursor: pointer;
+	}
+`;

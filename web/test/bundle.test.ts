@@ -1,0 +1,98 @@
+import { createHash } from 'node:crypto';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { build, LIMITS } from '../build.js';
+
+const WEB = join(import.meta.dirname, '..');
+const PACKAGES = ['lit', 'lit-html', 'lit-element', '@lit', 'nanostores'];
+
+/** A copy of all that the build reads, in a folder of another name; `sources` is its src/. */
+const copyTo = (folder: string): string => {
+	const web = join(folder, 'web');
+	const name = 'patches/open-webui/anchors.json';
+	cpSync(join(WEB, 'src'), join(web, 'src'), { recursive: true });
+	cpSync(join(WEB, 'tsconfig.json'), join(web, 'tsconfig.json'));
+	cpSync(join(WEB, '..', name), join(folder, name));
+	for (const one of PACKAGES) {
+		cpSync(join(WEB, 'node_modules', one), join(web, 'node_modules', one), { recursive: true });
+	}
+	return web;
+};
+
+const read = (contents: string | Uint8Array): string => Buffer.from(contents).toString();
+
+let folder: string;
+let bundle: Awaited<ReturnType<typeof build>>;
+let again: typeof bundle;
+
+beforeAll(async () => {
+	folder = mkdtempSync(join(tmpdir(), 'another folder '));
+	bundle = await build(WEB);
+	again = await build(copyTo(folder));
+}, 120_000);
+afterAll(() => {
+	rmSync(folder, { recursive: true });
+});
+
+describe('the bundle', () => {
+	const scripts = () => Object.entries(bundle.files).filter(([name]) => name.endsWith('.js'));
+
+	it('is the same bytes wherever it is built', () => {
+		const text = ({ files }: typeof bundle) =>
+			Object.entries(files).map(([name, contents]) => [name, read(contents)]);
+		expect(text(again)).toEqual(text(bundle));
+	});
+
+	it('weighs no more than it may', () => {
+		expect(bundle.weight.loader).toBeLessThanOrEqual(LIMITS.loader);
+		expect(bundle.weight.onDemand).toBeLessThanOrEqual(LIMITS.onDemand);
+		// Neither is empty, so that both were measured.
+		expect(Math.min(bundle.weight.loader, bundle.weight.onDemand)).toBeGreaterThan(1_000);
+	});
+
+	it('has a manifest that names each piece with its hash, and the loader', () => {
+		const manifest = JSON.parse(read(bundle.files['manifest.json'] ?? '')) as unknown;
+		const hash = (contents: string | Uint8Array) =>
+			createHash('sha256').update(contents).digest('hex');
+		expect(manifest).toEqual({
+			v: 1,
+			loader: expect.stringMatching(/^loader-[A-Z0-9]{8}\.js$/) as unknown,
+			files: Object.fromEntries(scripts().map(([name, contents]) => [name, hash(contents)]))
+		});
+		for (const [name] of scripts()) expect(name).toMatch(/^[A-Za-z0-9-]+\.js$/);
+	});
+
+	it('has the page’s piece under the name that the loader asks for', () => {
+		const loader = scripts().find(([name]) => name.startsWith('loader-'))?.[1] ?? '';
+		const [piece = ''] = /page-[A-Z0-9]{8}\.js/.exec(read(loader)) ?? [];
+		expect(Object.keys(bundle.files)).toContain(piece);
+		expect(read(loader)).not.toContain('PAGE_PIECE');
+	});
+
+	it('tells no path of the machine it was built on', () => {
+		for (const [name, contents] of scripts()) {
+			const text = read(contents);
+			expect([name, text.includes(WEB), text.includes('node_modules')]).toEqual([
+				name,
+				false,
+				false
+			]);
+		}
+	});
+
+	it('comes with the licenses of what others wrote', () => {
+		const text = read(bundle.files['LICENSES.txt'] ?? '');
+		for (const name of ['lit', 'lit-html', 'lit-element', '@lit/reactive-element', 'nanostores']) {
+			expect(text).toMatch(new RegExp(`^${name}$`, 'm'));
+		}
+		expect(text).toContain('BSD 3-Clause License');
+		expect(text).toContain('Redistributions in binary form must reproduce');
+	});
+
+	it('is not built where it is too heavy', async () => {
+		await expect(build(WEB, { loader: 100, onDemand: 1e6 })).rejects.toThrow('(loader)');
+		await expect(build(WEB, { loader: 1e6, onDemand: 100 })).rejects.toThrow('(onDemand)');
+	});
+});

@@ -1,0 +1,284 @@
+// @vitest-environment jsdom
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { SITES, type PlaceName, type Site } from '../../src/places/anchors';
+import { FILLED_MAX, Keeper, PATIENCE } from '../../src/places/keeper';
+import { collectObservers, element, makeChat, makeSettings, placesIn } from './app';
+
+/** Places that were filled, in order, and names that were missing. */
+let filled: [HTMLElement, PlaceName][];
+let missing: PlaceName[];
+let keeper: Keeper;
+let endObservers: () => void;
+
+const keep = (sites: Readonly<Record<PlaceName, Site>> = SITES) => {
+	keeper = new Keeper(document, sites, {
+		fill: (place, name, wanted) => {
+			expect(wanted()).toBe(true);
+			filled.push([place, name]);
+			place.replaceChildren(element('b'));
+		},
+		missing: (name) => missing.push(name)
+	});
+	keeper.start();
+};
+
+/** Let the observer and the next frame come. */
+const frame = () => vi.advanceTimersByTimeAsync(20);
+const fullPlaces = (root: ParentNode = document) =>
+	placesIn(root).filter((place) => place.hasChildNodes());
+
+beforeEach(() => {
+	vi.useFakeTimers();
+	endObservers = collectObservers();
+	filled = [];
+	missing = [];
+	// jsdom draws nothing: what is not hidden is seen.
+	Element.prototype.getClientRects = function () {
+		return (this.closest('[hidden]') ? [] : [{}]) as unknown as DOMRectList;
+	};
+});
+afterEach(() => {
+	endObservers();
+	vi.useRealTimers();
+	document.body.replaceChildren();
+});
+
+describe('places', () => {
+	it('are made at anchors, where the app brings none', async () => {
+		keep();
+		const { chat, row } = makeChat();
+		document.body.append(chat);
+		await frame();
+		expect(placesIn(document)).toEqual([row.firstElementChild]);
+		expect(fullPlaces()).toHaveLength(1);
+
+		const { tab, first } = makeSettings();
+		document.body.append(tab);
+		await frame();
+		expect(placesIn(document, 'settings')).toEqual([first.nextElementSibling]);
+		await vi.advanceTimersByTimeAsync(2 * PATIENCE);
+		expect([filled.length, missing]).toEqual([2, []]);
+	});
+
+	it('are filled where the app brings them, and made nowhere else then', async () => {
+		const { chat, row } = makeChat();
+		const own = element('div', { 'data-tee-place': 'badge' });
+		row.prepend(own);
+		document.body.append(chat, element('div', { 'data-tee-place': 'settings' }));
+		keep();
+		await frame();
+		expect(filled.map(([, name]) => name)).toEqual(['badge', 'settings']);
+		expect(placesIn(document)).toEqual([own]);
+	});
+
+	it('come again where the app draws the row anew, one at a time', async () => {
+		const { chat, row } = makeChat();
+		document.body.append(chat);
+		keep();
+		for (let count = 0; count < 20; count++) {
+			const next = makeChat().row;
+			chat.querySelector('.self-end')?.replaceWith(next);
+			await frame();
+			expect(fullPlaces()).toEqual([next.firstElementChild]);
+		}
+		expect(placesIn(row)).toHaveLength(1); // what left with the old row
+	});
+
+	it('stay one in an anchor when the app copies the row', async () => {
+		const { chat, form, row } = makeChat();
+		document.body.append(chat);
+		keep();
+		const copy = row.cloneNode(true) as HTMLElement;
+		form.append(copy);
+		row.append(...[1, 2, 3].map(() => row.firstElementChild?.cloneNode(true) as HTMLElement));
+		await frame();
+		expect([placesIn(row).length, placesIn(copy).length]).toEqual([1, 1]);
+		expect(fullPlaces()).toHaveLength(2);
+	});
+
+	it('go back where they belong when the app moves them', async () => {
+		const { chat, row } = makeChat();
+		const elsewhere = element('div');
+		document.body.append(chat, elsewhere);
+		keep();
+		elsewhere.append(...placesIn(row));
+		await frame();
+		expect([placesIn(row).length, placesIn(elsewhere).length]).toEqual([1, 0]);
+		row.append(...placesIn(row)); // within the row it may stand anywhere
+		await frame();
+		expect(placesIn(row)).toEqual([row.lastElementChild]);
+	});
+
+	it('are filled again when somebody empties them', async () => {
+		const { chat, row } = makeChat();
+		document.body.append(chat);
+		keep();
+		row.firstElementChild?.replaceChildren();
+		await frame();
+		expect(fullPlaces()).toHaveLength(1);
+		keeper.refill();
+		expect(filled).toHaveLength(3);
+	});
+
+	it('leave with their anchor', async () => {
+		const { chat, row } = makeChat();
+		document.body.append(chat);
+		keep();
+		row.className = 'something else';
+		document.body.append(element('p'));
+		await frame();
+		expect(placesIn(document)).toEqual([]);
+	});
+
+	it('are looked for without a body, and found where no frame is drawn', async () => {
+		vi.stubGlobal('requestAnimationFrame', () => 0);
+		const { body } = document;
+		body.remove();
+		keep();
+		document.documentElement.append(body);
+		body.append(makeChat().chat);
+		await vi.advanceTimersByTimeAsync(100);
+		vi.unstubAllGlobals();
+		expect(fullPlaces()).toHaveLength(1);
+	});
+
+	it('are looked for once a frame, however much changes', async () => {
+		keep();
+		const look = vi.spyOn(keeper, 'look');
+		for (let count = 0; count < 100; count++) {
+			document.body.append(element('p'));
+			await Promise.resolve();
+		}
+		await frame();
+		expect(look).toHaveBeenCalledTimes(1);
+	});
+});
+
+describe('what a model answers', () => {
+	/** An answer that holds all that the loader looks for. */
+	const answer = (count: number) => {
+		const { chat } = makeChat();
+		const { tab } = makeSettings();
+		const places = Array.from({ length: count }, () =>
+			element('div', { 'data-tee-place': 'badge' })
+		);
+		chat.append(...places, element('div', { 'data-tee-place': 'settings' }));
+		return [chat, tab];
+	};
+
+	it('gets no place and no anchor', async () => {
+		keep();
+		const message = element('div', { class: 'markdown-prose' });
+		message.append(...answer(3));
+		document.body.append(message);
+		await frame();
+		expect([filled, placesIn(document).length]).toEqual([[], 3]);
+	});
+
+	it('takes no place from the app’s own, with 10,000 places in it', async () => {
+		const { chat, messages, row } = makeChat();
+		messages.append(...answer(10_000));
+		const settings = element('div', { 'data-tee-place': 'settings' });
+		document.body.append(chat, settings);
+		keep();
+		await frame();
+		expect(filled).toEqual([
+			[row.firstElementChild, 'badge'],
+			[settings, 'settings']
+		]);
+	}, 120_000);
+
+	it('fills at most a few places, wherever thousands stand, and the anchored one first', async () => {
+		const places = Array.from({ length: 1_000 }, () =>
+			element('div', { 'data-tee-place': 'badge' })
+		);
+		document.body.append(...places);
+		keep();
+		expect(fullPlaces()).toEqual(places.slice(0, FILLED_MAX));
+		const { chat, row } = makeChat();
+		document.body.append(chat);
+		await frame();
+		expect(fullPlaces()).toEqual([...places.slice(0, FILLED_MAX - 1), row.firstElementChild]);
+	});
+});
+
+describe('a place that is missing', () => {
+	const nowhere = (name: PlaceName): Readonly<Record<PlaceName, Site>> => ({
+		...SITES,
+		[name]: { ...SITES[name], anchors: [] }
+	});
+
+	it('is told once, after a while, and the badge stands in the corner', async () => {
+		keep(nowhere('badge'));
+		const { chat } = makeChat();
+		document.body.append(chat);
+		await vi.advanceTimersByTimeAsync(PATIENCE - 1_000);
+		expect([missing, filled]).toEqual([[], []]);
+		await vi.advanceTimersByTimeAsync(2_000);
+		expect(missing).toEqual(['badge']);
+		const [chip] = fullPlaces();
+		expect([chip?.parentElement, chip?.style.position]).toEqual([document.body, 'fixed']);
+
+		// It goes with what it belongs to, and is back with it at once.
+		chat.remove();
+		await frame();
+		expect(placesIn(document)).toEqual([]);
+		document.body.append(chat);
+		await frame();
+		expect(fullPlaces()).toHaveLength(1);
+		await vi.advanceTimersByTimeAsync(3 * PATIENCE);
+		expect(missing).toEqual(['badge']);
+	});
+
+	it('is given up for one that turns up later', async () => {
+		keep(nowhere('badge'));
+		const { chat, row } = makeChat();
+		document.body.append(chat);
+		await vi.advanceTimersByTimeAsync(2 * PATIENCE);
+		row.append(element('div', { 'data-tee-place': 'badge' }));
+		await frame();
+		expect(fullPlaces()).toEqual([row.lastElementChild]);
+	});
+
+	it('is none where the app brings it in time, or takes away what it belongs to', async () => {
+		keep(nowhere('badge'));
+		const { chat, row } = makeChat();
+		document.body.append(chat);
+		await vi.advanceTimersByTimeAsync(PATIENCE - 1_000);
+		chat.remove();
+		await vi.advanceTimersByTimeAsync(2 * PATIENCE);
+		document.body.append(chat);
+		await vi.advanceTimersByTimeAsync(PATIENCE - 1_000);
+		row.append(element('div', { 'data-tee-place': 'badge' }));
+		await vi.advanceTimersByTimeAsync(2 * PATIENCE);
+		expect(missing).toEqual([]);
+	});
+
+	it('is none yet where nobody sees what it belongs to', async () => {
+		keep(nowhere('badge'));
+		const { chat } = makeChat();
+		chat.hidden = true;
+		document.body.append(chat);
+		await vi.advanceTimersByTimeAsync(2 * PATIENCE);
+		expect(missing).toEqual([]);
+		chat.hidden = false;
+		await vi.advanceTimersByTimeAsync(PATIENCE);
+		expect(missing).toEqual(['badge']);
+	});
+
+	it('is told for the settings, and nothing stands in the corner', async () => {
+		keep(nowhere('settings'));
+		document.body.append(makeSettings().tab);
+		await vi.advanceTimersByTimeAsync(2 * PATIENCE);
+		expect([missing, placesIn(document, 'settings')]).toEqual([['settings'], []]);
+	});
+
+	it('is noticed where this browser does not understand the selector of its anchor', async () => {
+		const anchors = [{ selector: ':has-no-such(', position: 'after' as const }];
+		keep({ ...SITES, settings: { ...SITES.settings, anchors } });
+		document.body.append(makeSettings().tab, makeChat().chat);
+		await vi.advanceTimersByTimeAsync(2 * PATIENCE);
+		expect(missing).toEqual(['settings']);
+		expect(fullPlaces()).toHaveLength(1);
+	});
+});

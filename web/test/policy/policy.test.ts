@@ -1,0 +1,250 @@
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Problem } from '../../src/base/problem';
+import {
+	appraiseTcb,
+	DEFAULT_POLICY,
+	parsePolicy,
+	violation,
+	type Policy,
+	type Schema
+} from '../../src/policy/policy';
+import schema from '../../src/policy/policy.schema.json';
+import { must } from '../support/must';
+import { problemOf } from '../support/problems';
+import { readVectors } from '../support/vectors';
+
+const problem = (text: string): Problem => must(problemOf(() => parsePolicy(text)));
+
+describe('the schema', () => {
+	const KNOWN = [
+		'type',
+		'const',
+		'enum',
+		'pattern',
+		'minimum',
+		'maximum',
+		'items',
+		'minItems',
+		'maxItems',
+		'uniqueItems',
+		'properties',
+		'patternProperties',
+		'required',
+		'additionalProperties'
+	];
+	const ANNOTATIONS = ['$schema', '$id', '$comment', 'title', 'description'];
+	const schemas = (node: Schema): Schema[] => [
+		node,
+		...Object.values({ ...node.properties, ...node.patternProperties }).flatMap(schemas),
+		...(node.items ? schemas(node.items) : [])
+	];
+
+	it('uses no word that the page does not understand', () => {
+		const all = schemas(schema);
+		expect(all.length).toBeGreaterThan(15);
+		for (const node of all) {
+			const words = Object.keys(node).filter((word) => !ANNOTATIONS.includes(word));
+			expect(words.filter((word) => !KNOWN.includes(word))).toEqual([]);
+			// A typo in a policy must not loosen it.
+			if (node.type === 'object') expect(node.additionalProperties).toBe(false);
+		}
+	});
+
+	it('is the one of the command line, byte for byte', () => {
+		const file = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8');
+		const ours = file('../../src/policy/policy.schema.json');
+		expect(ours).toBe(file('../../../verifier/policy.schema.json'));
+	});
+});
+
+describe('the reader of schemas', () => {
+	it.each<[Schema, unknown, string | null]>([
+		[{ type: 'object' }, [], '/'],
+		[{ type: 'object' }, null, '/'],
+		[{ type: 'array' }, {}, '/'],
+		[{ type: 'string' }, 1, '/'],
+		[{ type: 'integer' }, 1.5, '/'],
+		[{ type: 'integer' }, '1', '/'],
+		[{ type: 'integer' }, true, '/'],
+		[{ type: 'integer' }, 3, null],
+		[{ type: 'boolean' }, true, null],
+		[{ const: 1 }, true, '/'],
+		[{ const: 1 }, '1', '/'],
+		[{ enum: ['a'] }, 'b', '/'],
+		[{ enum: ['a'] }, ['a'], '/'],
+		[{ type: 'string', pattern: '^a$' }, 'ab', '/'],
+		[{ type: 'string', pattern: '^a$' }, 'a\n', '/'],
+		[{ type: 'integer', minimum: 2 }, 1, '/'],
+		[{ type: 'integer', maximum: 2 }, 3, '/'],
+		[{ type: 'integer', minimum: 2, maximum: 2 }, 2, null],
+		[{ type: 'array', minItems: 1 }, [], '/'],
+		[{ type: 'array', maxItems: 1 }, [1, 2], '/'],
+		[{ type: 'array', uniqueItems: true }, ['a', 'a'], '/'],
+		[{ type: 'array', uniqueItems: true }, ['a', 'A'], null],
+		[{ type: 'array', items: { enum: ['a'] } }, ['a', 'b'], '/1'],
+		[{ required: ['v'] }, {}, '/v'],
+		[{ required: ['toString'] }, {}, '/toString'],
+		[{ properties: { a: { type: 'string' } }, additionalProperties: false }, { b: 1 }, '/b'],
+		[{ properties: {}, additionalProperties: false }, JSON.parse('{"__proto__":{}}'), '/__proto__'],
+		[{ properties: { a: { type: 'string' } } }, { a: 1 }, '/a'],
+		[{ properties: { a: { properties: { b: { const: 1 } } } } }, { a: { b: 2 } }, '/a/b'],
+		[{ properties: { a: {} } }, { c: 1 }, null]
+	])('%j finds in %j: %s', (wanted, value, expected) => {
+		expect(violation(value, wanted)).toBe(expected);
+	});
+});
+
+describe('the vectors that the command line shares', () => {
+	const { valid, invalid } = readVectors('policies') as {
+		valid: { name: string; policy: string }[];
+		invalid: { fault: string; policy: string; member: string | null }[];
+	};
+
+	it.each(valid)('$name is a policy, and its own word holds', ({ policy }) => {
+		const parsed = parsePolicy(policy);
+		const said = JSON.parse(policy) as Partial<Policy>;
+		const lowered = JSON.stringify(said.reference_values ?? {}).toLowerCase();
+		expect(parsed).toEqual({
+			tcb: { ...DEFAULT_POLICY.tcb, ...said.tcb },
+			td_attributes: { ...DEFAULT_POLICY.td_attributes, ...said.td_attributes },
+			reference_values: JSON.parse(lowered) as unknown,
+			max_age: said.max_age ?? DEFAULT_POLICY.max_age
+		});
+	});
+
+	it.each(invalid)('$fault is refused, with the member that is wrong', ({ policy, member }) => {
+		const { code, detail } = problem(policy);
+		expect(code).toBe('policy-malformed');
+		if (member !== null) expect(detail).toContain(member);
+	});
+});
+
+describe('a policy', () => {
+	it('has the defaults where it does not say', () => {
+		expect(parsePolicy('{"v":1}')).toEqual(DEFAULT_POLICY);
+		expect(parsePolicy('{"v":1,"tcb":{},"td_attributes":{},"reference_values":{}}')).toEqual(
+			DEFAULT_POLICY
+		);
+		expect(DEFAULT_POLICY.td_attributes).toEqual({
+			sept_ve_disable: 'require',
+			pks: 'allow',
+			key_locker: 'allow',
+			perfmon: 'allow'
+		});
+	});
+
+	it('holds for what it says', () => {
+		const policy = parsePolicy(
+			JSON.stringify({
+				v: 1,
+				tcb: {
+					pass: [],
+					warn: ['OutOfDate'],
+					advisories: ['INTEL-SA-00837'],
+					min_date: '2024-02-29T00:00:00Z'
+				},
+				td_attributes: { perfmon: 'forbid' },
+				reference_values: { xfam: ['E700000000000000', 'e700060000000000'] },
+				max_age: 60
+			})
+		);
+		expect(policy).toEqual({
+			tcb: {
+				pass: [],
+				warn: ['OutOfDate'],
+				advisories: ['INTEL-SA-00837'],
+				min_date: '2024-02-29T00:00:00Z'
+			},
+			td_attributes: { ...DEFAULT_POLICY.td_attributes, perfmon: 'forbid' },
+			reference_values: { xfam: ['e700000000000000', 'e700060000000000'] },
+			max_age: 60
+		});
+	});
+
+	it.each([
+		['', 'JSON'],
+		['[]', 'JSON'],
+		['null', 'JSON'],
+		['{}', '/v'],
+		['{"v":2}', '/v'],
+		['{"v":"1"}', '/v'],
+		['{"v":1,"v":1}', 'two v'],
+		['{"v":1,"tbc":{}}', '/tbc'],
+		['{"v":1,"tcb":null}', '/tcb'],
+		['{"v":1,"tcb":{"pass":["Revoked"]}}', '/tcb/pass/0'],
+		['{"v":1,"tcb":{"warn":["UpToDate","UpToDate"]}}', '/tcb/warn'],
+		['{"v":1,"tcb":{"advisories":["INTEL-SA-00837\\n"]}}', '/tcb/advisories/0'],
+		['{"v":1,"tcb":{"min_date":"2024-02-30T00:00:00Z"}}', '/tcb/min_date'],
+		['{"v":1,"tcb":{"min_date":"2024-02-01T24:00:00Z"}}', '/tcb/min_date'],
+		['{"v":1,"tcb":{"min_date":"2024-02-01"}}', '/tcb/min_date'],
+		['{"v":1,"td_attributes":{"debug":"allow"}}', '/td_attributes/debug'],
+		['{"v":1,"td_attributes":{"pks":"yes"}}', '/td_attributes/pks'],
+		['{"v":1,"reference_values":{"mr_td":[]}}', '/reference_values/mr_td'],
+		['{"v":1,"reference_values":{"mr_td":["00"]}}', '/reference_values/mr_td/0'],
+		['{"v":1,"reference_values":{"mr_dt":["00"]}}', '/reference_values/mr_dt'],
+		['{"v":1,"reference_values":{"report_data":["00"]}}', '/reference_values/report_data'],
+		['{"v":1,"max_age":59}', '/max_age'],
+		['{"v":1,"max_age":604801}', '/max_age'],
+		['{"v":1,"max_age":60.5}', '/max_age'],
+		[`{"v":1,"x":"${'x'.repeat(1 << 16)}"}`, 'size']
+	])('%.70s is none, and the message names what is wrong', (text, detail) => {
+		expect([problem(text).code, problem(text).detail]).toEqual(['policy-malformed', detail]);
+	});
+
+	it('of any content is read whole or refused', () => {
+		fc.assert(
+			fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
+				const refusal = problemOf(() => {
+					expect(parsePolicy(text).max_age).toBeGreaterThanOrEqual(60);
+				});
+				expect(refusal?.code ?? 'policy-malformed').toBe('policy-malformed');
+			})
+		);
+	});
+});
+
+describe('a platform’s TCB', () => {
+	const policy = (tcb: object) => parsePolicy(JSON.stringify({ v: 1, tcb }));
+	const refused = (tcb: object, found: Parameters<typeof appraiseTcb>[1]) => {
+		let outcome: string | undefined;
+		const refusal = problemOf(() => {
+			outcome = appraiseTcb(policy(tcb), found).outcome;
+		});
+		return refusal?.code ?? outcome;
+	};
+
+	it.each<[object, Parameters<typeof appraiseTcb>[1], string]>([
+		[{}, { status: 'UpToDate' }, 'pass'],
+		[{}, { status: 'SWHardeningNeeded' }, 'warn'],
+		[{}, { status: 'OutOfDate' }, 'tcb-status'],
+		[{}, { status: 'Revoked' }, 'tcb-status'],
+		[{}, { status: 'constructor' }, 'tcb-status'],
+		[{}, { status: '' }, 'tcb-status'],
+		[{ pass: ['OutOfDate'], warn: ['OutOfDate'] }, { status: 'OutOfDate' }, 'pass'],
+		[{ advisories: [] }, { status: 'UpToDate', advisories: [] }, 'pass'],
+		[{ advisories: [] }, { status: 'UpToDate' }, 'tcb-advisory'],
+		[{ advisories: ['INTEL-SA-1'] }, { status: 'UpToDate', advisories: ['INTEL-SA-1'] }, 'pass'],
+		[
+			{ advisories: ['INTEL-SA-1'] },
+			{ status: 'UpToDate', advisories: ['INTEL-SA-1', 'INTEL-SA-2'] },
+			'tcb-advisory'
+		],
+		[{}, { status: 'UpToDate', advisories: ['INTEL-SA-2'] }, 'pass'],
+		[
+			{ min_date: '2024-01-01T00:00:00Z' },
+			{ status: 'UpToDate', date: '2024-01-01T00:00:00Z' },
+			'pass'
+		],
+		[
+			{ min_date: '2024-01-01T00:00:00Z' },
+			{ status: 'UpToDate', date: '2023-12-31T23:59:59Z' },
+			'tcb-old'
+		],
+		[{ min_date: '2024-01-01T00:00:00Z' }, { status: 'UpToDate', date: 'x' }, 'tcb-old'],
+		[{ min_date: '2024-01-01T00:00:00Z' }, { status: 'UpToDate' }, 'tcb-old']
+	])('under %j: %j is %s', (tcb, found, expected) => {
+		expect(refused(tcb, found)).toBe(expected);
+	});
+});

@@ -1,0 +1,59 @@
+import { describe, expect, it } from 'vitest';
+import { choose, parseConfig } from '../../src/providers/choice';
+import { defaults } from '../../src/session/settings';
+
+describe('the server’s suggestions', () => {
+	it.each([
+		'',
+		'x',
+		'[]',
+		'{"default_provider":"evil","providers":null}',
+		'{"default_provider":1,"providers":{"trustee":{"url":1,"relay":"yes"}}}',
+		'{"providers":{"trustee":{"url":"http://evil.example","relay":1}}}'
+	])('%s count as not said', (text) => {
+		const config = parseConfig(text);
+		expect(config.defaultProvider).toBeNull();
+		expect([config.url('trustee'), config.relay('trustee')]).toEqual(['', false]);
+	});
+
+	it('of the provider that asks nobody are no reason to trust less', () => {
+		const suggested = {
+			default_provider: 'dcap',
+			providers: { dcap: { url: null, relay: false, root: 'BA' } }
+		};
+		const config = parseConfig(JSON.stringify(suggested));
+		expect(choose(defaults(), config)).toEqual({
+			provider: 'dcap',
+			address: '',
+			keys: '',
+			serverChosen: false
+		});
+		expect(config.root).toBe('BA');
+		expect(parseConfig('').root).toBeUndefined();
+	});
+
+	it('never stand above the user’s and the built-in choice', () => {
+		const config = parseConfig(
+			JSON.stringify({
+				default_provider: 'alibaba',
+				providers: {
+					alibaba: { url: 'https://evil.example' },
+					trustee: { url: 'https://evil.example' }
+				}
+			})
+		);
+		const user = { ...defaults(), provider: 'trustee' as const };
+		user.addresses.trustee = 'https://mine.example/';
+		expect(choose(user, config)).toMatchObject({
+			address: 'https://mine.example',
+			serverChosen: false
+		});
+		expect(choose(defaults(), config)).toMatchObject({ provider: 'alibaba', serverChosen: false });
+		expect(choose(defaults(), config).address).not.toContain('evil');
+		user.addresses.trustee = '';
+		expect(choose(user, config)).toMatchObject({
+			address: 'https://evil.example',
+			serverChosen: true
+		});
+	});
+});

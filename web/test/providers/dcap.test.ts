@@ -1,0 +1,320 @@
+/** The provider `dcap`: a whole run against recorded answers, under one root or another. */
+import { createPublicKey, X509Certificate } from 'node:crypto';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { headline } from '../../src/base/checks';
+import { attest, type Verdict } from '../../src/session/attest';
+import { defaults, type Settings } from '../../src/session/settings';
+import { answer, fakeFetch, makeEnvironment, type Answer } from '../support/environment';
+import { put } from '../support/json';
+import { must } from '../support/must';
+import { readVectors } from '../support/vectors';
+
+interface Recorded {
+	root_pem: string;
+	evidence: { quote: string };
+	collateral: Record<string, string>;
+	OutOfDate: Record<string, string>;
+	SWHardeningNeeded: Record<string, string>;
+}
+const {
+	simulator,
+	other,
+	now: NOW,
+	nonce_base64url
+} = readVectors('dcap') as {
+	simulator: Recorded;
+	other: Recorded;
+	/** Seconds since 1970. */
+	now: number;
+	nonce_base64url: string;
+};
+
+const jwkOf = ({ root_pem }: Recorded) =>
+	createPublicKey(
+		new X509Certificate(root_pem).publicKey.export({ type: 'spki', format: 'pem' })
+	).export({
+		format: 'jwk'
+	});
+const keyOf = (recorded: Recorded) => {
+	const { x = '', y = '' } = jwkOf(recorded);
+	const point = [Buffer.of(4), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')];
+	return Buffer.concat(point).toString('base64url');
+};
+
+// What counts as Intel's in a test; the tests' builds do the same.
+const pretended = vi.hoisted(() => ({ root: '' }));
+vi.mock('../../src/dcap/root', async (original) => {
+	const { INTEL_ROOT_KEY } = await original<{ INTEL_ROOT_KEY: string }>();
+	return {
+		get INTEL_ROOT_KEY() {
+			return pretended.root || INTEL_ROOT_KEY;
+		}
+	};
+});
+beforeEach(() => {
+	pretended.root = '';
+});
+
+interface Scene {
+	from?: Recorded;
+	/** Edit the server's evidence. */
+	document?: (document: { quote: string }) => void;
+	collateral?: Record<string, string>;
+	/** Replace the server's answer with the collateral. */
+	reply?: Answer;
+	config?: unknown;
+	settings?: (settings: Settings) => void;
+	now?: number;
+}
+
+const run = async (scene: Scene = {}) => {
+	const { from = other, now = NOW } = scene;
+	const evidence = structuredClone(from.evidence);
+	scene.document?.(evidence);
+	const { fetch, calls } = fakeFetch({
+		'/tee/config': () => answer(scene.config ?? {}),
+		'/tee/quote': () => answer(evidence),
+		'/tee/collateral': () => scene.reply ?? answer(scene.collateral ?? from.collateral)
+	});
+	const chosen = defaults();
+	chosen.provider = 'dcap';
+	scene.settings?.(chosen);
+	const env = makeEnvironment(fetch, {
+		now: () => now * 1000,
+		random: () => Buffer.from(nonce_base64url, 'base64url')
+	});
+	return { verdict: await attest(env, chosen, new AbortController().signal), calls };
+};
+
+const outcomes = ({ checks }: Verdict) =>
+	Object.fromEntries(checks.map(({ id, outcome }) => [id, outcome]));
+const failsAt = async (scene: Scene, id: string, code: string, detail?: RegExp) => {
+	const { verdict } = await run(scene);
+	expect(verdict.status).toBe('red');
+	const reason = headline(verdict.checks);
+	expect([reason?.id, reason?.code]).toEqual([id, code]);
+	// Nobody has vouched for the hardware.
+	expect(outcomes(verdict)['not-simulated']).not.toBe('pass');
+	if (detail) expect(reason?.detail).toMatch(detail);
+};
+
+describe('under the root that counts as Intel’s', () => {
+	beforeEach(() => {
+		pretended.root = keyOf(other);
+	});
+
+	it('good evidence is green, and nobody but this server is asked', async () => {
+		const { verdict, calls } = await run();
+		expect(headline(verdict.checks)).toBeUndefined();
+		expect(verdict.status).toBe('green');
+		const {
+			'token-signature': a,
+			'token-claims': b,
+			appraisal: c,
+			'reference-values': d,
+			...rest
+		} = outcomes(verdict);
+		expect([a, b, c, d]).toEqual(Array(4).fill('skipped'));
+		expect(new Set(Object.values(rest))).toEqual(new Set(['pass']));
+		expect(verdict.checks.find(({ id }) => id === 'appraisal')?.code).toBe('no-service');
+		expect(calls.map(({ url }) => url.replace(/=.*/, ''))).toEqual([
+			'/api/v1/tee/config',
+			'/api/v1/tee/quote?nonce',
+			'/api/v1/tee/collateral?fmspc'
+		]);
+		expect(must(calls[2]).url).toMatch(/\?fmspc=[\da-f]{12}&ca=platform$/);
+	});
+
+	it('shows the platform’s status, its root and the events of both logs', async () => {
+		const { verdict } = await run();
+		expect(verdict.fields).toMatchObject({
+			tee: 'tdx',
+			tcb_status: 'UpToDate',
+			root: 'Intel SGX Root CA'
+		});
+		expect(verdict.fields.mr_td).toMatch(/^[\da-f]{96}$/);
+		expect(verdict.events?.map(([register]) => register)).toContain('rtmr_3');
+	});
+
+	it('is green whatever the server suggests', async () => {
+		const config = { default_provider: 'dcap', providers: { dcap: { root: keyOf(simulator) } } };
+		const settings = (s: Settings) => void (s.provider = null);
+		const { verdict } = await run({ config, settings });
+		expect([verdict.status, verdict.choice?.provider]).toEqual(['green', 'dcap']);
+	});
+
+	it('ends with the collateral, and at the latest with the policy’s age', async () => {
+		expect((await run()).verdict.expires).toBe((NOW + 3600) * 1000);
+		const settings = (s: Settings) => void (s.policy = '{"v":1,"max_age":604800}');
+		const long = (await run({ settings })).verdict;
+		expect(long.expires).toBe((NOW + 604_800) * 1000);
+		const end = Number(long.fields.exp);
+		expect(end).toBeGreaterThan(NOW + 604_800);
+		const late = (await run({ settings, now: end - 60 })).verdict;
+		expect([late.status, late.expires]).toEqual(['green', end * 1000]);
+	});
+
+	it.each<[string, Scene, string, string, string]>([
+		[
+			'needs hardening',
+			{ collateral: other.SWHardeningNeeded },
+			'amber',
+			'warn',
+			'SWHardeningNeeded INTEL-SA-00837'
+		],
+		['is out of date', { collateral: other.OutOfDate }, 'red', 'fail', 'OutOfDate'],
+		[
+			'needs hardening and may',
+			{
+				collateral: other.SWHardeningNeeded,
+				settings: (s) => void (s.policy = '{"v":1,"tcb":{"pass":["SWHardeningNeeded"]}}')
+			},
+			'green',
+			'pass',
+			'SWHardeningNeeded INTEL-SA-00837'
+		],
+		[
+			'is out of date and may be',
+			{
+				collateral: other.OutOfDate,
+				settings: (s) => void (s.policy = '{"v":1,"tcb":{"warn":["OutOfDate"]}}')
+			},
+			'amber',
+			'warn',
+			'OutOfDate'
+		],
+		[
+			'has an advisory that the policy does not tolerate',
+			{
+				collateral: other.SWHardeningNeeded,
+				settings: (s) => void (s.policy = '{"v":1,"tcb":{"advisories":[]}}')
+			},
+			'red',
+			'fail',
+			'SWHardeningNeeded INTEL-SA-00837'
+		],
+		[
+			'is older than the policy allows',
+			{ settings: (s) => void (s.policy = '{"v":1,"tcb":{"min_date":"2999-01-01T00:00:00Z"}}') },
+			'red',
+			'fail',
+			''
+		]
+	])('a platform that %s', async (_name, scene, status, outcome, detail) => {
+		const { verdict } = await run(scene);
+		expect(verdict.status).toBe(status);
+		const check = verdict.checks.find(({ id }) => id === 'tcb-status');
+		expect(check?.outcome).toBe(outcome);
+		if (detail) expect(check?.detail).toContain(detail);
+	});
+
+	it.each<[string, Scene, string, string, RegExp?]>([
+		['of another PKI', { from: simulator }, 'quote-signature', 'quote-signature', /chain/],
+		[
+			'with collateral of another PKI',
+			{ collateral: simulator.collateral },
+			'collateral',
+			'collateral'
+		],
+		['with collateral of nobody', { reply: { text: '{}' } }, 'collateral', 'collateral'],
+		[
+			'with collateral that is no JSON',
+			{ reply: { text: '<html>' } },
+			'collateral',
+			'collateral',
+			/malformed/
+		],
+		[
+			'with collateral that names a member twice',
+			{ reply: { text: `{"v":1,${JSON.stringify(other.collateral).slice(1, -1)},"v":1}` } },
+			'collateral',
+			'collateral',
+			/malformed/
+		],
+		[
+			'without collateral',
+			{ reply: { status: 502, text: '{"code":"collateral-unreachable"}' } },
+			'collateral',
+			'collateral-unreachable',
+			/502/
+		],
+		['without a connection', { reply: 'no connection' }, 'collateral', 'collateral-unreachable'],
+		[
+			'when the collateral has ended',
+			{ now: NOW + 400 * 86_400 },
+			'quote-signature',
+			'quote-signature'
+		]
+	])('evidence %s is red', async (_name, scene, id, code, detail) => {
+		await failsAt(scene, id, code, detail);
+	});
+
+	it('a quote with one byte of its chain changed asks for nothing', async () => {
+		const document = (d: { quote: string }) => {
+			const at = d.quote.indexOf(Buffer.from('-----BEGIN').toString('hex')) + 120;
+			d.quote = `${d.quote.slice(0, at)}2a${d.quote.slice(at + 2)}`;
+		};
+		const { verdict, calls } = await run({ document });
+		const reason = headline(verdict.checks);
+		expect(reason?.id).toBe('quote-signature');
+		expect(reason?.detail).toContain('pck-malformed');
+		expect(calls.some(({ url }) => url.includes('collateral'))).toBe(false);
+	});
+});
+
+describe('under another root', () => {
+	const pin = (keys: string) => (s: Settings) => void (s.keys.dcap = keys);
+	const suggest = (root: unknown) => ({ providers: { dcap: { url: null, relay: false, root } } });
+
+	it.each<[string, Scene]>([
+		['the server suggests it', { config: suggest(keyOf(other)) }],
+		['the user pinned its certificate', { settings: pin(other.root_pem) }],
+		['the user pinned its key', { settings: pin(JSON.stringify(jwkOf(other))) }],
+		[
+			'the user pinned it beside another',
+			{ settings: pin(JSON.stringify({ keys: [jwkOf(simulator), jwkOf(other)] })) }
+		]
+	])('good evidence is amber: %s', async (_name, scene) => {
+		const { verdict } = await run(scene);
+		expect(verdict.status).toBe('amber');
+		expect(headline(verdict.checks)).toMatchObject({ id: 'not-simulated', code: 'root' });
+		expect(verdict.fields.root).toBe(keyOf(other));
+	});
+
+	it('evidence of the simulator is amber and says so', async () => {
+		const { verdict } = await run({ from: simulator, config: suggest(keyOf(simulator)) });
+		expect(verdict.status).toBe('amber');
+		expect(headline(verdict.checks)).toMatchObject({ id: 'not-simulated', code: 'simulated' });
+	});
+
+	it('evidence of the simulator is amber though the server denies it', async () => {
+		const document = (d: object) => {
+			put('/simulated', false)(d);
+			put('/provider', 'tdx_guest')(d);
+		};
+		const { verdict } = await run({ from: simulator, document, config: suggest(keyOf(simulator)) });
+		expect(verdict.status).toBe('amber');
+	});
+
+	it.each<[string, Scene]>([
+		['nobody named', {}],
+		[
+			'the user pinned another, whatever the server suggests',
+			{ settings: pin(simulator.root_pem), config: suggest(keyOf(other)) }
+		],
+		['the server named wrongly', { config: suggest('BAAA') }],
+		['the server named in other words', { config: suggest([keyOf(other)]) }]
+	])('that %s good evidence is red', async (_name, scene) => {
+		await failsAt(scene, 'quote-signature', 'quote-signature', /another root/);
+	});
+
+	it('a pin that cannot be a root is said to be one', async () => {
+		const pem = `-----BEGIN CERTIFICATE-----\n${Buffer.from('x').toString('base64')}\n-----END CERTIFICATE-----`;
+		await failsAt({ settings: pin(pem) }, 'quote-signature', 'keys-malformed');
+		await failsAt(
+			{ settings: pin('{"kty":"EC","crv":"P-384","x":"","y":""}') },
+			'quote-signature',
+			'keys-malformed'
+		);
+	});
+});

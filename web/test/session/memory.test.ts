@@ -1,0 +1,172 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseQuote } from '../../src/evidence/quote';
+import { recognise, remember, valuesOf, type Values } from '../../src/session/memory';
+import { MEMORY_KEY } from '../../src/session/settings';
+import { fill } from '../support/bytes';
+import { fakeStorage, NOW, refusingStorage } from '../support/environment';
+import { drop, put } from '../support/json';
+import { must } from '../support/must';
+import { makeQuote, someFields, type Fields } from '../support/pretended-td';
+
+const LATER = (NOW + 86_400) * 1000;
+const quote = (change: Partial<Fields> = {}) => parseQuote(makeQuote(someFields(change)));
+const values = (change: Partial<Fields> = {}, simulated = false): Values =>
+	valuesOf(quote(change), simulated);
+const known = () => {
+	const memory = fakeStorage();
+	remember(memory, values(), NOW * 1000);
+	return memory;
+};
+const look = (memory: Parameters<typeof recognise>[0], now: Values = values()) =>
+	recognise(memory, now, LATER);
+
+describe('the memory', () => {
+	it('begins at the first look', () => {
+		const memory = fakeStorage();
+		expect(look(memory)).toEqual({
+			finding: { outcome: 'skipped', code: 'first-use' },
+			changes: []
+		});
+		expect(look(memory)).toMatchObject({ finding: { outcome: 'pass', code: 'unchanged' } });
+	});
+
+	it('says since when nothing has changed', () => {
+		expect(look(known())).toEqual({
+			finding: {
+				outcome: 'pass',
+				code: 'unchanged',
+				detail: new Date(NOW * 1000).toISOString().slice(0, 10)
+			},
+			changes: []
+		});
+	});
+
+	it.each([
+		'mr_td',
+		'rtmr_0',
+		'rtmr_1',
+		'rtmr_2',
+		'rtmr_3',
+		'mr_seam',
+		'mrsigner_seam',
+		'mr_config_id',
+		'mr_owner',
+		'mr_owner_config',
+		'td_attributes',
+		'xfam'
+	] as const)('notices another %s, old and new, and is not changed by that', (name) => {
+		const memory = known();
+		const size = someFields()[name].length;
+		const now = values({ [name]: fill(size, 0xee) });
+		const before = memory.getItem(MEMORY_KEY);
+		expect(look(memory, now)).toMatchObject({
+			finding: { outcome: 'warn', code: 'changed' },
+			changes: [[name, values()[name], 'ee'.repeat(size)]]
+		});
+		expect(memory.getItem(MEMORY_KEY)).toBe(before);
+	});
+
+	it('notices a service TD that is bound later', () => {
+		const later = parseQuote(
+			makeQuote(someFields({ mr_servicetd: fill(48, 7) }), { version: 5, later: true })
+		);
+		expect(look(known(), valuesOf(later, false)).changes).toEqual([
+			['mr_servicetd', '', '07'.repeat(48)]
+		]);
+		const none = parseQuote(makeQuote(someFields(), { version: 5, later: true }));
+		expect(look(known(), valuesOf(none, false)).finding.outcome).toBe('pass');
+	});
+
+	it('notices that hardware became a simulation, and the reverse', () => {
+		const memory = known();
+		expect(look(memory, values({}, true)).changes).toEqual([['simulated', 'false', 'true']]);
+		remember(memory, values({}, true), LATER);
+		expect(look(memory).changes).toEqual([['simulated', 'true', 'false']]);
+	});
+
+	it('does not mind what changes with every quote or with an update', () => {
+		const now = values({
+			report_data: fill(64, 1),
+			tcb_svn: fill(16, 9),
+			seam_attributes: fill(8, 1)
+		});
+		expect(look(known(), now).finding.outcome).toBe('pass');
+	});
+
+	it('knows what was accepted', () => {
+		const memory = known();
+		const now = values({ mr_td: fill(48, 0xee) });
+		remember(memory, now, LATER);
+		expect(look(memory, now).finding).toMatchObject({ outcome: 'pass' });
+		expect(look(memory).finding).toMatchObject({ outcome: 'warn', code: 'changed' });
+	});
+
+	it('of two tabs that look for the first time the second one is compared', () => {
+		const memory = fakeStorage();
+		expect(look(memory).finding.code).toBe('first-use');
+		expect(look(memory, values({ mr_td: fill(48, 0xee) })).finding).toMatchObject({
+			outcome: 'warn',
+			code: 'changed'
+		});
+	});
+});
+
+describe('a damaged memory', () => {
+	const whole = must(known().getItem(MEMORY_KEY));
+	const changed = (edit: (stored: object) => void) => {
+		const stored = JSON.parse(whole) as object;
+		edit(stored);
+		return JSON.stringify(stored);
+	};
+	const warned = (text: string) => {
+		const memory = fakeStorage(new Map([[MEMORY_KEY, text]]));
+		const { finding, changes } = look(memory);
+		expect(memory.getItem(MEMORY_KEY)).toBe(text);
+		return [finding.outcome, finding.code, changes.length];
+	};
+
+	it.each([
+		['nothing', ''],
+		['null', 'null'],
+		['a list', '[]'],
+		['no version', changed(drop('/v'))],
+		['another version', changed(put('/v', 2))],
+		['no date', changed(drop('/since'))],
+		['no values', changed(drop('/values'))],
+		['values of another kind', changed(put('/values', []))],
+		['a field less', changed(drop('/values/xfam'))],
+		['a number for a field', changed(put('/values/mr_td', 1))],
+		['nothing about simulation', changed(drop('/values/simulated'))],
+		['values of a prototype', changed(put('/values', { __proto__: values() }))],
+		['a key twice', whole.replace('"v":1', '"v":1,"v":1')],
+		['cut off', whole.slice(0, -1)],
+		['huge', changed(put('/more', 'x'.repeat(1 << 15)))]
+	])('(%s) warns, and stays as it is until the user accepts', (_name, text) => {
+		expect(warned(text)).toEqual(['warn', 'memory', 14]);
+	});
+
+	it('of any content neither passes nor is a first use', () => {
+		fc.assert(
+			fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
+				expect(warned(text)[0]).toBe('warn');
+			})
+		);
+	});
+
+	it('that cannot be read warns', () => {
+		const memory = { ...fakeStorage(), getItem: refusingStorage.getItem };
+		expect(look(memory).finding).toEqual({ outcome: 'warn', code: 'memory' });
+	});
+
+	it('that cannot be written, or forgets at once, warns', () => {
+		const full = { getItem: () => null, setItem: refusingStorage.setItem };
+		expect(look(full).finding).toEqual({ outcome: 'warn', code: 'memory' });
+		expect(look({ ...fakeStorage(), getItem: () => null }).finding).toEqual({
+			outcome: 'warn',
+			code: 'memory'
+		});
+		// What is there already can still be compared.
+		expect(look({ ...full, getItem: known().getItem }).finding.outcome).toBe('pass');
+	});
+});

@@ -1,0 +1,35 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const FOLDER = join(import.meta.dirname, '../src');
+const sources = readdirSync(FOLDER, { recursive: true, encoding: 'utf8' })
+	.filter((name) => name.endsWith('.ts'))
+	.map((name): [string, string] => [name, readFileSync(join(FOLDER, name), 'utf8')]);
+
+/** Those that stand in the page itself, and not in its logic. */
+const OF_THE_PAGE = /^(page|loader)\.ts$|^(ui|places)\//;
+
+describe('the sources', () => {
+	it.each(sources)('%s writes no markup and runs no text', (_name, text) => {
+		expect(text).not.toMatch(
+			/innerHTML|outerHTML|insertAdjacentHTML|unsafeHTML|unsafeStatic|unsafeSVG|document\.write|eval\(|new Function/
+		);
+	});
+
+	it('speak to the console in the loader only', () => {
+		const speaking = sources.filter(([, text]) => text.includes('console.'));
+		expect(speaking.map(([name]) => name)).toEqual(['loader.ts']);
+	});
+
+	it('read globals in the page itself only', () => {
+		const logic = sources.filter(([name]) => !OF_THE_PAGE.test(name));
+		expect(logic.length).toBeGreaterThan(20);
+		const reading = logic.filter(([, text]) =>
+			/\b(localStorage|Date\.now|Math\.random|setTimeout|window\.|navigator\.|document\.)/.test(
+				text
+			)
+		);
+		expect(reading.map(([name]) => name)).toEqual([]);
+	});
+});

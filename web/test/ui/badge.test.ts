@@ -1,0 +1,397 @@
+// @vitest-environment jsdom
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { CHECKS, type Check } from '../../src/base/checks';
+import type { Catalogue } from '../../src/i18n/en';
+import en from '../../src/i18n/en';
+import { createTexts } from '../../src/i18n/texts';
+import type { State } from '../../src/session/session';
+import { TrustBadge } from '../../src/ui/badge';
+import {
+	all,
+	failed,
+	find,
+	fire,
+	makeParts,
+	MARKUP,
+	need,
+	show,
+	simulated,
+	textOf,
+	verdict
+} from './fixture';
+
+let page: ReturnType<typeof makeParts>;
+let badge: TrustBadge;
+
+beforeEach(async () => {
+	page = makeParts();
+	badge = await show(new TrustBadge(), page.parts);
+});
+afterEach(() => {
+	document.body.replaceChildren();
+	document.documentElement.className = '';
+});
+
+const become = async (state: State) => {
+	page.state.set(state);
+	await badge.updateComplete;
+};
+const open = async () => {
+	need(badge, 'badge').click();
+	await badge.updateComplete;
+};
+const press = async (key: string) => {
+	dispatchEvent(new KeyboardEvent('keydown', { key }));
+	await badge.updateComplete;
+};
+const focused = () => badge.shadowRoot?.activeElement;
+
+describe('the badge', () => {
+	it('shows each state by word, shape and colour', async () => {
+		const seen: string[][] = [];
+		const states: State[] = [
+			{ kind: 'off' },
+			{ kind: 'pending' },
+			verdict('green'),
+			verdict('amber'),
+			verdict('amber', [simulated]),
+			verdict('red', [failed])
+		];
+		for (const state of states) {
+			await become(state);
+			const button = need(badge, 'badge');
+			const status = badge.renderRoot.querySelector('[role=status]')?.textContent ?? '';
+			expect(button.getAttribute('aria-label')).toBe(`Remote attestation: ${status}`);
+			expect(button.classList).toContain(button.dataset.state);
+			seen.push([
+				button.dataset.state ?? '',
+				status,
+				button.querySelector('path')?.getAttribute('d') ?? ''
+			]);
+		}
+		expect(seen.map(([name]) => name)).toEqual([
+			'off',
+			'pending',
+			'green',
+			'amber',
+			'amber',
+			'red'
+		]);
+		expect(new Set(seen.map(([, word]) => word)).size).toBe(6);
+		expect(new Set(seen.map(([, , shape]) => shape)).size).toBe(5);
+		expect(seen[4]?.[1]).toContain('Simulated TD');
+	});
+
+	it('opens its panel by hover, focus and click, and closes it by Escape', async () => {
+		const button = need(badge, 'badge');
+		const box = button.parentElement as HTMLElement;
+		const isOpen = async () => {
+			await badge.updateComplete;
+			return [find(badge, 'panel') !== null, button.getAttribute('aria-expanded')];
+		};
+		const over = (name: string) => box.dispatchEvent(new Event(name));
+		expect(await isOpen()).toEqual([false, 'false']);
+		over('mouseenter');
+		expect(await isOpen()).toEqual([true, 'true']);
+		over('mouseleave');
+		expect(await isOpen()).toEqual([false, 'false']);
+
+		button.focus();
+		expect(await isOpen()).toEqual([true, 'true']);
+		need(badge, 'recheck').focus();
+		expect(await isOpen()).toEqual([true, 'true']);
+		await press('Escape');
+		expect(await isOpen()).toEqual([false, 'false']);
+		expect(focused()).toBe(button);
+		button.blur();
+
+		button.click();
+		over('mouseleave');
+		expect(await isOpen()).toEqual([true, 'true']);
+		await press('x');
+		expect(await isOpen()).toEqual([true, 'true']);
+		fire(need(badge, 'panel'), 'pointerdown');
+		expect(await isOpen()).toEqual([true, 'true']);
+		fire(document.body, 'pointerdown');
+		expect(await isOpen()).toEqual([false, 'false']);
+		button.click();
+		button.click();
+		expect(await isOpen()).toEqual([false, 'false']);
+	});
+
+	it('closes its panel by Escape also where the focus is elsewhere, and leaves it there', async () => {
+		const field = document.body.appendChild(document.createElement('input'));
+		field.focus();
+		await open();
+		await press('Escape');
+		expect(find(badge, 'panel')).toBeNull();
+		expect(document.activeElement).toBe(field);
+	});
+
+	it('keeps its panel inside the window', async () => {
+		const place = (right: number, top: number) => {
+			badge.getBoundingClientRect = () => ({ right, top }) as DOMRect;
+		};
+		const panelAt = async (right: number, top: number) => {
+			place(right, top);
+			badge.requestUpdate();
+			await badge.updateComplete;
+			const box = need(badge, 'panel');
+			return [box.parentElement?.style.right, box.style.maxHeight];
+		};
+		await open();
+		const panel = need(badge, 'panel').parentElement as HTMLElement;
+		Object.defineProperty(panel, 'offsetWidth', { value: 400 });
+		expect(await panelAt(1000, 2000)).toEqual(['0px', '560px']);
+		expect(await panelAt(300, 400)).toEqual(['-108px', '328px']);
+		expect(await panelAt(1000, 50)).toEqual(['0px', '180px']);
+	});
+
+	it('keeps the panel and its button while the state changes', async () => {
+		await open();
+		const recheck = need(badge, 'recheck');
+		recheck.focus();
+		recheck.click();
+		expect(page.calls.map(([name]) => name)).toContain('recheck');
+		await become(verdict('red', [failed]));
+		expect(focused()).toBe(recheck);
+	});
+
+	it('lists every check with its outcome, and names the reason', async () => {
+		await become(verdict('red', [failed]));
+		await open();
+		const rows = all(badge, 'check');
+		expect(rows.map(({ dataset }) => dataset.check)).toEqual([...CHECKS]);
+		expect(rows.find(({ dataset }) => dataset.check === failed.id)?.dataset.outcome).toBe('fail');
+		expect(need(badge, 'reason').dataset.check).toBe(failed.id);
+		expect(textOf(need(badge, 'reason'))).toBe(
+			`${failed.id}: The token is not signed by the attestation service.`
+		);
+		await become(verdict('green'));
+		expect(find(badge, 'reason')).toBeNull();
+	});
+
+	it.each([
+		['token-claim', 'Send nothing confidential, and tell'],
+		['token-forged', 'See Settings'],
+		['quote-unreachable', 'Check again in a moment'],
+		['offline', 'Check again in a moment'],
+		['bad-address', 'See Settings'],
+		['changed', 'accept them below']
+	] as const)('says what to do about %s', async (code, advice) => {
+		await become(verdict('red', [{ ...failed, code }]));
+		await open();
+		expect(textOf(need(badge, 'reason').nextElementSibling)).toContain(advice);
+	});
+
+	it('shows what has changed, old and new, with a button that accepts it', async () => {
+		const changed: Check = {
+			id: 'reference-values',
+			outcome: 'warn',
+			code: 'changed',
+			detail: '2026-11-20'
+		};
+		const changes = [
+			['mr_td', 'aa', 'bb'],
+			['rtmr_3', '', MARKUP]
+		] as const;
+		await become(
+			verdict('amber', [changed], {
+				changes,
+				accept: () => {
+					// the session calls it
+				}
+			})
+		);
+		await open();
+		expect(need(badge, 'reason').textContent).toContain('have changed');
+		expect(all(badge, 'change').map((row) => [row.dataset.field, textOf(row)])).toEqual([
+			['mr_td', 'mr_td: aa → bb'],
+			['rtmr_3', `rtmr_3: → ${MARKUP}`]
+		]);
+		need(badge, 'accept').click();
+		expect(page.calls.filter(([name]) => name === 'accept')).toHaveLength(1);
+		await badge.updateComplete;
+		expect(find(badge, 'panel')).not.toBeNull();
+		expect(focused()).toBe(need(badge, 'recheck'));
+		await become(verdict('green'));
+		expect([find(badge, 'accept'), find(badge, 'change')]).toEqual([null, null]);
+	});
+
+	it('shows the events of the logs, folded', async () => {
+		const events = [
+			['rtmr_1', 'EFI_BOOT_SERVICES_APPLICATION', 'grub'],
+			['rtmr_3', '', MARKUP]
+		] as const;
+		await become(verdict('green', [], { events }));
+		await open();
+		const box = need(badge, 'events') as HTMLDetailsElement;
+		expect([box.tagName, box.open]).toEqual(['DETAILS', false]);
+		expect(all(badge, 'event').map(textOf)).toEqual([
+			'rtmr_1 EFI_BOOT_SERVICES_APPLICATION grub',
+			`rtmr_3 ${MARKUP}`
+		]);
+		await become(verdict('red', [failed], { events }));
+		expect(find(badge, 'events')).toBeNull();
+	});
+
+	it('calls simulated only what is', async () => {
+		await become(verdict('amber', [{ ...simulated, code: 'root' }]));
+		expect(need(badge, 'badge').getAttribute('aria-label')).toContain('Verified, with warnings');
+	});
+
+	it('shows times as the reader’s and as they are', async () => {
+		await become(verdict('green', [], { fields: { exp: 1_795_000_000, iat: 9e15 } }));
+		await open();
+		const shown = (name: string) => textOf(badge.renderRoot.querySelector(`[data-field=${name}]`));
+		expect(shown('exp')).toMatch(/2026.*\(1795000000\)/);
+		expect(shown('iat')).toBe('9000000000000000');
+	});
+
+	it('shows no values where a check failed', async () => {
+		await become(verdict('red', [failed], { fields: { mr_td: 'aa' } }));
+		await open();
+		expect(find(badge, 'field')).toBeNull();
+	});
+
+	it('follows the open chat', () => {
+		page.chat.set('2');
+		page.chat.set('2');
+		page.chat.set('3');
+		expect(page.calls).toEqual([['attach'], ['chat', '1'], ['chat', '2'], ['chat', '3']]);
+	});
+
+	it('leaves nothing behind, and begins anew where the app moves it', async () => {
+		await open();
+		badge.remove();
+		expect(page.calls.at(-1)).toEqual(['detach']);
+		page.calls.length = 0;
+		page.chat.set('x');
+		page.state.set(verdict('green'));
+		fire(document.body, 'pointerdown');
+		expect(page.calls).toEqual([]);
+		document.body.append(badge);
+		await badge.updateComplete;
+		expect(page.calls).toEqual([['attach'], ['chat', 'x']]);
+		expect(need(badge, 'badge').dataset.state).toBe('green');
+		expect(find(badge, 'panel')).toBeNull();
+	});
+
+	it('offers the settings where the app has no place for them', async () => {
+		await open();
+		expect(find(badge, 'open-settings')).toBeNull();
+		page.settingsInPanel.set(true);
+		await badge.updateComplete;
+		need(badge, 'open-settings').click();
+		await badge.updateComplete;
+		expect(find(badge, 'open-settings')).toBeNull();
+		const form = badge.renderRoot.querySelector('cczoo-trust-settings');
+		expect(form?.shadowRoot?.querySelector('[data-testid=tee-address]')).not.toBeNull();
+		// The pointer may leave: somebody is writing.
+		need(badge, 'panel').closest('.badge')?.dispatchEvent(new Event('mouseleave'));
+		await badge.updateComplete;
+		expect(find(badge, 'panel')).not.toBeNull();
+	});
+
+	it('follows open-webui’s theme', async () => {
+		const theme = () => badge.renderRoot.querySelector('.frame')?.className;
+		const changed = async () => {
+			await new Promise((resolve) => setTimeout(resolve)); // the observer's turn
+			await badge.updateComplete;
+		};
+		expect(theme()).toBe('frame light');
+		document.documentElement.className = 'dark';
+		await changed();
+		expect(theme()).toBe('frame dark');
+		document.documentElement.className = 'light';
+		await changed();
+		expect(theme()).toBe('frame light');
+	});
+
+	it('changes its language and direction while it is on show', async () => {
+		const arabic: Catalogue = { ...en, 'state.pending': 'جارٍ التحقق' };
+		const texts = createTexts({
+			ar: { direction: 'rtl', load: () => Promise.resolve({ default: arabic }) }
+		});
+		const other = await show(new TrustBadge(), { ...page.parts, texts: texts.state });
+		const frame = other.renderRoot.querySelector<HTMLElement>('.frame');
+		expect([frame?.lang, frame?.dir]).toEqual(['en', 'ltr']);
+		await texts.speak('ar-EG');
+		await other.updateComplete;
+		expect([frame?.lang, frame?.dir]).toEqual(['ar', 'rtl']);
+		expect(textOf(other.renderRoot.querySelector('[role=status]'))).toBe('جارٍ التحقق');
+	});
+});
+
+describe('what comes from outside', () => {
+	it('is text in every field, and nothing else', async () => {
+		await become(
+			verdict('amber', [{ ...failed, outcome: 'warn' }], {
+				fields: { jti: MARKUP, tee: MARKUP, exp: MARKUP, [MARKUP]: MARKUP, mr_td: undefined },
+				choice: { provider: 'trustee', address: MARKUP, keys: '', serverChosen: true },
+				changes: [[MARKUP, MARKUP, MARKUP]],
+				events: [[MARKUP, MARKUP, MARKUP]]
+			})
+		);
+		await open();
+		const panel = need(badge, 'panel');
+		expect(panel.querySelector('img, script, a, iframe')).toBeNull();
+		expect(textOf(panel.querySelector('[data-field=jti]'))).toBe(MARKUP);
+		expect(panel.querySelector('[data-field=mr_td]')).toBeNull();
+		expect(panel.textContent.split(MARKUP)).toHaveLength(14);
+		expect('pwned' in window).toBe(false);
+	});
+
+	it('is bounded in number and length', async () => {
+		const many = Array.from({ length: 5_000 }, (_, index) => index);
+		await become(
+			verdict('amber', [], {
+				fields: { long: 'x'.repeat(1 << 20), ...Object.fromEntries(many.map((n) => [`f${n}`, n])) },
+				changes: many.map((n) => [String(n), 'a', 'b'] as const),
+				events: many.map((n) => ['rtmr_3', '', String(n)] as const)
+			})
+		);
+		await open();
+		const counts = ['field', 'change', 'event'].map((id) => all(badge, id).length);
+		expect(counts).toEqual([300, 300, 300]);
+		expect(need(badge, 'panel').textContent.split('4700 more are not shown.')).toHaveLength(3);
+		expect(need(badge, 'panel').textContent.length).toBeLessThan(60_000);
+	});
+
+	it('never leaves an old result on show where it can not be shown itself', async () => {
+		await become(verdict('green'));
+		await open();
+		const hostile = {
+			toString: () => {
+				throw new Error('no');
+			}
+		};
+		await become(verdict('green', [], { fields: { jti: hostile } }));
+		expect(find(badge, 'badge')).toBeNull();
+		expect(textOf(badge.renderRoot.querySelector('[role=alert]'))).toBe(
+			'✕ The check itself broke; reload the page.'
+		);
+		await become(verdict('green'));
+		expect(find(badge, 'badge')).toBeNull();
+	});
+});
+
+describe('an element without its parts', () => {
+	it.each(['cczoo-trust-badge', 'cczoo-trust-settings'])('shows nothing: %s', async (tag) => {
+		document.body.replaceChildren();
+		const holder = document.createElement('div');
+		// As a model's answer would have it: attributes give no parts.
+		const parsed = new DOMParser().parseFromString(
+			`<${tag} parts="{}" data-tee-place="badge"></${tag}>`,
+			'text/html'
+		);
+		holder.append(document.importNode(parsed.body, true));
+		document.body.append(holder);
+		const element = holder.querySelector(tag) as TrustBadge;
+		await element.updateComplete;
+		expect(element.parts).toBeUndefined();
+		expect(element.renderRoot.querySelector('*:not(style)')).toBeNull();
+		dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape' }));
+		element.remove();
+	});
+});

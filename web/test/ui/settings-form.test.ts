@@ -1,0 +1,229 @@
+// @vitest-environment jsdom
+import { afterEach, describe, expect, it } from 'vitest';
+import { STORAGE_KEY } from '../../src/session/settings';
+import { TrustSettings } from '../../src/ui/settings-form';
+import { failed, fire, makeParts, need, show, textOf, verdict } from './fixture';
+
+const CHOICE = {
+	provider: 'trustee' as const,
+	address: 'https://t.example',
+	keys: '',
+	serverChosen: true
+};
+
+/** The form on the page, over these stored settings. */
+const open = async (stored?: string) => {
+	const page = makeParts(stored);
+	const form = await show(new TrustSettings(), page.parts);
+	const field = (id: string) => need(form, id) as HTMLInputElement;
+	return {
+		...page,
+		form,
+		field,
+		now: () => page.settings.state.get().settings,
+		problem: () => textOf(field('settings-error')),
+		/** Write into a field and leave it. */
+		write: async (id: string, value: string) => {
+			field(id).value = value;
+			fire(field(id), 'change');
+			await form.updateComplete;
+		},
+		click: async (id: string) => {
+			field(id).click();
+			await form.updateComplete;
+		},
+		become: async (...state: Parameters<typeof verdict>) => {
+			page.state.set(verdict(...state));
+			await form.updateComplete;
+		}
+	};
+};
+
+afterEach(() => {
+	document.body.replaceChildren();
+});
+
+describe('the settings form', () => {
+	it('switches off and on', async () => {
+		const { field, now, click } = await open();
+		expect(field('enabled').getAttribute('aria-checked')).toBe('true');
+		await click('enabled');
+		expect(now().enabled).toBe(false);
+		expect(field('enabled').getAttribute('aria-checked')).toBe('false');
+		await click('enabled');
+		expect(now().enabled).toBe(true);
+	});
+
+	it('shows what is stored', async () => {
+		const { field } = await open(
+			JSON.stringify({
+				v: 1,
+				enabled: false,
+				provider: 'trustee',
+				addresses: { trustee: 'https://t.example' },
+				policy: '{"v":1}'
+			})
+		);
+		expect(field('enabled').checked).toBe(false);
+		expect(['provider', 'address', 'keys', 'policy'].map((id) => field(id).value)).toEqual([
+			'trustee',
+			'https://t.example',
+			'',
+			'{"v":1}'
+		]);
+	});
+
+	it('keeps both addresses through a change of provider', async () => {
+		const { field, now, write } = await open();
+		await write('provider', 'trustee');
+		await write('address', 'https://t.example');
+		await write('provider', 'alibaba');
+		expect(field('address').value).toBe('');
+		await write('address', 'https://a.example');
+		await write('provider', 'trustee');
+		expect(field('address').value).toBe('https://t.example');
+		await write('provider', '');
+		expect(now()).toMatchObject({
+			provider: null,
+			addresses: { alibaba: 'https://a.example', trustee: 'https://t.example' }
+		});
+	});
+
+	it('takes what is no address away with its provider', async () => {
+		const { field, now, write } = await open();
+		await write('address', 'http://a.example');
+		await write('provider', 'trustee');
+		expect(field('address').value).toBe('');
+		fire(field('address'), 'change');
+		expect(now().addresses).toMatchObject({ alibaba: '', trustee: '' });
+	});
+
+	it('refuses what is no address or key set, says so, and lets the user mend it', async () => {
+		const { field, now, write, problem } = await open();
+		await write('address', 'http://a.example');
+		expect(problem()).toContain('https://');
+		expect(now().addresses.alibaba).toBe('');
+		expect(field('address').value).toBe('http://a.example');
+		await write('address', 'https://a.example');
+		expect(problem()).toBe('');
+		await write('keys', '{}');
+		expect(problem()).toContain('JWK Set');
+		expect(now().keys.alibaba).toBe('');
+	});
+
+	it('stores what was being written when it goes away', async () => {
+		const { form, field, now } = await open();
+		field('address').value = 'https://a.example';
+		field('policy').value = '{"v":1}';
+		form.remove();
+		expect(now()).toMatchObject({ policy: '{"v":1}', addresses: { alibaba: 'https://a.example' } });
+	});
+
+	it('stores what was being written for the provider that it was written for', async () => {
+		const { form, field, now, settings } = await open();
+		field('address').value = 'https://a.example';
+		settings.change((draft) => {
+			draft.provider = 'trustee';
+		});
+		form.remove();
+		expect(now().addresses).toMatchObject({ alibaba: 'https://a.example', trustee: '' });
+	});
+
+	it('stores nothing that the user did not change', async () => {
+		const { form, storage } = await open();
+		form.remove();
+		expect(storage.size).toBe(0);
+	});
+
+	it('does not take the text from under the user when a result comes', async () => {
+		const { field, become, state, form } = await open();
+		field('address').value = 'https://half';
+		field('policy').value = '{"v"';
+		state.set({ kind: 'pending' });
+		await form.updateComplete;
+		await become('red', [failed]);
+		expect([field('address').value, field('policy').value]).toEqual(['https://half', '{"v"']);
+	});
+
+	it('keeps the answer of the last run while the next one is under way', async () => {
+		const { field, become, state, form } = await open();
+		await become('amber', [], { choice: CHOICE });
+		state.set({ kind: 'pending' });
+		await form.updateComplete;
+		expect([field('trust').hidden, field('address').placeholder]).toEqual([
+			false,
+			'https://t.example'
+		]);
+	});
+
+	it('offers to trust the address that only the server named', async () => {
+		const { field, now, become, click } = await open();
+		expect(field('trust').hidden).toBe(true);
+		await become('amber', [], { choice: CHOICE });
+		expect(field('address').placeholder).toBe('https://t.example');
+		expect(textOf(field('trust'))).toBe('Trust https://t.example');
+		await click('trust');
+		expect(now()).toMatchObject({
+			provider: 'trustee',
+			addresses: { trustee: 'https://t.example' }
+		});
+	});
+
+	it('trusts the provider that the server chose where the address was stored before', async () => {
+		const { now, become, click } = await open(
+			'{"v":1,"addresses":{"trustee":"https://t.example"}}'
+		);
+		await become('amber', [], { choice: CHOICE });
+		await click('trust');
+		expect(now()).toMatchObject({
+			provider: 'trustee',
+			addresses: { trustee: 'https://t.example' }
+		});
+	});
+
+	it('asks for no address where nobody is asked, and for a root instead of keys', async () => {
+		const { field, write, problem } = await open();
+		const asks = () => [
+			field('address').parentElement?.hidden,
+			textOf(field('keys').parentElement)?.includes('Root')
+		];
+		expect(asks()).toEqual([false, false]);
+		await write('provider', 'dcap');
+		expect(asks()).toEqual([true, true]);
+		await write('keys', 'x');
+		expect(problem()).toContain('PEM');
+		await write('provider', 'trustee');
+		expect(asks()).toEqual([false, false]);
+	});
+
+	it('keeps a policy, and names what is wrong in one', async () => {
+		const { field, now, write, problem } = await open();
+		await write('policy', ' {"v":1,"max_age":60} ');
+		expect(now().policy).toBe('{"v":1,"max_age":60}');
+		await write('policy', '{"v":1,"tcb":{"pass":["Revoked"]}}');
+		expect(problem()).toContain('/tcb/pass/0');
+		expect(now().policy).toBe('{"v":1,"max_age":60}');
+		// Neither the bad text nor anything else is lost, whatever else is changed meanwhile.
+		await write('provider', 'trustee');
+		await write('address', 'https://t.example');
+		expect(now().addresses.trustee).toBe('https://t.example');
+		expect(field('policy').value).toBe('{"v":1,"tcb":{"pass":["Revoked"]}}');
+		await write('policy', '');
+		expect([now().policy, problem()]).toEqual(['', '']);
+	});
+
+	it('shows the settings of another tab', async () => {
+		const { form, field, now, storage, settings } = await open();
+		storage.set(STORAGE_KEY, JSON.stringify({ ...now(), enabled: false, policy: '{"v":1}' }));
+		settings.reload();
+		await form.updateComplete;
+		expect([field('enabled').checked, field('policy').value]).toEqual([false, '{"v":1}']);
+	});
+
+	it('says that the stored settings were unreadable, until others are stored', async () => {
+		const { problem, click } = await open('{');
+		expect(problem()).toContain('unreadable');
+		await click('enabled');
+		expect(problem()).toBe('');
+	});
+});
