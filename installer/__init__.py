@@ -1,1 +1,1 @@
-"""Puts the trust badge into an open-webui source tree, and takes it out again."""
+"""Gives an open-webui the trust badge, and takes it out again."""

@@ -3,7 +3,7 @@
 Exit codes: 0 done, 1 a mistake in the kit, 2 usage, 3 not open-webui or an unsupported version,
 4 local edits in the way, 5 the front end could not be built, 6 the machine (disk full, no
 permission, a missing tool), 7 another run holds the lock, 8 the source could not be fetched,
-128 + N stopped by signal N (130 for Ctrl-C). After anything but 0 the tree is as it was, except
+128 + N stopped by signal N (130 for Ctrl-C). After anything but 0 all is as it was, except
 that 6 in the middle of a change says how it stands (see `_where_it_stands`) and that a source
 which ``--fetch`` put there stays.
 """
@@ -14,7 +14,6 @@ import argparse
 import contextlib
 import dataclasses
 import errno
-import importlib.metadata
 import json
 import os
 import shlex
@@ -24,25 +23,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-from cczoo_installer import patchset
+from cczoo_installer import patchset, tree
 from cczoo_installer.errors import BadUsage, InstallError, MachineTrouble
 from cczoo_installer.files import STOPPING, printable
-from cczoo_installer.install import (
-    DISTRIBUTION,
-    Installer,
-    Result,
-    Status,
-    cache_root,
-    check_fetch_version,
-    kit_version,
-)
+from cczoo_installer.hooked_package import HookedPackage
+from cczoo_installer.install import Result, Status
 from cczoo_installer.journal import Journal, Step
+from cczoo_installer.kit import kit_source, kit_version
+from cczoo_installer.package import looks_like_package
+from cczoo_installer.patched_tree import PatchedTree, check_fetch_version
 from cczoo_installer.report import Reporter
 
 PROGRAM = "cczoo-install"
+
+# What a command does to files that were there before, and to those that were not.
+_VERBS = {"install": ("change", "add"), "revert": ("restore", "remove")}
 
 
 class _Stopped(BaseException):
@@ -61,21 +57,26 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog=PROGRAM,
-        description="Put the Intel TDX trust badge into an open-webui source tree: patch it, "
-        "build its front end and place that where the backend serves it. All or nothing.",
+        description="Give an open-webui the Intel TDX trust badge. A source tree is patched, and "
+        "its front end built and placed where the backend serves it. An installed package, such "
+        "as .../site-packages/open_webui, gets one hook file beside it and stays as it is; "
+        "`python -m cczoo_backend` does the same without a hook. All or nothing.",
         epilog="Exit codes: 0 done; 2 usage; 3 not open-webui, or an unsupported version; 4 local "
         "edits in the way; 5 the front end could not be built; 6 disk full, no permission or a "
         "missing tool; 7 another run is at work; 8 the source could not be fetched; 130 stopped "
-        "by Ctrl-C; 1 a mistake in the kit. After anything but 0 the tree is as it was, except "
+        "by Ctrl-C; 1 a mistake in the kit. After anything but 0 all is as it was, except "
         "that 6 in the middle of a change says how it stands, and that a fetched source stays. "
         "The cache is $CCZOO_CACHE, or ~/.cache/cczoo.",
     )
     parser.add_argument(
-        "--openwebui-dir", metavar="DIR", required=True, help="the open-webui source tree"
+        "--openwebui-dir",
+        metavar="DIR",
+        required=True,
+        help="an open-webui source tree, or the folder of an installed open_webui package",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--status", action="store_true", help="say what is installed, and stop")
-    what.add_argument("--revert", action="store_true", help="put the tree back, byte for byte")
+    what.add_argument("--revert", action="store_true", help="put all back, byte for byte")
     what.add_argument(
         "--fetch",
         metavar="VERSION",
@@ -86,6 +87,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--no-build", action="store_true", help="patch the sources only; no Node.js is needed"
+    )
+    parser.add_argument(
+        "--try",
+        dest="attempt",
+        action="store_true",
+        help="install beside a package of any version, and say what was found of what the kit "
+        "needs",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
@@ -109,22 +117,24 @@ def run(
     ``on_step`` is told each step of a change before it is taken.
     """
     as_json = "--json" in argv
-    directory: str | None = None
+    journals: list[Journal] = []  # of what the command line names, once that is known
     try:
         with _signals_raise():
             options = _parser().parse_args(argv)
-            directory = options.openwebui_dir
             reporter = Reporter(None if options.quiet else sys.stderr)
             try:
-                return _command(options, reporter, patches, on_step)
+                installer = _installer(options, reporter, patches, on_step)
+                journals.append(installer.journal)
+                _command(installer, options)
+                return 0
             finally:
                 reporter.still()
     except InstallError as trouble:
         return _fail(trouble, as_json)
     except OSError as trouble:
-        return _fail(_machine_trouble(trouble, directory), as_json)
+        return _fail(_machine_trouble(trouble, *journals), as_json)
     except _Stopped as stopped:
-        where = _where_it_stands(directory)
+        where = _where_it_stands(*journals)
         print(f"{PROGRAM}: stopped. {where} Run again to go on.", file=sys.stderr)
         return 128 + stopped.number
 
@@ -149,43 +159,57 @@ def _signals_raise() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _command(
+def _installer(
     options: argparse.Namespace, reporter: Reporter, patches: Path | None, on_step: Step
-) -> int:
-    installer = Installer(
-        directory=Path(options.openwebui_dir),
+) -> PatchedTree | HookedPackage:
+    """Return what works on the folder that was named."""
+    directory = Path(options.openwebui_dir)
+    comes_first = options.fetch is not None and tree.is_empty_or_missing(directory)
+    kind = HookedPackage if looks_like_package(directory) and not comes_first else PatchedTree
+    return kind(
+        directory=directory,
         patches=patches or patchset.default_root(),
-        cache=cache_root(),
         reporter=reporter,
         on_step=on_step,
     )
+
+
+def _command(installer: PatchedTree | HookedPackage, options: argparse.Namespace) -> None:
+    """Do what was asked and print what came of it."""
     if options.status:
-        if options.no_build or options.dry_run:
-            raise BadUsage("--status only looks; leave --dry-run and --no-build out.")
+        if options.no_build or options.dry_run or options.attempt:
+            raise BadUsage("--status only looks; leave --dry-run, --no-build and --try out.")
         _print_status(installer.status(), options.json)
-        return 0
+        return
     if options.revert:
-        if options.no_build:
-            raise BadUsage("--revert never builds; leave --no-build out.")
-        _print_result(installer.revert(dry_run=options.dry_run), installer, options)
-        return 0
+        if options.no_build or options.attempt:
+            raise BadUsage("--revert only takes back; leave --no-build and --try out.")
+        result = installer.revert(dry_run=options.dry_run)
+    elif isinstance(installer, HookedPackage):
+        if options.no_build or options.fetch is not None:
+            raise BadUsage(
+                f"{printable(installer.directory)} is an installed package, for which nothing is "
+                "fetched or built; leave --fetch and --no-build out."
+            )
+        result = installer.install(attempt=options.attempt, dry_run=options.dry_run)
+    else:
+        result = _fetch_and_install(installer, options)
+    _print_result(result, installer, options)
+
+
+def _fetch_and_install(installer: PatchedTree, options: argparse.Namespace) -> Result:
     fetched = False
     if options.fetch is not None:
         version = check_fetch_version(options.fetch)
         fetched = installer.fetch(version, dry_run=options.dry_run)
         if fetched and options.dry_run:
-            _print_result(
-                Result("fetch", changed=True, notes=(f"open-webui {version}",)), installer, options
-            )
-            return 0
+            return Result("fetch", True, installer.way, notes=(f"open-webui {version}",))
     try:
-        result = installer.install(build=not options.no_build, dry_run=options.dry_run)
+        return installer.install(build=not options.no_build, dry_run=options.dry_run)
     except InstallError as trouble:
         if fetched:
             trouble.add_note(f"The fetched source stays in {printable(installer.directory)}.")
         raise
-    _print_result(result, installer, options)
-    return 0
 
 
 def _fail(trouble: InstallError, as_json: bool) -> int:
@@ -196,42 +220,42 @@ def _fail(trouble: InstallError, as_json: bool) -> int:
     return trouble.exit_code
 
 
-def _where_it_stands(directory: str | None) -> str:
-    """Say what a failed run has left in the tree: what the journal shows, not what we hope."""
-    if directory is None:
+def _where_it_stands(*journals: Journal) -> str:
+    """Say what a failed run has left: what the journal shows, not what we hope."""
+    if not journals:
         return "Nothing was changed."
     try:
-        phase = Journal(Path(directory).absolute()).phase
+        phase = journals[0].phase
     except (OSError, InstallError):
-        return "How the tree stands could not be read; ask --status."
+        return "How it stands could not be read; ask --status."
     if phase is None:
-        return "Nothing of the kit is in the tree."
+        return "Nothing of the kit is installed."
     if phase == "applied":
-        return "The tree holds the installation that --status shows."
-    return "The tree is half-way: install again, or --revert."
+        return "The installation that --status shows is in place."
+    return "It is half-way: install again, or --revert."
 
 
-def _machine_trouble(trouble: OSError, directory: str | None) -> MachineTrouble:
+def _machine_trouble(trouble: OSError, *journals: Journal) -> MachineTrouble:
     where = f" ({printable(trouble.filename)})" if trouble.filename else ""
     advice = {
         errno.ENOSPC: "The disk is full. Make room",
         errno.EDQUOT: "Your disk quota is used up. Make room",
         errno.EFBIG: "A file would be larger than allowed here. Raise the limit (ulimit -f)",
         errno.EROFS: "The file system is mounted read-only. Make it writable",
-        errno.EACCES: "No permission. Run as the user who owns the tree",
-        errno.EPERM: "No permission. Run as the user who owns the tree",
+        errno.EACCES: "No permission. Run as the user who owns the folder",
+        errno.EPERM: "No permission. Run as the user who owns the folder",
     }.get(trouble.errno or 0, f"{printable(trouble.strerror or trouble)}. Mend that")
-    return MachineTrouble(f"{advice}{where} and run again. {_where_it_stands(directory)}")
+    return MachineTrouble(f"{advice}{where} and run again. {_where_it_stands(*journals)}")
 
 
 def _print_status(status: Status, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"ok": True, **dataclasses.asdict(status)}, indent=2))
         return
-    place = f"{printable(status.directory)}: open-webui {printable(status.openwebui)}"
+    place = f"{printable(status.directory)}: open-webui {printable(status.openwebui or 'is gone')}"
     if status.commit:
         place += f", git {printable(status.tag or 'commit')} ({status.commit[:12]})"
-    if not status.supported:
+    if status.openwebui and not status.supported:
         place += " (not supported by this kit)"
     print(place)
     if status.busy:
@@ -241,72 +265,94 @@ def _print_status(status: Status, as_json: bool) -> None:
         return
     kit, digest = printable(status.kit), printable(status.patch_set)[:12]
     newer = "" if status.current else f"; kit {kit_version()} would replace it"
-    front = "with its front end" if status.build else "without a front end (--no-build)"
-    print(f"{status.state}: kit {kit}, patch set {digest}, {front}{newer}")
+    print(f"{status.state}: kit {kit}, {_what_is_in_place(status, digest)}{newer}")
     for name in status.modified[:20]:
         print(f"  not as installed: {printable(name)}")
     if len(status.modified) > 20:
         print(f"  ... and {len(status.modified) - 20} more")
+    for note in status.notes:
+        print(note)
     if status.state == "unfinished":
         print("A run was stopped half-way: install again, or --revert.")
 
 
-def _print_result(result: Result, installer: Installer, options: argparse.Namespace) -> None:
+def _what_is_in_place(status: Status, digest: str) -> str:
+    if status.hook:
+        return f"hook {printable(status.hook)}"
+    front = "with its front end" if status.build else "without a front end (--no-build)"
+    return f"patch set {digest}, {front}"
+
+
+def _print_result(
+    result: Result, installer: PatchedTree | HookedPackage, options: argparse.Namespace
+) -> None:
     if options.json:
         document: dict[str, Any] = {"ok": True, "dry_run": options.dry_run}
         print(json.dumps(document | dataclasses.asdict(result), indent=2))
         return
-    would = "would " if options.dry_run else ""
     if result.action == "fetch":
         print(f"would fetch {result.notes[0]} into {printable(installer.directory)} and install")
         return
+    _print_findings(result)
     for note in result.notes:
         print(note)
     if not result.changed:
         already = "already installed" if result.action == "install" else "not installed"
         print(f"{printable(installer.directory)}: {already}; nothing to do.")
-        return
-    verbs = {"install": ("change", "add"), "revert": ("restore", "remove")}[result.action]
-    if options.dry_run:
-        for verb, names in zip(verbs, (result.edited, result.added), strict=True):
-            for name in names:
-                print(f"{would}{verb} {printable(name)}")
-        if result.build != "none":
-            print(
-                f"{would}{'place' if result.action == 'install' else 'restore'} build/ "
-                f"({result.build})"
-            )
-        return
-    counts = f"{len(result.edited)} files {verbs[0]}d, {len(result.added)} files {verbs[1]}"
-    counts += "ed" if verbs[1] == "add" else "d"
-    print(f"{printable(installer.directory)}: {result.action}ed; {counts}.")
+    elif options.dry_run:
+        _print_intentions(result)
+    else:
+        print(f"{printable(installer.directory)}: {result.action}ed{_counts(result)}.")
+        if result.action == "install":
+            print(_next_steps(installer, result))
+
+
+def _print_findings(result: Result) -> None:
+    """Print what --try looked for, as a table."""
+    width = max((len(finding.what) for finding in result.found), default=0)
+    for finding in result.found:
+        print(f"  {printable(finding.what):<{width}}  {'found' if finding.found else 'NOT FOUND'}")
+
+
+def _print_intentions(result: Result) -> None:
+    for verb, names in zip(_VERBS[result.action], (result.edited, result.added), strict=True):
+        for name in names:
+            print(f"would {verb} {printable(name)}")
+    if result.build != "none":
+        verb = "place" if result.action == "install" else "restore"
+        print(f"would {verb} build/ ({result.build})")
+
+
+def _counts(result: Result) -> str:
+    """Count the files of a source tree; a package has but its hook."""
+    if result.way == "plugin":
+        return ""
+    edited, added = len(result.edited), len(result.added)
     if result.action == "install":
-        print(_next_steps(installer.directory, built=result.build != "none"))
+        return f"; {edited} files changed"
+    removed = f", {added} files removed" if added else ""
+    return f"; {edited} files restored{removed}"
 
 
-def _kit_source() -> str:
-    """Return what to hand to `pip install`: the checkout or file we came from, or our name."""
-    checkout = Path(__file__).resolve().parent.parent
-    if (checkout / "pyproject.toml").is_file():
-        return str(checkout)
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError, ValueError, KeyError):
-        origin = importlib.metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
-        path = Path(url2pathname(urlsplit(json.loads(origin or "{}")["url"]).path))
-        if path.exists():
-            return str(path)
-    return f"{DISTRIBUTION}=={kit_version()}"
-
-
-def _next_steps(directory: Path, *, built: bool) -> str:
-    """Say how the patched open-webui gets to run."""
-    what = shlex.quote(_kit_source())
-    lines = [
-        "Next:",
-        f"  python -m pip install {what}    # with open-webui's Python: gives it quote_generator",
-        f"  cd {shlex.quote(str(directory / 'backend'))} && bash start.sh",
-    ]
-    if not built:
-        lines.insert(1, "  run again without --no-build, or `npm run build` in the tree yourself")
+def _next_steps(installer: PatchedTree | HookedPackage, result: Result) -> str:
+    """Say how the open-webui with the kit gets to run."""
+    if isinstance(installer, HookedPackage):
+        lines = [
+            f"The hook is {installer.hook}.",
+            "Next: restart open-webui. (`python -m cczoo_backend serve` is the same without a "
+            "hook, in place of `open-webui serve`.)",
+        ]
+    else:
+        what, backend = shlex.quote(kit_source()), shlex.quote(str(installer.directory / "backend"))
+        lines = [
+            "Next:",
+            f"  python -m pip install {what}    # with open-webui's Python: gives it the badge",
+            f"  cd {backend} && bash start.sh",
+        ]
+        if result.build == "none":
+            lines.insert(
+                1, "  run again without --no-build, or `npm run build` in the tree yourself"
+            )
     return "\n".join(map(printable, "\n".join(lines).split("\n")))
 
 

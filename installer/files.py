@@ -141,6 +141,20 @@ def keep_copy(source: Path, target: Path) -> None:
         os.close(descriptor)
 
 
+def date_after(path: Path, other: Path, now: int) -> None:
+    """Set the modification time of ``path`` to ``now``, at least to the second after ``other``'s.
+
+    ``now`` is in nanoseconds since 1970. HTTP's dates count whole seconds, and a clock may have
+    been set back. Nothing happens where ``path`` is not there or belongs to somebody else.
+    """
+    second = 1_000_000_000
+    not_there = (FileNotFoundError, NotADirectoryError)
+    with contextlib.suppress(*not_there):
+        now = max(now, (other.lstat().st_mtime_ns // second + 1) * second)
+    with contextlib.suppress(*not_there, PermissionError):
+        os.utime(path, ns=(now, now), follow_symlinks=False)
+
+
 def remove_tree(path: Path) -> None:
     """Remove a folder, a file or a link if it is there."""
     if path.is_dir() and not path.is_symlink():

@@ -1,16 +1,18 @@
 """The journal of an installation: what makes it all or nothing, and possible to take back.
 
-Everything lives in ``DIR/.cczoo-install/``. One folder there holds the whole installation, and
-its *name* is the phase, so that a phase changes by one atomic rename that needs no disk space:
+It works on one folder, the *root*: an open-webui source tree, or the site-packages folder that
+gets the hook. Everything lives in ``ROOT/.cczoo-install/``. One folder there holds the whole
+installation, and its *name* is the phase, so that a phase changes by one atomic rename that needs
+no disk space:
 
-- ``staging``: being written; nothing in the tree has changed yet;
-- ``applying``: complete and on the disk; the tree is being changed;
+- ``staging``: being written; nothing in the root has changed yet;
+- ``applying``: complete and on the disk; the root is being changed;
 - ``applied``: installed;
-- ``reverting``: the tree is being changed back;
+- ``reverting``: the root is being changed back;
 - ``trash``: over and done with, being removed.
 
-Inside: ``record.json`` (what changes, written once), ``new/`` (contents to come, moved into the
-tree), ``old/`` (originals), ``build.json`` (hashes of the installed front end). Whatever kills
+Inside: ``record.json`` (what changes, written once), ``new/`` (contents to come, moved to their
+places), ``old/`` (originals), ``build.json`` (hashes of the installed front end). Whatever kills
 a run, the phase tells the next one what to do: ``applying`` and ``reverting`` are taken back
 file by file, each step looking at what it finds, so the same work may be begun again and again.
 """
@@ -21,6 +23,7 @@ import contextlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
@@ -28,6 +31,7 @@ from typing import Any, Literal
 
 from cczoo_installer.errors import LocalEdits, MachineTrouble
 from cczoo_installer.files import (
+    date_after,
     inside,
     is_plain_relative,
     keep_copy,
@@ -44,6 +48,7 @@ from cczoo_installer.files import (
 
 HOME = ".cczoo-install"
 BUILD = "build"  # where open-webui's backend looks for the front end (FRONTEND_BUILD_DIR)
+PAGE = "index.html"  # the one file of a front end whose name says nothing about its content
 RECORD_FORMAT = 1
 
 Phase = Literal["applying", "applied", "reverting"]
@@ -72,7 +77,12 @@ class BuildChange:
 
 @dataclass(frozen=True)
 class Record:
-    """What one installation changes. ``folders`` are those it creates, parents first."""
+    """What one installation changed.
+
+    ``packages`` are the open_webui packages that the hook acts for, where it is one. ``folders``
+    were created for files of the overlay, which kits of record format 1 up to 0.1.0 brought;
+    parents first.
+    """
 
     openwebui: str
     kit: str
@@ -80,6 +90,7 @@ class Record:
     files: Mapping[str, FileChange]
     folders: tuple[str, ...] = ()
     build: BuildChange | None = None
+    packages: tuple[str, ...] = ()
     format: int = RECORD_FORMAT
 
     def to_json(self) -> bytes:
@@ -96,9 +107,16 @@ class Record:
             files = {name: FileChange(**change) for name, change in data["files"].items()}
             folders = tuple(data["folders"])
             if not all(is_plain_relative(name) for name in (*files, *folders)):
-                raise ValueError("it names a path outside of the tree")
-            build = BuildChange(**data["build"]) if data["build"] else None
-            return Record(data["openwebui"], data["kit"], data["patch_set"], files, folders, build)
+                raise ValueError("it names a path outside of its folder")
+            return Record(
+                openwebui=data["openwebui"],
+                kit=data["kit"],
+                patch_set=data["patch_set"],
+                files=files,
+                folders=folders,
+                build=BuildChange(**data["build"]) if data["build"] else None,
+                packages=tuple(map(str, data.get("packages", ()))),
+            )
         except (KeyError, TypeError, AttributeError) as trouble:
             raise ValueError(f"{type(trouble).__name__} {trouble}") from trouble
 
@@ -123,25 +141,27 @@ class NewBuild:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that one installation puts into the tree."""
+    """All that one installation changes. New files have their place in folders that exist."""
 
     openwebui: str
     kit: str
     patch_set: str
     files: Mapping[str, NewFile]
     build: NewBuild | None = None
+    packages: tuple[str, ...] = ()
 
 
 @dataclass
 class Journal:
-    """The installation state of one tree.
+    """The installation state of one root folder.
 
     ``on_step`` is told the name of each step before it is taken, which is how tests stop a run
-    anywhere.
+    anywhere. ``now`` is the time in nanoseconds since 1970.
     """
 
     root: Path
     on_step: Step = field(default=lambda _name: None)
+    now: Callable[[], int] = time.time_ns
 
     @property
     def home(self) -> Path:
@@ -150,7 +170,7 @@ class Journal:
 
     @property
     def phase(self) -> Phase | None:
-        """Where the installation stands; None when nothing of ours is in the tree."""
+        """Where the installation stands; None when nothing of ours is there."""
         if self.home.is_symlink():
             raise LocalEdits(f"{printable(self.home)} is a symbolic link. Remove it, run again.")
         folders = {path.name for path in self._folders() if path.is_dir()}
@@ -251,7 +271,7 @@ class Journal:
     # -- changing -----------------------------------------------------------------------------
 
     def stage(self, plan: Plan) -> None:
-        """Write everything that ``plan`` needs, so that changing the tree is renames only.
+        """Write everything that ``plan`` needs, so that the change itself is renames only.
 
         A full disk shows here, before anything has changed. Replaces an older staging.
         """
@@ -263,7 +283,6 @@ class Journal:
             raise
 
     def _stage(self, plan: Plan) -> None:
-        record = self.record()
         self.on_step("stage:begin")
         self.home.mkdir(exist_ok=True)
         # Keeps the journal out of `git status` and `git add` in the user's own checkout.
@@ -275,12 +294,12 @@ class Journal:
         self.on_step("stage:build")
         build = self._stage_build(staging, plan.build) if plan.build else None
         fresh = Record(
-            plan.openwebui,
-            plan.kit,
-            plan.patch_set,
-            changes,
-            self._folders_to_create(plan, record),
-            build,
+            openwebui=plan.openwebui,
+            kit=plan.kit,
+            patch_set=plan.patch_set,
+            files=changes,
+            build=build,
+            packages=plan.packages,
         )
         self.on_step("stage:record")
         write_durably(staging / "record.json", fresh.to_json())
@@ -326,28 +345,16 @@ class Journal:
             return inside(self.root, BUILD).exists()
         return record.build.replaced
 
-    def _folders_to_create(self, plan: Plan, record: Record | None) -> tuple[str, ...]:
-        ours = set(record.folders) if record else set()
-        wanted = {
-            parent.as_posix()
-            for name, new in plan.files.items()
-            if new.original is None
-            for parent in PurePosixPath(name).parents
-            if parent.parts
-        }
-        return tuple(
-            sorted(name for name in wanted if name in ours or not (self.root / name).exists())
-        )
-
     def commit(self) -> None:
         """Take back what is installed, if anything, and install what is staged.
 
-        On any trouble while installing the tree ends as upstream's again and the trouble is
+        On any trouble while installing the root ends as it was without us and the trouble is
         raised. Where the machine does not even let us take back, the phase says so.
         """
         try:
             staged = Record.from_json((self.home / "staging" / "record.json").read_bytes())
             self._refuse_surprises(staged)
+            self._date_page(self.home / "staging" / "new" / BUILD, after=self.root / BUILD)
             self.take_back()
             self.on_step("commit:begin")
             self._enter("staging", "applying")
@@ -382,30 +389,34 @@ class Journal:
 
     def _install(self, record: Record) -> None:
         new = self.folder / "new"
-        owner = self.root.stat()
-        for name in record.folders:
-            self.on_step(f"mkdir:{name}")
-            folder = inside(self.root, name)
-            if not folder.exists():
-                folder.mkdir()
-                folder.chmod(0o755)
-                same_owner(folder, owner)
         for name in record.files:
             self.on_step(f"write:{name}")
             (new / name).replace(inside(self.root, name))
         if record.build is not None:
-            if record.build.replaced:
-                self.on_step("build:aside")
-                (self.folder / "old").mkdir(exist_ok=True)
-                (self.root / BUILD).rename(self.folder / "old" / BUILD)
-            self.on_step("build:place")
-            (new / BUILD).rename(self.root / BUILD)
+            self._place_build(new / BUILD, record.build)
         self.on_step("commit:sync")
         for folder in {(self.root / name).parent for name in record.files} | {self.root}:
             sync_folder(folder)
 
+    def _place_build(self, fresh: Path, build: BuildChange) -> None:
+        place = self.root / BUILD
+        if build.replaced:
+            self.on_step("build:aside")
+            (self.folder / "old").mkdir(exist_ok=True)
+            place.rename(self.folder / "old" / BUILD)
+        self.on_step("build:place")
+        fresh.rename(place)
+
+    def _date_page(self, coming: Path, *, after: Path) -> None:
+        """Date the page of the ``coming`` front end after that of the one whose place it takes.
+
+        open-webui's server answers "not modified" by date alone: a browser that had the one
+        page would keep it for ever where the other has an older date.
+        """
+        date_after(coming / PAGE, after / PAGE, self.now())
+
     def take_back(self) -> None:
-        """Return the tree to what it was before the present installation, byte for byte.
+        """Return the root to what it was before the present installation, byte for byte.
 
         Works in every phase and may be begun again after being stopped anywhere. Raises
         LocalEdits, before anything is changed, when that would lose somebody's edit.
@@ -471,6 +482,7 @@ class Journal:
             remove_tree(gone)
             place.rename(gone)
         if kept.exists():
+            self._date_page(kept, after=gone)
             self.on_step("build:restore")
             kept.rename(place)
 
@@ -481,7 +493,7 @@ class Journal:
             if change.before is not None or path.suffix != ".py":
                 continue
             cache = inside(self.root, path.parent.as_posix()) / "__pycache__"
-            if cache.is_symlink():  # what is behind it is not in the tree
+            if cache.is_symlink():  # what is behind it is not in our folder
                 continue
             for compiled in cache.glob(f"{path.stem}.*.pyc"):
                 compiled.unlink(missing_ok=True)

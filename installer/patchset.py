@@ -1,4 +1,4 @@
-"""The patch sets: which open-webui files we edit, which we add, and what the edits come to.
+"""The patch sets: which open-webui files we edit, and what the edits come to.
 
 A patch set is a folder ``v<version>/`` with
 
@@ -6,10 +6,10 @@ A patch set is a folder ``v<version>/`` with
 - ``NNNN-topic.patch``: a header of ``Field: text`` lines, then unified diffs with ``a/`` and
   ``b/`` prefixes, and
 - ``upstream.json``: ``{"version", "sdist_sha256", "files": {path: sha256}}``, where ``files``
-  are the upstream files that the patches edit,
+  are the upstream files that the patches edit.
 
-beside the folder ``overlay/`` whose files are added at their place in the tree, for every
-version alike.
+Patches are hooks and nothing else: they add no file. What the kit brings is the Python package
+``cczoo_backend``, which serves the page's part too.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from pathlib import Path
 
 from cczoo_installer.errors import BrokenPatchSet, MachineTrouble, UnsupportedVersion
 from cczoo_installer.files import is_plain_relative, printable, sha256_bytes
+from cczoo_installer.versions import listed, supported
 
-MAX_FILES = 8  # existing open-webui files that one patch set may edit
+MAX_FILES = 10  # existing open-webui files that one patch set may edit
 MAX_ADDED_LINES = 60  # lines that its patches may add, in all
 HEADER_FIELDS = ("Description", "Why", "How to test")
 
@@ -96,7 +97,7 @@ def _edited_path(path: Path, line: str, following: list[str], oddities: list[str
     if not (old.startswith("a/") and new == "b/" + old[2:]):
         raise BrokenPatchSet(
             f"{path.name}: {printable(old)} and {printable(new)} are not a/FILE and b/FILE. "
-            "Patches edit existing files only; new files belong into overlay/."
+            "Patches edit existing files only."
         )
     return old[2:].split("\t")[0]
 
@@ -144,7 +145,6 @@ class PatchSet:
     patches: tuple[Patch, ...]
     upstream: Mapping[str, str]
     sdist_sha256: str
-    overlay: Mapping[str, Path]
 
     @property
     def edited(self) -> tuple[str, ...]:
@@ -157,8 +157,6 @@ class PatchSet:
         total = hashlib.sha256(f"patch set\0{self.version}\0".encode())
         for patch in self.patches:
             total.update(f"patch\0{sha256_bytes(patch.path.read_bytes())}\0".encode())
-        for name, path in self.overlay.items():
-            total.update(f"file\0{name}\0{sha256_bytes(path.read_bytes())}\0".encode())
         return total.hexdigest()
 
     def patched(self, originals: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -176,10 +174,6 @@ class PatchSet:
             for patch in self.patches:
                 _apply(patch, work, Path(scratch, "no-repository"))
             return {name: (work / name).read_bytes() for name in self.edited}
-
-    def added(self) -> dict[str, bytes]:
-        """Return the content of every overlay file by its path in the tree."""
-        return {name: path.read_bytes() for name, path in self.overlay.items()}
 
 
 def _apply(patch: Patch, work: Path, no_repository: Path) -> None:
@@ -228,24 +222,14 @@ def _apply(patch: Patch, work: Path, no_repository: Path) -> None:
         )
 
 
-def supported_versions(root: Path) -> list[str]:
-    """Return the open-webui versions that ``root`` has a patch set for."""
-    return sorted(path.parent.name[1:] for path in root.glob("v*/upstream.json"))
-
-
 def load(root: Path, version: str) -> PatchSet:
-    """Read the patch set for ``version`` and the overlay.
+    """Read the patch set for ``version``.
 
     Raises UnsupportedVersion where there is none and BrokenPatchSet where it cannot be read.
     """
     # The version comes out of somebody's package.json: it must not choose a path freely.
-    if not _VERSION.fullmatch(version) or version not in supported_versions(root):
-        known = ", ".join(supported_versions(root)) or "none"
-        raise UnsupportedVersion(
-            f"open-webui {printable(version)} is not supported by this kit (supported: {known}). "
-            "Use one of these versions (--fetch gets one), or port the patches as docs/porting.md "
-            "describes."
-        )
+    if not _VERSION.fullmatch(version) or version not in supported(root, "source"):
+        raise UnsupportedVersion(_no_patches(root, version))
     folder = root / f"v{version}"
     try:
         facts = json.loads((folder / "upstream.json").read_text(encoding="utf-8"))
@@ -260,12 +244,25 @@ def load(root: Path, version: str) -> PatchSet:
             patches=patches,
             upstream=pins,
             sdist_sha256=str(facts["sdist_sha256"]),
-            overlay=overlay_files(root / "overlay"),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as trouble:
         raise BrokenPatchSet(
             f"The patch set {folder} cannot be read ({printable(trouble)}). Install the kit anew."
         ) from trouble
+
+
+def _no_patches(root: Path, version: str) -> str:
+    sentences = [
+        f"The source of open-webui {printable(version)} needs patches, under --try as well, and "
+        f"this kit has them for {listed(root, 'source')} (--fetch gets such a source)."
+    ]
+    if version in supported(root, "plugin"):
+        sentences.append(
+            f"Installed as a package, {version} needs none: name the folder of the package, such "
+            "as .../site-packages/open_webui."
+        )
+    sentences.append("docs/porting.md tells how patches are ported. Nothing was changed.")
+    return " ".join(sentences)
 
 
 def read_series(path: Path) -> list[str]:
@@ -274,25 +271,11 @@ def read_series(path: Path) -> list[str]:
     return [line for line in lines if line]
 
 
-def overlay_files(folder: Path) -> dict[str, Path]:
-    """Return the overlay's files by their path in the open-webui tree, sorted.
-
-    Compiled Python and hidden files are by-products of work on the overlay, not part of it.
-    """
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        hidden = any(part.startswith(".") or part == "__pycache__" for part in relative.parts)
-        if path.is_file() and not hidden and path.suffix != ".pyc":
-            found[relative.as_posix()] = path
-    return found
-
-
 def problems(patch_set: PatchSet, upstream_files: Iterable[str]) -> list[str]:
     """Return what is wrong with a patch set, as sentences; ``upstream_files`` are all paths.
 
-    The rules of the house: patches are listed, explained, thin and deterministic; new files
-    live in the overlay; the build settings of open-webui stay what they are.
+    The rules of the house: patches are listed, explained, thin and deterministic; the build
+    settings of open-webui stay what they are.
     """
     upstream = set(upstream_files)
     found = _listing_problems(patch_set)
@@ -317,12 +300,10 @@ def problems(patch_set: PatchSet, upstream_files: Iterable[str]) -> list[str]:
     if set(patch_set.upstream) != set(patch_set.edited):
         odd = sorted(set(patch_set.upstream) ^ set(patch_set.edited))
         found.append(f"upstream.json and the patches disagree about {', '.join(odd)}")
-    found += [f"overlay/{name} is in upstream" for name in patch_set.overlay if name in upstream]
     found += [f"{name} is not in upstream" for name in patch_set.edited if name not in upstream]
-    paths = (*patch_set.edited, *patch_set.overlay)
     return found + [
         f"{printable(name)} is no plain relative path"
-        for name in paths
+        for name in patch_set.edited
         if not is_plain_relative(name)
     ]
 

@@ -140,7 +140,11 @@ class Refresh:
             texts[patch] = self._header(patch) + "".join(diffs)
         texts["series"] = "".join(f"{patch}\n" for patch in sorted(texts))
         texts["upstream.json"] = self._upstream(found.edited, sdist_sha256)
-        return texts, self._remarks(found.added)
+        remarks = [
+            f"{printable(name)} is new and was left out: patches only edit files"
+            for name in found.added
+        ]
+        return texts, remarks
 
     def _owners(self) -> dict[str, str]:
         owners = {}
@@ -174,20 +178,6 @@ class Refresh:
             "files": {name: sha256_bytes((self.pristine / name).read_bytes()) for name in edited},
         }
         return json.dumps(facts, indent=2) + "\n"
-
-    def _remarks(self, added: Sequence[str]) -> list[str]:
-        overlay = patchset.overlay_files(self.root / "overlay")
-        remarks = [
-            f"{printable(name)} is new and not in overlay/: copy it there if it is meant to ship"
-            for name in added
-            if name not in overlay
-        ]
-        remarks += [
-            f"{printable(name)} differs from the one in overlay/: copy it there if it is newer"
-            for name, path in overlay.items()
-            if name in added and sha256_file(self.edited / name) != sha256_file(path)
-        ]
-        return remarks
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -35,6 +35,22 @@ def openwebui_version(directory: Path) -> str:
         )
     if not directory.is_dir():
         raise NotOpenWebui(f"{shown} is not a folder. Name the folder of an open-webui tree.")
+    version = version_in_package_json(directory)
+    missing = [landmark for landmark in _LANDMARKS if not (directory / landmark).is_dir()]
+    if missing:
+        raise NotOpenWebui(
+            f"{shown} calls itself open-webui but lacks {', '.join(missing)}. Start from a "
+            "complete checkout or source package; of a container image name backend/open_webui."
+        )
+    return version
+
+
+def version_in_package_json(directory: Path) -> str:
+    """Return the version that open-webui's package.json in ``directory`` names.
+
+    Raises NotOpenWebui when there is none, or it is another program's.
+    """
+    shown = printable(directory)
     package = directory / "package.json"
     try:
         if package.stat().st_size > _MAX_PACKAGE_JSON:
@@ -44,7 +60,8 @@ def openwebui_version(directory: Path) -> str:
     except FileNotFoundError:
         raise NotOpenWebui(
             f"{shown} is not an open-webui source tree: it has no package.json. Name the top "
-            "folder of a checkout or of an unpacked source package."
+            "folder of a checkout or of an unpacked source package, or the folder of an installed "
+            "package, such as .../site-packages/open_webui."
         ) from None
     except PermissionError:
         raise
@@ -59,13 +76,7 @@ def openwebui_version(directory: Path) -> str:
             f"{shown} holds {printable(name)[:80]!r}, not open-webui. Name the top folder of an "
             "open-webui source tree."
         )
-    missing = [landmark for landmark in _LANDMARKS if not (directory / landmark).is_dir()]
-    if missing:
-        raise NotOpenWebui(
-            f"{shown} calls itself open-webui but lacks {', '.join(missing)}. Start from a "
-            "complete checkout or source package."
-        )
-    return version
+    return str(version)
 
 
 @dataclass(frozen=True)

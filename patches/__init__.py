@@ -1,1 +1,1 @@
-"""The patch sets and overlays, shipped as package data beside this file."""
+"""The patch sets and the lists of versions and anchors, shipped as package data."""

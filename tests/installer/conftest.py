@@ -2,7 +2,7 @@
 
 The trees are the real open-webui source: fetched once into the kit's cache, checked by hash.
 Most tests use `small_tree`, the part of it that the installer ever looks at, and a patch set of
-two hooks and three new files, so that they are quick and independent of the kit's own patches.
+three hooks, so that they are quick and independent of the kit's own patches.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import textwrap
+import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,15 +20,20 @@ from cczoo_installer import __main__ as command_line
 from cczoo_installer import install, patchset, source
 from cczoo_installer.report import Reporter
 from installer_kit import (
+    BACKEND,
     CHILD,
     FAKE_NPM,
     HOOKED,
+    HOOKED_LAST,
     HOOKED_TOO,
-    NEW_FILES,
+    OPEN_WEBUI,
     VERSION,
+    Environment,
     FakeTools,
     Ran,
     make_patch_set,
+    say_version,
+    write_files,
 )
 
 from interruptible import heed_interrupts
@@ -77,7 +83,7 @@ def small_tree(pristine: Path, tmp_path: Path) -> Path:
         HOOKED,
         HOOKED_TOO,
         "backend/open_webui/routers/utils.py",
-        "src/lib/constants.ts",
+        HOOKED_LAST,
         "src/lib/index.ts",
         "static/robots.txt",
         "scripts/prepare-pyodide.js",
@@ -92,8 +98,20 @@ def small_tree(pristine: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def patches(pristine: Path, tmp_path: Path) -> Path:
-    """A small patch set: two hooks, three new files, two of them in new folders."""
-    return make_patch_set(tmp_path / "patches", pristine, NEW_FILES)
+    """A small patch set: three hooks."""
+    return make_patch_set(tmp_path / "patches", pristine)
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    """A real virtual environment with a small open_webui 0.6.43 and a small kit in it."""
+    folder = tmp_path / "environment"
+    venv.create(folder, with_pip=False, symlinks=True)
+    (site,) = folder.glob("lib/python3*/site-packages")
+    write_files(site / "open_webui", OPEN_WEBUI)
+    write_files(site / "cczoo_backend", BACKEND)
+    say_version(site, "0.6.43")
+    return Environment(folder / "bin" / "python", site)
 
 
 @pytest.fixture

@@ -7,24 +7,29 @@ import difflib
 import hashlib
 import json
 import os
+import shutil
 import stat
 import subprocess
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cczoo_installer import install
+from cczoo_installer import install, patchset
+from cczoo_installer.files import sha256_file, tree_hashes
 
 VERSION = "0.5.20"
 REAL_CACHE = install.cache_root()  # before a test sets another one: real builds are shared
 CHILD = Path(__file__).with_name("child.py")
 HOOKED = "backend/open_webui/main.py"
 HOOKED_TOO = "src/app.html"
-NEW_FILES = {
-    "backend/open_webui/routers/probe.py": b"ANSWER = 42\n",
-    "src/lib/probe/deep/answer.ts": b"export const answer = 42;\n",
-    "src/lib/probe/deep/more/answer.ts": b"export const more = 43;\n",
+HOOKED_LAST = "src/lib/constants.ts"
+VERSIONS = {
+    "versions": [
+        {"version": VERSION, "ways": ["source", "plugin"]},
+        {"version": "0.6.43", "ways": ["plugin"]},
+    ]
 }
 
 Snapshot = dict[str, tuple[str, int, str]]
@@ -59,29 +64,179 @@ def make_patch(name: str, old: bytes, new: bytes) -> str:
     return f"Description: Probe\nWhy: To be tested.\nHow to test: Run this.\n\n{''.join(lines)}"
 
 
-def make_patch_set(root: Path, pristine: Path, new_files: Mapping[str, bytes]) -> Path:
-    """Write a patch set with a hook in two real files; returns its root."""
+def make_patch_set(
+    root: Path, pristine: Path, word: str = "probe", without: tuple[str, ...] = ()
+) -> Path:
+    """Write a patch set with a hook in up to three real files; returns its root."""
     folder = root / f"v{VERSION}"
     folder.mkdir(parents=True)
     edits = {
-        "0001-hook.patch": (HOOKED, b"\n# probe: hooked\n", 900),
-        "0002-page.patch": (HOOKED_TOO, b"\t\t<!-- probe -->\n", 5),
+        "0001-hook.patch": (HOOKED, f"\n# {word}: hooked\n", 900),
+        "0002-page.patch": (HOOKED_TOO, f"\t\t<!-- {word} -->\n", 5),
+        "0003-code.patch": (HOOKED_LAST, f"export const HOOK = '{word}';\n", 3),
     }
+    edits = {patch: edit for patch, edit in edits.items() if edit[0] not in without}
     upstream = {}
     for patch, (name, line, position) in edits.items():
         old = (pristine / name).read_bytes()
         lines = old.splitlines(keepends=True)
-        new = b"".join([*lines[:position], line, *lines[position:]])
+        new = b"".join([*lines[:position], line.encode(), *lines[position:]])
         (folder / patch).write_text(make_patch(name, old, new))
         upstream[name] = hashlib.sha256(old).hexdigest()
     (folder / "series").write_text("".join(f"{patch}\n" for patch in edits))
     facts = {"version": VERSION, "sdist_sha256": "0" * 64, "files": upstream}
     (folder / "upstream.json").write_text(json.dumps(facts))
-    for name, content in new_files.items():
-        path = root / "overlay" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    (root / "versions.json").write_text(json.dumps(VERSIONS))
+    (root / "anchors.json").write_text(json.dumps(ANCHORS))
     return root
+
+
+# What kit 0.1.0 added to a tree, in folders of its own and of upstream.
+OVERLAY = {
+    "backend/open_webui/routers/tee.py": "ROUTES = 4\n",
+    "src/lib/tee/session.ts": "export const older = 1;\n",
+    "src/lib/tee/dcap/deep/root.ts": "export const root = 2;\n",
+}
+
+
+def install_as_kit_0_1_0(tree: Path, patches: Path, *, build: bool = False) -> None:
+    """Leave in `tree` what kit 0.1.0 left there: edits, an overlay, a record of format 1.
+
+    Its edits are those of `patches`; with `build`, a front end took the place of the user's.
+    """
+    edits = patchset.load(patches, VERSION)
+    applied = tree / ".cczoo-install" / "applied"
+    files: dict[str, Any] = {}
+    originals = {name: (tree / name).read_bytes() for name in edits.edited}
+    for name, content in edits.patched(originals).items():
+        mode = stat.S_IMODE((tree / name).stat().st_mode)
+        (applied / "old" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(tree / name, applied / "old" / name)
+        (tree / name).write_bytes(content)
+        before = hashlib.sha256(originals[name]).hexdigest()
+        files[name] = {"before": before, "after": sha256_file(tree / name), "mode": mode}
+    write_files(tree, OVERLAY)
+    for name in OVERLAY:
+        files[name] = {"before": None, "after": sha256_file(tree / name), "mode": 0o644}
+    record = {
+        "build": None,
+        "files": files,
+        "folders": ["src/lib/tee", "src/lib/tee/dcap", "src/lib/tee/dcap/deep"],
+        "format": 1,
+        "kit": "0.1.0",
+        "openwebui": VERSION,
+        "patch_set": "0" * 64,
+    }
+    if build:
+        (tree / "build").rename(applied / "old" / "build")
+        write_files(tree / "build", {"index.html": "kit 0.1.0", "_app/app.js": "older"})
+        (applied / "build.json").write_text(json.dumps(tree_hashes(tree / "build")))
+        record["build"] = {"key": "1" * 64, "node_major": 20, "replaced": True}
+    (applied / "record.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
+    (applied.parent / ".gitignore").write_text("*\n")
+
+
+OPEN_WEBUI = {
+    "__init__.py": "",
+    "main.py": "print('open-webui starts')\nFastAPI = dict\napp = FastAPI(title='Open WebUI')\n",
+    "utils/auth.py": "def decode_token(token): ...\ndef get_verified_user(user=None): ...\n",
+    "frontend/index.html": "<html></html>",
+    "frontend/_app/app.js": 'e=`<div class="row"></div>`',
+    "frontend/_app/folder.js/other.js": "f='#settings'",
+}
+ANCHORS = {
+    "v": 1,
+    "places": {
+        "badge": {"anchors": [{"markup": "no such text"}, {"markup": 'class="row"'}]},
+        "settings": {"anchors": [{"markup": "#settings"}]},
+    },
+}
+# What cczoo_backend is to the hook, without open-webui's own needs.
+BACKEND = {
+    "__init__.py": "def install(app):\n    print('the badge is in', app['title'])\n",
+    "hook.py": """\
+        import os
+        from importlib.machinery import PathFinder
+
+        from cczoo_backend import install
+
+        def find_spec(name, path, target, package):
+            spec = PathFinder.find_spec(name, path, target)
+            if spec is None or os.path.realpath(os.path.dirname(spec.origin)) != package:
+                return None
+            run = spec.loader.exec_module
+
+            def exec_module(module):
+                run(module)
+                install(module.app)
+
+            spec.loader.exec_module = exec_module
+            return spec
+        """,
+}
+
+
+def write_files(folder: Path, files: Mapping[str, str]) -> Path:
+    """Write the texts of `files` below `folder`, which is returned."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+    return folder
+
+
+def say_version(site: Path, version: str) -> None:
+    """Make the package metadata in `site` say that open-webui `version` is installed."""
+    for older in site.glob("open_webui-*.dist-info"):
+        shutil.rmtree(older)
+    metadata = f"Metadata-Version: 2.1\nName: open-webui\nVersion: {version}\n"
+    write_files(site / f"open_webui-{version}.dist-info", {"METADATA": metadata})
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment: its Python, its site-packages folder and the open_webui in that."""
+
+    python: Path
+    site: Path
+
+    @property
+    def package(self) -> Path:
+        return self.site / "open_webui"
+
+    @property
+    def hook(self) -> Path:
+        return self.site / "cczoo_open_webui.pth"
+
+    def run(self, *arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run its Python, with none of our own settings, from a folder that holds no module."""
+        kept = {name: text for name, text in os.environ.items() if not name.startswith("PYTHON")}
+        return subprocess.run(
+            [self.python, *arguments],
+            cwd=self.python.parent,
+            env=kept | env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+
+    def starts(self, **env: str) -> tuple[list[str], str]:
+        """Start its open-webui; returns the lines it prints, and what it says on stderr."""
+        done = self.run("-c", "import open_webui.main", **env)
+        return done.stdout.splitlines(), done.stderr
+
+
+@dataclass(frozen=True)
+class Case:
+    """One open-webui to install into: what to name, the folder that changes, further options."""
+
+    directory: Path
+    root: Path
+    options: tuple[str, ...] = ()
+
+    def argv(self, *more: str) -> list[str]:
+        return ["--openwebui-dir", str(self.directory), *self.options, *more]
 
 
 @dataclass(frozen=True)

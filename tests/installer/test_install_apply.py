@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 from cczoo_installer import patchset
-from installer_kit import HOOKED, HOOKED_TOO, NEW_FILES, VERSION, Ran, make_patch_set, snapshot
+from installer_kit import (
+    HOOKED,
+    HOOKED_LAST,
+    HOOKED_TOO,
+    VERSION,
+    Ran,
+    make_patch_set,
+    snapshot,
+)
 
 Run = Callable[..., Ran]
 
@@ -25,9 +33,7 @@ def test_real_patch_set_applies_and_reverts_byte_for_byte(full_tree: Path, cczoo
     after = snapshot(full_tree)
     changed = {name for name in before if after.get(name) != before[name]}
     assert changed == set(patches.edited)
-    assert set(patches.overlay) <= after.keys()
-    ours = {name for name in after.keys() - before.keys() if after[name][0] == "file"}
-    assert {name for name in ours if not name.startswith(".cczoo-install/")} == set(patches.overlay)
+    assert all(name.startswith(".cczoo-install") for name in after.keys() - before.keys())
 
     status = cczoo(full_tree, "--status", "--json", with_patches=None).json
     assert (status["state"], status["current"], status["build"]) == ("installed", True, None)
@@ -40,9 +46,7 @@ def test_install_writes_what_the_patches_say_and_keeps_modes(small_tree: Path, c
     assert cczoo(small_tree, "--no-build").code == 0
     assert "# probe: hooked\n" in (small_tree / HOOKED).read_text()
     assert "<!-- probe -->" in (small_tree / HOOKED_TOO).read_text()
-    for name, content in NEW_FILES.items():
-        assert (small_tree / name).read_bytes() == content
-        assert (small_tree / name).stat().st_mode & 0o777 == 0o644
+    assert "HOOK = 'probe'" in (small_tree / HOOKED_LAST).read_text()
     assert (small_tree / HOOKED).stat().st_mode & 0o777 == 0o640
 
 
@@ -77,9 +81,8 @@ def test_dry_run_changes_nothing(small_tree: Path, cczoo: Run, installed: bool) 
         assert f"would restore {HOOKED}\n" in told.out
     else:
         told = cczoo(small_tree, "--no-build", "--dry-run")
-        assert f"would change {HOOKED}\n" in told.out
-        for name in NEW_FILES:
-            assert f"would add {name}\n" in told.out
+        for name in (HOOKED, HOOKED_TOO, HOOKED_LAST):
+            assert f"would change {name}\n" in told.out
     assert told.code == 0
     assert snapshot(small_tree) == before
     assert {path: path.stat().st_mtime_ns for path in small_tree.rglob("*")} == times
@@ -114,22 +117,6 @@ def test_local_edit_is_refused_with_nothing_changed(
     assert snapshot(small_tree) == before
 
 
-@pytest.mark.parametrize("kind", ["file", "folder", "dangling link"])
-def test_a_file_where_ours_goes_is_refused(small_tree: Path, cczoo: Run, kind: str) -> None:
-    name = "backend/open_webui/routers/probe.py"
-    if kind == "file":
-        (small_tree / name).write_text("mine = 1\n")
-    elif kind == "folder":
-        (small_tree / name).mkdir()
-    else:
-        (small_tree / name).symlink_to("/nowhere")
-    before = snapshot(small_tree)
-    refused = cczoo(small_tree, "--no-build")
-    assert refused.code == 4
-    assert name in refused.err
-    assert snapshot(small_tree) == before
-
-
 @pytest.mark.parametrize("place", [HOOKED, "backend/open_webui", "src/lib"])
 def test_links_that_lead_out_of_the_tree_are_refused(
     small_tree: Path, cczoo: Run, tmp_path: Path, place: str
@@ -150,24 +137,23 @@ def test_an_edit_of_an_installed_file_stops_revert_and_is_kept(
 ) -> None:
     stock = snapshot(small_tree)
     cczoo(small_tree, "--no-build")
-    ours = small_tree / "src/lib/probe/deep/answer.ts"
+    ours, mine = small_tree / HOOKED_LAST, small_tree / f"{HOOKED_LAST}.mine"
     ours.write_text("// mine\n")
     before = snapshot(small_tree)
     for options in (["--revert"], ["--revert", "--dry-run"], ["--no-build"]):
         refused = cczoo(small_tree, *options)
         assert refused.code == 4
-        assert "src/lib/probe/deep/answer.ts" in refused.err
+        assert HOOKED_LAST in refused.err
     assert snapshot(small_tree) == before
     status = cczoo(small_tree, "--status", "--json").json
     assert status["state"] == "modified"
-    assert status["modified"] == ["src/lib/probe/deep/answer.ts"]
+    assert status["modified"] == [HOOKED_LAST]
 
     # The way out that the message names: move it away.
-    ours.rename(small_tree / "src/lib/probe/deep/answer.ts.mine")
+    ours.rename(mine)
     assert cczoo(small_tree, "--revert").code == 0
-    kept = small_tree / "src/lib/probe/deep/answer.ts.mine"
-    assert kept.read_text() == "// mine\n"
-    shutil.rmtree(small_tree / "src/lib/probe")
+    assert mine.read_text() == "// mine\n"
+    mine.unlink()
     assert snapshot(small_tree) == stock
 
 
@@ -176,7 +162,7 @@ def test_removed_files_are_put_back_by_another_run(small_tree: Path, cczoo: Run)
     cczoo(small_tree, "--no-build")
     installed = snapshot(small_tree)
     (small_tree / HOOKED).unlink()
-    shutil.rmtree(small_tree / "src/lib/probe")
+    (small_tree / HOOKED_LAST).unlink()
     assert cczoo(small_tree, "--status", "--json").json["state"] == "modified"
     assert cczoo(small_tree, "--no-build", "--json").json["changed"] is True
     assert snapshot(small_tree) == installed
@@ -185,68 +171,23 @@ def test_removed_files_are_put_back_by_another_run(small_tree: Path, cczoo: Run)
     assert snapshot(small_tree) == stock
 
 
-def test_byte_code_of_our_files_goes_with_them(small_tree: Path, cczoo: Run) -> None:
-    before = snapshot(small_tree)
-    cczoo(small_tree, "--no-build")
-    compiled = small_tree / "backend/open_webui/routers/__pycache__"
-    compiled.mkdir()
-    (compiled / "probe.cpython-311.pyc").write_bytes(b"compiled")
-    (compiled / "utils.cpython-311.pyc").write_bytes(b"theirs")
-    assert cczoo(small_tree, "--revert").code == 0
-    (compiled / "utils.cpython-311.pyc").unlink()
-    compiled.rmdir()
-    assert snapshot(small_tree) == before
-
-
-def test_byte_code_behind_a_link_is_not_ours(small_tree: Path, cczoo: Run, tmp_path: Path) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "probe.cpython-311.pyc").write_bytes(b"theirs")
-    (small_tree / "backend/open_webui/routers/__pycache__").symlink_to(outside)
-    before = snapshot(small_tree)
-    assert cczoo(small_tree, "--no-build").code == 0
-    assert cczoo(small_tree, "--revert").code == 0
-    assert snapshot(small_tree) == before
-    assert (outside / "probe.cpython-311.pyc").read_bytes() == b"theirs"
-
-
 def test_newer_patch_set_replaces_the_older_one(
     small_tree: Path, cczoo: Run, pristine: Path, tmp_path: Path
 ) -> None:
     stock = snapshot(small_tree)
     cczoo(small_tree, "--no-build")
-    newer = make_patch_set(
-        tmp_path / "newer", pristine, {"src/lib/probe/deep/answer.ts": b"// newer\n"}
-    )
-    (newer / f"v{VERSION}" / "series").write_text("0001-hook.patch\n")
-    facts = json.loads((newer / f"v{VERSION}" / "upstream.json").read_text())
-    del facts["files"][HOOKED_TOO]
-    (newer / f"v{VERSION}" / "upstream.json").write_text(json.dumps(facts))
+    newer = make_patch_set(tmp_path / "newer", pristine, "newer", without=(HOOKED_TOO,))
 
     assert cczoo(small_tree, "--status", "--json", with_patches=newer).json["current"] is False
     done = cczoo(small_tree, "--no-build", with_patches=newer)
     assert done.code == 0
-    assert (small_tree / "src/lib/probe/deep/answer.ts").read_text() == "// newer\n"
-    assert not (small_tree / "backend/open_webui/routers/probe.py").exists()
-    assert not (small_tree / "src/lib/probe/deep/more").exists()
+    assert "Replaces what kit" in done.out
+    assert "# newer: hooked\n" in (small_tree / HOOKED).read_text()
+    assert "probe" not in (small_tree / HOOKED).read_text()
     assert "probe" not in (small_tree / HOOKED_TOO).read_text()
-    assert "# probe: hooked\n" in (small_tree / HOOKED).read_text()
 
     assert cczoo(small_tree, "--revert", with_patches=newer).code == 0
     assert snapshot(small_tree) == stock
-
-
-def test_an_older_installation_stays_when_the_newer_one_cannot_be(
-    small_tree: Path, cczoo: Run, pristine: Path, tmp_path: Path
-) -> None:
-    cczoo(small_tree, "--no-build")
-    (small_tree / "src/lib/other.ts").write_text("mine\n")
-    newer = make_patch_set(tmp_path / "newer", pristine, {"src/lib/other.ts": b"// ours\n"})
-    before = snapshot(small_tree)
-    refused = cczoo(small_tree, "--no-build", with_patches=newer)
-    assert refused.code == 4
-    assert "src/lib/other.ts" in refused.err
-    assert snapshot(small_tree) == before
 
 
 def test_wrong_version(small_tree: Path, cczoo: Run) -> None:
@@ -256,6 +197,8 @@ def test_wrong_version(small_tree: Path, cczoo: Run) -> None:
     refused = cczoo(small_tree, "--no-build", "--json")
     assert (refused.code, refused.json["code"]) == (3, "unsupported-version")
     assert VERSION in refused.json["detail"]
+    assert "needs patches" in refused.json["detail"]
+    assert "--try" in cczoo(small_tree, "--no-build", "--try").err
     assert cczoo(small_tree, "--status", "--json").json["supported"] is False
     assert snapshot(small_tree) == before
 
@@ -336,6 +279,8 @@ def test_text_from_the_tree_is_escaped(tmp_path: Path, cczoo: Run) -> None:
         [],
         ["--status", "--revert"],
         ["--status", "--no-build"],
+        ["--status", "--try"],
+        ["--revert", "--try"],
         ["--revert", "--no-build"],
         ["--fetch", "latest"],
         ["--fetch", "../0.5.20"],
@@ -415,12 +360,12 @@ def test_a_home_that_is_not_ours(small_tree: Path, cczoo: Run, tmp_path: Path) -
     assert cczoo(small_tree, "--status", "--json").json["state"] == "not-installed"
 
 
-def test_owner_of_the_tree_owns_what_is_added(small_tree: Path, cczoo: Run) -> None:
+def test_owner_of_the_tree_owns_what_is_changed(small_tree: Path, cczoo: Run) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can give files away")
     for path in [small_tree, *small_tree.rglob("*")]:
         os.chown(path, 4711, 4712)
     cczoo(small_tree, "--no-build")
-    for path in (HOOKED, *NEW_FILES, "src/lib/probe", "src/lib/probe/deep/more"):
+    for path in (HOOKED, HOOKED_LAST, ".cczoo-install/applied/old/" + HOOKED):
         status = (small_tree / path).stat()
         assert (status.st_uid, status.st_gid) == (4711, 4712), path

@@ -14,7 +14,21 @@ from pathlib import Path
 
 import pytest
 from cczoo_installer import __main__ as command_line
-from installer_kit import CHILD, HOOKED, FakeTools, Ran, make_patch_set, snapshot, started
+from installer_kit import (
+    CHILD,
+    HOOKED,
+    HOOKED_LAST,
+    Case,
+    Environment,
+    FakeTools,
+    Ran,
+    Snapshot,
+    install_as_kit_0_1_0,
+    make_patch_set,
+    snapshot,
+    started,
+    write_files,
+)
 
 Run = Callable[..., Ran]
 Command = Callable[..., list[str]]
@@ -33,98 +47,101 @@ def steps_of(patches: Path, *argv: str) -> list[str]:
     return seen
 
 
-def is_tree(found: dict[str, tuple[str, int, str]], wanted: object) -> bool:
-    """Whether a snapshot shows `wanted`, leaving our own folder out."""
-    return {k: v for k, v in found.items() if not k.startswith(".cczoo-install")} == wanted
+def without_ours(found: Snapshot) -> Snapshot:
+    """A snapshot without the journal's folder."""
+    return {name: facts for name, facts in found.items() if not name.startswith(".cczoo-install")}
 
 
-@pytest.fixture(params=["no-build", "build", "build over build"])
-def kind(request: pytest.FixtureRequest, small_tree: Path, fake_tools: FakeTools) -> list[str]:
-    """The three shapes of an installation: options to install with."""
+@pytest.fixture(params=["no-build", "build", "build over build", "hook"])
+def case(request: pytest.FixtureRequest) -> Case:
+    """The shapes of an installation: sources, a front end, the hook of an installed package."""
+    if request.param == "hook":
+        environment: Environment = request.getfixturevalue("environment")
+        return Case(environment.package, environment.site)
+    tree: Path = request.getfixturevalue("small_tree")
+    request.getfixturevalue("fake_tools")
     if request.param == "build over build":
-        (small_tree / "build/_app").mkdir(parents=True)
-        (small_tree / "build/index.html").write_text("an older front end")
-        (small_tree / "build").chmod(0o750)
-    return ["--no-build"] if request.param == "no-build" else []
+        write_files(tree, {"build/_app/app.js": "", "build/index.html": "an older front end"})
+        (tree / "build").chmod(0o750)
+    return Case(tree, tree, ("--no-build",) if request.param == "no-build" else ())
 
 
 def test_kill_at_every_step_of_an_installation(
-    small_tree: Path,
-    patches: Path,
-    cczoo: Run,
-    child_command: Command,
-    kind: list[str],
-    tmp_path: Path,
+    case: Case, patches: Path, cczoo: Run, child_command: Command
 ) -> None:
     """kill -9 anywhere leaves a tree that the next run understands and finishes."""
-    stock = snapshot(small_tree)
-    steps = steps_of(patches, "--openwebui-dir", str(small_tree), *kind)
-    installed = {
-        k: v for k, v in snapshot(small_tree).items() if not k.startswith(".cczoo-install")
-    }
-    assert cczoo(small_tree, "--revert").code == 0
-    assert snapshot(small_tree) == stock
-    assert len(steps) > 10
+    stock = snapshot(case.root)
+    steps = steps_of(patches, *case.argv())
+    installed = without_ours(snapshot(case.root))
+    assert cczoo(case.directory, "--revert").code == 0
+    assert snapshot(case.root) == stock
+    assert len(steps) > 8
 
     for number, step in enumerate(steps):
         died = subprocess.run(
-            child_command(small_tree, *kind, at=step), capture_output=True, timeout=60, check=False
+            child_command(case.directory, *case.options, at=step),
+            capture_output=True,
+            timeout=60,
+            check=False,
         )
         assert died.returncode == -signal.SIGKILL, step
-        status = cczoo(small_tree, "--status", "--json").json
+        status = cczoo(case.directory, "--status", "--json").json
         if step == "commit:done":
             assert status["state"] == "installed"
         elif steps.index(step) > steps.index("commit:begin"):
             assert status["state"] == "unfinished", step
         else:
             assert status["state"] == "not-installed", step
-            assert is_tree(snapshot(small_tree), stock), step
+            assert without_ours(snapshot(case.root)) == stock, step
         if number % 2:  # half of the times finish, half of the times give up
-            again = cczoo(small_tree, *kind)
+            again = cczoo(case.directory, *case.options)
             assert again.code == 0, step
             assert ("stopped half-way" in again.err) == (status["state"] == "unfinished")
-            assert is_tree(snapshot(small_tree), installed), step
-        assert cczoo(small_tree, "--revert").code == 0, step
-        assert snapshot(small_tree) == stock, step
+            assert without_ours(snapshot(case.root)) == installed, step
+        assert cczoo(case.directory, "--revert").code == 0, step
+        assert snapshot(case.root) == stock, step
 
 
 def test_kill_at_every_step_of_a_revert(
-    small_tree: Path, patches: Path, cczoo: Run, child_command: Command, kind: list[str]
+    case: Case, patches: Path, cczoo: Run, child_command: Command
 ) -> None:
-    stock = snapshot(small_tree)
-    cczoo(small_tree, *kind)
-    steps = steps_of(patches, "--openwebui-dir", str(small_tree), "--revert")
+    stock = snapshot(case.root)
+    cczoo(case.directory, *case.options)
+    steps = steps_of(patches, "--openwebui-dir", str(case.directory), "--revert")
     for number, step in enumerate(steps):
-        assert cczoo(small_tree, *kind).code == 0
+        assert cczoo(case.directory, *case.options).code == 0
         died = subprocess.run(
-            child_command(small_tree, "--revert", at=step),
+            child_command(case.directory, "--revert", at=step),
             capture_output=True,
             timeout=60,
             check=False,
         )
         assert died.returncode == -signal.SIGKILL, step
         if number % 2:
-            assert cczoo(small_tree, *kind).code == 0, step
-            assert cczoo(small_tree, "--status", "--json").json["state"] == "installed", step
-        assert cczoo(small_tree, "--revert").code == 0, step
-        assert snapshot(small_tree) == stock, step
+            assert cczoo(case.directory, *case.options).code == 0, step
+            assert cczoo(case.directory, "--status", "--json").json["state"] == "installed", step
+        assert cczoo(case.directory, "--revert").code == 0, step
+        assert snapshot(case.root) == stock, step
 
 
 def test_killed_while_being_taken_back_after_being_killed(
-    small_tree: Path, patches: Path, cczoo: Run, child_command: Command, kind: list[str]
+    case: Case, patches: Path, cczoo: Run, child_command: Command
 ) -> None:
     """Recovery itself may be killed, any number of times."""
-    stock = snapshot(small_tree)
+    stock = snapshot(case.root)
     subprocess.run(
-        child_command(small_tree, *kind, at="commit:sync"), capture_output=True, check=False
+        child_command(case.directory, *case.options, at="commit:sync"),
+        capture_output=True,
+        check=False,
     )
-    for step in ("restore:src/app.html", "rmdir:src/lib/probe/deep", "revert:end", "revert:trash"):
+    file = "cczoo_open_webui.pth" if case.root != case.directory else "src/app.html"
+    for step in (f"restore:{file}", "revert:end", "revert:trash"):
         died = subprocess.run(
-            child_command(small_tree, "--revert", at=step), capture_output=True, check=False
+            child_command(case.directory, "--revert", at=step), capture_output=True, check=False
         )
         assert died.returncode == -signal.SIGKILL, step
-    assert cczoo(small_tree, "--revert").code == 0
-    assert snapshot(small_tree) == stock
+    assert cczoo(case.directory, "--revert").code == 0
+    assert snapshot(case.root) == stock
 
 
 def test_an_edit_made_after_a_kill_is_not_lost(
@@ -153,7 +170,7 @@ def test_an_edit_made_while_we_build_is_not_lost(
     assert command_line.run(argv, patches=patches, on_step=edit) == 4
     assert HOOKED in capsys.readouterr().err
     assert (small_tree / HOOKED).read_text() == "mine\n"
-    assert not (small_tree / "src/lib/probe").exists()
+    assert "HOOK" not in (small_tree / HOOKED_LAST).read_text()
 
 
 def test_trouble_half_way_rolls_back(
@@ -169,7 +186,7 @@ def test_trouble_half_way_rolls_back(
     assert command_line.run(argv, patches=patches, on_step=fail) == 6
     said = capsys.readouterr().err
     assert "Input/output error" in said
-    assert "Nothing of the kit is in the tree." in said
+    assert "Nothing of the kit is installed." in said
     assert snapshot(small_tree) == stock
 
 
@@ -201,7 +218,7 @@ def test_trouble_half_way_through_a_revert(
     cczoo(small_tree, "--no-build")
 
     assert command_line.run([*argv, "--json"], patches=patches, on_step=failing_at(third)) == 6
-    assert "The tree is half-way" in json.loads(capsys.readouterr().out)["detail"]
+    assert "It is half-way" in json.loads(capsys.readouterr().out)["detail"]
     assert cczoo(small_tree, "--status", "--json").json["state"] == "unfinished"
     assert cczoo(small_tree, *again).code == 0
     assert snapshot(small_tree) == (stock if again == ["--revert"] else installed)
@@ -210,12 +227,13 @@ def test_trouble_half_way_through_a_revert(
 @pytest.mark.parametrize(
     ("at", "state", "said"),
     [
-        (["stage:record"], "installed", "holds the installation that --status shows"),
-        (["restore:src/app.html"], "unfinished", "The tree is half-way"),
-        (["write:src/app.html"], "not-installed", "Nothing of the kit is in the tree"),
-        (["write:src/app.html", "revert:end"], "unfinished", "The tree is half-way"),
+        (["stage:record"], "installed", "The installation that --status shows is in place"),
+        (["restore:src/app.html"], "unfinished", "It is half-way"),
+        (["write:src/app.html"], "not-installed", "Nothing of the kit is installed"),
+        (["write:src/app.html", "revert:end"], "unfinished", "It is half-way"),
     ],
 )
+@pytest.mark.parametrize("from_version", ["this kit", "kit 0.1.0"])
 def test_trouble_during_an_upgrade(
     small_tree: Path,
     patches: Path,
@@ -226,17 +244,21 @@ def test_trouble_during_an_upgrade(
     at: list[str],
     state: str,
     said: str,
+    from_version: str,
 ) -> None:
     """What is said is how the tree stands, and the same command then recovers."""
     stock = snapshot(small_tree)
-    newer = make_patch_set(tmp_path / "newer", pristine, {"src/lib/newer.ts": b"// newer\n"})
-    cczoo(small_tree, "--no-build")
+    newer = make_patch_set(tmp_path / "newer", pristine, "newer")
+    if from_version == "this kit":
+        cczoo(small_tree, "--no-build")
+    else:
+        install_as_kit_0_1_0(small_tree, patches)
     argv = ["--openwebui-dir", str(small_tree), "--no-build"]
     assert command_line.run(argv, patches=newer, on_step=failing_at(*at)) == 6
     assert said in capsys.readouterr().err
     assert cczoo(small_tree, "--status", "--json", with_patches=newer).json["state"] == state
     assert cczoo(small_tree, "--no-build", with_patches=newer).code == 0
-    assert (small_tree / "src/lib/newer.ts").read_text() == "// newer\n"
+    assert "<!-- newer -->" in (small_tree / "src/app.html").read_text()
     assert cczoo(small_tree, "--revert", with_patches=newer).code == 0
     assert snapshot(small_tree) == stock
 
@@ -250,26 +272,26 @@ def test_how_a_tree_stands_that_cannot_be_looked_at(
 
     argv = ["--openwebui-dir", str(small_tree), "--no-build"]
     assert command_line.run(argv, patches=patches, on_step=fail) == 6
-    assert "How the tree stands could not be read" in capsys.readouterr().err
+    assert "How it stands could not be read" in capsys.readouterr().err
 
 
-def test_two_at_once(small_tree: Path, cczoo: Run, child_command: Command) -> None:
+def test_two_at_once(quick: Case, cczoo: Run, child_command: Command) -> None:
     with started(
-        child_command(small_tree, "--no-build", at="commit:begin", do="wait"),
+        child_command(quick.directory, *quick.options, at="commit:begin", do="wait"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "waiting\n"
-        before = snapshot(small_tree)
-        for options in (["--no-build"], ["--revert"]):
-            refused = cczoo(small_tree, *options, "--json")
+        before = snapshot(quick.root)
+        for options in (quick.options, ["--revert"]):
+            refused = cczoo(quick.directory, *options, "--json")
             assert (refused.code, refused.json["code"]) == (7, "locked")
-        assert cczoo(small_tree, "--status", "--json").json["busy"] is True
-        assert snapshot(small_tree) == before
+        assert cczoo(quick.directory, "--status", "--json").json["busy"] is True
+        assert snapshot(quick.root) == before
         first.communicate("\n", timeout=60)
         assert first.returncode == 0
-    status = cczoo(small_tree, "--status", "--json").json
+    status = cczoo(quick.directory, "--status", "--json").json
     assert (status["state"], status["busy"]) == ("installed", False)
 
 
@@ -289,7 +311,7 @@ def test_interrupted_while_npm_runs(
         child.send_signal(number)
         _out, err = child.communicate(timeout=30)
     assert child.returncode == 128 + number
-    assert "stopped. Nothing of the kit is in the tree." in err
+    assert "stopped. Nothing of the kit is installed." in err
     assert "Traceback" not in err
     assert snapshot(small_tree) == before
     # What npm had started is gone as well.
@@ -354,14 +376,14 @@ def in_mount_namespace(script: str, *arguments: str | Path) -> subprocess.Comple
 
 # Where the tree lies on a small file system of its own with FREE KiB left on it.
 FULL_DISK = """
-    child=$1 patches=$2 tree=$3 free=$4 result=$5
+    child=$1 patches=$2 tree=$3 dir=$4 option=$5 free=$6 result=$7
     cp -a "$tree" "$tree.kept"
     mount -t tmpfs -o size=24m tmpfs "$tree"
     cp -a "$tree.kept/." "$tree/"
     rest=$(df --output=avail -k "$tree" | tail -1)
     dd if=/dev/zero of="$tree/filler" bs=1024 count=$((rest - free)) status=none
     set +e
-    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$tree" --no-build --json > "$result"
+    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$dir" $option --json > "$result"
     code=$?
     set -e
     rm -f "$tree/filler"
@@ -370,9 +392,23 @@ FULL_DISK = """
 """
 
 
+@pytest.fixture(params=["no-build", "hook"])
+def quick(request: pytest.FixtureRequest) -> Case:
+    """An installation of either way that builds nothing."""
+    if request.param == "hook":
+        environment: Environment = request.getfixturevalue("environment")
+        return Case(environment.package, environment.site)
+    tree: Path = request.getfixturevalue("small_tree")
+    return Case(tree, tree, ("--no-build",))
+
+
+def paths_of(case: Case, patches: Path) -> list[str | Path]:
+    return [CHILD, patches, case.root, case.directory, *(case.options or ("--quiet",))]
+
+
 @needs_root
 def test_disk_full(
-    small_tree: Path,
+    quick: Case,
     patches: Path,
     cache: Path,
     tmp_path: Path,
@@ -383,8 +419,8 @@ def test_disk_full(
     codes = {}
     for free in (0, 4, 8, 12, 16, 32, 48, 64, 80, 96, 128, 160, 192, 224, 256, 512):
         result = tmp_path / "result.json"
-        done = in_mount_namespace(FULL_DISK, CHILD, patches, small_tree, free, result)
-        shutil.rmtree(f"{small_tree}.kept")
+        done = in_mount_namespace(FULL_DISK, *paths_of(quick, patches), str(free), result)
+        shutil.rmtree(f"{quick.root}.kept")
         assert done.returncode in (0, 6), done.stderr
         assert "Traceback" not in done.stderr
         document = json.loads(result.read_text())
@@ -397,14 +433,14 @@ def test_disk_full(
 
 
 REVERT_ON_FULL_DISK = """
-    child=$1 patches=$2 tree=$3
+    child=$1 patches=$2 tree=$3 dir=$4 option=$5
     cp -a "$tree" "$tree.kept"
     mount -t tmpfs -o size=24m tmpfs "$tree"
     cp -a "$tree.kept/." "$tree/"
     chmod --reference="$tree.kept" "$tree"
-    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$tree" --no-build
+    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$dir" $option
     dd if=/dev/zero of="$tree/filler" bs=1024 status=none || true
-    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$tree" --revert
+    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$dir" --revert
     rm "$tree/filler"
     diff -r "$tree" "$tree.kept"
 """
@@ -412,33 +448,33 @@ REVERT_ON_FULL_DISK = """
 
 @needs_root
 def test_revert_needs_no_room(
-    small_tree: Path, patches: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    quick: Case, patches: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHON", sys.executable)
-    done = in_mount_namespace(REVERT_ON_FULL_DISK, CHILD, patches, small_tree)
+    done = in_mount_namespace(REVERT_ON_FULL_DISK, *paths_of(quick, patches))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 READ_ONLY = """
-    child=$1 patches=$2 tree=$3
+    child=$1 patches=$2 tree=$3 dir=$4 option=$5
     mount --bind "$tree" "$tree"
     mount -o remount,ro,bind "$tree"
-    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$tree" --status > /dev/null
-    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$tree" --dry-run --no-build > /dev/null
-    exec "$PYTHON" "$child" "$patches" none none --openwebui-dir "$tree" --no-build
+    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$dir" --status > /dev/null
+    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$dir" --dry-run $option > /dev/null
+    exec "$PYTHON" "$child" "$patches" none none --openwebui-dir "$dir" $option
 """
 
 
 @needs_root
-def test_read_only_tree(
-    small_tree: Path, patches: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+def test_read_only_folder(
+    quick: Case, patches: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHON", sys.executable)
-    before = snapshot(small_tree)
-    done = in_mount_namespace(READ_ONLY, CHILD, patches, small_tree)
+    before = snapshot(quick.root)
+    done = in_mount_namespace(READ_ONLY, *paths_of(quick, patches))
     assert done.returncode == 6, done.stderr
     assert "read-only" in done.stderr
-    assert snapshot(small_tree) == before
+    assert snapshot(quick.root) == before
 
 
 def test_a_file_size_limit_is_explained(small_tree: Path, child_command: Command) -> None:

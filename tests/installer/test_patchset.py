@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
-from cczoo_installer import patchset, refresh
+from cczoo_installer import patchset, refresh, versions
 from cczoo_installer.errors import BrokenPatchSet, UnsupportedVersion
 from cczoo_installer.files import sha256_file
-from installer_kit import HOOKED, VERSION, git, make_patch
+from installer_kit import HOOKED, HOOKED_LAST, HOOKED_TOO, VERSION, VERSIONS, git, make_patch
 
 ROOT = patchset.default_root()
 
@@ -25,8 +28,19 @@ def upstream_files(archive: Path) -> list[str]:
         return [member.name.partition("/")[2] for member in tar if member.isreg()]
 
 
-def test_this_version_is_supported() -> None:
-    assert VERSION in patchset.supported_versions(ROOT)
+def test_versions_with_patches_are_those_of_the_list() -> None:
+    with_patches = {path.parent.name for path in ROOT.glob("v*/upstream.json")}
+    assert with_patches == {f"v{version}" for version in versions.supported(ROOT, "source")}
+    assert VERSION in versions.supported(ROOT, "source")
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", '{"versions": [1]}', '{"versions": [{}]}'])
+def test_a_list_of_versions_that_cannot_be_read(patches: Path, text: str | None) -> None:
+    (patches / "versions.json").unlink()
+    if text is not None:
+        (patches / "versions.json").write_text(text)
+    with pytest.raises(BrokenPatchSet, match=r"versions\.json"):
+        versions.supported(patches, "plugin")
 
 
 def test_shipped_patch_set_keeps_the_rules(upstream_files: list[str]) -> None:
@@ -54,6 +68,49 @@ def test_shipped_patches_apply_and_reverse_byte_for_byte(pristine: Path, tmp_pat
     assert {name: (work / name).read_bytes() for name in originals} == originals
 
 
+def added_lines(name: str) -> list[str]:
+    """What the shipped patches add to one file."""
+    (patch,) = (each for each in patchset.load(ROOT, VERSION).patches if name in each.files)
+    lines = patch.path.read_text().splitlines()
+    return [line[1:] for line in lines if line.startswith("+") and not line.startswith("+++")]
+
+
+def test_the_page_gains_places_only(pristine: Path) -> None:
+    """No import, no component: what fills the places comes from cczoo_backend."""
+    svelte = [name for name in patchset.load(ROOT, VERSION).edited if name.endswith(".svelte")]
+    added = [line.strip() for name in svelte for line in added_lines(name)]
+    assert sorted(line for line in added if line and not line.startswith("<hr ")) == [
+        '<div data-tee-place="badge"></div>',
+        '<div data-tee-place="settings"></div>',
+    ]
+
+
+@pytest.mark.parametrize("kit", ["there", "missing", "broken"])
+def test_the_backend_hook(
+    kit: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It hands the application over; where that fails open-webui goes on, and logs it."""
+    if kit != "missing":
+        text = "installed = []\ndef install(app):\n    installed.append(app)\n"
+        (tmp_path / "cczoo_backend.py").write_text(text if kit == "there" else "1 / 0\n")
+    monkeypatch.setitem(sys.modules, "cczoo_backend", None)
+    monkeypatch.delitem(sys.modules, "cczoo_backend")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.setattr(sys, "meta_path", [PathFinder])
+    app, log = object(), logging.getLogger("open_webui.main")
+    exec("\n".join(added_lines("backend/open_webui/main.py")), {"app": app, "log": log})
+    if kit == "there":
+        assert sys.modules["cczoo_backend"].installed == [app]
+        assert caplog.messages == []
+    else:
+        (message,) = caplog.messages
+        assert "cczoo_backend is missing or broken" in message
+        assert ("ZeroDivisionError" in message) == (kit == "broken")
+
+
 def test_shipped_patches_are_what_a_refresh_writes(pristine: Path, tmp_path: Path) -> None:
     patches = patchset.load(ROOT, VERSION)
     edited = tmp_path / "edited"
@@ -74,8 +131,11 @@ def test_package_data_holds_every_file() -> None:
     """What the installer reads is under the package's folder, whose files all ship."""
     patches = patchset.load(ROOT, VERSION)
     package = Path(patchset.__file__).parent.parent / "patches"
-    files = [patch.path for patch in patches.patches] + list(patches.overlay.values())
-    assert files
+    files = [patch.path for patch in patches.patches] + [
+        ROOT / "versions.json",
+        ROOT / "anchors.json",
+    ]
+    assert all(path.is_file() for path in files)
     assert all(path.resolve().is_relative_to(package.resolve()) for path in files)
 
 
@@ -116,10 +176,6 @@ def spoil_pins(root: Path, pristine: Path) -> None:
     edit_upstream(root, lambda files: files.update({"README.md": "0"}))
 
 
-def spoil_overlay(root: Path, pristine: Path) -> None:
-    (root / "overlay/README.md").write_text("not new")
-
-
 def spoil_size(root: Path, pristine: Path) -> None:
     old = (pristine / HOOKED).read_bytes()
     new = old + b"x = 1\n" * (patchset.MAX_ADDED_LINES + 1)
@@ -129,9 +185,9 @@ def spoil_size(root: Path, pristine: Path) -> None:
 def spoil_build_settings(root: Path, pristine: Path) -> None:
     old = (pristine / "vite.config.ts").read_bytes()
     patch = make_patch("vite.config.ts", old, old + b"// more\n")
-    (root / f"v{VERSION}/0003-vite.patch").write_text(patch)
+    (root / f"v{VERSION}/0004-vite.patch").write_text(patch)
     with (root / f"v{VERSION}/series").open("a") as series:
-        series.write("0003-vite.patch\n")
+        series.write("0004-vite.patch\n")
     edit_upstream(root, lambda files: files.update({"vite.config.ts": "0"}))
 
 
@@ -140,9 +196,9 @@ def spoil_number_of_files(root: Path, pristine: Path) -> None:
     names += [f"{name}.more" for name in names] + [f"src/{n}.ts" for n in range(9)]
     diffs = [f"--- a/{name}\n+++ b/{name}\n@@ -1 +1 @@\n-a\n+b\n" for name in sorted(names)]
     header = "Description: x\nWhy: x\nHow to test: x\n\n"
-    (root / f"v{VERSION}/0003-many.patch").write_text(header + "".join(diffs))
+    (root / f"v{VERSION}/0004-many.patch").write_text(header + "".join(diffs))
     with (root / f"v{VERSION}/series").open("a") as series:
-        series.write("0003-many.patch\n")
+        series.write("0004-many.patch\n")
     edit_upstream(root, lambda files: files.update(dict.fromkeys(names, "0")))
 
 
@@ -155,10 +211,9 @@ def spoil_number_of_files(root: Path, pristine: Path) -> None:
         (spoil_index_line, "unexpected line 'index 12..34'"),
         (spoil_time_stamp, "time stamp"),
         (spoil_pins, "disagree about README.md"),
-        (spoil_overlay, "overlay/README.md is in upstream"),
         (spoil_size, "lines added by patches, at most 60"),
         (spoil_build_settings, "vite.config.ts, which must stay upstream's"),
-        (spoil_number_of_files, "existing files edited, at most 8"),
+        (spoil_number_of_files, "existing files edited, at most 10"),
     ],
 )
 def test_the_validator_finds(
@@ -206,18 +261,13 @@ def test_a_patch_without_its_place_is_refused(patches: Path, pristine: Path) -> 
 
 def test_digest_follows_every_part(patches: Path) -> None:
     seen = {patchset.load(patches, VERSION).digest}
-    (patches / "overlay/src/lib/another.ts").write_text("// another\n")
+    for patch in patchset.load(patches, VERSION).patches:
+        patch.path.write_text(patch.path.read_text().replace("probe", "another probe"))
+        seen.add(patchset.load(patches, VERSION).digest)
+    (patches / f"v{VERSION}/series").write_text("0001-hook.patch\n")
     seen.add(patchset.load(patches, VERSION).digest)
-    (patches / "overlay/src/lib/another.ts").write_text("// another one\n")
-    seen.add(patchset.load(patches, VERSION).digest)
-    patch = patches / f"v{VERSION}/0001-hook.patch"
-    patch.write_text(patch.read_text().replace("hooked", "hooked twice"))
-    seen.add(patchset.load(patches, VERSION).digest)
-    assert len(seen) == 4
-    # By-products of working on the overlay are no part of it.
-    (patches / "overlay/src/__pycache__").mkdir()
-    (patches / "overlay/src/__pycache__/x.pyc").write_bytes(b"")
-    (patches / "overlay/.hidden").write_text("")
+    assert len(seen) == 5
+    (patches / f"v{VERSION}/notes.txt").write_text("no part of it")
     assert patchset.load(patches, VERSION).digest in seen
 
 
@@ -227,9 +277,11 @@ def test_unknown_versions(version: str) -> None:
         patchset.load(ROOT, version)
 
 
-def test_refresh_loop(patches: Path, pristine: Path, tmp_path: Path) -> None:
+def test_refresh_loop(
+    patches: Path, pristine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Edit, refresh, apply: what comes out is what was edited; a second refresh is quiet."""
-    names = ["package.json", HOOKED, "src/app.html", "src/lib/index.ts"]
+    names = ["package.json", HOOKED, "src/app.html", HOOKED_LAST, "src/lib/index.ts"]
     for tree in ("pristine", "edited"):
         for name in names:
             (tmp_path / tree / name).parent.mkdir(parents=True, exist_ok=True)
@@ -242,10 +294,12 @@ def test_refresh_loop(patches: Path, pristine: Path, tmp_path: Path) -> None:
     argv += ["--patches", str(patches)]
 
     assert refresh.main(argv) == 2, "an edit that no patch names"
-    argv += ["--assign", "src/lib/index.ts=0003-index.patch"]
+    argv += ["--assign", "src/lib/index.ts=0004-index.patch"]
     assert refresh.main([*argv, "--check"]) == 1
-    assert not (patches / f"v{VERSION}/0003-index.patch").exists()
+    assert not (patches / f"v{VERSION}/0004-index.patch").exists()
+    capsys.readouterr()
     assert refresh.main(argv) == 0
+    assert "src/lib/new.ts is new and was left out" in capsys.readouterr().out
     assert refresh.main([*argv, "--check"]) == 0
     assert not (patches / f"v{VERSION}/0002-page.patch").exists(), "its edit is gone"
 
@@ -276,7 +330,7 @@ def test_patches_apply_with_plain_patch_too(pristine: Path, tmp_path: Path) -> N
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
     for patch in patches.patches:
-        command = ["patch", "--strip=1", "--fuzz=0", "--input", str(patch.path)]
+        command = ["patch", "--strip=1", "--input", str(patch.path)]
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=60)
     assert {name: (tmp_path / name).read_bytes() for name in originals} == patches.patched(
         originals
@@ -286,7 +340,7 @@ def test_patches_apply_with_plain_patch_too(pristine: Path, tmp_path: Path) -> N
 def test_porting_to_a_new_version(patches: Path, pristine: Path, tmp_path: Path) -> None:
     """The steps of docs/porting.md: a new version gets its own folder and pins."""
     for tree in ("pristine", "edited"):
-        for name in (HOOKED, "src/app.html"):
+        for name in (HOOKED, HOOKED_TOO, HOOKED_LAST):
             (tmp_path / tree / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / tree / name).write_bytes(b"# moved\n" * 30 + (pristine / name).read_bytes())
         package = {"name": "open-webui", "version": "9.9.9"}
@@ -303,10 +357,15 @@ def test_porting_to_a_new_version(patches: Path, pristine: Path, tmp_path: Path)
     argv += ["--patches", str(patches)]
     assert refresh.main(argv) == 2, "without the archive there is no hash to pin"
     assert refresh.main([*argv, "--sdist", str(archive)]) == 0
+    with pytest.raises(UnsupportedVersion):
+        patchset.load(patches, "9.9.9")
+    more = [*VERSIONS["versions"], {"version": "9.9.9", "ways": ["source"]}]
+    (patches / "versions.json").write_text(json.dumps({"versions": more}))
     ported = patchset.load(patches, "9.9.9")
     assert ported.sdist_sha256 == sha256_file(archive)
     assert ported.upstream == {
-        name: sha256_file(tmp_path / "pristine" / name) for name in (HOOKED, "src/app.html")
+        name: sha256_file(tmp_path / "pristine" / name)
+        for name in (HOOKED, HOOKED_TOO, HOOKED_LAST)
     }
     assert [patch.header for patch in ported.patches] == [
         patch.header for patch in patchset.load(patches, VERSION).patches

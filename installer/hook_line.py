@@ -1,0 +1,49 @@
+"""The hook of the plug-in way: the one line of a .pth file.
+
+Python's site module runs such a line at the start of every process of its environment, and most
+of those have nothing to do with open-webui. So the line imports nothing but sys, costs well under
+a millisecond, and says nothing unless open-webui starts with a kit that is broken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+FILE = "cczoo_open_webui.pth"
+
+# Run with `sys` and `packages`, the real paths of the open_webui packages to act for. Acts when
+# open_webui.main is imported. A site-packages folder may be processed twice, and each of several
+# may have a hook of its own. Where the kit is gone, its name is what cannot be found.
+SOURCE = """
+class Hook:
+    cczoo_packages = packages
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name != "open_webui.main":
+            return None
+        try:
+            from cczoo_backend.hook import find_spec
+            for package in packages:
+                spec = find_spec(name, path, target, package)
+                if spec is not None:
+                    return spec
+        except Exception as error:
+            if not (isinstance(error, ModuleNotFoundError) and error.name == "cczoo_backend"):
+                from logging import getLogger
+                getLogger("cczoo_backend").error(
+                    "The trust badge is not active: cczoo_backend is broken (%r)", error)
+        return None
+
+if all(getattr(finder, "cczoo_packages", None) != packages for finder in sys.meta_path):
+    sys.meta_path.insert(0, Hook)
+"""
+
+
+def hook_line(packages: Sequence[str]) -> bytes:
+    """Return the content of the .pth file that hooks the packages with these real paths.
+
+    Plain ASCII, because Python reads .pth files in the encoding of the user's locale.
+    """
+    given = f"'__name__': 'cczoo_open_webui', 'sys': sys, 'packages': {tuple(packages)!a}"
+    return f"import sys; exec({SOURCE!a}, {{{given}}})\n".encode("ascii")
