@@ -3,14 +3,27 @@ PYTHON ?= python3
 BOOTSTRAP = $(PYTHON) tools/bootstrap.py
 VENV = .venv/bin
 
-.PHONY: help demo test test-kernel lint unit conformance native installer web e2e bench fuzz soak setup-dev setup-test clean
+# Ways into open-webui and versions of it, from patches/open-webui/versions.json: plugin-0.12.4.
+editions = $(shell $(PYTHON) tools/preparation/editions.py $(1))
+# The interpreter of edition $(1): .venv-webui/0.12.4-plugin/bin/python.
+way = $(firstword $(subst -, ,$(1)))
+version = $(lastword $(subst -, ,$(1)))
+webui-python = $(CURDIR)/.venv-webui/$(call version,$(1))-$(call way,$(1))/bin/python
+
+.PHONY: help demo test test-versions test-kernel lint unit conformance native installer web wheel \
+	e2e bench fuzz soak setup-dev setup-test clean
 .DELETE_ON_ERROR:
+# Suites share servers' ports, caches and two cores: one after the other, also under `make -j`.
+.NOTPARALLEL:
 
 help:
-	@echo "make demo   a patched open-webui with a local model and a simulated TD"
+	@echo "make demo   open-webui with a badge, a local model and a simulated TD"
+	@echo "            PLUGIN=1 adds the kit to a stock one: nothing is rebuilt"
 	@echo "make test   every test, browser ones included"
 	@echo "make lint | unit | conformance | native | installer | web | e2e   parts of it"
+	@echo "make test-versions   the browser suite in full on every supported open-webui"
 	@echo "make test-kernel   the C core on a real kernel in QEMU (Debian only)"
+	@echo "make wheel  the kit's wheel, with the page's bundle inside: out/wheel"
 	@echo "make fuzz   every parser for FUZZ_SECONDS (300) each"
 	@echo "make soak   100,000 quotes with random faults (a minute or two)"
 	@echo "make bench  the figures, each against a baseline of the same run"
@@ -22,9 +35,14 @@ setup-dev:
 setup-test:
 	@$(BOOTSTRAP) privileges node system-test dev web webui model
 
+# From a checkout, the plug-in way needs Node.js only where the page's bundle is not built yet.
 demo:
-	@$(BOOTSTRAP) node system-build dev webui
+	@$(BOOTSTRAP) $(if $(filter 1,$(PLUGIN)),,node) system-build dev
 	@exec $(VENV)/python tools/demo.py
+
+wheel:
+	@$(BOOTSTRAP) system-build wheel
+	@ls out/wheel/*.whl
 
 test: setup-test
 	@$(MAKE) --no-print-directory lint unit conformance native web installer e2e
@@ -36,7 +54,8 @@ lint: setup-dev
 	@mkdir -p out/types
 	@ln -sfn "$(CURDIR)/installer" out/types/cczoo_installer
 	@ln -sfn "$(CURDIR)/verifier" out/types/cczoo_verifier
-	MYPYPATH=out/types $(VENV)/mypy
+	MYPYPATH=backend:tools:out/types $(VENV)/mypy
+	$(VENV)/lint-imports --no-logo
 
 unit: setup-dev
 	$(VENV)/pytest tests/unit
@@ -57,11 +76,22 @@ installer: setup-test
 	$(VENV)/pytest tests/installer
 
 web:
-	@$(BOOTSTRAP) node web
-	cd tests/web && npm run --silent check && npm run --silent test
+	@$(BOOTSTRAP) node web page
+	cd web && npm run --silent check && npm run --silent test
 
+# In full what a new user gets, the newest version of each way; of the others a look.
 e2e: setup-test
-	CCZOO_WEBUI_PYTHON="$(CURDIR)/.venv-webui/bin/python" $(VENV)/pytest tests/e2e
+	@$(MAKE) --no-print-directory \
+		$(addprefix e2e/,$(call editions,full)) $(addprefix smoke/,$(call editions,smoke))
+
+test-versions: setup-test
+	@$(MAKE) --no-print-directory $(addprefix e2e/,$(call editions,all))
+
+e2e/%: setup-test
+	CCZOO_EDITION=$* CCZOO_WEBUI_PYTHON="$(call webui-python,$*)" $(VENV)/pytest tests/e2e
+
+smoke/%: setup-test
+	CCZOO_EDITION=$* CCZOO_WEBUI_PYTHON="$(call webui-python,$*)" $(VENV)/pytest tests/e2e -m smoke
 
 FUZZ_SECONDS ?= 300
 
@@ -78,5 +108,5 @@ bench: setup-test
 	$(VENV)/python tools/bench.py
 
 clean:
-	rm -rf .venv .venv-webui .venv-model .venv.lock .venv-webui.lock .npm-web.lock .npm-bench.lock out tests/web/node_modules tests/bench/node_modules
+	rm -rf .venv .venv-webui .venv-model out web/dist web/node_modules tests/bench/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,12 +1,62 @@
-"""Adds the C core where there is a Linux to talk to; everything else is in pyproject.toml."""
+"""What pyproject.toml cannot say: the C core on Linux, and the page's bundle inside the wheel."""
 
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
 import sys
+from pathlib import Path
 
 from setuptools import setup
+from setuptools.command.build_py import build_py
+from setuptools.errors import SetupError
+
+# A check-out installed in editable mode serves this folder as it is.
+BUNDLE = Path(__file__).resolve().parent / "web" / "dist"
+WITHOUT_PAGE = "CCZOO_WHEEL_WITHOUT_PAGE"
+REFUSAL = (
+    "the page's bundle (web/dist) is not built, and open-webui would show no badge without it. "
+    "`make wheel` builds both; it needs Node.js. Where only cczoo-verify or cczoo-install is "
+    f"wanted, set {WITHOUT_PAGE}=1."
+)
+
+
+class BuildWithPage(build_py):
+    """Puts the bundle that `npm run build` left in web/dist into `cczoo_backend/page/`."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode or os.environ.get(WITHOUT_PAGE) == "1":
+            return
+        page = Path(self.build_lib) / "cczoo_backend" / "page"
+        shutil.rmtree(page, ignore_errors=True)  # pieces of an earlier build have other names
+        page.mkdir(parents=True)
+        for name, content in bundle().items():
+            (page / name).write_bytes(content)
+
+
+def bundle() -> dict[str, bytes]:
+    """The bundle's files by name: those that its manifest lists, just as it lists them.
+
+    With them go the manifest itself and the licences of what was bundled.
+    """
+    manifest = BUNDLE / "manifest.json"
+    if not manifest.is_file():
+        raise SetupError(REFUSAL)
+    files = {path.name: path.read_bytes() for path in (manifest, BUNDLE / "LICENSES.txt")}
+    for name, digest in json.loads(files[manifest.name])["files"].items():
+        files[name] = (BUNDLE / name).read_bytes()
+        if hashlib.sha256(files[name]).hexdigest() != digest:
+            raise SetupError(f"web/dist/{name} is not what its manifest says: run `make wheel`.")
+    return files
+
 
 # The structures, the verifier and the installer work anywhere; the transports need Linux.
 setup(
+    cmdclass={"build_py": BuildWithPage},
     cffi_modules=["quote_generator/native/build_native.py:ffibuilder"]
     if sys.platform == "linux"
-    else []
+    else [],
 )

@@ -1,11 +1,15 @@
-"""`make demo`: a stock open-webui v0.5.20 becomes one with a trust badge, and runs.
+"""`make demo`: a stock open-webui becomes one with a trust badge, and runs.
 
-Starts three servers on loopback, in this order, and stops them all on Ctrl-C or when one ends:
-a model server (your Ollama, or a small local model), the attestation service under the simulator's
-root (`cczoo-verify serve`), and the patched open-webui with a simulated TD.
+By default a source tree is patched and its front end built; with PLUGIN=1 an installed package
+gets the kit beside it, and nothing is rebuilt. What is needed for that is made side by side first.
 
-Environment: PORT (default 8080), OPENWEBUI_DIR (default out/demo/open-webui), OLLAMA_BASE_URL, and
-DEMO_HOME for everything that it keeps between runs (default out/demo).
+Starts three servers on loopback and stops them all on Ctrl-C or when one ends: a model server
+(your Ollama, or a small local model), the attestation service under the simulator's root
+(`cczoo-verify serve`), and open-webui with a simulated TD.
+
+Environment: PLUGIN, VERSION (default: the newest of patches/open-webui/versions.json for that way),
+PORT (default 8080), OPENWEBUI_DIR (a source tree, default out/demo/open-webui-<version>),
+OLLAMA_BASE_URL, and DEMO_HOME for everything that it keeps between runs (default out/demo).
 """
 
 from __future__ import annotations
@@ -23,13 +27,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import requests
 
-REPO = Path(__file__).resolve().parent.parent
+from preparation import editions, environments
+from preparation.editions import REPO
+from preparation.machine import check_node
+from preparation.steps import BootstrapError, Part, prepare, run
+from preparation.uv import site_packages
+
 HOME = Path(os.environ.get("DEMO_HOME") or REPO / "out" / "demo").resolve()
-VERSION = "0.5.20"
 EMAIL = "demo@example.org"
 HOST = "127.0.0.1"
 LOCAL_OLLAMA = f"http://{HOST}:11434"
@@ -57,6 +66,7 @@ class Server:
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    ready: Callable[[], bool]
 
     def tail(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-25:])
@@ -69,7 +79,13 @@ class Servers:
     running: list[Server] = field(default_factory=list)
 
     def start(
-        self, name: str, command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        ready: Callable[[], bool],
     ) -> Server:
         log = HOME / f"{name}.log"
         with log.open("wb") as output:
@@ -83,17 +99,18 @@ class Servers:
                 start_new_session=True,
                 preexec_fn=die_with_parent,
             )
-        server = Server(name, process, log)
+        server = Server(name, process, log, ready)
         self.running.append(server)
         return server
 
-    def wait_until(self, server: Server, ready: Callable[[], bool]) -> None:
+    def wait_for(self, server: Server) -> None:
+        """Wait until this server answers; raise DemoError if it does not, or if one ends."""
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             self.check()
-            if ready():
+            if server.ready():
                 return
-            time.sleep(0.2)
+            time.sleep(0.1)
         raise DemoError(f"{server.name} did not answer in time. Its log ends:\n{server.tail()}")
 
     def check(self) -> None:
@@ -175,35 +192,110 @@ def kept_secret(name: str) -> str:
     return file.read_text()
 
 
-def installed_tree() -> Path:
-    """open-webui with the kit applied; a finished earlier installation is kept as it is."""
-    tree = Path(os.environ.get("OPENWEBUI_DIR") or HOME / "open-webui").resolve()
-    command = [sys.executable, "-m", "cczoo_installer", "--openwebui-dir", str(tree)]
-    if subprocess.run([*command, "--fetch", VERSION], check=False).returncode != 0:
-        raise DemoError(f"cczoo-install did not succeed on {tree}; what it said is above.")
-    return tree
+# --- Which open-webui ---------------------------------------------------------------------------
 
 
-def model_environment(group: Servers, web_port: int) -> dict[str, str]:
-    """Settings that point open-webui at Ollama, or at the small model started here."""
-    ollama = os.environ.get("OLLAMA_BASE_URL")
-    if not ollama and answers(f"{LOCAL_OLLAMA}/api/version"):
-        ollama = LOCAL_OLLAMA
-    if ollama:
-        print(f"Using the Ollama at {ollama}", file=sys.stderr)
-        return {
-            "ENABLE_OLLAMA_API": "true",
-            "OLLAMA_BASE_URL": ollama,
-            "ENABLE_OPENAI_API": "false",
-        }
-    bootstrap = [sys.executable, str(REPO / "tools" / "bootstrap.py"), "model"]
-    if subprocess.run(bootstrap, check=False).returncode != 0:
-        raise DemoError("the small model could not be installed; what went wrong is above.")
+@dataclass(frozen=True)
+class OpenWebui:
+    """One edition of open-webui with the kit in it: how it is made, and how it is started."""
+
+    edition: str
+    parts: tuple[Part, ...]
+    command: tuple[str | Path, ...]
+    folder: Path
+
+
+def wanted_edition() -> str:
+    """What PLUGIN and VERSION ask for.
+
+    Raises DemoError where the kit does not support that.
+    """
+    plugin = os.environ.get("PLUGIN") or "0"
+    if plugin not in ("0", "1"):
+        raise DemoError(f"PLUGIN is {plugin!r}; it must be 1, or not set.")
+    way = editions.PLUGIN if plugin == "1" else editions.SOURCE
+    known = editions.versions(way)
+    version = os.environ.get("VERSION") or known[-1]
+    if version not in known:
+        raise DemoError(f"VERSION is {version!r}; for this way it can be {' or '.join(known)}.")
+    return f"{way}-{version}"
+
+
+def open_webui(edition: str) -> OpenWebui:
+    """The edition as the environment's variables want it."""
+    way, version = editions.way_and_version(edition)
+    return plugged_in(edition) if way == editions.PLUGIN else patched(edition, version)
+
+
+def patched(edition: str, version: str) -> OpenWebui:
+    """A source tree with the kit applied; a finished earlier installation is kept as it is."""
+    tree = Path(os.environ.get("OPENWEBUI_DIR") or HOME / f"open-webui-{version}").resolve()
+    command: list[str | Path] = [sys.executable, "-m", "cczoo_installer"]
+    command += ["--openwebui-dir", tree, "--fetch", version]
+    built = (tree / "build").is_dir()
+    part = Part(
+        "open-webui",
+        f"open-webui {version} from source, with the kit",
+        tree,
+        make=lambda: run(command, aloud=True),
+        is_current=lambda: False,  # the installer knows better
+        download=0 if built else 400,
+        disk=0 if built else 2500,
+        check=(lambda: None) if built else check_node,
+    )
+    parts = (part, environments.webui_part(edition))
+    python = environments.webui_folder(edition) / "bin" / "python"
+    start = (python, "-m", "uvicorn", "open_webui.main:app")
+    return OpenWebui(edition, parts, start, tree / "backend")
+
+
+def plugged_in(edition: str) -> OpenWebui:
+    """A stock package with the kit beside it, in an environment of the demonstration's own."""
+    if os.environ.get("OPENWEBUI_DIR"):
+        raise DemoError("OPENWEBUI_DIR names a source tree: leave it or PLUGIN=1 out.")
+    environment = environments.webui_part(edition, HOME / edition)
+    folder = environment.folder
+
+    def make() -> None:
+        package = site_packages(folder) / "open_webui"
+        python = folder / "bin" / "python"
+        run([python, "-m", "cczoo_installer", "--openwebui-dir", package])
+
+    part = Part(
+        "open-webui",
+        f"stock open-webui with the kit plugged in, {edition}",
+        folder,
+        make=make,
+        is_current=lambda: False,  # the installer knows better
+        needs=(environment,),
+    )
+    return OpenWebui(edition, (part,), (folder / "bin" / "open-webui", "serve"), HOME)
+
+
+# --- The servers --------------------------------------------------------------------------------
+
+
+def ollama_address() -> str | None:
+    """The Ollama to use: the one that was named, else one that answers on this machine."""
+    named = os.environ.get("OLLAMA_BASE_URL")
+    if not named and answers(f"{LOCAL_OLLAMA}/api/version"):
+        return LOCAL_OLLAMA
+    return named or None
+
+
+def ollama_environment(url: str) -> dict[str, str]:
+    """Settings that point open-webui at an Ollama."""
+    print(f"Using the Ollama at {url}", file=sys.stderr)
+    return {"ENABLE_OLLAMA_API": "true", "OLLAMA_BASE_URL": url, "ENABLE_OPENAI_API": "false"}
+
+
+def start_small_model(group: Servers, web_port: int) -> dict[str, str]:
+    """Start the small model's server; returns settings that point open-webui at it."""
     port = steady_port(web_port + 1)
     python = REPO / ".venv-model" / "bin" / "python"
-    command = [python, REPO / "tools" / "model_server.py", str(port)]
-    server = group.start("model-server", command, env=os.environ, cwd=HOME)
-    group.wait_until(server, lambda: answers(f"http://{HOST}:{port}/health"))
+    command: list[str | Path] = [python, REPO / "tools" / "model_server.py", str(port)]
+    ready = partial(answers, f"http://{HOST}:{port}/health")
+    group.start("model-server", command, env=os.environ, cwd=HOME, ready=ready)
     return {
         "ENABLE_OLLAMA_API": "false",
         "ENABLE_OPENAI_API": "true",
@@ -220,26 +312,34 @@ def start_attestation_service(group: Servers, web_port: int) -> str:
     command += ["--simulator", HOME / "simulator", "--key", HOME / "service-key.pem"]
     for origin in origins:
         command += ["--cors-origin", origin]
-    server = group.start("attestation-service", command, env=os.environ, cwd=HOME)
-    url: list[str] = []
+    log = HOME / "attestation-service.log"
+    server = group.start(
+        "attestation-service",
+        command,
+        env=os.environ,
+        cwd=HOME,
+        ready=lambda: announced_url(log) is not None,
+    )
+    group.wait_for(server)
+    return str(announced_url(log))
 
-    def listening() -> bool:
-        for line in server.log.read_text(errors="replace").splitlines():
-            with contextlib.suppress(ValueError, AttributeError):
-                event = json.loads(line)
-                if event.get("event") == "listening":
-                    url.append(event["url"])
-                    return True
-        return False
 
-    group.wait_until(server, listening)
-    return url[0]
+def announced_url(log: Path) -> str | None:
+    """Where a server that writes this log says that it listens."""
+    for line in log.read_text(errors="replace").splitlines():
+        with contextlib.suppress(ValueError, AttributeError):
+            event = json.loads(line)
+            if event.get("event") == "listening":
+                return str(event["url"])
+    return None
 
 
 def start_open_webui(
-    group: Servers, tree: Path, port: int, service: str, model: Mapping[str, str]
+    group: Servers, webui: OpenWebui, port: int, service: str, model: Mapping[str, str]
 ) -> str:
-    """The patched open-webui with a simulated TD; returns its URL."""
+    """open-webui with the kit and a simulated TD; returns its URL."""
+    # Each edition has its own: a database that a later version has seen is lost to an earlier one.
+    data = HOME / f"data-{webui.edition}"
     quiet = dict.fromkeys(
         [
             "ANONYMIZED_TELEMETRY",
@@ -258,7 +358,7 @@ def start_open_webui(
         "SCARF_NO_ANALYTICS": "true",
         "OFFLINE_MODE": "true",
         "RAG_EMBEDDING_ENGINE": "openai",
-        "DATA_DIR": str(HOME / "data"),
+        "DATA_DIR": str(data),
         "WEBUI_SECRET_KEY": kept_secret("session-key"),
         "QUOTE_GENERATOR_SIMULATE": "1",
         "QUOTE_GENERATOR_SIMULATOR_DIR": str(HOME / "simulator"),
@@ -267,18 +367,15 @@ def start_open_webui(
         "TEE_DEFAULT_PROVIDER": "dcap",
         "TEE_TRUSTEE_URL": service,
     }
-    (HOME / "data").mkdir(exist_ok=True)
-    python = REPO / ".venv-webui" / "bin" / "python"
-    if not python.exists():
-        raise DemoError("open-webui's environment is missing; `make demo` sets it up.")
-    command = [python, "-m", "uvicorn", "open_webui.main:app", "--host", HOST, "--port", str(port)]
-    server = group.start("open-webui", command, env=env, cwd=tree / "backend")
+    data.mkdir(exist_ok=True)
+    command = (*webui.command, "--host", HOST, "--port", str(port))
     url = f"http://{HOST}:{port}"
-    group.wait_until(server, lambda: answers(f"{url}/health"))
+    ready = partial(answers, f"{url}/health")
+    group.start("open-webui", command, env=env, cwd=webui.folder, ready=ready)
     return url
 
 
-def sign_up(url: str) -> str:
+def sign_up(url: str, edition: str) -> str:
     """Create the one account on the first run; returns its password."""
     password = kept_secret("password")
     account = {"name": "Demo", "email": EMAIL, "password": password}
@@ -288,20 +385,25 @@ def sign_up(url: str) -> str:
     if not answer.ok:
         raise DemoError(
             f"open-webui would not create the demonstration's account (HTTP {answer.status_code}). "
-            f"Remove {HOME / 'data'} to start afresh."
+            f"Remove {HOME / f'data-{edition}'} to start afresh."
         )
     return password
 
 
-def run() -> None:
-    HOME.mkdir(parents=True, exist_ok=True)
+def demonstrate() -> None:
+    """Make what is missing, start the servers, and watch them until Ctrl-C."""
     port = wanted_port()
-    tree = installed_tree()
+    webui = open_webui(wanted_edition())
+    HOME.mkdir(parents=True, exist_ok=True)
+    ollama = ollama_address()
+    prepare(webui.parts if ollama else [*webui.parts, environments.model_part()])
     with servers() as group:
-        model = model_environment(group, port)
+        model = ollama_environment(ollama) if ollama else start_small_model(group, port)
         service = start_attestation_service(group, port)
-        url = start_open_webui(group, tree, port, service, model)
-        password = sign_up(url)
+        url = start_open_webui(group, webui, port, service, model)
+        for server in group.running:
+            group.wait_for(server)
+        password = sign_up(url, webui.edition)
         print(
             f"\n  open-webui with the trust badge: {url}\n"
             f"  sign in as {EMAIL} with the password {password}\n\n"
@@ -319,11 +421,11 @@ def run() -> None:
 def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        run()
+        demonstrate()
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 0
-    except DemoError as error:
+    except (DemoError, BootstrapError) as error:
         print(f"make demo: {error}", file=sys.stderr)
         return 1
     except OSError as error:

@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from e2e.browser import CHECKS, ChatPage
+from e2e.editions import Edition
 from e2e.stack import REPO, Process, free_port, wait_until
 
 BANNER = re.compile(r"trust badge: (\S+)\n  sign in as (\S+) with the password (\S+)")
@@ -40,7 +41,15 @@ def processes_in(home: Path) -> list[str]:
 TOOL = (sys.executable, str(REPO / "tools" / "demo.py"))
 MAKE = ("make", "--no-print-directory", "-C", str(REPO), "demo")
 # What another make, the one that runs these tests, tells its children.
-NOT_PASSED_ON = ("OPENWEBUI_DIR", "OLLAMA_BASE_URL", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+NOT_PASSED_ON = (
+    *("PLUGIN", "VERSION", "OPENWEBUI_DIR", "OLLAMA_BASE_URL"),
+    *("MAKEFLAGS", "MFLAGS", "MAKELEVEL"),
+)
+
+
+def variables(edition: Edition) -> dict[str, str]:
+    """What has `make demo` show this edition."""
+    return {"VERSION": edition.version, "PLUGIN": "1" if edition.way == "plugin" else ""}
 
 
 @contextmanager
@@ -59,9 +68,10 @@ def demo(
 
 
 @pytest.mark.timeout(1200)
-def test_demo_from_start_to_ctrl_c(browser: Browser, tmp_path: Path) -> None:
-    home, port = tmp_path / "demo", free_port()
-    with demo(MAKE, home, port, tmp_path / "first.log") as (process, (url, email, password)):
+def test_demo_from_start_to_ctrl_c(browser: Browser, tmp_path: Path, edition: Edition) -> None:
+    home, port, wanted = tmp_path / "demo", free_port(), variables(edition)
+    first = demo(MAKE, home, port, tmp_path / "first.log", **wanted)
+    with first as (process, (url, email, password)):
         page = browser.new_context().new_page()
         page.goto(url)
         page.get_by_placeholder("Enter Your Email").fill(email)
@@ -89,16 +99,24 @@ def test_demo_from_start_to_ctrl_c(browser: Browser, tmp_path: Path) -> None:
     assert "Stopped." in (tmp_path / "first.log").read_text()
 
     started = time.monotonic()
-    moved = tmp_path / "moved"
-    (home / "open-webui").rename(moved)
-    second = demo(TOOL, home, port, tmp_path / "second.log", OPENWEBUI_DIR=str(moved))
-    with second as (process, again):
+    moved, tree = tmp_path / "moved", home / f"open-webui-{edition.version}"
+    if edition.way == "source":
+        tree.rename(moved)
+        wanted["OPENWEBUI_DIR"] = str(moved)
+    with demo(TOOL, home, port, tmp_path / "second.log", **wanted) as (process, again):
         print(f"second start: {time.monotonic() - started:.1f} s")
         assert again == (url, email, password)
-        assert not (home / "open-webui").exists(), "OPENWEBUI_DIR was not used"
+        assert not tree.exists(), "OPENWEBUI_DIR was not used"
         # Even a kill -9 of the demonstration leaves no server behind.
         process.kill_leader()
         wait_until(lambda: not processes_in(home), "end of all servers", seconds=30)
+
+
+@pytest.mark.way("plugin")
+def test_the_shared_environment_is_left_alone(webui_python: Path) -> None:
+    packages = webui_python.parents[1] / "lib"
+    assert list(packages.rglob("open_webui"))
+    assert list(packages.rglob("cczoo_open_webui.pth")) == []
 
 
 def test_demo_names_a_busy_port(tmp_path: Path) -> None:

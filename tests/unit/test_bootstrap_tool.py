@@ -2,117 +2,330 @@
 
 from __future__ import annotations
 
-import importlib.util
+import re
 import subprocess
 import sys
+import threading
+import time
+import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-BOOTSTRAP = Path(__file__).resolve().parents[2] / "tools" / "bootstrap.py"
+import bootstrap
+from preparation import content, editions, environments, machine, steps, uv
+
+BOOTSTRAP = Path(bootstrap.__file__)
+PATIENCE_SECONDS = 60.0
 
 
-@pytest.fixture
-def bootstrap() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("cczoo_bootstrap", BOOTSTRAP)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(autouse=True)
+def set_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A set-up of the test's own: its logs, its children, and nothing remembered."""
+    monkeypatch.setattr(steps, "LOGS", tmp_path / "logs")
+    monkeypatch.setattr(steps, "_children", steps._Children())
+    remembering = (machine.find_python, machine.python_version, uv._uv_environment)
+    for function in remembering:
+        function.cache_clear()
+    yield
+    for function in remembering:
+        function.cache_clear()
+
+
+def part(
+    name: str,
+    make: Callable[[], None],
+    *,
+    needs: tuple[steps.Part, ...] = (),
+    current: Callable[[], bool] = lambda: False,
+    disk: int = 0,
+    check: Callable[[], None] = lambda: None,
+) -> steps.Part:
+    folder = steps.LOGS / name
+    return steps.Part(name, name, folder, make, current, needs, disk=disk, check=check)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_it_needs_nothing_but_the_standard_library() -> None:
-    # -I -S: no site-packages, no user site, as on a machine where nothing was installed.
-    command = [sys.executable, "-I", "-S", str(BOOTSTRAP), "--help"]
+    # -E -s -S: no site-packages, no user site, as on a machine where nothing was installed.
+    command = [sys.executable, "-E", "-s", "-S", str(BOOTSTRAP), "--help"]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert answer.returncode == 0
     assert "webui" in answer.stdout
 
 
-def test_a_part_is_made_again_when_its_sources_change(
-    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(bootstrap, "REPO", tmp_path)
-    source = tmp_path / "kit"
-    source.mkdir()
-    (source / "a.py").write_text("1")
-    before = bootstrap.digest(source)
-    (source / "__pycache__").mkdir()
-    (source / "__pycache__" / "a.pyc").write_text("compiled")
-    assert bootstrap.digest(source) == before
-    (source / "a.py").write_text("2")
-    changed = bootstrap.digest(source)
-    assert changed != before
-    (source / "a.py").rename(source / "b.py")
-    assert bootstrap.digest(source) not in {before, changed}
+def test_an_environment_elsewhere_is_only_one(capsys: pytest.CaptureFixture[str]) -> None:
+    for names in (["webui"], [f"webui-{e}" for e in editions.full()], ["dev"]):
+        with pytest.raises(SystemExit):
+            bootstrap.main([*names, "--at", "out/somewhere"])
+        assert "--at is for one environment" in capsys.readouterr().err
 
 
-def test_an_interrupted_installation_is_not_current(bootstrap: ModuleType, tmp_path: Path) -> None:
-    assert not bootstrap.is_current(tmp_path, "key")
-    bootstrap.mark_current(tmp_path, "key")
-    assert bootstrap.is_current(tmp_path, "key")
-    assert not bootstrap.is_current(tmp_path, "another key")
+# What is made anew
 
 
 @pytest.fixture
-def something_missing(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def kit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder of sources in a checkout of its own."""
+    monkeypatch.setattr(content, "REPO", tmp_path)
+    (tmp_path / "kit").mkdir()
+    (tmp_path / "kit" / "a.py").write_text("1")
+    return tmp_path / "kit"
+
+
+def put(file: Path, text: str) -> None:
+    file.write_text(text)
+
+
+def key() -> str:
+    return content.digest(files=content.source_files(["kit", "not-there"]))
+
+
+def test_a_part_is_made_again_when_its_sources_change(kit: Path) -> None:
+    before = key()
+    (kit / "a.py").write_text("2")
+    changed = key()
+    assert changed != before
+    (kit / "a.py").rename(kit / "b.py")
+    assert key() not in {before, changed}
+
+
+@pytest.mark.parametrize(
+    "name", ["__pycache__/a.py", "node_modules/x/a.js", "dist/a.js", "a.o", "_tdx.abi3.so"]
+)
+def test_what_is_made_from_sources_is_none(kit: Path, name: str) -> None:
+    before = key()
+    (kit / name).parent.mkdir(parents=True, exist_ok=True)
+    (kit / name).write_text("made")
+    assert key() == before
+
+
+def test_an_interrupted_installation_is_not_current(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise steps.BootstrapError("the disk is full")
+
+    makes: list[Callable[[], None]] = [fail, lambda: None]
+    made = content.keyed("kit", "", tmp_path, lambda: "key", lambda: makes.pop(0)())
+    with pytest.raises(steps.BootstrapError):
+        made.make()
+    assert not made.is_current()
+    made.make()
+    assert made.is_current()
+    assert not content.is_marked(tmp_path, "another key")
+
+
+def test_what_is_edited_meanwhile_is_made_again(kit: Path, tmp_path: Path) -> None:
+    made = content.keyed("kit", "", tmp_path, key, lambda: put(kit / "a.py", "edited"))
+    made.make()
+    assert not made.is_current()
+    made.make()
+    assert made.is_current()
+
+
+# Side by side
+
+
+def test_what_is_needed_is_made_first_and_once() -> None:
+    made: list[str] = []
+    base = part("base", lambda: made.append("base"))
+    both = [part(name, lambda n=name: made.append(n), needs=(base,)) for name in ("a", "b")]
+    steps.prepare(both)
+    assert made[0] == "base"
+    assert sorted(made) == ["a", "b", "base"]
+
+
+def test_independent_parts_are_made_side_by_side() -> None:
+    meeting = threading.Barrier(3)
+    parts = [part(name, lambda: meeting.wait(PATIENCE_SECONDS)) for name in ("a", "b", "c")]
+    steps.prepare(parts)  # one after the other they would never meet
+
+
+def test_a_current_part_asks_for_nothing() -> None:
+    def never() -> None:
+        pytest.fail("made")
+
+    base = part("base", never, check=never)
+    steps.prepare([part("wheel", never, needs=(base,), current=lambda: True)])
+
+
+def test_nothing_is_begun_where_one_part_cannot_be_made(tmp_path: Path) -> None:
+    def no_node() -> None:
+        raise steps.BootstrapError("no Node.js")
+
+    begun = tmp_path / "begun"
+    with pytest.raises(steps.BootstrapError, match=r"no Node\.js"):
+        steps.prepare([part("a", begun.touch), part("b", begun.touch, check=no_node)])
+    assert not begun.exists()
+
+
+def test_a_full_disk_is_told_beforehand(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    with pytest.raises(steps.BootstrapError, match="are needed"):
+        steps.prepare([part("a", begun.touch), part("b", begun.touch, disk=10**9)])
+    assert not begun.exists()
+
+
+def test_the_first_failure_ends_all_and_is_the_one_that_is_told(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    endless = [sys.executable, "-c", "import sys, time; open(sys.argv[1], 'w'); time.sleep(9999)"]
+
+    def fail() -> None:
+        wait_until(started.exists)
+        steps.run([sys.executable, "-c", "raise SystemExit('out of coffee')"])
+
+    with pytest.raises(steps.BootstrapError, match="out of coffee"):
+        steps.prepare([part("slow", lambda: steps.run([*endless, started])), part("bad", fail)])
+    with pytest.raises(steps.StoppedError):
+        steps.run(["true"])
+
+
+def test_another_run_is_waited_for_and_its_work_taken(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    made: list[str] = []
+    state = {"current": False}
+    shared = part("shared", lambda: made.append("again"), current=lambda: state["current"])
+    said = ""
+
+    def waits() -> bool:
+        nonlocal said
+        said += capsys.readouterr().err
+        return "waiting for another run" in said
+
+    with steps.exclusively(shared):
+        second = threading.Thread(target=steps.prepare, args=([shared],))
+        second.start()
+        wait_until(waits)
+        state["current"] = True
+    second.join(PATIENCE_SECONDS)
+    assert not second.is_alive()
+    assert made == []
+
+
+# Commands
+
+
+def test_a_failing_command_is_named_with_the_end_of_what_it_wrote() -> None:
+    code = "for n in range(100): print('line', n)\nraise SystemExit(3)"
+    with pytest.raises(steps.BootstrapError, match="exit code 3") as caught:
+        steps.run([sys.executable, "-c", code])
+    assert "line 99" in str(caught.value)
+    assert "line 9\n" not in str(caught.value)
+
+
+def test_a_command_is_heard_where_it_is_told_aloud(capsys: pytest.CaptureFixture[str]) -> None:
+    code = "import sys; print('to nobody'); print('half a minute ...', file=sys.stderr)"
+    steps.run([sys.executable, "-c", code])
+    assert capsys.readouterr().err == ""
+    steps.run([sys.executable, "-c", code], aloud=True)
+    said = capsys.readouterr().err
+    assert re.fullmatch(r"\[setup \d+:\d\d\] half a minute \.\.\.\n", said)
+
+
+def test_uv_takes_the_index_that_pip_was_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    listing = "global.index-url='https://index.invalid/simple'\n:env:.cert='/etc/ours.pem'\n"
+    monkeypatch.setattr(uv, "answer_of", lambda command: listing)
+    monkeypatch.setattr(uv, "_uv_folder", lambda: Path("/nowhere"))
+    for name in ("UV_DEFAULT_INDEX", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    env = uv._uv_environment()
+    assert env["UV_DEFAULT_INDEX"] == "https://index.invalid/simple"
+    assert env["SSL_CERT_FILE"] == "/etc/ours.pem"
+    uv._uv_environment.cache_clear()
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://own.invalid/simple")
+    assert uv._uv_environment()["UV_DEFAULT_INDEX"] == "https://own.invalid/simple"
+
+
+# Versions and locks
+
+
+def test_the_newest_of_each_way_is_tested_in_full_and_the_others_too() -> None:
+    assert len(editions.full()) == 2
+    assert sorted(editions.full() + editions.smoke()) == sorted(editions.every())
+    for way in (editions.SOURCE, editions.PLUGIN):
+        newest = max(editions.versions(way), key=lambda text: [int(n) for n in text.split(".")])
+        assert f"{way}-{newest}" in editions.full()
+
+
+@pytest.mark.parametrize("edition", ["plugin-0.0.1", "source", "", "../plugin-0.12.4"])
+def test_an_edition_that_is_not_listed_is_refused(edition: str) -> None:
+    with pytest.raises(ValueError, match="is none of"):
+        editions.way_and_version(edition)
+
+
+@pytest.mark.parametrize("version", editions.versions())
+def test_a_lock_pins_all_that_the_kit_needs_and_open_webui_by_hash(version: str) -> None:
+    stock, requirements = environments._lock_of(version)
+    assert re.match(rf"open-webui=={re.escape(version)} \\\n +--hash=sha256:[0-9a-f]{{64}}", stock)
+    lines = [line for line in requirements.splitlines() if not line.startswith("#")]
+    pins = dict(re.fullmatch(r"([a-z0-9-]+)==(\S+)", line).groups() for line in lines)
+    project = tomllib.loads((editions.REPO / "pyproject.toml").read_text())["project"]
+    for needed in project["dependencies"]:
+        assert re.split(r"[^A-Za-z0-9-]", needed)[0].lower() in pins
+    assert not {"open-webui", "torch", "transformers", "sentence-transformers"} & set(pins)
+
+
+# The system
+
+
+@pytest.fixture
+def something_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     needs = {"fuse": (lambda: False, ("cczoo-no-such-package", "util-linux"))}
-    monkeypatch.setattr(bootstrap, "SYSTEM_NEEDS", needs)
+    monkeypatch.setattr(machine, "SYSTEM_NEEDS", needs)
 
 
 @pytest.mark.usefixtures("something_missing")
-def test_without_root_the_exact_command_is_named(
-    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bootstrap.os, "geteuid", lambda: 1000)
-    with pytest.raises(bootstrap.BootstrapError) as caught:
-        bootstrap.system(["fuse"])
+def test_without_root_the_exact_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.os, "geteuid", lambda: 1000)
+    with pytest.raises(steps.BootstrapError) as caught:
+        machine.system(["fuse"])
     assert "sudo apt-get install -y --no-install-recommends util-linux" in " ".join(
         str(caught.value).replace("&& ", "\n").splitlines()
     )
 
 
 @pytest.mark.usefixtures("something_missing")
-def test_elsewhere_than_on_debian_the_packages_are_named(
-    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bootstrap.shutil, "which", lambda name: None)
-    with pytest.raises(bootstrap.BootstrapError, match="util-linux"):
-        bootstrap.system(["fuse"])
+def test_elsewhere_than_on_debian_the_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.shutil, "which", lambda name: None)
+    with pytest.raises(steps.BootstrapError, match="util-linux"):
+        machine.system(["fuse"])
 
 
-def test_a_failing_command_is_named(bootstrap: ModuleType) -> None:
-    with pytest.raises(bootstrap.BootstrapError, match="exit code 3"):
-        bootstrap.run([sys.executable, "-c", "raise SystemExit(3)"])
+def test_the_browsers_of_the_tests_are_packages_too() -> None:
+    packages = {name for need in machine.FOR_TESTING for name in machine.SYSTEM_NEEDS[need][1]}
+    assert {"chromium", "firefox-esr", "webkit2gtk-driver", "xvfb"} <= packages
 
 
-def test_without_node_the_version_is_named(
-    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bootstrap.shutil, "which", lambda name: None)
-    with pytest.raises(bootstrap.BootstrapError, match=r"Node\.js 20"):
-        bootstrap.check_node()
+def test_without_node_the_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.shutil, "which", lambda name: None)
+    with pytest.raises(steps.BootstrapError, match=r"Node\.js 20"):
+        machine.check_node()
 
 
 @pytest.mark.parametrize("version", ["18.20.4", "20.18.9", "21.7.0", "22.12.0", "23.0.0", ""])
 def test_a_node_of_another_version_is_refused_before_any_download(
-    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str
 ) -> None:
     put_node(tmp_path, version)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    with pytest.raises(bootstrap.BootstrapError, match=version or "does not start"):
-        bootstrap.check_node()
+    with pytest.raises(steps.BootstrapError, match=version or "does not start"):
+        machine.check_node()
 
 
 @pytest.mark.parametrize("version", ["20.19.0", "20.20.2", "22.13.0", "22.99.1"])
 def test_a_node_that_builds_is_taken(
-    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str
 ) -> None:
     put_node(tmp_path, version)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    bootstrap.check_node()
+    machine.check_node()
 
 
 def put_node(folder: Path, version: str) -> None:
@@ -122,16 +335,14 @@ def put_node(folder: Path, version: str) -> None:
         (folder / name).chmod(0o755)
 
 
-def test_without_root_the_tests_say_so_first(
-    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bootstrap.os, "geteuid", lambda: 1000)
-    with pytest.raises(bootstrap.BootstrapError, match="sudo make test"):
-        bootstrap.check_privileges()
+def test_without_root_the_tests_say_so_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.os, "geteuid", lambda: 1000)
+    with pytest.raises(steps.BootstrapError, match="sudo make test"):
+        machine.check_privileges()
 
 
 def test_a_python_that_does_not_start_is_passed_over(
-    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # A version manager's shim exists but fails when that version is not selected.
     for name in ("python3.11", "python3.12"):
@@ -139,6 +350,6 @@ def test_a_python_that_does_not_start_is_passed_over(
         shim.write_text("#!/bin/sh\nexit 127\n")
         shim.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(bootstrap.sys, "executable", str(tmp_path / "python3.12"))
-    with pytest.raises(bootstrap.BootstrapError, match=r"Python 3\.11 or 3\.12 is needed"):
-        bootstrap.find_python()
+    monkeypatch.setattr(machine.sys, "executable", str(tmp_path / "python3.12"))
+    with pytest.raises(steps.BootstrapError, match=r"Python 3\.11 or 3\.12 is needed"):
+        machine.find_python()

