@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, expect
+
+from e2e.editions import by_age, this_edition
 
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_FLAGS = [
@@ -38,18 +41,66 @@ CHECKS = [
 FINAL_STATES = ("green", "amber", "red", "off")
 
 # Runs before any script of the page: writes down every state that the badge is ever in, so that
-# a state that lasts one frame can not be missed; and notices if markup from a claim comes alive.
+# a state that lasts one frame can not be missed. The badge is in the shadow roots of our elements,
+# a new one of which comes with each row that the app builds.
 OBSERVER = """
-window.__states = [];
-const note = () => {
-	const badge = document.querySelector('[data-testid=tee-badge]');
-	const state = badge ? badge.dataset.state : null;
-	if (state && window.__states.at(-1) !== state) window.__states.push(state);
-};
-new MutationObserver(note).observe(document, {
-	subtree: true, childList: true, attributes: true, attributeFilter: ['data-state']
-});
+(() => {
+	const roots = [];
+	const badges = () => roots
+		.filter((root) => root.host.isConnected)
+		.map((root) => root.querySelector('[data-testid=tee-badge]'))
+		.filter((badge) => badge !== null);
+	window.__badge = () => badges()[0] ?? null;
+	window.__states = [];
+	const note = () => {
+		const state = window.__badge()?.dataset.state;
+		if (state && window.__states.at(-1) !== state) window.__states.push(state);
+	};
+	const attach = Element.prototype.attachShadow;
+	Element.prototype.attachShadow = function (options) {
+		const root = attach.call(this, options);
+		if (this.localName === 'cczoo-trust-badge') {
+			roots.push(root);
+			new MutationObserver(note).observe(root, {
+				subtree: true, childList: true, attributes: true, attributeFilter: ['data-state']
+			});
+		}
+		return root;
+	};
+})();
 """
+REGENERATE_MENU = ("[aria-label='Regenerate']:visible", "text='Try Again'")
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """Where the versions of open-webui's page differ: selectors.
+
+    ``regenerate`` is clicked one after the other.
+    """
+
+    since: str
+    system_prompt: str
+    regenerate: tuple[str, ...]
+
+
+# Oldest first; what is true of a version stays true until another one differs.
+FRONT_ENDS = (
+    FrontEnd("0.5.20", "textarea[rows='4']", (".regenerate-response-button:visible",)),
+    FrontEnd("0.6.43", "textarea[rows='4']", REGENERATE_MENU),
+    FrontEnd("0.12.4", "textarea[placeholder='Enter system prompt here']", REGENERATE_MENU),
+)
+# In the bar above the chat, and in the side bar: not every version has both.
+NEW_CHAT = (
+    ":is(#new-chat-button, #sidebar-new-chat-button, a[aria-label='New Chat']):not([inert] *)"
+)
+# From 0.6.43 on the button that makes a note of the text has the same id.
+SEND = "#send-message-button[type=submit]"
+
+
+def front_end_of(version: str) -> FrontEnd:
+    """Return how the page of a version is operated."""
+    return [page for page in FRONT_ENDS if by_age(page.since) <= by_age(version)][-1]
 
 
 def tee_settings(
@@ -102,9 +153,12 @@ class ChatPage:
     def __init__(self, page: Page, url: str):
         self.page = page
         self.url = url
+        self.front_end = front_end_of(this_edition().version)
         self.requests: list[Request] = []
         self.dialogs: list[str] = []
         self.errors: list[str] = []
+        self.console: list[str] = []
+        page.on("console", lambda message: self.console.append(f"{message.type}: {message.text}"))
         page.on("request", lambda request: self.requests.append(request))
         page.on("dialog", self._dialog)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -204,10 +258,23 @@ class ChatPage:
         return self.page.locator(".chat-assistant")
 
     def send(self, text: str) -> None:
-        """Type a message and send it."""
+        """Write a message and send it."""
         self.input.click()
-        self.page.keyboard.type(text)
-        self.page.locator("#send-message-button").click()
+        self.page.keyboard.insert_text(text)
+        self.page.locator(SEND).click()
+
+    def regenerate(self) -> None:
+        """Ask for another reply in the place of the last."""
+        for selector in self.front_end.regenerate:
+            self.page.locator(selector).last.click()
+
+    @property
+    def last_message(self) -> Locator:
+        return self.page.locator("[id^='message-']:not(#message-input-container)").last
+
+    def new_chat(self) -> None:
+        """Begin another chat by the app's own button."""
+        self.page.locator(NEW_CHAT).locator("visible=true").first.click()
 
     def expect_reply(self, text: str, *, seconds: float = 30) -> None:
         """Wait for the last reply to hold ``text`` and to be complete."""
@@ -225,6 +292,22 @@ class ChatPage:
         expect(block).to_be_visible()
         block.scroll_into_view_if_needed()
         return block
+
+    def show_parameters(self) -> None:
+        """Open the General tab of the settings, and the model's parameters in it."""
+        self.open_settings()
+        self.page.locator(".modal").get_by_text("Show", exact=True).first.click()
+
+    @property
+    def seed(self) -> Locator:
+        """The button that gives the seed a value of its own, and takes it away."""
+        return self.page.get_by_text("Seed", exact=True).locator(
+            "xpath=ancestor::div[.//button][1]//button"
+        )
+
+    @property
+    def system_prompt(self) -> Locator:
+        return self.page.locator(".modal").locator(self.front_end.system_prompt)
 
     def close_settings(self) -> None:
         """Close the settings dialog."""

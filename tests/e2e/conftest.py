@@ -1,4 +1,4 @@
-"""One patched open-webui in four kinds of machine, and one browser, for all tests.
+"""One open-webui with the kit in four kinds of machine, and one browser, for all tests.
 
 Every server starts when the first test asks for it and ends with the session:
 
@@ -9,43 +9,45 @@ Every server starts when the first test asks for it and ends with the session:
   quotes by itself;
 - ``bare``: no TDX at all.
 
-Environment: CCZOO_WEBUI_PYTHON, the interpreter with open-webui's requirements and this kit's
-wheel; CCZOO_E2E_TREE, an already patched and built open-webui to use instead of installing one.
+Environment: CCZOO_EDITION, the way in and the version, as in "plugin-0.12.4" (see ``editions``);
+CCZOO_WEBUI_PYTHON, the interpreter of that edition's environment, with open-webui's requirements,
+this kit's wheel and, for a plug-in, the stock open-webui; CCZOO_E2E_TREE, an already patched and
+built tree to use instead of installing one.
+
+Marks: ``smoke`` is what every edition has to pass; ``way("plugin")`` and ``way("source")`` are of
+one way only, and tests of the other way are left out.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cczoo_installer.patchset import default_root
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI
-from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Playwright, expect, sync_playwright
 
 from doubles import pccs
 from doubles.hostile import ALIBABA, GOOD, TRUSTEE, Forger, create_app
 from doubles.serving import serving
 from e2e.browser import CHROMIUM, CHROMIUM_FLAGS, ChatPage, signed_in_context
+from e2e.editions import Edition, this_edition
+from e2e.environments import Environment, installed_tree
 from e2e.relay_target import RelayTarget, relay_target
 from e2e.stack import (
     REPO,
     Backend,
     BackendSpec,
+    Installation,
     announcing_server,
     free_port,
-    installed_tree,
 )
 from emulator.harness import Emulator
 from interruptible import heed_interrupts
-from quote_generator.evidence import encode_base64url
 from quote_generator.simulator import Simulator
 
 heed_interrupts()
@@ -57,6 +59,25 @@ KINDS = ("hardware", "simulated", "bare")
 NOWHERE = "http://127.0.0.1:1"  # no test asks Intel for collateral
 ServerCommand = list[str | Path]
 expect.set_options(timeout=20_000)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marks of this suite."""
+    config.addinivalue_line("markers", "smoke: what every edition of open-webui has to pass")
+    config.addinivalue_line("markers", "way(name): only for editions of this way in")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what this edition does not have."""
+    way = this_edition().way
+
+    def of_the_other_way(item: pytest.Item) -> bool:
+        mark = item.get_closest_marker("way")
+        return mark is not None and mark.args != (way,)
+
+    left_out = [item for item in items if of_the_other_way(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")
@@ -78,12 +99,62 @@ def webui_python() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tree(home: Path) -> Path:
-    """An open-webui that the real installer fetched, patched and built."""
+def edition() -> Edition:
+    """The way in and the version that this run is about."""
+    return this_edition()
+
+
+@pytest.fixture(scope="session")
+def tree(home: Path, edition: Edition) -> Path:
+    """An open-webui that the real installer fetched, patched and built (the source way)."""
     prepared = os.environ.get("CCZOO_E2E_TREE")
     if prepared:
         return Path(prepared)
-    return installed_tree(home / "open-webui", home / "install.log")
+    return installed_tree(edition.version, home / "open-webui", home / "install.log")
+
+
+@pytest.fixture(scope="session")
+def own_environment(home: Path, webui_python: Path) -> Callable[[str], Environment]:
+    """Make a copy of this edition's environment, under a name, for a test to do with as it likes.
+
+    A plug-in's is stock: the kit is there, and not hooked.
+    """
+    return lambda name: Environment.copy_of(webui_python, home / "environments" / name)
+
+
+@pytest.fixture(scope="session")
+def kit_in(
+    edition: Edition, request: pytest.FixtureRequest
+) -> Callable[[Environment], Installation]:
+    """Give an environment the kit in this edition's way, and say how open-webui is started."""
+
+    def install(environment: Environment) -> Installation:
+        if edition.way == "source":
+            return environment.tree(request.getfixturevalue("tree"))
+        environment.install()
+        return environment.plugin()
+
+    return install
+
+
+@pytest.fixture(scope="session")
+def installation(
+    own_environment: Callable[[str], Environment], kit_in: Callable[[Environment], Installation]
+) -> Installation:
+    """This edition of open-webui with the kit."""
+    return kit_in(own_environment("kit"))
+
+
+@pytest.fixture(scope="session")
+def own_root_installation(
+    own_environment: Callable[[str], Environment],
+    kit_in: Callable[[Environment], Installation],
+    test_pki: Path,
+) -> Installation:
+    """The same, with the TEST root's key in the place of Intel's in the page."""
+    environment = own_environment("own-root")
+    environment.pin_root(Simulator.open(test_pki, name="TEST").root_der)
+    return kit_in(environment)
 
 
 @pytest.fixture(scope="session")
@@ -181,19 +252,28 @@ def relayed() -> Iterator[RelayTarget]:
 
 @pytest.fixture(scope="session")
 def start_backend(
-    home: Path, tree: Path, webui_python: Path, model: str, ports: dict[str, int]
+    home: Path, installation: Installation, model: str, ports: dict[str, int]
 ) -> Iterator[Callable[..., Backend]]:
-    """Start a backend of one of the three kinds, or of another that no service lets in."""
+    """Start a backend of one of the three kinds, or of another that no service lets in.
+
+    Of another installation, and with the port and the data of another backend, on request.
+    """
     running: list[Backend] = []
 
-    def start(kind: str, env: dict[str, str], wrapper: tuple[str, ...] = ()) -> Backend:
+    def start(
+        kind: str,
+        env: dict[str, str],
+        wrapper: tuple[str, ...] = (),
+        *,
+        of: Installation = installation,
+        after: Backend | None = None,
+    ) -> Backend:
         spec = BackendSpec(
             name=kind,
-            tree=tree,
-            python=webui_python,
-            directory=home / kind,
+            installation=of,
+            directory=after.spec.directory if after else home / kind,
             model_url=model,
-            port=ports.get(kind) or free_port(),
+            port=after.spec.port if after else ports.get(kind) or free_port(),
             env={"TEE_PCCS_URL": NOWHERE, **env},
             wrapper=wrapper,
         )
@@ -246,40 +326,21 @@ def hardware(
 
 
 @pytest.fixture(scope="session")
-def own_root_build(tree: Path, home: Path, test_pki: Path) -> Path:
-    """The built front end with the TEST root's key in the place of Intel's, and nothing else."""
-    source = default_root() / "overlay/src/lib/tee/dcap/root.ts"
-    (intel,) = re.findall(r"'([\w-]{87})'", source.read_text(encoding="utf-8"))
-    root = x509.load_der_x509_certificate(Simulator.open(test_pki, name="TEST").root_der)
-    point = root.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    copy = home / "own-root-build"
-    shutil.copytree(tree / "build", copy)
-    pinned = 0
-    for script in (copy / "_app").rglob("*.js"):
-        text = script.read_text(encoding="utf-8")
-        pinned += text.count(intel)
-        if intel in text:
-            script.write_text(text.replace(intel, encode_base64url(point)), encoding="utf-8")
-    assert pinned == 1, "the front end pins Intel's root in exactly one place"
-    return copy
-
-
-@pytest.fixture(scope="session")
 def own_root(
     start_backend: Callable[..., Backend],
     kernel: Emulator,
     collateral_service: pccs.State,
-    own_root_build: Path,
+    own_root_installation: Installation,
 ) -> Backend:
     """open-webui in a TD whose hardware the page takes for Intel's; verified in the page."""
     env = {
-        "FRONTEND_BUILD_DIR": str(own_root_build),
         "TEE_DEFAULT_PROVIDER": "dcap",
         "TEE_PCCS_URL": collateral_service.url,
         "TEE_QUOTE_TIMEOUT": "3",
         "TEE_QUOTE_LIMIT_USER": "1000/minute",
     }
-    return start_backend("own-root", env, tuple(kernel.inside([])))
+    wrapper = tuple(kernel.inside([]))
+    return start_backend("own-root", env, wrapper, of=own_root_installation)
 
 
 @pytest.fixture(scope="session")
@@ -311,12 +372,18 @@ def bare(start_backend: Callable[..., Backend]) -> Backend:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def playwright() -> Iterator[Playwright]:
+    """What starts browsers."""
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
     """One Chromium for all tests."""
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
-        yield chromium
-        chromium.close()
+    chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+    yield chromium
+    chromium.close()
 
 
 @pytest.fixture

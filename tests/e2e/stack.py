@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,6 +76,11 @@ class Process:
                 start_new_session=True,
                 preexec_fn=die_with_parent,
             )
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._child.pid
 
     def wait_ready(self, ready: Callable[[], Any], *, seconds: float) -> Any:
         """Return ``ready()`` once it is true; raise with the log's end if that never happens."""
@@ -166,9 +170,25 @@ BACKEND_ENVIRONMENT = {
     "ENABLE_TITLE_GENERATION": "false",
     "ENABLE_TAGS_GENERATION": "false",
     "ENABLE_AUTOCOMPLETE_GENERATION": "false",
+    "ENABLE_FOLLOW_UP_GENERATION": "false",
 }
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
 START_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Installation:
+    """An open-webui on this disk, and how it is started.
+
+    ``command`` goes to the interpreter, in ``directory``; --host and --port follow it. ``package``
+    is the folder of open_webui, and ``front_end`` the built pages that it serves.
+    """
+
+    python: Path
+    command: tuple[str, ...]
+    directory: Path
+    package: Path
+    front_end: Path
 
 
 @dataclass(frozen=True)
@@ -176,8 +196,7 @@ class BackendSpec:
     """How one open-webui is started; ``wrapper`` is put in front of its command."""
 
     name: str
-    tree: Path
-    python: Path
+    installation: Installation
     directory: Path
     model_url: str
     port: int
@@ -198,9 +217,11 @@ class Backend:
         self.token = ""
         (spec.directory / "data").mkdir(parents=True, exist_ok=True)
         self._start()
-        self.token = self._sign_up()
-        # What closing the "What's new" dialog does.
-        self.call("POST", "/api/v1/users/user/settings/update", json={"ui": {"version": "0.5.20"}})
+        try:
+            self._settle_in()
+        except Exception:
+            self.stop()
+            raise
 
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Send one request as the administrator (``token=None``: as nobody)."""
@@ -226,6 +247,15 @@ class Backend:
         """Stop the backend."""
         self._process.stop()
 
+    @property
+    def pid(self) -> int:
+        """The server's process, or that of the supervisor of its workers."""
+        return self._process.pid
+
+    def log(self) -> str:
+        """Return what the backend has logged so far."""
+        return self._process.log.read_text(errors="replace")
+
     def log_tail(self) -> str:
         """Return the end of the backend's log."""
         return self._process.log_tail()
@@ -240,13 +270,14 @@ class Backend:
             "PYTHONUNBUFFERED": "1",
             **spec.env,
         }
-        command = [*spec.wrapper, spec.python, "-m", "uvicorn", "open_webui.main:app"]
+        installation = spec.installation
+        command = [*spec.wrapper, installation.python, *installation.command]
         command += ["--host", "127.0.0.1", "--port", str(spec.port)]
         self._process = Process(
             command,
             log=spec.directory / f"open-webui-{spec.name}.log",
             env=environment,
-            cwd=spec.tree / "backend",
+            cwd=installation.directory,
         )
         self._process.wait_ready(self._healthy, seconds=START_SECONDS)
 
@@ -256,22 +287,38 @@ class Backend:
         except httpx.HTTPError:
             return False
 
-    def _sign_up(self) -> str:
+    def _settle_in(self) -> None:
+        self.token = self._sign_in()
+        # What closing the "What's new" dialog does.
+        version = self.call("GET", "/api/version").json()["version"]
+        self.call("POST", "/api/v1/users/user/settings/update", json={"ui": {"version": version}})
+
+    def _sign_in(self) -> str:
+        """Return a token of the administrator, whose account is made with the first start."""
         account = {"name": "Ada", "email": "ada@example.com", "password": "only-for-tests"}
-        answer = self.call("POST", "/api/v1/auths/signup", json=account, token=None)
-        answer.raise_for_status()
-        return str(answer.json()["token"])
+        for path in ("signup", "signin"):
+            answer = self.call("POST", f"/api/v1/auths/{path}", json=account, token=None)
+            if answer.is_success:
+                return str(answer.json()["token"])
+        raise StackError(f"nobody can sign in: {answer.text}")
 
 
-def installed_tree(directory: Path, log: Path) -> Path:
-    """Return a fresh open-webui that the real installer fetched, patched and built."""
-    command = [sys.executable, "-m", "cczoo_installer", "--openwebui-dir", str(directory)]
-    command += ["--fetch", "0.5.20"]
-    with log.open("wb") as output:
-        done = subprocess.run(
-            command, stdout=output, stderr=subprocess.STDOUT, timeout=1500, check=False
-        )
-    if done.returncode != 0:
-        tail = log.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:]
-        raise StackError(f"`{' '.join(command)}` ended with {done.returncode}\n{tail}")
-    return directory
+LOADER = "/api/v1/tee/page/loader-"
+
+
+def assert_stock(backend: Backend) -> None:
+    """Assert that open-webui is as its makers made it: its page and its addresses."""
+    page = backend.call("GET", "/", token=None)
+    assert page.content == (backend.spec.installation.front_end / "index.html").read_bytes()
+    assert "last-modified" in page.headers
+    # Whatever open-webui says about an address that it does not know.
+    unknown = backend.call("GET", "/api/v1/nothing-of-the-kind")
+    for path in ("config", "quote", "page/manifest.json"):
+        answer = backend.call("GET", f"/api/v1/tee/{path}")
+        assert (answer.status_code, answer.content) == (unknown.status_code, unknown.content)
+
+
+def assert_with_kit(backend: Backend) -> None:
+    """Assert that the page has the loader and the server the routes."""
+    assert LOADER in backend.call("GET", "/", token=None).text
+    assert backend.call("GET", "/api/v1/tee/config").json()["v"] == 1

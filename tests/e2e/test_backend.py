@@ -19,7 +19,7 @@ from doubles import pccs
 from e2e.dcap import verify
 from e2e.evidence import decode, new_nonce, report_data_of, verify_nonce
 from e2e.relay_target import RelayTarget
-from e2e.stack import Backend, wait_until
+from e2e.stack import Backend, assert_stock, wait_until
 from emulator.harness import Emulator
 
 CLIENTS = 50
@@ -133,12 +133,19 @@ def test_the_application_log_comes_with_the_quote(
     ("method", "path"),
     [("GET", "quote"), ("GET", "collateral"), ("GET", "config"), ("POST", "relay/trustee")],
 )
-@pytest.mark.parametrize(("token", "status"), [(None, 403), ("forged", 401)])
+@pytest.mark.parametrize("token", [None, "forged"])
 def test_only_signed_in_users_may_ask(
-    hardware: Backend, method: str, path: str, token: str | None, status: int
+    hardware: Backend, method: str, path: str, token: str | None
 ) -> None:
     answer = hardware.call(method, f"/api/v1/tee/{path}", token=token)
-    assert_error(answer, status, "not-allowed")
+    assert_error(answer, refusal_of(hardware, token), "not-allowed")
+
+
+def refusal_of(backend: Backend, token: str | None) -> int:
+    """Return the status with which open-webui itself refuses a token; its versions differ."""
+    answer = backend.call("GET", "/api/v1/users/user/settings", token=token)
+    assert answer.status_code in (401, 403)
+    return answer.status_code
 
 
 def test_users_whom_nobody_has_approved_may_not_ask(hardware: Backend) -> None:
@@ -160,7 +167,7 @@ def test_public_quotes_are_limited_per_address_and_config_stays_private(
     assert_error(simulated.quote(token="forged"), 429, "too-many-requests")
     assert simulated.quote(new_nonce()).status_code == 200
     answer = simulated.call("GET", "/api/v1/tee/config", token=None)
-    assert_error(answer, 403, "not-allowed")
+    assert_error(answer, refusal_of(simulated, None), "not-allowed")
 
 
 # A machine that can not
@@ -172,13 +179,14 @@ def test_without_tdx_the_error_says_what_to_do(bare: Backend) -> None:
     assert bare.call("GET", "/health").status_code == 200
 
 
-def test_without_the_wheel_open_webui_starts_and_says_what_is_missing(
+def test_with_a_broken_wheel_open_webui_starts_as_ever_and_says_so(
     start_backend: Callable[..., Backend], tmp_path: Path
 ) -> None:
     (tmp_path / "quote_generator.py").write_text("raise ImportError('not installed')")
-    backend = start_backend("without-wheel", {"PYTHONPATH": str(tmp_path)})
-    assert_error(backend.quote(new_nonce()), 503, "attester-missing", "not installed")
-    assert backend.call("GET", "/api/v1/tee/config").status_code == 200
+    backend = start_backend("broken-wheel", {"PYTHONPATH": str(tmp_path)})
+    assert_stock(backend)
+    assert "trust badge" in backend.log()
+    assert "not installed" in backend.log()
 
 
 @pytest.mark.parametrize(

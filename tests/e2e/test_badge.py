@@ -66,6 +66,7 @@ class Served:
 # a. A TD that looks like hardware
 
 
+@pytest.mark.smoke
 def test_green_shows_the_measurements_of_the_quote_that_this_page_asked_for(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -146,6 +147,7 @@ def test_green_with_the_default_provider(
     assert fields["jti"]
 
 
+@pytest.mark.smoke
 def test_an_existing_chat_shows_the_badge_and_attests_again(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -163,9 +165,7 @@ def test_an_existing_chat_shows_the_badge_and_attests_again(
     chat.expect_state("green")
     assert len(quotes(chat)) == 2
 
-    chat.page.locator("#new-chat-button, #sidebar-new-chat-button").locator(
-        "visible=true"
-    ).first.click()
+    chat.new_chat()
     expect_more(chat, quotes, 3)
     chat.expect_state("green")
 
@@ -190,6 +190,24 @@ def test_the_service_that_only_this_server_named_never_gives_green(
     chat.open_settings().get_by_test_id("tee-address").fill(service)
     chat.close_settings()
     chat.expect_state("green")
+
+
+@pytest.mark.smoke
+def test_another_chat_right_after_the_first_message_attests_again(
+    hardware: Backend, service: str, open_chat: OpenChat
+) -> None:
+    """In 0.5.20 this button leaves the page's address as it is, the old chat's."""
+    chat = open_chat(hardware, tee_settings("trustee", trustee=service))
+    chat.expect_state("green")
+    chat.send("The first.")
+    chat.expect_reply("The first.")
+    chat.new_chat()
+    expect_more(chat, quotes, 2)
+    chat.expect_state("green")
+    chat.send("The second.")
+    chat.expect_reply("The second.")
+    chat.expect_state("green")
+    assert len(quotes(chat)) == 2
 
 
 # A result ends
@@ -302,6 +320,7 @@ def test_a_service_without_cors_is_reached_by_the_relay(
 # c. No TDX
 
 
+@pytest.mark.smoke
 def test_without_tdx_the_badge_is_red_and_the_chat_works(
     bare: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -320,6 +339,13 @@ def test_without_tdx_the_badge_is_red_and_the_chat_works(
 # e. Settings
 
 
+def questions(chat: ChatPage, service: str) -> list[Request]:
+    """Return what was asked of server or service: all but the page's own files."""
+    asked = chat.requests_to("/api/v1/tee/", "/attestation", "jwks", service)
+    return [request for request in asked if "/api/v1/tee/page/" not in request.url]
+
+
+@pytest.mark.smoke
 def test_switched_off_nothing_is_asked(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -330,7 +356,7 @@ def test_switched_off_nothing_is_asked(
     chat.reload().expect_state("off")
     chat.open_panel()
     assert chat.states() == ["off"]
-    assert chat.requests_to("/api/v1/tee/", "/attestation", "jwks", service) == []
+    assert questions(chat, service) == []
 
     chat.page.keyboard.press("Escape")
     switch = chat.open_settings().get_by_test_id("tee-enabled")
@@ -340,12 +366,12 @@ def test_switched_off_nothing_is_asked(
     chat.close_settings()
     chat.expect_state("green")
 
-    asked = len(chat.requests_to("/api/v1/tee/", service))
+    asked = len(questions(chat, service))
     chat.open_settings().get_by_test_id("tee-enabled").click()
     chat.expect_state("off")
     chat.close_settings()
     chat.reload().expect_state("off")
-    assert len(chat.requests_to("/api/v1/tee/", service)) == asked
+    assert len(questions(chat, service)) == asked
 
 
 def test_both_addresses_survive_going_back_and_forth(
@@ -417,6 +443,7 @@ def test_pinned_keys_decide(hardware: Backend, service: str, open_chat: OpenChat
 # Access by keyboard
 
 
+@pytest.mark.smoke
 def test_the_panel_opens_by_keyboard_and_closes_by_escape(
     bare: Backend, open_chat: OpenChat
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import expect
 
 from e2e.browser import ChatPage, tee_settings
@@ -11,32 +12,42 @@ from e2e.stack import Backend
 
 OpenChat = Callable[..., ChatPage]
 
+# Notes, as each frame is drawn, how long the reply is, and whether the badge is where one can type.
+# An observer of sizes is told after all that is done for a frame and before it is painted.
+WATCH_FRAMES = """() => {
+    window.__sizes = new Set();
+    window.__shown = true;
+    const probe = document.body.appendChild(document.createElement('div'));
+    probe.style.cssText = 'position: fixed; height: 1px; width: 1px';
+    const next = () => requestAnimationFrame(() => {
+        probe.style.width = probe.style.width === '1px' ? '2px' : '1px';
+    });
+    new ResizeObserver(() => {
+        const typing = document.querySelector('#chat-input')?.checkVisibility() ?? false;
+        if (typing) window.__shown &&= window.__badge()?.checkVisibility() ?? false;
+        const reply = document.querySelector('.chat-assistant');
+        if (reply) window.__sizes.add(reply.innerText.trim().length);
+        next();
+    }).observe(probe);
+}"""
 
+
+@pytest.mark.smoke
 def test_a_reply_streams_while_the_badge_is_shown(bare: Backend, open_chat: OpenChat) -> None:
     chat = open_chat(bare)
     chat.send("Count slowly, please.")
-    # The reply grows: it was shown before it was whole.
-    chat.page.evaluate(
-        """() => {
-            window.__sizes = new Set();
-            window.__badge = true;
-            setInterval(() => {
-                const badge = document.querySelector('[data-testid=tee-badge]');
-                window.__badge &&= badge !== null && badge.checkVisibility();
-                const reply = document.querySelector('.chat-assistant');
-                if (reply) window.__sizes.add(reply.innerText.trim().length);
-            }, 20);
-        }"""
-    )
+    chat.page.evaluate(WATCH_FRAMES)
     chat.expect_reply("Count slowly, please.")
+    # The reply grew: it was shown before it was whole.
     assert len(chat.page.evaluate("[...window.__sizes]")) > 2
     assert chat.page.url.startswith(f"{bare.url}/c/")
-    assert chat.page.evaluate("window.__badge"), "the badge went away while the reply streamed"
+    assert chat.page.evaluate("window.__shown"), "the badge went away while the reply streamed"
     expect(chat.badge).to_be_visible()
     assert is_first_beside_the_microphone(chat)
     assert chat.errors == []
 
 
+@pytest.mark.smoke
 def test_the_badge_is_first_beside_the_microphone(bare: Backend, open_chat: OpenChat) -> None:
     assert is_first_beside_the_microphone(open_chat(bare))
 
@@ -44,12 +55,12 @@ def test_the_badge_is_first_beside_the_microphone(bare: Backend, open_chat: Open
 def is_first_beside_the_microphone(chat: ChatPage) -> bool:
     """Is the badge's element the first child of the row that holds the microphone's button?"""
     expect(chat.page.locator("#voice-input-button")).to_be_visible()
+    expect(chat.badge).to_be_visible()
     return bool(
         chat.page.evaluate(
             """() => {
                 const row = document.querySelector('#voice-input-button').closest('.self-end');
-                return row.firstElementChild.contains(
-                    document.querySelector('[data-testid=tee-badge]'));
+                return row.firstElementChild.contains(window.__badge().getRootNode().host);
             }"""
         )
     )
@@ -68,10 +79,10 @@ def test_edit_and_regenerate_a_message(bare: Backend, open_chat: OpenChat) -> No
     chat.expect_reply("Other words.")
     expect(page.locator(".user-message")).to_contain_text("2/2")
 
-    page.locator(".regenerate-response-button:visible").last.click()
+    chat.regenerate()
     chat.expect_reply("Other words.")
     expect(page.locator(".chat-assistant").last).to_be_visible()
-    expect(page.locator("[id^=message-]").last).to_contain_text("2/2")
+    expect(chat.last_message).to_contain_text("2/2")
     assert chat.errors == []
 
 
@@ -85,28 +96,23 @@ def test_settings_save_and_the_seed_goes_back_to_default(
         answer = bare.call("GET", "/api/v1/users/user/settings").json()
         return dict(answer["ui"].get("params") or {})
 
-    def open_parameters() -> None:
-        chat.open_settings()
-        page.get_by_role("button", name="Show", exact=True).click()
-
     def save() -> None:
         with page.expect_response("**/api/v1/users/user/settings/update") as answer:
             page.get_by_role("button", name="Save", exact=True).click()
         assert answer.value.ok
 
-    seed = page.get_by_text("Seed", exact=True).locator("xpath=../button")
-    open_parameters()
-    seed.click()
+    chat.show_parameters()
+    chat.seed.click()
     page.get_by_placeholder("Enter Seed").fill("7")
-    page.locator("textarea[rows='4']").fill("Be brief.")
+    chat.system_prompt.fill("Be brief.")
     save()
     assert saved()["seed"] == 7
 
     chat.reload()
-    open_parameters()
+    chat.show_parameters()
     expect(page.get_by_placeholder("Enter Seed")).to_have_value("7")
-    expect(page.locator("textarea[rows='4']")).to_have_value("Be brief.")
-    seed.click()
+    expect(chat.system_prompt).to_have_value("Be brief.")
+    chat.seed.click()
     expect(page.get_by_placeholder("Enter Seed")).to_be_hidden()
     save()
     assert "seed" not in saved()

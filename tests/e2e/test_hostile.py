@@ -59,7 +59,7 @@ def page(hardware: Backend, browser: Browser, forger: Forger) -> Iterator[ChatPa
 def assert_nothing_rendered(chat: ChatPage) -> None:
     assert chat.page.evaluate("window.__pwned") is None
     assert chat.dialogs == []
-    badge = chat.badge.locator("xpath=..")
+    badge = chat.page.locator("cczoo-trust-badge")
     expect(badge.locator("img, script, iframe, object, embed, a[href], [onerror]")).to_have_count(0)
 
 

@@ -1,0 +1,75 @@
+"""Who may ask for evidence, and how often."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.requests import Request
+
+from .errors import TeeError
+from .host import Host, User
+from .rate_limits import RateLimiter, address_key
+from .settings import Settings
+
+HOST_SECONDS = 30.0
+
+
+class Admission:
+    """Lets in users whom the host verifies, and everybody where quotes are public.
+
+    What is asked for (``what``, such as "quote") is counted each by itself. The host has
+    ``patience`` seconds to find out who asks.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        settings: Callable[[], Settings],
+        limiter: RateLimiter | None = None,
+        *,
+        patience: float = HOST_SECONDS,
+    ) -> None:
+        self._host = host
+        self._patience = patience
+        self._settings = settings
+        self._limiter = limiter or RateLimiter()
+
+    async def user(self, request: Request) -> User:
+        """Return the verified user who asks, uncounted; raise HTTPException for others."""
+        try:
+            async with asyncio.timeout(self._patience):
+                return await self._host.verified_user(request)
+        except TimeoutError:
+            detail = "The server did not find out in time who asks: its database may be busy."
+            raise TeeError(504, "timed-out", detail) from None
+
+    async def asker(self, request: Request, what: str) -> None:
+        """Let in and count who may ask for quotes, and for what it takes to verify one."""
+        if not self._settings().public:
+            self.count_user((await self.user(request)).id, what)
+        elif (user_id := self._claimed_id(request)) is not None:
+            self.count_user(user_id, what)
+        else:
+            self.count_address(request, what)
+
+    def count_user(self, user_id: str, what: str) -> None:
+        """Count one request of a user; raise TeeError (429) when there were too many."""
+        self._limiter.count(self._settings().user_limit, what, "user", user_id)
+
+    def count_address(self, request: Request, what: str) -> None:
+        """Count one request of a client without an account, by its address and over all."""
+        host = request.client.host if request.client else None
+        settings = self._settings()
+        # Once the limit over all is used up, no more addresses are remembered; and what one
+        # address was refused takes nothing of that limit from the others.
+        self._limiter.check(settings.public_limit, what, "public")
+        self._limiter.count(settings.address_limit, what, "address", address_key(host))
+        self._limiter.count(settings.public_limit, what, "public")
+
+    def _claimed_id(self, request: Request) -> str | None:
+        scheme, _space, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            token = request.cookies.get("token", "")
+        claims = self._host.claims_of(token.strip()) if token else None
+        return str(claims["id"]) if claims and "id" in claims else None

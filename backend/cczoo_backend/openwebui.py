@@ -1,0 +1,182 @@
+"""Everything that knows open-webui's insides: its accounts, its front end, its application.
+
+Nothing of open-webui is imported with this module; ``add_to`` is called when it is loaded.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.security import HTTPAuthorizationCredentials
+from starlette.responses import Response
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Scope
+
+from .bundle import Bundle, BundleError, find_bundle
+from .dependencies import Dependency
+from .front_end import IndexPage, StockLoader
+from .host import User
+from .layer import Layer
+from .routes import PAGE_ROOT, Routes
+
+log = logging.getLogger(__name__)
+
+_ADDED = "cczoo_trust_badge"
+
+
+def add_to(app: FastAPI) -> None:
+    """Put the layer around ``app``, open-webui's, unless it is there already."""
+    if getattr(app.state, _ADDED, False):
+        return
+    if app.middleware_stack is not None:
+        raise RuntimeError("the application runs already: no layer can be put around it")
+    host, bundle = OpenWebUI(app), _bundle()
+    routes = Routes(host, bundle, environ=os.environ)
+    build = app.build_middleware_stack
+
+    def build_with_layer() -> ASGIApp:
+        # Called when the server starts: everything of open-webui's is mounted by now.
+        return Layer(build(), routes, _put_loader(app, bundle) if bundle else None)
+
+    app.build_middleware_stack = build_with_layer  # type: ignore[method-assign]
+    setattr(app.state, _ADDED, True)
+
+
+def _bundle() -> Bundle | None:
+    try:
+        return find_bundle()
+    except BundleError as error:
+        log.error("pages have no trust badge: %s", error)
+        return None
+
+
+def _put_loader(app: FastAPI, bundle: Bundle) -> StockLoader | None:
+    try:
+        return add_loader(app, bundle)
+    except Exception:  # an open-webui that is built otherwise still has to start
+        log.exception("pages have no trust badge: the loader could not be added")
+        return None
+
+
+class OpenWebUI:
+    """The host: open-webui's accounts (0.5.20 to 0.12.4 differ in how they check them)."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._env = import_module("open_webui.env")
+        self._auth = import_module("open_webui.utils.auth")
+        self._verified_user = Dependency(self._auth.get_verified_user)
+
+    @property
+    def version(self) -> str:
+        """open-webui's version."""
+        return str(self._env.VERSION)
+
+    async def verified_user(self, request: Request) -> User:
+        """Return who asks, as open-webui's own routes find it: looked up and not revoked."""
+        self._do_as_middleware_does(request)
+        user: User = await self._verified_user(request)
+        return user
+
+    def claims_of(self, token: str) -> Mapping[str, object] | None:
+        """Return what a token signed by open-webui says."""
+        claims: Mapping[str, object] | None = self._auth.decode_token(token)
+        return claims
+
+    def _do_as_middleware_does(self, request: Request) -> None:
+        """Do what open-webui's middleware, which has not run, does for its authentication."""
+        credentials = self._credentials(request)
+        state = request.state
+        state.token = credentials  # 0.12.4 takes an API key from there
+        state.enable_api_key = state.enable_api_keys = False
+        if credentials is not None and credentials.credentials.startswith("sk-"):
+            state.enable_api_key = bool(self._config("ENABLE_API_KEY"))  # 0.5.20
+            state.enable_api_keys = bool(self._config("ENABLE_API_KEYS"))  # 0.6.43
+            self._check_endpoint(request)
+
+    def _credentials(self, request: Request) -> HTTPAuthorizationCredentials | None:
+        scheme, _space, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and token:
+            return HTTPAuthorizationCredentials(scheme=scheme, credentials=token)
+        header = getattr(self._env, "CUSTOM_API_KEY_HEADER", None)
+        token = request.cookies.get("token") or (header and request.headers.get(header)) or ""
+        return HTTPAuthorizationCredentials(scheme="Bearer", credentials=token) if token else None
+
+    def _check_endpoint(self, request: Request) -> None:
+        """Refuse an API key here, where the administrator restricts keys to other addresses.
+
+        In 0.6.43 that is up to the middleware; other versions check it once more, or for the
+        first time where they look the key up.
+        """
+        if not self._config("ENABLE_API_KEYS_ENDPOINT_RESTRICTIONS"):
+            return
+        path = request.url.path
+        allowed = str(self._config("API_KEYS_ALLOWED_ENDPOINTS") or "").split(",")
+        if not any(
+            path == place or path.startswith(f"{place}/")
+            for place in (place.strip() for place in allowed)
+            if place
+        ):
+            raise HTTPException(403, "API key not allowed to access this endpoint.")
+
+    def _config(self, name: str) -> object:
+        """Return a setting that administrators change in the app; None in versions without it."""
+        try:
+            value: object = getattr(self._app.state.config, name)
+        except (AttributeError, KeyError):
+            return None
+        return value
+
+
+# The front end
+
+
+def add_loader(app: FastAPI, bundle: Bundle) -> StockLoader | None:
+    """Have the app's index page start with the bundle's loader; return what renews stock pages.
+
+    Return None, and say so in the log, where the app serves no page.
+    """
+    pages, static = _static_files(app, ""), _static_files(app, "/static")
+    if pages is None or pages.directory is None:
+        log.error("pages have no trust badge: open-webui serves no front end here")
+        return None
+    file = Path(pages.directory, "index.html")
+    _serve_page(pages, IndexPage(file, f"{PAGE_ROOT}/{bundle.loader}"), file)
+    if static is None or static.directory is None:
+        return None
+    return StockLoader(Path(static.directory, "loader.js"))
+
+
+def _static_files(app: FastAPI, path: str) -> StaticFiles | None:
+    for route in app.router.routes:
+        if isinstance(route, Mount) and route.path == path and isinstance(route.app, StaticFiles):
+            return route.app
+    return None
+
+
+def _serve_page(files: StaticFiles, page: IndexPage, file: Path) -> None:
+    """Let ``files`` answer with ``page`` wherever it would send ``file``.
+
+    It does that for every path of the app's own, and decides by path and method what they are.
+    What a request says about versions, parts and encodings is not asked: a stock server answers
+    304 by date alone, also to a browser whose copy lacks the loader.
+    """
+    send_file = files.file_response
+    target = os.path.realpath(file)
+
+    def file_response(
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        answer = page.response(scope) if os.path.realpath(full_path) == target else None
+        return answer or send_file(full_path, stat_result, scope, status_code)
+
+    files.file_response = file_response  # type: ignore[method-assign]

@@ -1,0 +1,260 @@
+"""Everything under /api/v1/tee.
+
+``GET quote`` hands out evidence that this server runs inside a trust domain, ``GET collateral``
+what it takes to verify it, ``GET config`` the administrator's suggestions; ``POST
+relay/<provider>`` carries a page's request to an attestation service; ``GET page/<name>`` is a
+file of the page's part of the kit, and with ``POST report`` a page says what it lacks. Nothing
+here decides anything about trust: the browser checks all of it by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+
+from limits import RateLimitItem, parse
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from quote_generator.errors import QuoteGeneratorError
+from quote_generator.evidence import encode_base64url, parse_nonce
+from quote_generator.simulator import pki
+
+from .admission import Admission
+from .bundle import Bundle
+from .collateral import (
+    Collateral,
+    CollateralCache,
+    Platform,
+    fetch_collateral,
+    parse_platform,
+    root_point,
+    simulator_collateral,
+)
+from .errors import HEADERS, TeeError
+from .evidence_queue import EvidenceQueue
+from .evidence_source import Evidence, EvidenceSource
+from .host import Host
+from .rate_limits import RateLimiter
+from .relay import relay
+from .report import log_missing_places
+from .settings import SERVICES, Settings
+
+log = logging.getLogger(__name__)
+
+ROOT = "/api/v1/tee"
+PAGE_ROOT = f"{ROOT}/page"
+
+SERVER_NONCE_BYTES = 32
+# Requests to the collateral service for everybody together: callers choose the platform.
+PCCS_LIMIT = parse("30/minute")
+SIMULATED_PLATFORM = Platform(pki.FMSPC.hex().upper(), "platform")
+
+# The names of the page's files change with their content.
+_IMMUTABLE = {
+    "Cache-Control": "public, max-age=31536000, immutable",
+    "Vary": "Accept-Encoding",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+NamedEndpoint = Callable[[str, Request], Awaitable[Response]]
+
+
+class Routes:
+    """The ASGI application of everything under ``ROOT``.
+
+    Settings are read from ``environ`` at the first request that needs them: a wrong one is told
+    to whoever asks, and keeps nothing from starting. ``bundle`` is None where it is missing;
+    ``root`` and ``now`` are as in ``EvidenceSource``.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        bundle: Bundle | None,
+        *,
+        environ: Mapping[str, str],
+        root: str = "",
+        now: Callable[[], float] = time.time,
+        pccs_limit: RateLimitItem = PCCS_LIMIT,
+    ) -> None:
+        self._host = host
+        self._bundle = bundle
+        self._settings = functools.cache(lambda: Settings.from_environment(environ))
+        self._now = now
+        self._limiter = RateLimiter()
+        self._pccs_limit = pccs_limit
+        self._admission = Admission(host, self._settings, self._limiter)
+        self._source = EvidenceSource(environ, root=root, now=now)
+        self._queue = EvidenceQueue(self._build_evidence)
+        self._collateral_cache = CollateralCache(now)
+        self._endpoints: dict[str, tuple[tuple[str, ...], Endpoint]] = {
+            "quote": (("GET",), self._quote),
+            "collateral": (("GET",), self._collateral),
+            "config": (("GET",), self._config),
+            "report": (("POST",), self._report),
+        }
+        self._named_endpoints: dict[str, tuple[tuple[str, ...], NamedEndpoint]] = {
+            "relay": (("POST",), self._relay),
+            "page": (("GET", "HEAD"), self._page),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (a scope of type ``http``); no failure is anything but JSON."""
+        request = Request(scope, receive)
+        try:
+            response = await self._endpoint(request)(request)
+        except TeeError as error:
+            response = error.response()
+        except HTTPException as error:  # from open-webui's authentication
+            response = TeeError.from_http_exception(error).response()
+        except Exception:
+            log.exception("%s %r failed", request.method, route_path(scope))
+            response = TeeError.unexpected().response()
+        await response(scope, receive, send)
+
+    def _endpoint(self, request: Request) -> Endpoint:
+        what, slash, name = route_path(request.scope).removeprefix(f"{ROOT}/").partition("/")
+        if slash and what in self._named_endpoints:
+            methods, named = self._named_endpoints[what]
+            endpoint: Endpoint = partial(named, name)
+        elif not slash and what in self._endpoints:
+            methods, endpoint = self._endpoints[what]
+        else:
+            raise _not_found("There is nothing here: see docs/backend.md for what there is.")
+        if request.method not in methods:
+            allowed = ", ".join(methods)
+            detail = f"This address takes {allowed} only."
+            raise TeeError(405, "method-not-allowed", detail, headers={"Allow": allowed})
+        return endpoint
+
+    # Evidence
+
+    async def _quote(self, request: Request) -> Response:
+        """Answer with a quote whose report data is bound to ``nonce``.
+
+        Without a nonce the server draws one, and the answer says that it is not fresh: a quote
+        like that can be a replay, and must not make anybody trust anything.
+        """
+        await self._admission.asker(request, "quote")
+        given = request.query_params.get("nonce")
+        nonce = secrets.token_bytes(SERVER_NONCE_BYTES) if given is None else _parsed_nonce(given)
+        # One quote may be under way before the one that answers this nonce.
+        evidence = await self._queue.evidence(nonce, 2 * self._settings().quote_timeout + 1)
+        if given is None:
+            document = evidence.document(fresh=False, nonce=encode_base64url(nonce))
+        else:
+            document = evidence.document(fresh=True)
+        return Response(document, headers=HEADERS, media_type="application/json")
+
+    def _build_evidence(self, nonces: list[bytes]) -> list[Evidence]:
+        return self._source.build(nonces, self._settings().quote_timeout)
+
+    # Collateral
+
+    async def _collateral(self, request: Request) -> Response:
+        """Answer with a platform's: ``fmspc`` in hex, ``ca`` is platform or processor."""
+        await self._admission.asker(request, "collateral")
+        platform = parse_platform(request.query_params.get("fmspc"), request.query_params.get("ca"))
+        document = await self._simulated_collateral(platform)
+        if document is None:
+            found, stale = await self._collateral_cache.get(
+                platform, partial(self._fetch, platform), self._settings().collateral_refresh
+            )
+            document = found.document(source="pccs", stale=stale)
+        return JSONResponse(document, headers=HEADERS)
+
+    async def _fetch(self, platform: Platform) -> Collateral:
+        self._limiter.count(self._pccs_limit, "pccs")
+        settings = self._settings()
+        return await fetch_collateral(
+            platform, settings.pccs_url, settings.collateral_timeout, self._now
+        )
+
+    async def _simulated_collateral(self, platform: Platform) -> dict[str, object] | None:
+        """Return what the simulator has, where it makes the quotes and this is its platform."""
+        if not self._source.may_be_simulated or platform != SIMULATED_PLATFORM:
+            return None
+
+        def look() -> dict[str, object] | None:
+            simulator = self._source.simulator(self._settings().quote_timeout)
+            return simulator_collateral(simulator, self._now()) if simulator else None
+
+        try:
+            return await asyncio.to_thread(look)
+        except QuoteGeneratorError as error:
+            raise TeeError(503, error.code, str(error)) from None
+
+    # Configuration
+
+    async def _config(self, request: Request) -> Response:
+        """Answer with what the administrator suggests, and which services are relayed."""
+        await self._admission.user(request)
+        settings = self._settings()
+        return JSONResponse(settings.document(await self._simulated_root()), headers=HEADERS)
+
+    async def _simulated_root(self) -> str | None:
+        """Return the root of simulated quotes, or None."""
+        if not self._source.may_be_simulated:
+            return None
+
+        def look() -> str | None:
+            simulator = self._source.simulator(self._settings().quote_timeout)
+            return root_point(simulator.root_der) if simulator else None
+
+        try:
+            return await asyncio.to_thread(look)
+        except QuoteGeneratorError as error:
+            log.warning("no root of the simulator: %s", error)
+            return None
+
+    async def _relay(self, name: str, request: Request) -> Response:
+        """Carry a JSON object to the service ``name``, where the administrator set it up."""
+        user = await self._admission.user(request)
+        settings = self._settings()
+        url = settings.relay_url(name) if name in SERVICES else None
+        if url is None:
+            detail = "This server does not relay to that service: it must be listed in TEE_RELAY"
+            raise TeeError(404, "relay-not-configured", f"{detail} and have an address.")
+        self._admission.count_user(user.id, "relay")
+        return await relay(request, url, settings.relay_timeout)
+
+    # The page
+
+    async def _page(self, name: str, request: Request) -> Response:
+        """Answer with one of the page's files."""
+        file = self._bundle and self._bundle.files.get(name)
+        if not file:
+            raise _not_found("The page has no such file: load the page again.")
+        return file.response(request.scope, _IMMUTABLE)
+
+    async def _report(self, request: Request) -> Response:
+        """Note what a page has no place for; anybody may tell, as a page may before sign-in."""
+        self._admission.count_address(request, "report")
+        await log_missing_places(request, self._host.version)
+        return Response(status_code=204, headers=HEADERS)
+
+
+def route_path(scope: Scope) -> str:
+    """Return the request's path below the one that the application is mounted at."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def _parsed_nonce(text: str) -> bytes:
+    try:
+        return parse_nonce(text)
+    except ValueError as error:
+        raise TeeError(400, "bad-nonce", str(error)) from None
+
+
+def _not_found(detail: str) -> TeeError:
+    return TeeError(404, "not-found", detail)

@@ -1,0 +1,67 @@
+"""Which open-webui this run of the browser suite is about: a version, and the kit's way into it.
+
+CCZOO_EDITION names it, as in "plugin-0.12.4"; patches/open-webui/versions.json lists what there is.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cczoo_installer.patchset import default_root
+from cczoo_installer.versions import Way, supported
+
+DEFAULT = "source-0.5.20"
+WAYS: tuple[Way, ...] = ("source", "plugin")
+
+
+@dataclass(frozen=True)
+class Edition:
+    """One way into one version."""
+
+    way: Way
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.way}-{self.version}"
+
+
+def every_edition() -> list[Edition]:
+    """Return all editions: per way, oldest version first."""
+    return [
+        Edition(way, version)
+        for way in WAYS
+        for version in sorted(supported(default_root(), way), key=by_age)
+    ]
+
+
+def this_edition() -> Edition:
+    """Return the edition that the environment names; raise ValueError for one not on the list."""
+    name = os.environ.get("CCZOO_EDITION") or DEFAULT
+    editions = {str(edition): edition for edition in every_edition()}
+    if name not in editions:
+        raise ValueError(f"CCZOO_EDITION={name!r} is none of {', '.join(editions)}")
+    return editions[name]
+
+
+def edition_before(edition: Edition) -> Edition | None:
+    """Return the edition of the same way with the next older version, if there is one."""
+    older = [other for other in every_edition() if other.way == edition.way]
+    place = older.index(edition)
+    return older[place - 1] if place else None
+
+
+def python_of(edition: Edition, this: Edition, python: Path) -> Path:
+    """Return the interpreter of another edition's environment, given that of ``this`` one.
+
+    They lie side by side, as tools/environments.py makes them: <version>-<way>/bin/python.
+    """
+    ours = f"{this.version}-{this.way}"
+    parts = [f"{edition.version}-{edition.way}" if part == ours else part for part in python.parts]
+    return Path(*parts)
+
+
+def by_age(version: str) -> tuple[int, ...]:
+    """Return what sorts versions, oldest first."""
+    return tuple(int(part) for part in version.split("."))

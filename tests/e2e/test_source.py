@@ -1,0 +1,76 @@
+"""The source way: a tree of open-webui has the kit by its patches, and by nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cczoo_installer import patchset, source
+from cczoo_installer.install import cache_root
+from cczoo_installer.report import Reporter
+from playwright.sync_api import expect
+
+from e2e.browser import ChatPage
+from e2e.editions import Edition
+from e2e.environments import KIT, Environment
+from e2e.stack import Backend, assert_stock
+
+pytestmark = pytest.mark.way("source")
+
+OpenChat = Callable[..., ChatPage]
+
+
+def unpatched(version: str, directory: Path) -> Path:
+    """Return a fresh source tree as its makers published it, without a built front end."""
+    sha256 = patchset.load(patchset.default_root(), version).sdist_sha256
+    with open(os.devnull, "w") as silence:
+        archive = source.fetch(version, sha256, cache_root(), reporter=Reporter(silence))
+    source.unpack(archive, directory)
+    return directory
+
+
+def test_without_patches_there_is_no_route_no_toggle_and_no_badge(
+    edition: Edition,
+    own_environment: Callable[[str], Environment],
+    tree: Path,
+    start_backend: Callable[..., Backend],
+    open_chat: OpenChat,
+    tmp_path: Path,
+) -> None:
+    """Not even where the kit is in the environment, and the front end has places for it."""
+    stock = own_environment("unpatched").tree(
+        unpatched(edition.version, tmp_path / "open-webui"), front_end=tree / "build"
+    )
+    env = {"FRONTEND_BUILD_DIR": str(stock.front_end)}
+    backend = start_backend("unpatched", env, of=stock)
+    try:
+        assert_stock(backend)
+        chat = open_chat(backend)
+        chat.send("Nothing is added.")
+        chat.expect_reply("Nothing is added.")
+        expect(chat.badge).to_have_count(0)
+        chat.page.keyboard.press("Control+.")
+        expect(chat.system_prompt).to_be_visible()
+        expect(chat.page.get_by_test_id("tee-settings")).to_have_count(0)
+        assert chat.page.evaluate("window.cczooTrustBadge") is None
+        assert "cczoo" not in backend.log()
+    finally:
+        backend.stop()
+
+
+def test_without_the_kit_a_patched_tree_starts_as_ever_and_says_so(
+    own_environment: Callable[[str], Environment],
+    tree: Path,
+    start_backend: Callable[..., Backend],
+) -> None:
+    environment = own_environment("kit-removed")
+    environment.uninstall(KIT)
+    backend = start_backend("kit-removed", {}, of=environment.tree(tree))
+    try:
+        assert_stock(backend)
+        assert "The trust badge is not active" in backend.log()
+        assert "No module named 'cczoo_backend'" in backend.log()
+    finally:
+        backend.stop()

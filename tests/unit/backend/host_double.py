@@ -1,0 +1,128 @@
+"""An application with accounts, in the place of open-webui, and ways to ask the kit's routes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.testclient import TestClient
+
+from cczoo_backend.bundle import Bundle
+from cczoo_backend.content import JAVASCRIPT, Content
+from cczoo_backend.routes import Routes
+
+BOUND = 20  # seconds; only a broken test ever waits that long
+LOADER = "loader-1A2b.js"
+
+
+@dataclass(frozen=True)
+class User:
+    id: str
+
+
+@dataclass
+class Accounts:
+    """Users by their tokens. A token in ``signed`` is of the application's own making."""
+
+    users: dict[str, User] = field(default_factory=lambda: {"ada-token": User("ada")})
+    signed: dict[str, dict[str, object]] = field(
+        default_factory=lambda: {"ada-token": {"id": "ada"}, "eve-token": {"id": "eve"}}
+    )
+    version: str = "0.0.0"
+    failure: Exception | None = None
+
+    async def verified_user(self, request: Request) -> User:
+        if self.failure is not None:
+            raise self.failure
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if not token:
+            raise HTTPException(403, "Not authenticated")
+        if token not in self.users:
+            raise HTTPException(401, "Your session has expired or the token is invalid.")
+        return self.users[token]
+
+    def claims_of(self, token: str) -> Mapping[str, object] | None:
+        return self.signed.get(token)
+
+
+ADA = {"Authorization": "Bearer ada-token"}
+EVE = {"Authorization": "Bearer eve-token"}  # signed once, and nobody's any more
+
+
+def a_bundle(**files: bytes) -> Bundle:
+    """A bundle with a loader and ``files`` (their names without .js)."""
+    bodies = {LOADER: b"window.cczooTrustBadge = {};"} | {f"{n}.js": b for n, b in files.items()}
+    return Bundle(LOADER, {name: Content(body, JAVASCRIPT) for name, body in bodies.items()})
+
+
+def client_of(app: Any, address: str = "192.0.2.1") -> TestClient:
+    """A client of an ASGI application that sees what a browser would of a failure."""
+    return TestClient(app, raise_server_exceptions=False, client=(address, 50000))
+
+
+def routes_of(environ: Mapping[str, str] | None = None, **options: Any) -> Routes:
+    """The routes on a machine without TDX, with an account for Ada."""
+    options = {"host": Accounts(), "bundle": a_bundle(), "root": "/nonexistent", **options}
+    return Routes(environ=environ or {}, **options)
+
+
+def assert_error(answer: Any, status: int, code: str, words: str = "") -> None:
+    """Assert that an answer is the error document."""
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    document = answer.json()
+    assert document.keys() == {"status", "code", "detail"}
+    assert (answer.status_code, document["status"], document["code"]) == (status, False, code)
+    assert words in document["detail"]
+    assert "Traceback" not in answer.text
+    assert ".py" not in answer.text
+
+
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    """Run a scenario on an event loop, in bounded time."""
+
+    async def bounded() -> None:
+        await asyncio.wait_for(scenario(), BOUND)
+
+    asyncio.run(bounded())
+
+
+def scope_of(path: str = "/", method: str = "GET", **headers: str) -> dict[str, Any]:
+    """The ASGI scope of a request."""
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return {"type": "http", "method": method, "path": path, "headers": raw, "query_string": b""}
+
+
+def answer_to(app: Any, scope: Mapping[str, Any], *received: Mapping[str, Any]) -> httpx.Response:
+    """What an application answers to a scope that no client would send as it stands."""
+    sent: list[Mapping[str, Any]] = []
+    messages = iter(received)
+
+    async def receive() -> Mapping[str, Any]:
+        return next(messages)
+
+    async def send(message: Mapping[str, Any]) -> None:
+        sent.append(message)
+
+    async def scenario() -> None:
+        await app(dict(scope), receive, send)
+
+    run(scenario)
+    start, *bodies = sent
+    content = b"".join(message.get("body", b"") for message in bodies)
+    # As it was sent: nothing is decoded here.
+    response = httpx.Response(start["status"], headers=start["headers"])
+    response._content = content
+    return response
+
+
+async def plain(scope: Any, receive: Any, send: Any) -> None:
+    """An application that answers everything with its path."""
+    await Response(scope["path"], media_type="text/plain")(scope, receive, send)

@@ -1,0 +1,191 @@
+"""Evidence as the routes hand it out: one quote's answers, its logs, and what simulates here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cczoo_backend import evidence_source
+from cczoo_backend.errors import TeeError
+from cczoo_backend.evidence_source import EvidenceSource
+from quote_generator.attester import Attestation, System, attest, simulates
+from quote_generator.errors import QuoteGeneratorError, ServiceFailed, TimedOut
+from quote_generator.simulator import Simulator
+
+NONCES = [bytes([number]) * 32 for number in range(5)]
+CCEL = "sys/firmware/acpi/tables/data/CCEL"
+AAEL = "run/attestation-agent/eventlog"
+
+
+@pytest.fixture
+def hardware(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that makes quotes."""
+
+    def quote(report_data: bytes, **_: object) -> Attestation:
+        made = simulator.quote(report_data)
+        return Attestation(made, "configfs-tsm", "tdx_guest", simulated=False)
+
+    monkeypatch.setattr(evidence_source, "attest", quote)
+
+
+def write(root: Path, name: str, data: bytes) -> None:
+    (root / name).parent.mkdir(parents=True)
+    (root / name).write_bytes(data)
+
+
+@pytest.mark.usefixtures("hardware")
+def test_the_documents_of_one_quote_differ_in_id_and_proof_alone(tmp_path: Path) -> None:
+    source = EvidenceSource({}, root=str(tmp_path), now=lambda: 0.0)
+    documents = [json.loads(made.document(fresh=True)) for made in source.build(NONCES, 10)]
+    assert [d.pop("nonce_proof")["leaf_index"] for d in documents] == [0, 1, 2, 3, 4]
+    assert len({document.pop("id") for document in documents}) == 5
+    assert documents == [documents[0]] * 5
+    assert documents[0]["timestamp"] == "1970-01-01T00:00:00Z"
+
+
+@pytest.mark.usefixtures("hardware")
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_a_route_adds_stands_beside_the_rest(count: int) -> None:
+    for made in EvidenceSource({}, root="/nonexistent").build(NONCES[:count], 10):
+        document = json.loads(made.document(fresh=False, nonce="text"))
+        assert (document["fresh"], document["nonce"], document["status"]) == (False, "text", True)
+        assert document["nonce_proof"]["tree_size"] == count
+
+
+@pytest.mark.usefixtures("hardware")
+def test_the_machines_logs_come_along(tmp_path: Path) -> None:
+    write(tmp_path, CCEL, b"a log")
+    write(tmp_path, AAEL, b"INIT sha384/00\n")
+    (made,) = EvidenceSource({}, root=str(tmp_path)).build(NONCES[:1], 10)
+    document = json.loads(made.document(fresh=True))
+    assert (document["cc_eventlog"], document["aa_eventlog"]) == ("YSBsb2c=", "INIT sha384/00\n")
+
+
+@pytest.mark.usefixtures("hardware")
+def test_a_quote_is_good_without_a_log_that_cannot_be_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, AAEL, b"\xff")
+    (tmp_path / CCEL).mkdir(parents=True)
+    (made,) = EvidenceSource({}, root=str(tmp_path)).build(NONCES[:1], 10)
+    document = json.loads(made.document(fresh=True))
+    assert document["cc_eventlog"] is document["aa_eventlog"] is None
+    assert caplog.text.count("no event log") == 2
+
+
+def test_this_machines_logs_say_nothing_about_the_simulators_registers(tmp_path: Path) -> None:
+    write(tmp_path, AAEL, b"INIT sha384/00\n")
+    environ = {
+        "QUOTE_GENERATOR_SIMULATE": "1",
+        "QUOTE_GENERATOR_SIMULATOR_DIR": str(tmp_path / "simulator"),
+    }
+    (made,) = EvidenceSource(environ, root=str(tmp_path)).build(NONCES[:1], 10)
+    document = json.loads(made.document(fresh=True))
+    assert document["simulated"] is True
+    assert document["aa_eventlog"] is None
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"), [(TimedOut("too slow"), 504), (ServiceFailed("no answer"), 503)]
+)
+def test_the_attesters_failure_keeps_its_code(
+    monkeypatch: pytest.MonkeyPatch, failure: QuoteGeneratorError, status: int
+) -> None:
+    def fail(*_: object, **__: object) -> Attestation:
+        raise failure
+
+    monkeypatch.setattr(evidence_source, "attest", fail)
+    with pytest.raises(TeeError, match=str(failure)) as told:
+        EvidenceSource({}, root="/nonexistent").build(NONCES, 10)
+    assert (told.value.status, told.value.code) == (status, failure.code)
+
+
+def test_the_time_allowed_is_the_attesters(monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed: list[float] = []
+
+    def note(report_data: bytes, *, timeout: float, system: System) -> Attestation:
+        allowed.append(timeout)
+        raise TimedOut("noted")
+
+    monkeypatch.setattr(evidence_source, "attest", note)
+    with pytest.raises(TeeError):
+        EvidenceSource({}).build(NONCES, 2.5)
+    assert allowed == [2.5]
+
+
+# Simulation
+
+
+def test_whether_quotes_are_simulated_is_decided_once_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds, asked = [0.0], []
+    monkeypatch.setattr(
+        evidence_source, "simulates", lambda **options: bool(asked.append(options)) or True
+    )
+    environ = {"QUOTE_GENERATOR_SIMULATOR_DIR": str(tmp_path / "simulator")}
+    source = EvidenceSource(environ, monotonic=lambda: seconds[0])
+    for moment in (0, 30, 59, 60, 119):
+        seconds[0] = moment
+        assert source.simulator(10) is not None
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize(("value", "expected"), [("1", True), ("0", False), (None, False)])
+def test_the_simulator_may_stand_in_only_where_it_was_asked_to(
+    value: str | None, expected: bool, tmp_path: Path
+) -> None:
+    environ = {"QUOTE_GENERATOR_SIMULATOR_DIR": str(tmp_path / "simulator")}
+    if value is not None:
+        environ["QUOTE_GENERATOR_SIMULATE"] = value
+    source = EvidenceSource(environ, root="/nonexistent")
+    assert source.may_be_simulated is expected
+    assert (source.simulator(10) is not None) is expected
+
+
+def nothing(root: Path) -> None:
+    pass
+
+
+def a_file_that_is_no_device(root: Path) -> None:
+    (root / "dev").mkdir()
+    (root / "dev" / "tdx_guest").touch()
+
+
+def a_device_that_fails(root: Path) -> None:
+    (root / "dev" / "tdx_guest").mkdir(parents=True)
+
+
+def a_folder_without_a_kernel_behind(root: Path) -> None:
+    (root / "sys/kernel/config/tsm/report").mkdir(parents=True)
+
+
+@pytest.mark.parametrize(
+    ("machine", "expected"),
+    [
+        (nothing, True),
+        (a_file_that_is_no_device, True),
+        (a_device_that_fails, False),
+        (a_folder_without_a_kernel_behind, False),
+    ],
+)
+def test_simulation_is_decided_as_quotes_are(
+    tmp_path: Path, machine: Callable[[Path], None], expected: bool
+) -> None:
+    machine(tmp_path)
+    environ = {
+        "QUOTE_GENERATOR_SIMULATE": "1",
+        "QUOTE_GENERATOR_SIMULATOR_DIR": str(tmp_path / "simulator"),
+    }
+    system = System.under(str(tmp_path), environ=environ)
+    assert simulates(system=system) is expected
+    if expected:
+        assert attest(bytes(64), system=system).simulated
+    else:
+        with pytest.raises(QuoteGeneratorError):
+            attest(bytes(64), system=system)
+    assert not simulates(system=replace(system, environ={"QUOTE_GENERATOR_SIMULATE": "0"}))

@@ -1,0 +1,85 @@
+"""What a page reports: places that it found no anchor for, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+from host_double import assert_error, client_of, routes_of
+
+from cczoo_backend import report
+
+PATH = "/api/v1/tee/report"
+ANCHORS = Path(__file__).resolve().parents[3] / "patches" / "open-webui" / "anchors.json"
+
+
+def send(body: object, **options: object) -> httpx.Response:
+    return client_of(routes_of()).post(PATH, json=body, **options)
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        (["badge"], "has no place for: badge."),
+        (["settings", "badge"], "has no place for: badge, settings."),
+    ],
+)
+def test_a_missing_place_is_one_warning(
+    caplog: pytest.LogCaptureFixture, missing: list[str], told: str
+) -> None:
+    answer = send({"v": 1, "missing": missing})
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers["cache-control"] == "no-store"
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert f"open-webui 0.0.0 {told}" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        [],
+        {"v": 1},
+        {"v": 2, "missing": ["badge"]},
+        {"v": 1, "missing": []},
+        {"v": 1, "missing": "badge"},
+        {"v": 1, "missing": {"badge": 1}},
+        {"v": 1, "missing": ["badge", "badge"]},
+        {"v": 1, "missing": ["badge", "chat\nERROR forged"]},
+        {"v": 1, "missing": [["badge"]]},
+        {"v": 1, "missing": [None]},
+    ],
+    ids=range(11),
+)
+def test_anything_else_is_refused_and_not_logged(
+    caplog: pytest.LogCaptureFixture, body: object
+) -> None:
+    assert_error(send(body), 400, "bad-request")
+    assert caplog.records == []
+
+
+def test_a_report_is_small() -> None:
+    assert_error(send({"v": 1, "missing": ["badge"], "more": "x" * 1024}), 413, "too-large")
+
+
+def test_a_form_on_another_site_cannot_report() -> None:
+    content = json.dumps({"v": 1, "missing": ["badge"]})
+    headers = {"Content-Type": "text/plain"}
+    assert_error(
+        client_of(routes_of()).post(PATH, content=content, headers=headers), 415, "not-json"
+    )
+
+
+def test_reports_are_limited_apart_from_quotes() -> None:
+    environ = {"TEE_QUOTE_PUBLIC": "true", "TEE_QUOTE_LIMIT_ADDRESS": "2/year"}
+    client = client_of(routes_of(environ))
+    answers = [client.post(PATH, json={"v": 1, "missing": ["badge"]}) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [204, 204, 429]
+    assert client.get("/api/v1/tee/quote").status_code == 503  # let in, on a machine without TDX
+
+
+def test_the_known_places_are_those_of_the_anchors() -> None:
+    assert json.loads(ANCHORS.read_bytes())["places"].keys() == report.PLACES

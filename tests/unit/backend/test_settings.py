@@ -1,0 +1,109 @@
+"""The administrator's settings: defaults, what follows from them, and wrong ones by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from cczoo_backend.errors import TeeError
+from cczoo_backend.settings import Settings
+
+
+def providers(settings: Settings, root: str | None = None) -> dict[str, object]:
+    found = settings.document(root)["providers"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_defaults_suggest_alibaba_and_relay_nothing() -> None:
+    settings = Settings.from_environment({})
+    nothing = {"url": None, "relay": False}
+    assert settings.document(None) == {
+        "v": 1,
+        "default_provider": "alibaba",
+        "providers": {"alibaba": nothing, "trustee": nothing, "dcap": {**nothing, "root": None}},
+    }
+    assert not settings.public
+    assert settings.relay_url("alibaba") is None
+
+
+def test_the_relay_goes_to_the_configured_address_and_the_providers_path() -> None:
+    settings = Settings.from_environment(
+        {"TEE_RELAY": "trustee, alibaba", "TEE_TRUSTEE_URL": "http://as.internal:8080/base/"}
+    )
+    assert settings.relay_url("trustee") == "http://as.internal:8080/base/attestation"
+    assert settings.relay_url("alibaba") == (
+        "https://attest.cn-beijing.aliyuncs.com/v1/attestation"
+    )
+    assert providers(settings)["alibaba"] == {"url": None, "relay": True}
+
+
+def test_a_relay_without_an_address_is_not_offered() -> None:
+    settings = Settings.from_environment({"TEE_RELAY": "trustee"})
+    assert settings.relay_url("trustee") is None
+    assert providers(settings)["trustee"] == {"url": None, "relay": False}
+
+
+def test_verification_in_the_browser_can_be_suggested_and_has_no_address() -> None:
+    settings = Settings.from_environment(
+        {"TEE_DEFAULT_PROVIDER": "dcap", "TEE_DCAP_URL": "https://as.example"}
+    )
+    assert settings.document(None)["default_provider"] == "dcap"
+    assert providers(settings, "a root")["dcap"] == {"url": None, "relay": False, "root": "a root"}
+
+
+def test_collateral_comes_from_intel_or_from_the_configured_address() -> None:
+    settings = Settings.from_environment({})
+    assert settings.pccs_url == "https://api.trustedservices.intel.com"
+    assert (settings.collateral_timeout, settings.collateral_refresh) == (10, 3600)
+    settings = Settings.from_environment(
+        {"TEE_PCCS_URL": "https://pccs.internal:8081/base/", "TEE_COLLATERAL_REFRESH": "604800"}
+    )
+    assert (settings.pccs_url, settings.collateral_refresh) == (
+        "https://pccs.internal:8081/base",
+        604800,
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("TEE_DEFAULT_PROVIDER", "nobody"),
+        ("TEE_RELAY", "alibaba,nobody"),
+        ("TEE_RELAY", "dcap"),
+        ("TEE_QUOTE_TIMEOUT", "soon"),
+        ("TEE_QUOTE_TIMEOUT", "0"),
+        ("TEE_QUOTE_TIMEOUT", "nan"),
+        ("TEE_RELAY_TIMEOUT", "-1"),
+        ("TEE_TRUSTEE_URL", "file:///etc/passwd"),
+        ("TEE_TRUSTEE_URL", "https://user:word@as.example"),
+        ("TEE_TRUSTEE_URL", "https://as.example/?q=1"),
+        ("TEE_TRUSTEE_URL", "https://as.example:port"),
+        ("TEE_ALIBABA_URL", "https://[::1"),
+        ("TEE_ALIBABA_URL", "as.example"),
+        ("TEE_PCCS_URL", "pccs.example"),
+        ("TEE_PCCS_URL", "https://pccs.example/?fmspc=00"),
+        ("TEE_COLLATERAL_TIMEOUT", "121"),
+        ("TEE_COLLATERAL_REFRESH", "0"),
+        ("TEE_COLLATERAL_REFRESH", "604801"),
+        ("TEE_COLLATERAL_REFRESH", "nan"),
+        ("TEE_QUOTE_LIMIT_USER", "many"),
+        ("TEE_QUOTE_LIMIT_ADDRESS", "-1/minute"),
+        ("TEE_QUOTE_LIMIT_PUBLIC", "10"),
+    ],
+)
+def test_a_wrong_setting_is_named(variable: str, value: str) -> None:
+    with pytest.raises(TeeError, match=variable) as refused:
+        Settings.from_environment({variable: value})
+    assert (refused.value.status, refused.value.code) == (503, "misconfigured")
+
+
+def test_limits_are_read_and_an_empty_one_is_none_of_ones_own() -> None:
+    settings = Settings.from_environment(
+        {"TEE_QUOTE_LIMIT_USER": "7/hour", "TEE_QUOTE_LIMIT_ADDRESS": " "}
+    )
+    limits = (settings.user_limit, settings.address_limit, settings.public_limit)
+    assert [str(limit) for limit in limits] == [
+        "7 per 1 hour",
+        "12 per 1 minute",
+        "240 per 1 minute",
+    ]
