@@ -1,7 +1,8 @@
-"""The verifiers that run in a browser, on one quote and in turns: ours and the two on npm.
+"""The verifiers: those that run in a browser, on one quote and in turns, and the auditor's command.
 
-Both npm packages pin Intel's root. The JavaScript one takes another root as an argument; in the
-WebAssembly one the bytes of the certificate are exchanged for a certificate of the same length.
+Ours, and the two on npm. Both of these pin Intel's root. The JavaScript one takes another root as
+an argument; in the WebAssembly one the bytes of the certificate are exchanged for a certificate of
+the same length.
 """
 
 from __future__ import annotations
@@ -9,8 +10,12 @@ from __future__ import annotations
 import base64
 import functools
 import http.server
+import json
 import subprocess
+import sys
+import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,12 +24,19 @@ from typing import Any
 from cczoo_verifier.collateral import from_members
 from playwright.sync_api import sync_playwright
 
+from bench.rows import detail, row
+from bench.timing import in_turns, timed
 from cases import encoding
 from cases.world import World, key
 from e2e.browser import CHROMIUM, CHROMIUM_FLAGS
-from quote_generator.simulator import der, pki
+from e2e.stack import REPO
+from quote_generator import evidence
+from quote_generator.attester import Attestation
+from quote_generator.simulator import Simulator, der, pki
 
 HERE = Path(__file__).resolve().parent
+# The bundler of the page itself.
+ESBUILD = REPO / "web" / "node_modules" / ".bin" / "esbuild"
 WASM = HERE / "node_modules/@phala/dcap-qvl-web/dcap-qvl-web_bg.wasm"
 ROOT_SIZE = 659
 """Bytes of Intel's root certificate, DER: what the WebAssembly file has room for."""
@@ -32,8 +44,67 @@ ROOT_SIZE = 659
 ROUNDS = 200
 PADDING = "1.3.6.1.4.1.99999.2"
 
+AUDIT_ROUNDS = 20
+VERIFIED_SIMULATED = 3  # exit code: verified, with the simulator's warning
 
-def time_verifiers(output: Path, rounds: int = ROUNDS) -> dict[str, dict[str, float]]:
+
+def time_verifiers() -> None:
+    """A verification in Chromium: this kit's against the two verifiers on npm."""
+    with tempfile.TemporaryDirectory() as page:
+        found = measure(Path(page))
+    ours = found["ours"]
+    packages = {"javascript": "@phala/dcap-qvl (JavaScript)", "wasm": "@phala/dcap-qvl-web (WASM)"}
+    for name, package in packages.items():
+        row("verification in Chromium", ours["median"], package, found[name]["median"], "ms")
+        row("  first one, with the start", _first(ours), package, _first(found[name]), "ms")
+    detail("verifications a second", 1000 / ours["median"], "/s")
+
+
+def _first(times: dict[str, float]) -> float:
+    return times["start"] + times["first"]
+
+
+def time_audit() -> None:
+    """`cczoo-verify --evidence`, as a whole process, against a Python that does nothing."""
+    with tempfile.TemporaryDirectory() as scratch:
+        command = _audit_command(Path(scratch))
+        audit = timed(lambda: _audit(command))
+        whole, start = in_turns(AUDIT_ROUNDS, audit, timed(python_that_does_nothing))
+    row("cczoo-verify --evidence, a process", whole / 1000, "python -c ''", start / 1000, "ms")
+
+
+def python_that_does_nothing() -> None:
+    """Start this Python, and end it."""
+    subprocess.run([sys.executable, "-c", ""], timeout=60, check=True)
+
+
+def _audit_command(folder: Path) -> list[str]:
+    """The command line that audits a file of evidence, made in ``folder``."""
+    simulator = Simulator.open(folder / "simulator")
+    nonce = bytes(32)
+
+    def made(report_data: bytes) -> Attestation:
+        quote = simulator.quote(report_data)
+        return Attestation(quote, "simulator", "simulator", simulated=True)
+
+    (document,) = evidence.build_evidence([nonce], attest=made, now=time.time())
+    file = folder / "evidence.json"
+    file.write_text(json.dumps(document))
+    command = [sys.executable, "-m", "cczoo_verifier", "--evidence", str(file), "--json"]
+    command += ["--nonce", evidence.encode_base64url(nonce)]
+    return [*command, "--simulator", str(simulator.directory)]
+
+
+def _audit(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    if done.returncode != VERIFIED_SIMULATED:
+        raise RuntimeError(done.stderr)
+
+
+# In the browser
+
+
+def measure(output: Path, rounds: int = ROUNDS) -> dict[str, dict[str, float]]:
     """Milliseconds by verifier ("ours", "javascript", "wasm"): `start`, `first` and `median`.
 
     `output` is an empty folder for the page. Raises what goes wrong: a verifier that does not
@@ -55,7 +126,7 @@ def time_verifiers(output: Path, rounds: int = ROUNDS) -> dict[str, dict[str, fl
 
 def _bundle(output: Path) -> None:
     command = [
-        str(HERE / "node_modules/.bin/esbuild"),
+        str(ESBUILD),
         str(HERE / "verifiers.mjs"),
         "--bundle",
         "--minify",

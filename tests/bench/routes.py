@@ -1,0 +1,143 @@
+"""The kit's routes in a running open-webui, on hardware that takes its time."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.attester import REAL_LATENCY_SECONDS
+from bench.http_load import GRACE_SECONDS, Answers, Client, Load, client
+from bench.open_webui import hooked_environment, running
+from bench.rows import detail, row
+from bench.timing import in_turns, percentile
+from e2e.evidence import verify_nonce
+from e2e.stack import Backend
+from emulator import Emulator
+
+QUOTE, VERSION, HEALTH = "/api/v1/tee/quote", "/api/version", "/health"
+
+CONNECTIONS = 64
+ROUNDS, ROUND_SECONDS = 5, 3.0
+CHECK_EVERY = 50
+# Answers a second: to anyone, and to users, each of whom is looked up.
+OPEN_LIMIT, SIGNED_IN_LIMIT = 1000, 600
+
+HEALTH_RATE, QUOTE_RATE = 20, 200
+HEALTH_ROUNDS, HEALTH_SECONDS, WARM_UP_SECONDS = 6, 10.0, 2.0
+HEALTH_LIMIT = 1.5
+
+
+@contextmanager
+def trust_domain(**settings: str) -> Iterator[Backend]:
+    """open-webui on emulated hardware."""
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        Emulator(slow=REAL_LATENCY_SECONDS, fault="slow") as kernel,
+        running(hooked_environment(Path(scratch, "environment")), kernel, **settings) as backend,
+    ):
+        yield backend
+
+
+# Quotes
+
+
+@dataclass
+class Asked:
+    """A load on a server, round by round: what each answer cost, and those to be checked."""
+
+    load: Load
+    client: Client
+    pid: int
+    processor: float = 0.0
+    answers: int = 0
+
+    def rate(self) -> float:
+        """Put the load once; returns the answers in a second."""
+        before = processor_seconds(self.pid)
+        answers = self.client.ask(self.load)
+        self.processor += processor_seconds(self.pid) - before
+        self.answers += len(answers.times)
+        check(answers)
+        return answers.rate
+
+    @property
+    def cost(self) -> float:
+        """Milliseconds of the server's processor for each answer."""
+        return 1000 * self.processor / self.answers
+
+
+def check(answers: Answers) -> None:
+    """Raise AssertionError unless each quote that was kept answers its own nonce."""
+    for nonce, body in answers.kept:
+        verify_nonce(json.loads(body), nonce)
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process has used so far, in all threads (proc(5): utime and stime)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def time_routes() -> None:
+    """Quotes in a second, to anyone and to users, against a route behind open-webui's layers."""
+    _time_quotes("to anyone", OPEN_LIMIT, public=True)
+    _time_quotes("to a user", SIGNED_IN_LIMIT, public=False)
+
+
+def _time_quotes(whom: str, limit: int, *, public: bool) -> None:
+    with trust_domain(TEE_QUOTE_PUBLIC=str(public).lower()) as backend, client(1) as asker:
+        token = "" if public else backend.token
+        version = Load(backend.spec.port, VERSION, ROUND_SECONDS, CONNECTIONS, token=token)
+        quote = replace(version, path=QUOTE, fresh=True, keep=CHECK_EVERY)
+        ours, theirs = (Asked(load, asker, backend.pid) for load in (quote, version))
+        rate, baseline = in_turns(ROUNDS, ours.rate, theirs.rate)
+    name = f"quotes {whom}, {CONNECTIONS} connections"
+    row(name, rate, VERSION, baseline, "/s", limit=f"{limit} /s")
+    row("  the server's processor for each", ours.cost, VERSION, theirs.cost, "ms")
+
+
+# What others notice
+
+
+def time_health() -> None:
+    """How long /health takes, at the 99th percentile, while quotes are asked for and without."""
+    with trust_domain() as backend, client(2) as asker:
+        # Over so many connections that a late answer does not put off the next question.
+        health = Load(backend.spec.port, HEALTH, HEALTH_SECONDS, HEALTH_RATE, rate=HEALTH_RATE)
+        quotes = Load(
+            backend.spec.port,
+            QUOTE,
+            HEALTH_SECONDS,
+            CONNECTIONS,
+            rate=QUOTE_RATE,
+            token=backend.token,
+            fresh=True,
+            keep=CHECK_EVERY,
+        )
+        _warm_up(asker, quotes, health)
+        alone: list[float] = []
+        beside: list[float] = []
+        served: list[float] = []
+        for _ in range(HEALTH_ROUNDS):
+            alone += asker.ask(health).times
+            under_way = asker.begin(quotes)
+            beside += asker.ask(health).times
+            answers = under_way.result(GRACE_SECONDS)
+            check(answers)
+            served.append(answers.rate)
+    for percent, limit in ((50, ""), (99, f"{HEALTH_LIMIT} x")):
+        name = f"{HEALTH} beside {QUOTE_RATE} quotes a second, p{percent}"
+        value, baseline = (percentile(times, percent) for times in (beside, alone))
+        row(name, value, "alone", baseline, "ms", limit=limit)
+    detail("quotes a second meanwhile", sum(served) / len(served), "/s")
+
+
+def _warm_up(asker: Client, *loads: Load) -> None:
+    """Start the client's processes, and let the server see each kind of request."""
+    for under_way in [asker.begin(replace(load, seconds=WARM_UP_SECONDS)) for load in loads]:
+        under_way.result(GRACE_SECONDS)
