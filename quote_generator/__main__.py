@@ -2,7 +2,8 @@
 
 Exit codes: 0 done; 2 bad arguments or input; 3 no TDX here; 4 not permitted; 5 busy; 6 timed out;
 7 the quote service failed; 8 the answer was corrupt; 9 the event logs do not lead to the quote's
-registers; 130 interrupted by Ctrl-C; 1 anything else.
+registers; 10 the quote is of a kind that is not supported yet; 130 interrupted by Ctrl-C;
+1 anything else.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from . import attester, errors, eventlog
+from .logfile import MAX_LOG_SIZE
 from .quote import parse_quote
 from .tdreport import TDREPORT_SIZE, parse_tdreport
 
@@ -36,6 +38,7 @@ EXIT_CODES: dict[type[errors.QuoteGeneratorError], int] = {
     errors.ServiceFailed: 7,
     errors.CorruptAnswer: 8,
     errors.LogMismatch: 9,
+    errors.NotSupported: 10,
 }
 EXIT_LOGS_DIFFER = EXIT_CODES[errors.LogMismatch]
 
@@ -229,7 +232,7 @@ def _compare(
 
 
 def _read_log(name: str | None) -> bytes | None:
-    return None if name is None else _read_bounded(name, eventlog.MAX_LOG_SIZE)
+    return None if name is None else _read_bounded(name, MAX_LOG_SIZE)
 
 
 def _decoded(data: bytes | None) -> str | None:

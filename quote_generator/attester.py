@@ -1,16 +1,16 @@
-"""The attester: asks this machine for a quote, through the first interface that it has."""
+"""The attester: asks this machine for a quote, through the first interface that works."""
 
 from __future__ import annotations
 
 import errno
 import functools
-import math
 import os
 import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -22,15 +22,18 @@ from .errors import (
     CorruptAnswer,
     NotAvailable,
     NotPermitted,
+    NotSupported,
     QuoteGeneratorError,
     ServiceFailed,
     TimedOut,
 )
 from .eventlog import AAEL_PATH
-from .quote import parse_quote
+from .guest import MENDED_IN, believes_the_host, is_azure
+from .quote import CERTIFICATION_PCK_CHAIN, parse_quote
 
 REPORT_DATA_SIZE = 64
 MAX_TIMEOUT = 600.0
+TRANSPORTS_VARIABLE = "QUOTE_GENERATOR_TRANSPORTS"
 SIMULATE_VARIABLE = "QUOTE_GENERATOR_SIMULATE"
 SIMULATOR_DIR_VARIABLE = "QUOTE_GENERATOR_SIMULATOR_DIR"
 SIMULATE_FAULT_VARIABLE = "QUOTE_GENERATOR_SIMULATE_FAULT"
@@ -40,6 +43,10 @@ _SLICE_MS = 50
 
 _VSOCK_HOST_CID = 2
 _VSOCK_ANY_PORT = 0xFFFFFFFF
+# A quote service that works answers by vsock in a hundredth of a second. One that does not may not
+# take the time that configfs-tsm needs: at most these seconds, and that share of what is left.
+_QGS_SECONDS = 2.0
+_QGS_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,10 @@ class System:
     qgs_socket: str | None = None  # a Unix socket instead of vsock to the host
     measurements: str = "/sys/devices/virtual/misc/tdx_guest/measurements"
     aael: str = f"/{AAEL_PATH}"
+    sev_guest: str = "/dev/sev-guest"
+    asset_tag: str = "/sys/class/dmi/id/chassis_asset_tag"
+    tpms: tuple[str, ...] = ("/dev/tpmrm0", "/dev/tpm0")
+    kernel: str = field(default_factory=lambda: os.uname().release)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     @classmethod
@@ -63,6 +74,9 @@ class System:
             qgs_config=root + cls.qgs_config,
             measurements=root + cls.measurements,
             aael=root + cls.aael,
+            sev_guest=root + cls.sev_guest,
+            asset_tag=root + cls.asset_tag,
+            tpms=tuple(root + tpm for tpm in cls.tpms),
         )
         return replace(moved, **changes)
 
@@ -71,7 +85,7 @@ class System:
 class Attestation:
     """Attestation is a quote and how it was made.
 
-    ``quote`` is the whole quote, v4 or v5. ``transport`` is one of "configfs-tsm", "qgs-vsock",
+    ``quote`` is the whole quote, v4 or v5. ``transport`` is one of "qgs-vsock", "configfs-tsm",
     "legacy-ioctl" and "simulator"; ``provider`` is the kernel's name for what answered, such as
     "tdx_guest", or "simulator".
     """
@@ -102,28 +116,86 @@ def attest(
     """Return a quote over ``report_data`` (exactly 64 bytes) and how it was made.
 
     ``transport`` names the one interface to use; without it the first that works is used, in
-    the order of ``TRANSPORTS``. ``timeout`` in seconds bounds the whole call, retries included
-    (the call returns at most 0.3 s later). The simulator stands in only on a machine without any
-    TDX interface, and only with QUOTE_GENERATOR_SIMULATE=1 in the environment.
+    the order of ``TRANSPORTS``, or of QUOTE_GENERATOR_TRANSPORTS in the environment. ``timeout``
+    in seconds bounds the whole call, retries included (the call returns at most 0.3 s later). The
+    simulator stands in only on a machine without any TDX interface, and only with
+    QUOTE_GENERATOR_SIMULATE=1 in the environment.
 
-    Raises NotAvailable, NotPermitted, Busy, TimedOut, ServiceFailed, CorruptAnswer or BadInput.
+    Raises NotAvailable, NotPermitted, Busy, TimedOut, ServiceFailed, CorruptAnswer, NotSupported
+    or BadInput.
     """
     _check_arguments(report_data, transport, timeout)
+    report_data = bytes(report_data)
     system = system or System()
     deadline = time.monotonic() + timeout
     if transport == "simulator":
         return _simulate(report_data, deadline, system)
-    failures: list[QuoteGeneratorError] = []
-    for name in TRANSPORTS if transport is None else (transport,):
+    if transport is not None:
+        return _ATTEST_BY[transport](report_data, deadline, system)
+    failures: dict[str, QuoteGeneratorError] = {}
+    for turn in _turns(_order(system), deadline):
+        if not isinstance(failures.get(turn.name), TimedOut | Busy | None):
+            continue  # more time would not help
         try:
-            return _ATTEST_BY[name](bytes(report_data), deadline, system)
-        except (NotAvailable, NotPermitted, ServiceFailed) as failure:
-            failures.append(failure)  # another interface may still work
-    if transport is None and not any(isinstance(f, NotPermitted | ServiceFailed) for f in failures):
-        if _may_simulate(system):
-            return _simulate(report_data, deadline, system)
-        raise _nothing_found(failures)
-    raise next((f for f in failures if not isinstance(f, NotAvailable)), failures[0])
+            return _ATTEST_BY[turn.name](report_data, turn.until, system)
+        except BadInput:
+            raise
+        except QuoteGeneratorError as failure:
+            failures[turn.name] = failure
+            if not turn.hurried and not isinstance(failure, _ONLY_ITS_OWN):
+                raise
+    if not all(isinstance(failure, NotAvailable) for failure in failures.values()):
+        raise _most_telling(failures)
+    if _may_simulate(system):
+        return _simulate(report_data, deadline, system)
+    raise _nothing_found(failures, system)
+
+
+# Failures of one interface that say nothing about the next one.
+_ONLY_ITS_OWN = (NotAvailable, NotPermitted, ServiceFailed, NotSupported)
+
+
+def _order(system: System) -> tuple[str, ...]:
+    """Return the transports to try, as the environment sets them. Raises BadInput."""
+    names = tuple(system.environ.get(TRANSPORTS_VARIABLE, "").replace(",", " ").split())
+    if unknown := [name for name in names if name not in TRANSPORTS]:
+        raise BadInput(
+            f"{TRANSPORTS_VARIABLE} names {unknown[0]!r}; use some of {', '.join(TRANSPORTS)}, "
+            "with commas between."
+        )
+    return tuple(dict.fromkeys(names)) or TRANSPORTS
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """_Turn says which transport is tried until when; after a hurried turn others have theirs."""
+
+    name: str
+    until: float
+    hurried: bool = False
+
+
+def _turns(order: tuple[str, ...], deadline: float) -> Iterator[_Turn]:
+    """Yield whose turn it is.
+
+    The quote service by vsock is by far the fastest, or does not answer at all: so where others
+    come after it, it is hurried, and has another turn with all the time that they leave.
+    """
+    for name in order:
+        if name == _QGS and name != order[-1]:
+            left = max(0.0, deadline - time.monotonic())
+            until = deadline - left + min(_QGS_SECONDS, left * _QGS_SHARE)
+            yield _Turn(name, until, hurried=True)
+        else:
+            yield _Turn(name, deadline)
+    if _QGS in order[:-1]:
+        yield _Turn(_QGS, deadline)
+
+
+def _most_telling(failures: Mapping[str, QuoteGeneratorError]) -> QuoteGeneratorError:
+    """Return the failure to raise: of an interface that is there, best of one that had its time."""
+    telling = {n: f for n, f in failures.items() if not isinstance(f, NotAvailable)}
+    return next((f for name, f in telling.items() if name != _QGS), None) or telling[_QGS]
 
 
 def simulates(*, timeout: float = 10.0, system: System | None = None) -> bool:
@@ -135,8 +207,9 @@ def simulates(*, timeout: float = 10.0, system: System | None = None) -> bool:
     system = system or System()
     if not _may_simulate(system):
         return False
+    order = {TRANSPORTS_VARIABLE: system.environ.get(TRANSPORTS_VARIABLE, "")}
     try:
-        attest(bytes(REPORT_DATA_SIZE), timeout=timeout, system=replace(system, environ={}))
+        attest(bytes(REPORT_DATA_SIZE), timeout=timeout, system=replace(system, environ=order))
     except NotAvailable:
         return True
     except QuoteGeneratorError:
@@ -178,8 +251,9 @@ def _check_arguments(report_data: bytes, transport: str | None, timeout: float) 
 
 def check_timeout(timeout: float) -> None:
     """Raise BadInput unless a time-out is a number of seconds that makes sense."""
-    if not (math.isfinite(timeout) and 0 <= timeout <= MAX_TIMEOUT):
-        raise BadInput(f"timeout must be between 0 and {MAX_TIMEOUT:.0f} seconds")
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not is_number or not 0 <= timeout <= MAX_TIMEOUT:  # which no NaN is
+        raise BadInput(f"timeout must be a number of seconds between 0 and {MAX_TIMEOUT:.0f}")
 
 
 # --- the transports: the C core does the work --------------------------------------------------
@@ -235,19 +309,28 @@ def _by_legacy_ioctl(report_data: bytes, deadline: float, system: System) -> Att
 def _check_quote(
     transport: str, quote: bytes, report_data: bytes, path: str, cure: str | None = None
 ) -> None:
-    """Hand out no quote that our own parser refuses.
+    """Hand out no quote that our own parser refuses, or whose parts do not hold together.
 
     The C core has found it whole and with the right report data; what is within the signature
     data, it does not look at.
     """
+    from .consistency import check_consistency  # brings `cryptography` along
+
     cure = cure or _THROWN_AWAY
     try:
-        found = parse_quote(quote).body.report_data
+        parsed = parse_quote(quote)
+        if parsed.signature.certification_type != CERTIFICATION_PCK_CHAIN:
+            raise ServiceFailed(
+                f"{transport}: the quote brings no certificate chain (certification data type "
+                f"{parsed.signature.certification_type}); {_HOST_FAILED}.",
+                path=path,
+            )
+        check_consistency(parsed)
     except BadInput as error:
         raise CorruptAnswer(
             f"{transport}: the quote is damaged, {error}; {cure}.", path=path
         ) from error
-    if found != report_data:
+    if parsed.body.report_data != report_data:
         raise CorruptAnswer(
             f"{transport}: the quote carries other report data than was asked for; {cure}.",
             path=path,
@@ -257,7 +340,7 @@ def _check_quote(
 def run_extension(index: int, digest: bytes, deadline: float, system: System) -> None:
     """Extend an RTMR through the kernel's file if there is one, else by the older ioctl."""
     lib = _native().lib
-    file = f"{system.measurements}/rtmr{index}:sha384"
+    file = _register_file(index, system)
     has_file = os.path.exists(file)
     _run(
         "extend-rtmr",
@@ -269,12 +352,29 @@ def run_extension(index: int, digest: bytes, deadline: float, system: System) ->
     )
 
 
+def read_register_file(index: int, deadline: float, system: System) -> bytes:
+    """Return an RTMR's value (48 bytes) from the kernel's file for it; raises as ``attest``."""
+    value, _ = _run(
+        "extend-rtmr",
+        deadline,
+        operation=_native().lib.TDX_READ_FILE,
+        path=_register_file(index, system),
+    )
+    return value
+
+
+def _register_file(index: int, system: System) -> str:
+    return f"{system.measurements}/rtmr{index}:sha384"
+
+
+_QGS = "qgs-vsock"
 _ATTEST_BY: dict[str, Callable[[bytes, float, System], Attestation]] = {
+    _QGS: _by_qgs,
     "configfs-tsm": _by_configfs,
-    "qgs-vsock": _by_qgs,
     "legacy-ioctl": _by_legacy_ioctl,
 }
 TRANSPORTS = tuple(_ATTEST_BY)
+"""The order in which transports are tried unless the environment sets another."""
 
 
 def _guest_device(transport: str, system: System) -> str:
@@ -347,7 +447,6 @@ def _run(
         {
             "operation": operation,
             "path": kept_path,
-            "timeout_ms": max(0, int((deadline - time.monotonic()) * 1000)),
             "sweep": sweep,
             "qgs_cid": _VSOCK_HOST_CID,
             "qgs_port": qgs_port,
@@ -358,9 +457,14 @@ def _run(
     ffi.memmove(request.report_data, report_data, len(report_data))
     ffi.memmove(request.digest, digest, len(digest))
     error = ffi.new("int *")
-    job = lib.tdx_start(request, error)
-    if job == ffi.NULL:
-        raise _not_started(error[0], path)
+    while True:
+        request.timeout_ms = max(0, int((deadline - time.monotonic()) * 1000))
+        job = lib.tdx_start(request, error)
+        if job != ffi.NULL:
+            break
+        if error[0] != errno.EBUSY or request.timeout_ms == 0:
+            raise _not_started(error[0], path)
+        lib.tdx_wait_for_room(min(_SLICE_MS, request.timeout_ms))
     last_moment = deadline + lib.TDX_GRACE_MS / 1000
     try:
         while not lib.tdx_wait(job, _SLICE_MS):
@@ -394,14 +498,19 @@ def available_transports(
 ) -> tuple[Transport, ...]:
     """Return every transport in the order in which they are tried, without making a quote.
 
-    ``usable`` is what can be seen from outside; only a quote shows that the host answers.
-    ``timeout`` in seconds bounds the whole call: what a hung kernel does not answer is reported
-    as not usable. Raises BadInput for another time-out than ``attest`` takes.
+    Those that the environment leaves out come last. ``usable`` is what can be seen from outside;
+    only a quote shows that the host answers. ``timeout`` in seconds bounds the whole call: what a
+    hung kernel does not answer is reported as not usable. Raises BadInput for another time-out
+    than ``attest`` takes, and as ``attest`` does for what the environment says.
     """
     check_timeout(timeout)
     system = system or System()
     deadline = time.monotonic() + timeout
-    return tuple(_look(name, check, system, deadline) for name, check in _CHECKS.items())
+    order = _order(system)
+    tried = [_look(name, _CHECKS[name], system, deadline) for name in order]
+    left_out = f"{TRANSPORTS_VARIABLE} leaves it out."
+    others = [Transport(name, False, left_out) for name in TRANSPORTS if name not in order]
+    return (*tried, *others, _look("simulator", _check_simulator, system, deadline))
 
 
 def _look(name: str, check: Callable[[System], str], system: System, deadline: float) -> Transport:
@@ -430,10 +539,48 @@ def _check_configfs(system: System) -> str:
     path = system.configfs
     available, permitted, _ = _CURES["configfs-tsm"]
     if not os.path.isdir(path):
-        raise NotAvailable(f"there is no {path}; {available}.", errno=errno.ENOENT, path=path)
+        raise NotAvailable(
+            f"there is no {path}; {available}.{_on_azure(system)}", errno=errno.ENOENT, path=path
+        )
+    if provider := _other_provider(system):
+        raise NotAvailable(
+            f"{path} is {provider}'s, no TDX trust domain's; {available}.", path=path
+        )
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
         raise NotPermitted(f"{path} is not writable; {permitted}.", errno=errno.EACCES, path=path)
-    return f"{path} is there and writable"
+    found = f"{path} is there and writable"
+    if believes_the_host(system.kernel):
+        return (
+            f"{found}; Linux {system.kernel} believes the host how long a quote is, unless its "
+            f"distributor mended that (upstream: {MENDED_IN}): update it. A quote with foreign "
+            "memory in it is thrown away here."
+        )
+    return found
+
+
+def _other_provider(system: System) -> str | None:
+    """Return the name of the provider where it is another than TDX's and easily seen.
+
+    Who asks the kernel makes an entry, for which it may have to wait; so this looks for a device
+    of TDX's, then at the entries of others, then for another technology's device.
+    """
+    if any(os.path.lexists(device) for device in system.guest_devices):
+        return None
+    for provider in sorted(Path(system.configfs).glob("*/provider")):
+        with suppress(OSError):  # it may be gone
+            name = provider.read_text().strip()
+            return None if name == "tdx_guest" else name
+    return "sev_guest" if os.path.lexists(system.sev_guest) else None
+
+
+def _on_azure(system: System) -> str:
+    """Return a sentence to follow others where it explains why there is no TDX to be seen."""
+    if not is_azure(system.asset_tag, system.tpms):
+        return ""
+    return (
+        " This is a virtual machine of Azure's with a vTPM: in its TDX machines a paravisor keeps "
+        "TDX to itself and vouches for the guest by the vTPM, which is not supported yet."
+    )
 
 
 def _check_device(transport: str, system: System) -> str:
@@ -493,10 +640,9 @@ def _check_simulator(system: System) -> str:
 
 _GET_QUOTE_NUMBERS = (0x80105404, 0xC0105404, 0xC0105402)  # as in native/device.c
 _CHECKS: dict[str, Callable[[System], str]] = {
+    _QGS: _check_qgs,
     "configfs-tsm": _check_configfs,
-    "qgs-vsock": _check_qgs,
     "legacy-ioctl": _check_legacy,
-    "simulator": _check_simulator,
 }
 
 
@@ -515,6 +661,10 @@ _MODULE_FAILED = "the TDX module refused it: see the kernel's log"
 _WAIT = "the quote service on the host may be down or slow: try again, or allow more time"
 _THROWN_AWAY = (
     "the answer was thrown away: try again, and if it stays so report the kernel and the host"
+)
+_OTHER_KIND = (
+    "ask the host's operator for quotes of version 4 or 5 signed with ECDSA P-256, or look for a "
+    "newer release of this package"
 )
 # By transport: what it takes to have it, to be allowed to use it, and if the other side fails.
 _CURES = {
@@ -551,6 +701,7 @@ def _failures(transport: str) -> dict[str, tuple[type[QuoteGeneratorError], str]
         "TDX_TIMED_OUT": (TimedOut, _WAIT),
         "TDX_SERVICE_FAILED": (ServiceFailed, other_side),
         "TDX_CORRUPT_ANSWER": (CorruptAnswer, _THROWN_AWAY),
+        "TDX_NOT_SUPPORTED": (NotSupported, _OTHER_KIND),
     }
 
 
@@ -590,23 +741,24 @@ def _not_started(number: int, path: str) -> QuoteGeneratorError:
         return BadInput(f"the path is too long: {path}", errno=number, path=path)
     why = os.strerror(number)
     return Busy(
-        f"Cannot start another quote request ({why}): earlier ones are still waiting for the "
-        "kernel, or memory is short; try again later.",
+        f"Cannot start another quote request ({why}): earlier ones are still with the kernel, or "
+        "memory is short; try again later.",
         errno=number,
         path=path,
     )
 
 
-def _nothing_found(failures: list[QuoteGeneratorError]) -> NotAvailable:
-    looked_for = "; ".join(str(failure).split(";")[0] for failure in failures)
+def _nothing_found(failures: Mapping[str, QuoteGeneratorError], system: System) -> NotAvailable:
+    looked_for = "; ".join(str(failure).split(";")[0] for failure in failures.values())
+    first = failures.get("configfs-tsm") or next(iter(failures.values()))
     return NotAvailable(
         f"No TDX quote interface was found on this machine ({looked_for}). Run inside a TDX trust "
         "domain with Linux 6.7 or later, the tdx_guest module loaded and configfs mounted "
         "(mount -t configfs none /sys/kernel/config); to try things out without TDX, set "
-        f"{SIMULATE_VARIABLE}=1.",
-        errno=failures[0].errno,
-        path=failures[0].path,
-        attribute=failures[0].attribute,
+        f"{SIMULATE_VARIABLE}=1.{_on_azure(system)}",
+        errno=first.errno,
+        path=first.path,
+        attribute=first.attribute,
     )
 
 

@@ -64,6 +64,12 @@ class CorruptAnswer(QuoteGeneratorError):  # noqa: N818
     code = "corrupt-answer"
 
 
+class NotSupported(QuoteGeneratorError):  # noqa: N818
+    """NotSupported: the quote is of a newer kind, which this package cannot read yet."""
+
+    code = "quote-not-supported"
+
+
 class BadInput(QuoteGeneratorError, ValueError):  # noqa: N818
     """BadInput: an argument, or the bytes given to a parser, are not what they must be."""
 

@@ -14,19 +14,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import BadInput, NotAvailable, NotPermitted
+from .logfile import LogFolder, check_regular, read_whole
 
 CCEL_PATH = "sys/firmware/acpi/tables/data/CCEL"
 AAEL_PATH = "run/attestation-agent/eventlog"
 REGISTERS = ("rtmr_0", "rtmr_1", "rtmr_2", "rtmr_3")
 REGISTER_SIZE = 48
-# Real logs have some ten thousand bytes; their tables are 64 KiB.
-MAX_LOG_SIZE = 16 << 20
 
 EV_NO_ACTION = 3
 _SPEC_ID = b"Spec ID Event03\0"
@@ -43,7 +41,8 @@ def read_ccel(root: str | os.PathLike[str] = "/") -> bytes | None:
     A log that cannot be parsed is returned whole, for a verifier to judge. Raises NotPermitted,
     NotAvailable, BadInput.
     """
-    data = read_log_file(Path(root, CCEL_PATH))
+    path = Path(root, CCEL_PATH)
+    data = _explained(path, lambda: _read_firmware_log(path))
     if data is None:
         return None
     try:
@@ -55,11 +54,13 @@ def read_ccel(root: str | os.PathLike[str] = "/") -> bytes | None:
 def read_aael(root: str | os.PathLike[str] = "/") -> str | None:
     """Return the application's log; None where there is none.
 
-    A log whose last line a crash has cut is returned as it is: whether that line was measured,
-    only the register says (see ``measure.check_log``). Raises NotPermitted, NotAvailable, BadInput.
+    No symbolic link is followed, and only a log that nobody but root and this user can change is
+    read. A log whose last line a crash has cut is returned as it is: whether that line was
+    measured, only the register says (see ``measure.check_log``). Raises NotPermitted, NotAvailable,
+    BadInput.
     """
     path = Path(root, AAEL_PATH)
-    data = read_log_file(path)
+    data = read_application_log(path)
     if data is None:
         return None
     try:
@@ -70,22 +71,29 @@ def read_aael(root: str | os.PathLike[str] = "/") -> str | None:
         ) from error
 
 
-def read_log_file(path: Path) -> bytes | None:
-    """Return a log's bytes; None where there is no such file.
+def read_application_log(path: Path) -> bytes | None:
+    """Return the bytes of the application's log; None where there is none. Raises as read_aael."""
 
-    Raises NotPermitted; BadInput for a log that is too large or no regular file, which could be
-    without end; NotAvailable where reading fails.
-    """
+    def read() -> bytes | None:
+        with LogFolder(path) as folder:
+            return folder.read()
+
+    return _explained(path, read)
+
+
+def _read_firmware_log(path: Path) -> bytes | None:
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        # Without O_NONBLOCK, opening a named pipe would wait for its writer.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise BadInput(f"the event log {path} is not a regular file", path=str(path))
-            with open(fd, "rb", closefd=False) as file:
-                data = file.read(MAX_LOG_SIZE + 1)
-        finally:
-            os.close(fd)
+        check_regular(fd, path)
+        return read_whole(fd, path)
+    finally:
+        os.close(fd)
+
+
+def _explained(path: Path, read: Callable[[], bytes | None]) -> bytes | None:
+    """Return what is read, or None where there is no such file; say what is wrong otherwise."""
+    try:
+        return read()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError as error:
@@ -100,9 +108,6 @@ def read_log_file(path: Path) -> bytes | None:
             errno=error.errno,
             path=str(path),
         ) from error
-    if len(data) > MAX_LOG_SIZE:
-        raise BadInput(f"the event log {path} is larger than {MAX_LOG_SIZE} bytes", path=str(path))
-    return data
 
 
 # --- CCEL --------------------------------------------------------------------------------------
@@ -282,11 +287,12 @@ def parse_aael(text: str) -> ApplicationLog:
         raise BadInput("line 1 of the application event log is not INIT sha384/<hex>")
     if init[1] != "sha384" or len(init[2]) != 2 * REGISTER_SIZE:
         raise BadInput("line 1 of the application event log: RTMRs hold SHA-384 values, 48 bytes")
-    events = tuple(_parse_line(number, line) for number, line in enumerate(lines[1:], 2))
+    events = tuple(parse_event(line, number) for number, line in enumerate(lines[1:], 2))
     return ApplicationLog(bytes.fromhex(init[2]), events)
 
 
-def _parse_line(number: int, line: str) -> ApplicationEvent:
+def parse_event(line: str, number: int) -> ApplicationEvent:
+    """Return the event of a line of that number. Raises BadInput."""
     words = line.split(" ", 2)
     if len(words) != 3 or not all(words):
         raise BadInput(f"line {number} of the application event log is not three words")

@@ -7,13 +7,12 @@ explained. ``check_log`` finds such an entry, ``finish_event`` puts it right.
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
+import hashlib
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import attester
@@ -25,14 +24,14 @@ from .eventlog import (
     ApplicationLog,
     extend,
     parse_aael,
-    read_log_file,
+    parse_event,
 )
+from .logfile import MAX_LOG_SIZE, LogFolder, make_folder
 from .tdreport import parse_tdreport
 
 # RTMR0 and RTMR1 belong to the firmware and the boot loader; RTMR3 has the application's log.
 WRITABLE = (2, 3)
 _LOG_REGISTER = 3
-_LOCK_PAUSE = 0.01
 
 
 def extend_rtmr(
@@ -46,8 +45,8 @@ def extend_rtmr(
     """
     if index not in WRITABLE:
         raise BadInput(f"RTMR{index} cannot be extended from here; only RTMR2 and RTMR3 can")
-    if len(digest) != REGISTER_SIZE:
-        raise BadInput(f"a digest has {REGISTER_SIZE} bytes (SHA-384), this has {len(digest)}")
+    if not isinstance(digest, bytes | bytearray) or len(digest) != REGISTER_SIZE:
+        raise BadInput(f"a digest is {REGISTER_SIZE} bytes (SHA-384)")
     attester.check_timeout(timeout)
     system = system or System()
     try:
@@ -61,8 +60,20 @@ def extend_rtmr(
 
 
 def read_rtmr(index: int, *, timeout: float = 10.0, system: System | None = None) -> bytes:
-    """Return the value of an RTMR, 48 bytes, from a TDREPORT."""
-    report = parse_tdreport(attester.get_tdreport(timeout=timeout, system=system))
+    """Return the value of an RTMR, 48 bytes.
+
+    From a TDREPORT; where this process has no guest device, from the register's file of Linux 6.16
+    and later. Raises as ``attester.attest`` does.
+    """
+    attester.check_timeout(timeout)
+    system = system or System()
+    deadline = time.monotonic() + timeout
+    try:
+        report = parse_tdreport(attester.get_tdreport(timeout=timeout, system=system))
+    except (NotAvailable, NotPermitted):
+        with suppress(NotAvailable, NotPermitted):
+            return attester.read_register_file(index, deadline, system)
+        raise
     value: bytes = getattr(report, f"rtmr_{index}")
     return value
 
@@ -78,12 +89,12 @@ def check_log(*, timeout: float = 10.0, system: System | None = None) -> str:
     """
     attester.check_timeout(timeout)
     system = system or System()
-    if not _has_log(Path(system.aael)):
+    if not _has_log(system):
         return "none"
     deadline = time.monotonic() + timeout
-    with _locked(system, deadline):
-        register = read_rtmr(_LOG_REGISTER, timeout=_left(deadline), system=system)
-        return _state(_text_of(Path(system.aael)), register)
+    with _locked(system, deadline) as folder:
+        data = folder.read()
+        return _state(data, _register(deadline, system), folder.path) if data else "none"
 
 
 def record_event(
@@ -97,22 +108,26 @@ def record_event(
     """Append an event to the application's log, and extend RTMR3 with it.
 
     The log is begun where there is none. Raises LogMismatch where log and register do not agree
-    beforehand; nothing is changed then. If the kernel refuses the extension, the entry is taken
-    back; after TimedOut it stays, and ``check_log`` tells.
+    beforehand, and BadInput where the log is full (MAX_LOG_SIZE); nothing is changed then. If the
+    kernel refuses the extension, the entry is taken back; after TimedOut it stays, and
+    ``check_log`` tells.
     """
     event = _make_event(domain, operation, content)
     attester.check_timeout(timeout)
     system = system or System()
     deadline = time.monotonic() + timeout
-    with _locked(system, deadline):
-        register = read_rtmr(_LOG_REGISTER, timeout=_left(deadline), system=system)
-        path = Path(system.aael)
-        if not _has_log(path):
+    make_folder(Path(system.aael))
+    with _locked(system, deadline) as folder:
+        data = folder.read()
+        register = _register(deadline, system)
+        if not data:
             log = ApplicationLog(register, ())
-            _record(path, f"INIT sha384/{register.hex()}", log.digest, deadline, system)
-        elif (state := _state(_text_of(path), register)) != "consistent":
-            raise _mismatch(state, path)
-        _record(path, event.line, event.digest, deadline, system)
+            init = f"INIT sha384/{register.hex()}"
+            _record(folder, data, init, log.digest, deadline, system)
+            data = folder.read() or b""
+        elif (state := _state(data, register, folder.path)) != "consistent":
+            raise _mismatch(state, folder.path)
+        _record(folder, data, event.line, event.digest, deadline, system)
     return event
 
 
@@ -124,39 +139,40 @@ def finish_event(*, timeout: float = 10.0, system: System | None = None) -> None
     """
     attester.check_timeout(timeout)
     system = system or System()
+    if not _has_log(system):
+        return
     deadline = time.monotonic() + timeout
-    with _locked(system, deadline):
-        path = Path(system.aael)
-        if not _has_log(path):
-            return
-        text = _text_of(path)
-        state = _state(text, read_rtmr(_LOG_REGISTER, timeout=_left(deadline), system=system))
+    with _locked(system, deadline) as folder:
+        data = folder.read()
+        state = _state(data, _register(deadline, system), folder.path) if data else "consistent"
         if state == "diverged":
-            raise _mismatch(state, path)
-        if state == "consistent":
+            raise _mismatch(state, folder.path)
+        if not data or state == "consistent":
             return
-        if not text.endswith("\n"):
-            with _explained(path):
-                os.truncate(path, len(text[: text.rfind("\n") + 1].encode()))
+        if not data.endswith(b"\n"):
+            with _explained(folder.path):
+                folder.cut(data.rfind(b"\n") + 1)
             return
-        log = parse_aael(text)
+        log = parse_aael(data.decode())
         digest = log.events[-1].digest if log.events else log.digest
         extend_rtmr(_LOG_REGISTER, digest, timeout=_left(deadline), system=system)
 
 
 def _make_event(domain: str, operation: str, content: str) -> ApplicationEvent:
     for name, word in (("domain", domain), ("operation", operation)):
-        if not re.fullmatch(r"[!-~]+", word):
+        if not isinstance(word, str) or not re.fullmatch(r"[!-~]+", word):
             raise BadInput(f"an event's {name} is one word of printable ASCII characters")
-    if not content or not content.isprintable():
+    if not isinstance(content, str) or not content or not content.isprintable():
         raise BadInput("an event's content is printable text on one line")
     return ApplicationEvent(domain, operation, content)
 
 
-def _has_log(path: Path) -> bool:
+def _has_log(system: System) -> bool:
     """An empty file is no log: a crash may have come right after it was made."""
+    path = Path(system.aael)
     try:
-        return path.stat().st_size > 0
+        with LogFolder(path) as folder:
+            return folder.size() > 0
     except (FileNotFoundError, NotADirectoryError):
         return False
     except PermissionError as error:
@@ -167,42 +183,36 @@ def _has_log(path: Path) -> bool:
         ) from error
 
 
-def _text_of(path: Path) -> str:
-    """Return the log; bytes that are no text make it one that leads nowhere."""
-    return (read_log_file(path) or b"").decode(errors="replace")
+def _register(deadline: float, system: System) -> bytes:
+    return read_rtmr(_LOG_REGISTER, timeout=_left(deadline), system=system)
 
 
-def _state(text: str, register: bytes) -> str:
-    """Compare the log with the register, and with what it was before the log's last line."""
-    lines = text.removesuffix("\n").split("\n")
-    try:
-        if _lead_to(lines) == register:
-            return "consistent"
-    except BadInput:
-        pass  # the last line may have been cut
-    try:
-        return "unfinished" if _lead_to(lines[:-1], lines[-1]) == register else "diverged"
-    except BadInput:
-        return "diverged" if "\n" in text else "unfinished"  # not even the first line is whole
-
-
-def _lead_to(lines: list[str], after: str = "") -> bytes:
-    if not lines:  # only the first line is there, and names the value before it
-        return parse_aael(after).initial
-    log = parse_aael("\n".join(lines))
-    return extend(log.initial, [log.digest, *(event.digest for event in log.events)])
-
-
-def _record(path: Path, line: str, digest: bytes, deadline: float, system: System) -> None:
-    before = path.stat().st_size if path.exists() else None
+def _record(
+    folder: LogFolder,
+    data: bytes | None,
+    line: str,
+    digest: bytes,
+    deadline: float,
+    system: System,
+) -> None:
+    """Write a line to the log that holds ``data``, then extend the register with its digest."""
+    path = folder.path
+    if len(data or b"") + len(line.encode()) + 2 > MAX_LOG_SIZE:
+        raise BadInput(
+            f"the application log {path} is full: it holds up to {MAX_LOG_SIZE} bytes; restart "
+            "the TD.",
+            path=str(path),
+        )
     try:
         with _explained(path):
-            _append(path, line)
+            folder.append(line)
         extend_rtmr(_LOG_REGISTER, digest, timeout=_left(deadline), system=system)
     except TimedOut:
         raise  # perhaps it was extended: the entry must stay
     except Exception:
-        _take_back(path, before)
+        # Where that fails too it stays, and is found as unfinished.
+        with suppress(OSError):
+            folder.cut(None if data is None else len(data))
         raise
 
 
@@ -220,40 +230,13 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _append(path: Path, line: str) -> None:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-    try:
-        size = os.fstat(fd).st_size
-        complete = size == 0 or os.pread(fd, 1, size - 1) == b"\n"
-        data = (("" if complete else "\n") + line + "\n").encode()
-        if os.write(fd, data) != len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _take_back(path: Path, size: int | None) -> None:
-    """Remove the entry again; where that fails too it stays, and is found as unfinished."""
-    with suppress(OSError):
-        if size is None:
-            path.unlink(missing_ok=True)
-        else:
-            os.truncate(path, size)
-
-
 @contextmanager
-def _locked(system: System, deadline: float) -> Iterator[None]:
-    """Hold the log's lock, which every writer of this package takes."""
-    path = Path(system.aael + ".lock")
+def _locked(system: System, deadline: float) -> Iterator[LogFolder]:
+    """Open the log's folder and hold its lock."""
+    path = Path(system.aael)
     try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with LogFolder(path) as folder, folder.locked(deadline):
+            yield folder
     except PermissionError as error:
         raise NotPermitted(
             f"cannot write to {path.parent}; run as root, or give this process the folder.",
@@ -262,28 +245,10 @@ def _locked(system: System, deadline: float) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise NotAvailable(
-            f"cannot make {path} ({error.strerror}); give the log a folder that can be written.",
+            f"cannot use {path} ({error.strerror}); give the log a folder that can be written.",
             errno=error.errno,
             path=str(path),
         ) from error
-    try:
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if _left(deadline) == 0:
-                    raise Busy(
-                        f"another process holds {path}; try again, or allow more time.",
-                        errno=error.errno,
-                        path=str(path),
-                    ) from error
-                time.sleep(_LOCK_PAUSE)
-        yield
-    finally:
-        # Closing is not enough: a child forked meanwhile has a copy of the descriptor.
-        fcntl.flock(fd, fcntl.LOCK_UN)
-        os.close(fd)
 
 
 def _left(deadline: float) -> float:
@@ -298,3 +263,71 @@ def _mismatch(state: str, path: Path) -> LogMismatch:
     return LogMismatch(
         f"the application log {path} does not lead to RTMR3: {cure}.", path=str(path)
     )
+
+
+# --- replay -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Replayed:
+    """_Replayed says where the first ``size`` bytes of a log, whole lines, lead to.
+
+    ``digest`` is SHA-256 of those bytes; ``values`` are the register's before and after their last
+    line.
+    """
+
+    size: int
+    digest: bytes
+    values: tuple[bytes, ...]
+
+
+_NOTHING = _Replayed(0, hashlib.sha256().digest(), ())
+
+# By path. A log only grows: so what was replayed is hashed again, which is quick, and the lines
+# since then are replayed; not all lines for each event.
+_replayed: dict[Path, _Replayed] = {}
+
+
+def _state(data: bytes, register: bytes, path: Path) -> str:
+    """Compare the log with the register, and with what it was before the log's last line."""
+    values, is_whole = _values(data, path)
+    if is_whole and values[-1] == register:
+        return "consistent"
+    before_last = values[-2:-1] if is_whole else values[-1:]
+    if register in before_last:
+        return "unfinished"
+    # Nothing is known of a log whose first line is not there yet.
+    return "diverged" if values or b"\n" in data else "unfinished"
+
+
+def _values(data: bytes, path: Path) -> tuple[list[bytes], bool]:
+    """Return the register's values that the log leads through, and whether to its very end.
+
+    The last of them, that is; none where the first line already is none of a log. Not to its end
+    where the last line is none; other lines must be right, or there are no values either.
+    """
+    known = _replayed.get(path, _NOTHING)
+    hashed = hashlib.sha256(memoryview(data)[: known.size])
+    if hashed.digest() != known.digest:  # another log
+        known, hashed = _NOTHING, hashlib.sha256()
+    values, rest = list(known.values), data[known.size :]
+    if known is not _NOTHING and not rest:
+        return values, True
+    lines = rest.removesuffix(b"\n").split(b"\n")
+    for number, line in enumerate(lines):
+        try:
+            values.extend(_extended(values, line.decode(errors="replace")))
+        except BadInput:
+            return (values if number == len(lines) - 1 else values[:0]), False
+    if data.endswith(b"\n"):
+        hashed.update(rest)
+        _replayed[path] = _Replayed(len(data), hashed.digest(), tuple(values[-2:]))
+    return values, True
+
+
+def _extended(values: list[bytes], line: str) -> list[bytes]:
+    """Return the register's value after a line; after the first one also that before."""
+    if not values:
+        log = parse_aael(line)
+        return [log.initial, extend(log.initial, [log.digest])]
+    return [extend(values[-1], [parse_event(line, 0).digest])]

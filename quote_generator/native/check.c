@@ -1,20 +1,25 @@
 /* Checks that bytes are the quote that was asked for.
  *
- * Layouts: Intel TDX DCAP Quoting Library API, "Quote Format", version 4 and 5. This is not
- * verification, which needs Intel's keys; it stops a stale, cut or foreign answer from being
- * handed out as a good one.
+ * Layouts: Intel TDX DCAP Quoting Library API, "Quote Format", version 4 and 5. This stops a stale,
+ * cut or foreign answer from being taken for a good one; that the quote's parts hold together is
+ * checked in Python (consistency.py), and whether Intel's keys stand behind it by relying parties.
  */
+#include <stdbool.h>
 #include <string.h>
 
 #include "tdx.h"
 
 #define HEADER_SIZE 48
+#define KEY_TYPE_OFFSET 2
+#define KEY_TYPE_P256 2
+#define KEY_TYPE_P384 3
 #define TEE_TYPE_OFFSET 4
 #define TEE_TYPE_TDX 0x81
 #define BODY_TD10_SIZE 584
 #define BODY_TD15_SIZE 648
 #define BODY_TYPE_TD10 2
 #define BODY_TYPE_TD15 3
+#define BODY_TYPE_TD_V3 4 /* TD report version 3 */
 #define BODY_REPORT_DATA_OFFSET 520
 
 static uint32_t le16(const uint8_t *p)
@@ -34,6 +39,8 @@ static const char *find_body(const uint8_t *quote, size_t size, size_t *offset, 
         return "the quote ends within its header";
     if (le32(quote + TEE_TYPE_OFFSET) != TEE_TYPE_TDX)
         return "the quote is not of a TDX trust domain";
+    if (le16(quote + KEY_TYPE_OFFSET) != KEY_TYPE_P256)
+        return "the quote's attestation key is not one of ECDSA P-256";
     switch (le16(quote)) {
     case 4:
         *offset = HEADER_SIZE;
@@ -74,5 +81,28 @@ const char *tdx_check_quote(const uint8_t *quote, size_t size, const uint8_t *re
     if (memcmp(quote + body + BODY_REPORT_DATA_OFFSET, report_data, TDX_REPORT_DATA_SIZE) != 0)
         return "the quote carries other report data than was asked for";
     *exact_size = end;
+    return NULL;
+}
+
+/* is_cbor says whether these bytes begin as CBOR does (RFC 8949, section 3) where it holds more than
+ * a number or a text: with an array, a map or a tag. A binary quote begins with its version. */
+static bool is_cbor(const uint8_t *quote, size_t size)
+{
+    return size && quote[0] >> 5 >= 4 && quote[0] >> 5 <= 6;
+}
+
+const char *tdx_unsupported(const uint8_t *quote, size_t size)
+{
+    uint32_t version;
+
+    if (is_cbor(quote, size))
+        return "a DICE quote (CBOR): not supported yet";
+    if (size < HEADER_SIZE + 6 || le32(quote + TEE_TYPE_OFFSET) != TEE_TYPE_TDX)
+        return NULL;
+    version = le16(quote);
+    if ((version == 4 || version == 5) && le16(quote + KEY_TYPE_OFFSET) == KEY_TYPE_P384)
+        return "a quote with a P-384 attestation key: not supported yet";
+    if (version == 5 && le16(quote + HEADER_SIZE) == BODY_TYPE_TD_V3)
+        return "a quote over a TD report of version 3: not supported yet";
     return NULL;
 }

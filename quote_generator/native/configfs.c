@@ -34,14 +34,15 @@
 /* --- entry names: who made them, so that others can tell when nobody needs them any more --- */
 
 struct owner {
-    unsigned long pid_namespace; /* a pid means something within it only */
+    unsigned long pid_namespace;  /* a pid means something within it only, */
+    unsigned long time_namespace; /* and what follows within this one */
     int pid;
     unsigned long long started; /* in clock ticks after boot: tells reused pids apart */
     long long born;             /* the entry's birth, in seconds after boot */
 };
 
-#define NAME_PRINT "cczoo-quote.%lu.%d.%llu.%lld.%016" PRIx64
-#define NAME_SCAN "cczoo-quote.%lu.%d.%llu.%lld.%16[0-9a-f]%n"
+#define NAME_PRINT "cczoo-quote.%lu.%lu.%d.%llu.%lld.%016" PRIx64
+#define NAME_SCAN "cczoo-quote.%lu.%lu.%d.%llu.%lld.%16[0-9a-f]%n"
 
 static long long seconds_after_boot(void)
 {
@@ -77,11 +78,13 @@ static unsigned long long start_time_of(int pid)
     return started;
 }
 
-static unsigned long own_pid_namespace(void)
+/* namespace_number tells this process's namespace of a kind apart from all others; 0 where the
+ * kernel knows no such kind, or does not say. */
+static unsigned long namespace_number(const char *path)
 {
     struct stat status;
 
-    return stat("/proc/self/ns/pid", &status) == 0 ? (unsigned long)status.st_ino : 0;
+    return stat(path, &status) == 0 ? (unsigned long)status.st_ino : 0;
 }
 
 /* Looked up once: it costs as much as the request's own system calls. */
@@ -90,7 +93,12 @@ static pthread_once_t looked_up = PTHREAD_ONCE_INIT;
 
 static void look_up_process(void)
 {
-    process = (struct owner){own_pid_namespace(), getpid(), start_time_of(getpid()), 0};
+    process = (struct owner){
+        .pid_namespace = namespace_number("/proc/self/ns/pid"),
+        .time_namespace = namespace_number("/proc/self/ns/time"), /* Linux >= 5.6 */
+        .pid = getpid(),
+        .started = start_time_of(getpid()),
+    };
 }
 
 void configfs_forked(void)
@@ -115,17 +123,20 @@ static bool parse_name(const char *name, struct owner *owner)
     char random[17];
     int end = 0;
 
-    return sscanf(name, NAME_SCAN, &owner->pid_namespace, &owner->pid, &owner->started,
-                  &owner->born, random, &end) == 5 &&
+    return sscanf(name, NAME_SCAN, &owner->pid_namespace, &owner->time_namespace, &owner->pid,
+                  &owner->started, &owner->born, random, &end) == 6 &&
            name[end] == 0 && owner->pid > 0;
 }
 
 /* is_abandoned errs on the side of leaving an entry alone: a process that we cannot see, because
- * it is in another container, lives until its entry is too old to be true. */
+ * it is in another container, lives until its entry is too old to be true; and where clocks run
+ * apart, no age is. */
 static bool is_abandoned(const struct owner *owner, const struct owner *us)
 {
     unsigned long long started;
 
+    if (owner->time_namespace != us->time_namespace)
+        return false;
     if (owner->born < us->born - ENTRY_MAX_AGE_S)
         return true;
     if (us->pid_namespace == 0 || owner->pid_namespace != us->pid_namespace)
@@ -195,6 +206,10 @@ static int fail_call(struct entry *entry, int sys_errno, const char *reason, con
     if (attribute && sys_errno == ENOENT)
         return fail(entry, TDX_CORRUPT_ANSWER, A_FEW_TIMES, ENOENT,
                     "somebody removed the entry while it was in use", attribute);
+    if (attribute && sys_errno == EFBIG)
+        return fail(entry, TDX_NOT_SUPPORTED, NEVER, EFBIG,
+                    "the quote is larger than this kernel hands out, as DICE quotes are before "
+                    "Linux 7.0", attribute);
     return job_fail_call(entry->job, sys_errno, reason, job_request(entry->job)->path,
                          path_of(entry, attribute, path, sizeof path));
 }
@@ -211,6 +226,7 @@ static int read_attribute(struct entry *entry, const char *attribute, uint8_t *d
                           size_t capacity, size_t *size)
 {
     int fd = open_attribute(entry, attribute, O_RDONLY), error = 0;
+    const char *reason;
     ssize_t n = 0;
 
     if (fd < 0)
@@ -223,6 +239,8 @@ static int read_attribute(struct entry *entry, const char *attribute, uint8_t *d
     close(fd);
     if (error)
         return fail_call(entry, error, "cannot read the attribute", attribute);
+    if (*size == capacity && (reason = tdx_unsupported(data, capacity)))
+        return fail(entry, TDX_NOT_SUPPORTED, NEVER, 0, reason, attribute);
     if (*size == capacity)
         return fail(entry, TDX_CORRUPT_ANSWER, NEVER, EFBIG, "the attribute is too long",
                     attribute);
@@ -299,7 +317,8 @@ static int write_report_data(struct entry *entry)
 static int read_quote(struct entry *entry)
 {
     tdx_answer *answer = job_answer(entry->job);
-    const char *wrong;
+    const char *wrong, *unsupported;
+    size_t exact;
     int code =
         read_attribute(entry, "outblob", answer->data, sizeof answer->data, &answer->size);
 
@@ -310,8 +329,22 @@ static int read_quote(struct entry *entry)
                     "the quote is empty, the kernel's way to say that the quote service failed",
                     "outblob");
     wrong = tdx_check_quote(answer->data, answer->size, job_request(entry->job)->report_data,
-                            &answer->size);
-    return wrong ? fail(entry, TDX_CORRUPT_ANSWER, A_FEW_TIMES, 0, wrong, "outblob") : TDX_OK;
+                            &exact);
+    if (wrong && (unsupported = tdx_unsupported(answer->data, answer->size)))
+        return fail(entry, TDX_NOT_SUPPORTED, NEVER, 0, unsupported, "outblob");
+    if (wrong)
+        return fail(entry, TDX_CORRUPT_ANSWER, A_FEW_TIMES, 0, wrong, "outblob");
+    answer->size = exact;
+    return TDX_OK;
+}
+
+/* check_wanted comes before each step that may take long: who had to wait in the kernel may have
+ * lost its caller there. */
+static int check_wanted(struct entry *entry)
+{
+    return job_is_abandoned(entry->job)
+               ? fail(entry, TDX_TIMED_OUT, NEVER, 0, "nobody waits for the quote", NULL)
+               : TDX_OK;
 }
 
 static int use_entry(struct entry *entry)
@@ -319,8 +352,9 @@ static int use_entry(struct entry *entry)
     unsigned long before;
     int code;
 
-    if ((code = check_provider(entry)) || (code = read_generation(entry, &before)) ||
-        (code = write_report_data(entry)) || (code = expect_generation(entry, before + 1)) ||
+    if ((code = check_wanted(entry)) || (code = check_provider(entry)) ||
+        (code = read_generation(entry, &before)) || (code = write_report_data(entry)) ||
+        (code = expect_generation(entry, before + 1)) || (code = check_wanted(entry)) ||
         (code = read_quote(entry)))
         return code;
     return expect_generation(entry, before + 1);
@@ -338,8 +372,8 @@ static int attempt(tdx_job *job, void *context)
     entry->name[0] = 0;
     if (getrandom(&random, sizeof random, 0) != sizeof random)
         return fail_call(entry, errno, "cannot draw a random name", NULL);
-    snprintf(entry->name, sizeof entry->name, NAME_PRINT, us->pid_namespace, us->pid, us->started,
-             us->born, random);
+    snprintf(entry->name, sizeof entry->name, NAME_PRINT, us->pid_namespace, us->time_namespace,
+             us->pid, us->started, us->born, random);
     if (mkdirat(entry->root, entry->name, 0700) != 0)
         return fail_call(entry, errno, "cannot make an entry", NULL);
     code = use_entry(entry);

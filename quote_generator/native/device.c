@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -72,6 +73,35 @@ int report_by_ioctl(tdx_job *job)
     return job_attempt(job, attempt_report, NULL);
 }
 
+/* --- a register's file in sysfs, for those who have no guest device --- */
+
+static int attempt_read(tdx_job *job, void *context)
+{
+    tdx_answer *answer = job_answer(job);
+    const char *path = job_request(job)->path;
+    int fd = open(path, O_RDONLY | O_CLOEXEC), error;
+    ssize_t n;
+
+    (void)context;
+    if (fd < 0)
+        return job_fail_call(job, errno, "cannot open the register", path, NULL);
+    n = read(fd, answer->data, TDX_DIGEST_SIZE + 1);
+    error = errno;
+    close(fd);
+    if (n < 0)
+        return job_fail_call(job, error, "cannot read the register", path, NULL);
+    if (n != TDX_DIGEST_SIZE)
+        return job_fail(job, TDX_CORRUPT_ANSWER, A_FEW_TIMES, 0, "the register has a wrong size",
+                        path, NULL);
+    answer->size = TDX_DIGEST_SIZE;
+    return TDX_OK;
+}
+
+int read_by_file(tdx_job *job)
+{
+    return job_attempt(job, attempt_read, NULL);
+}
+
 /* --- extending a register: done once, for what was done cannot be undone or asked about --- */
 
 struct extend_request {
@@ -124,11 +154,11 @@ int extend_by_ioctl(tdx_job *job)
 int accept_quote(tdx_job *job, const uint8_t *quote, size_t size, const char *path)
 {
     tdx_answer *answer = job_answer(job);
-    const char *wrong = size > sizeof answer->data
-                            ? "the quote is too long"
-                            : tdx_check_quote(quote, size, job_request(job)->report_data,
-                                              &answer->size);
+    const char *wrong = tdx_check_quote(quote, size, job_request(job)->report_data, &answer->size);
+    const char *unsupported = wrong ? tdx_unsupported(quote, size) : NULL;
 
+    if (unsupported)
+        return job_fail(job, TDX_NOT_SUPPORTED, NEVER, 0, unsupported, path, NULL);
     if (wrong)
         return job_fail(job, TDX_CORRUPT_ANSWER, A_FEW_TIMES, 0, wrong, path, NULL);
     memmove(answer->data, quote, answer->size);
@@ -147,11 +177,60 @@ int accept_quote(tdx_job *job, const uint8_t *quote, size_t size, const char *pa
 
 struct quote_buffer {
     uint64_t version;
-    volatile uint64_t status; /* the host's to change while it works */
+    uint64_t status; /* the host's to change while it works: see status_of */
     uint32_t in_size;
     uint32_t out_size;
     uint8_t data[BUFFER_SIZE - 24];
 };
+
+/* status_of reads the status so that what is read of the buffer afterwards is not older. */
+static uint64_t status_of(const struct quote_buffer *buffer)
+{
+    return __atomic_load_n(&buffer->status, __ATOMIC_ACQUIRE);
+}
+
+/* Buffers of quotes that were still in flight when their callers left. A driver may hold on to
+ * them, so they are kept until their status changes: better lose one than have the host write into
+ * memory that is somebody else's by then. Beyond MAX_LOST no quote is asked for; the workers that
+ * were let through before may add one each. */
+#define MAX_LOST 16
+
+static struct {
+    pthread_mutex_t lock;
+    struct quote_buffer *buffers[MAX_LOST + TDX_MAX_JOBS];
+    size_t count;
+} lost = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* free_lost frees those that the host is done with; false where too many are left. */
+static bool free_lost(void)
+{
+    bool room;
+
+    pthread_mutex_lock(&lost.lock);
+    for (size_t i = lost.count; i-- > 0;)
+        if (status_of(lost.buffers[i]) != STATUS_IN_FLIGHT) {
+            free(lost.buffers[i]);
+            lost.buffers[i] = lost.buffers[--lost.count];
+        }
+    room = lost.count < MAX_LOST;
+    pthread_mutex_unlock(&lost.lock);
+    return room;
+}
+
+static void lose(struct quote_buffer *buffer)
+{
+    pthread_mutex_lock(&lost.lock);
+    lost.buffers[lost.count++] = buffer;
+    pthread_mutex_unlock(&lost.lock);
+}
+
+void legacy_forked(void)
+{
+    static const pthread_mutex_t unlocked = PTHREAD_MUTEX_INITIALIZER;
+
+    lost.lock = unlocked;
+    lost.count = 0; /* nobody writes to the child's copies, nor to their status */
+}
 
 struct quote_request {
     uint64_t buffer;
@@ -193,7 +272,7 @@ static int await_quote(tdx_job *job, const struct quote_buffer *buffer)
     const char *path = job_request(job)->path;
     uint64_t status;
 
-    while ((status = buffer->status) == STATUS_IN_FLIGHT)
+    while ((status = status_of(buffer)) == STATUS_IN_FLIGHT)
         if (!job_pause(job, POLL_MS))
             return job_fail(job, TDX_TIMED_OUT, NEVER, 0, "the quote is still in flight", path,
                             NULL);
@@ -206,10 +285,12 @@ static int await_quote(tdx_job *job, const struct quote_buffer *buffer)
                     path, NULL);
 }
 
-/* unwrap_quote takes the quote as it is, or out of a QGS response. */
+/* unwrap_quote takes the quote as it is, or out of a QGS response. It looks at a copy, which the
+ * host cannot change after the look. */
 static int unwrap_quote(tdx_job *job, const struct quote_buffer *buffer)
 {
     const char *path = job_request(job)->path, *wrong;
+    uint8_t *data = job_answer(job)->data;
     const uint8_t *quote;
     size_t size = buffer->out_size, quote_size;
     uint32_t status = 0;
@@ -219,9 +300,10 @@ static int unwrap_quote(tdx_job *job, const struct quote_buffer *buffer)
     if (size > sizeof buffer->data)
         return job_fail(job, TDX_CORRUPT_ANSWER, A_FEW_TIMES, 0,
                         "the quote is said to be longer than its buffer", path, NULL);
-    if (size < QGS_PREFIX_SIZE || qgs_prefix(buffer->data) != size - QGS_PREFIX_SIZE)
-        return accept_quote(job, buffer->data, size, path);
-    wrong = qgs_decode_response(buffer->data + QGS_PREFIX_SIZE, size - QGS_PREFIX_SIZE, &quote,
+    memcpy(data, buffer->data, size);
+    if (size < QGS_PREFIX_SIZE || qgs_prefix(data) != size - QGS_PREFIX_SIZE)
+        return accept_quote(job, data, size, path);
+    wrong = qgs_decode_response(data + QGS_PREFIX_SIZE, size - QGS_PREFIX_SIZE, &quote,
                                 &quote_size, &status);
     job_answer(job)->status = status;
     if (wrong)
@@ -272,15 +354,20 @@ static int attempt_legacy(tdx_job *job, void *context)
 
 int quote_by_legacy_ioctl(tdx_job *job)
 {
-    struct legacy legacy = {.buffer = aligned_alloc(4096, BUFFER_SIZE)};
+    struct legacy legacy = {0};
     int code;
 
+    if (!free_lost())
+        return job_fail(job, TDX_BUSY, NEVER, EBUSY, "too many earlier quotes are still in flight",
+                        job_request(job)->path, NULL);
+    legacy.buffer = aligned_alloc(4096, BUFFER_SIZE);
     if (!legacy.buffer)
         return job_fail_call(job, ENOMEM, "cannot allocate a buffer", NULL, NULL);
+    legacy.buffer->status = STATUS_DONE;
     code = job_attempt(job, attempt_legacy, &legacy);
-    /* While a quote is in flight, a driver may hold on to the buffer: better lose it than have the
-     * host write into memory that is somebody else's by then. */
-    if (legacy.buffer->status != STATUS_IN_FLIGHT)
+    if (status_of(legacy.buffer) == STATUS_IN_FLIGHT)
+        lose(legacy.buffer);
+    else
         free(legacy.buffer);
     return code;
 }

@@ -25,7 +25,8 @@ uint32_t qgs_prefix(const uint8_t prefix[QGS_PREFIX_SIZE]);
 const char *qgs_decode_response(const uint8_t *message, size_t size, const uint8_t **quote,
                                 size_t *quote_size, uint32_t *status);
 
-/* accept_quote copies a quote into the answer if it is the one that was asked for. */
+/* accept_quote makes a quote the answer if it is the one that was asked for. The quote lies within
+ * the answer's data. */
 int accept_quote(tdx_job *job, const uint8_t *quote, size_t size, const char *path);
 
 #endif

@@ -1,12 +1,17 @@
 /* Jobs: blocking system calls in a thread of their own, so that a caller never waits past its
  * deadline.
  *
- * The kernel may hold a reader of outblob for 30 s, uninterruptibly, and behind it everybody else
- * who touches configfs-tsm, even with mkdir. No timer or signal gets a thread out of that. So the
- * thread that enters the kernel is one nobody needs: the worker. The caller waits for it on a
- * condition variable and may leave. Whoever leaves last frees the job, hence nothing is freed
- * under the other's hands; a worker that comes back from the kernel and finds its caller gone
- * removes its entry and ends.
+ * The kernel may hold a reader of outblob for 30 s, and behind it everybody else who touches
+ * configfs-tsm, even with mkdir. So the thread that enters the kernel is one nobody needs: the
+ * worker. The caller waits for it on a condition variable and may leave. Whoever leaves last frees
+ * the job, hence nothing is freed under the other's hands; a worker that comes back from the kernel
+ * and finds its caller gone removes its entry and ends.
+ *
+ * A reader whom nobody waits for would hold up all others for nothing. The driver (tdx-guest.c)
+ * waits with msleep_interruptible and mutex_lock_interruptible, so a caller who leaves sends its
+ * worker a signal, the only one that workers take; its handler does nothing, but the read ends with
+ * EINTR. Those who queue behind the reader wait for tsm.c's tsm_rwsem, and no signal reaches them:
+ * they come back when the lock is free.
  *
  * Why a thread and not a child process: fork() of a process with threads and Python inside is the
  * greater risk, and costs more.
@@ -17,7 +22,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +38,8 @@
 
 /* Thread-local storage of all loaded libraries is taken from it, and some bring a lot. */
 #define WORKER_STACK_SIZE (1024 * 1024)
-#define MAX_STUCK_WORKERS 16
+/* A signal that comes before the worker is in the kernel is lost: so it is sent that often. */
+#define NUDGE_MS 5
 #define FEW 6
 #define FIRST_PAUSE_MS 2
 #define LONGEST_PAUSE_MS 250
@@ -45,6 +50,7 @@ struct tdx_job {
     bool done;
     bool abandoned; /* the caller has left: finish what must be, start nothing new */
     int holders;
+    pthread_t worker; /* alive at least until done */
     int64_t deadline_ms;
     tdx_request request;
     char path[TDX_PATH_SIZE];
@@ -53,20 +59,98 @@ struct tdx_job {
     tdx_answer answer;
 };
 
-/* Workers whose caller left and which have not come back from the kernel. They are bounded, so
- * that a caller that retries for ever against a hung kernel cannot pile up threads. */
-static atomic_int stuck_workers;
+/* --- the process: how many are at work, and the signal that calls workers back --- */
+
+/* Workers, from their start to their end: they are bounded, so that callers that come again and
+ * again to a kernel that hangs cannot pile up threads. The kernel makes one quote at a time. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int taken;
+} room;
+
+static int nudge; /* the signal's number, or 0: then workers stay until the kernel lets them go */
+
+static void do_nothing(int number)
+{
+    (void)number;
+}
+
+/* catch_nudge sees to it that the signal does nothing; false where somebody else uses it. Without
+ * SA_RESTART, system calls end with EINTR. */
+static bool catch_nudge(int number)
+{
+    struct sigaction found, ours = {.sa_handler = do_nothing};
+
+    sigemptyset(&ours.sa_mask);
+    if (sigaction(number, NULL, &found) != 0)
+        return false;
+    if (found.sa_handler == SIG_DFL && !(found.sa_flags & SA_SIGINFO))
+        return sigaction(number, &ours, NULL) == 0;
+    return found.sa_handler == do_nothing;
+}
+
+static void init_changed(pthread_cond_t *changed)
+{
+    pthread_condattr_t monotonic;
+
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+static void init_room(void)
+{
+    pthread_mutex_init(&room.lock, NULL);
+    init_changed(&room.changed);
+    room.taken = 0;
+}
 
 static void begin_child(void)
 {
-    atomic_store(&stuck_workers, 0); /* threads do not follow a fork */
+    init_room(); /* threads do not follow a fork */
     configfs_forked();
+    legacy_forked();
 }
 
 static void prepare_process(void)
 {
+    init_room();
     pthread_atfork(NULL, NULL, begin_child);
+    for (nudge = SIGRTMAX; nudge >= SIGRTMIN && !catch_nudge(nudge); nudge--)
+        ;
+    if (nudge < SIGRTMIN)
+        nudge = 0;
 }
+
+static void be_prepared(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, prepare_process);
+}
+
+static bool take_room(void)
+{
+    bool found;
+
+    pthread_mutex_lock(&room.lock);
+    found = room.taken < TDX_MAX_JOBS;
+    room.taken += found;
+    pthread_mutex_unlock(&room.lock);
+    return found;
+}
+
+static void give_room(void)
+{
+    pthread_mutex_lock(&room.lock);
+    room.taken--;
+    pthread_cond_signal(&room.changed);
+    pthread_mutex_unlock(&room.lock);
+}
+
+/* --- jobs --- */
 
 static int64_t now_ms(void)
 {
@@ -94,6 +178,31 @@ tdx_answer *job_answer(tdx_job *job)
 const tdx_answer *tdx_answer_of(const tdx_job *job)
 {
     return &job->answer;
+}
+
+int tdx_wait_for_room(int timeout_ms)
+{
+    struct timespec until = at_ms(now_ms() + timeout_ms);
+    bool found;
+
+    be_prepared();
+    pthread_mutex_lock(&room.lock);
+    while (room.taken >= TDX_MAX_JOBS &&
+           pthread_cond_timedwait(&room.changed, &room.lock, &until) == 0)
+        ;
+    found = room.taken < TDX_MAX_JOBS;
+    pthread_mutex_unlock(&room.lock);
+    return found;
+}
+
+bool job_is_abandoned(tdx_job *job)
+{
+    bool abandoned;
+
+    pthread_mutex_lock(&job->lock);
+    abandoned = job->abandoned;
+    pthread_mutex_unlock(&job->lock);
+    return abandoned;
 }
 
 int job_left_ms(tdx_job *job)
@@ -170,10 +279,6 @@ int job_fail_call(tdx_job *job, int sys_errno, const char *reason, const char *d
         code = TDX_NOT_AVAILABLE;
         again = NEVER;
         break;
-    case EFBIG:
-        code = TDX_CORRUPT_ANSWER;
-        again = NEVER;
-        break;
     default:
         break;
     }
@@ -233,6 +338,10 @@ static void leave(tdx_job *job)
 
 static void perform(tdx_job *job)
 {
+    if (job_is_abandoned(job)) {
+        job_fail(job, TDX_TIMED_OUT, NEVER, 0, "nobody waits for the answer", NULL, NULL);
+        return;
+    }
     switch (job->request.operation) {
     case TDX_QUOTE_CONFIGFS:
         quote_by_configfs(job);
@@ -251,6 +360,9 @@ static void perform(tdx_job *job)
         break;
     case TDX_EXTEND_IOCTL:
         extend_by_ioctl(job);
+        break;
+    case TDX_READ_FILE:
+        read_by_file(job);
         break;
     default:
         job_fail(job, TDX_NOT_AVAILABLE, NEVER, ENOSYS, "no such operation", NULL, NULL);
@@ -273,28 +385,28 @@ static void *work(void *argument)
 
     pthread_mutex_lock(&job->lock);
     job->done = true;
-    if (job->abandoned)
-        atomic_fetch_sub(&stuck_workers, 1);
     pthread_cond_broadcast(&job->changed);
     leave(job);
+    give_room();
     return NULL;
 }
 
-/* start_worker runs the job in a detached thread that takes no signals: they are for the caller's
- * threads. Returns 0 or an errno. */
+/* start_worker runs the job in a detached thread that takes no signals but the nudge: they are for
+ * the caller's threads. Returns 0 or an errno. */
 static int start_worker(tdx_job *job)
 {
-    pthread_t thread;
     pthread_attr_t attributes;
     sigset_t all, before;
     int error;
 
     sigfillset(&all);
+    if (nudge)
+        sigdelset(&all, nudge);
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, WORKER_STACK_SIZE);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&thread, &attributes, work, job);
+    error = pthread_create(&job->worker, &attributes, work, job);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return error;
@@ -303,17 +415,13 @@ static int start_worker(tdx_job *job)
 static tdx_job *make_job(const tdx_request *request)
 {
     tdx_job *job = malloc(sizeof *job);
-    pthread_condattr_t monotonic;
 
     if (!job)
         return NULL;
-    /* Not the 64 KiB of answer.data, which is the last member and is read up to answer.size only. */
+    /* Not answer.data, which is the last member and is read up to answer.size only. */
     memset(job, 0, offsetof(tdx_job, answer.data));
     pthread_mutex_init(&job->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&job->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    init_changed(&job->changed);
     job->holders = 2;
     job->deadline_ms = now_ms() + request->timeout_ms;
     job->request = *request;
@@ -328,28 +436,26 @@ static tdx_job *make_job(const tdx_request *request)
 
 tdx_job *tdx_start(const tdx_request *request, int *error)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     tdx_job *job;
 
-    pthread_once(&once, prepare_process);
+    be_prepared();
     if (strlen(request->path) >= TDX_PATH_SIZE ||
         (request->qgs_socket && strlen(request->qgs_socket) >= TDX_PATH_SIZE)) {
         *error = ENAMETOOLONG;
         return NULL;
     }
-    if (atomic_load(&stuck_workers) >= MAX_STUCK_WORKERS) {
+    if (!take_room()) {
         *error = EBUSY;
         return NULL;
     }
     job = make_job(request);
-    if (!job) {
-        *error = ENOMEM;
-        return NULL;
-    }
-    *error = start_worker(job);
+    *error = job ? start_worker(job) : ENOMEM;
     if (*error) {
-        job->holders = 1;
-        tdx_release(job);
+        if (job) {
+            job->holders = 1;
+            tdx_release(job);
+        }
+        give_room();
         return NULL;
     }
     return job;
@@ -377,14 +483,19 @@ int tdx_wait(tdx_job *job, int timeout_ms)
 
 void tdx_release(tdx_job *job)
 {
+    int64_t last_moment = now_ms() + TDX_GRACE_MS;
+
     pthread_mutex_lock(&job->lock);
-    if (!job->done && job->holders == 2) {
+    if (job->holders == 2 && !job->done) {
         job->abandoned = true;
-        atomic_fetch_add(&stuck_workers, 1);
         pthread_cond_broadcast(&job->changed);
-        /* Most workers are only pausing between attempts: let them remove their entry now, so
-         * that it is gone even if the process ends next. */
-        wait_locked(job, TDX_GRACE_MS);
+        /* Call the worker back, so that it removes its entry now: others may go on, and the entry
+         * is gone even if the process ends next. It lives while the lock is held and it is not
+         * done. */
+        do {
+            if (nudge && catch_nudge(nudge))
+                pthread_kill(job->worker, nudge);
+        } while (!wait_locked(job, NUDGE_MS) && now_ms() < last_moment);
     }
     leave(job);
 }

@@ -15,6 +15,9 @@ const tdx_request *job_request(const tdx_job *job);
 /* job_answer returns the answer to fill in; only the worker may, and only until it is done. */
 tdx_answer *job_answer(tdx_job *job);
 
+/* job_is_abandoned says whether the caller has left: finish what must be, begin nothing new. */
+bool job_is_abandoned(tdx_job *job);
+
 /* job_left_ms returns the milliseconds to the deadline: 0 when it is over, or the caller left. */
 int job_left_ms(tdx_job *job);
 
@@ -41,8 +44,10 @@ int quote_by_legacy_ioctl(tdx_job *job);
 int report_by_ioctl(tdx_job *job);
 int extend_by_file(tdx_job *job);
 int extend_by_ioctl(tdx_job *job);
+int read_by_file(tdx_job *job);
 
-/* configfs_forked says to quote_by_configfs that this is another process now: a forked child. */
+/* They say to the transports that this is another process now: a forked child, without workers. */
 void configfs_forked(void);
+void legacy_forked(void);
 
 #endif

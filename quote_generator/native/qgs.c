@@ -147,26 +147,30 @@ static int await(struct line *line, short events)
 static int dial(struct line *line)
 {
     const tdx_request *request = job_request(line->job);
-    struct sockaddr_vm vsock = {.svm_family = AF_VSOCK, .svm_cid = request->qgs_cid,
-                                .svm_port = request->qgs_port};
-    struct sockaddr_un local = {.sun_family = AF_UNIX};
-    const struct sockaddr *address = (const struct sockaddr *)&vsock;
-    socklen_t size = sizeof vsock;
+    /* A union, for the family is read through another type than it was written through. */
+    union {
+        struct sockaddr any;
+        struct sockaddr_vm vsock;
+        struct sockaddr_un local;
+    } address = {.vsock = {.svm_family = AF_VSOCK, .svm_cid = request->qgs_cid,
+                           .svm_port = request->qgs_port}};
+    socklen_t size = sizeof address.vsock;
     int error = 0;
 
     snprintf(line->name, sizeof line->name, "vsock:%u:%u", request->qgs_cid, request->qgs_port);
     if (request->qgs_socket) {
-        if (strlen(request->qgs_socket) >= sizeof local.sun_path)
-            return fail(line, ENAMETOOLONG, "the socket's path is too long");
-        strcpy(local.sun_path, request->qgs_socket);
         snprintf(line->name, sizeof line->name, "%s", request->qgs_socket);
-        address = (const struct sockaddr *)&local;
-        size = sizeof local;
+        size = sizeof address.local;
+        memset(&address.local, 0, size);
+        address.local.sun_family = AF_UNIX;
+        if (strlen(request->qgs_socket) >= sizeof address.local.sun_path)
+            return fail(line, ENAMETOOLONG, "the socket's path is too long");
+        strcpy(address.local.sun_path, request->qgs_socket);
     }
-    line->fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    line->fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (line->fd < 0)
         return fail(line, errno, "cannot make a socket");
-    if (connect(line->fd, address, size) != 0)
+    if (connect(line->fd, &address.any, size) != 0)
         error = errno;
     if (error == EINPROGRESS && (error = await(line, POLLOUT)) == 0) {
         size = sizeof error;

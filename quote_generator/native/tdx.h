@@ -18,10 +18,12 @@
 #define TDX_REPORT_SIZE 1024
 #define TDX_DIGEST_SIZE 48
 #define TDX_PATH_SIZE 512
-/* Real quotes are about 5 KiB; Linux 6.7 to 6.16 allow configfs 32 KiB. */
-#define TDX_ANSWER_SIZE 65536
+/* Real quotes are about 5 KiB, DICE quotes 100 KB: Linux 7.0 has a buffer of 128 KiB for them. */
+#define TDX_ANSWER_SIZE (256 * 1024)
 /* A caller that gives up waits this long for the worker to clean up before it leaves it alone. */
 #define TDX_GRACE_MS 100
+/* As many jobs of a process can be at work at once, those that their caller left included. */
+#define TDX_MAX_JOBS 16
 
 /* What a caller can do about a failure; quote_generator/errors.py has a class for each. */
 enum tdx_code {
@@ -32,6 +34,7 @@ enum tdx_code {
     TDX_TIMED_OUT,
     TDX_SERVICE_FAILED,
     TDX_CORRUPT_ANSWER,
+    TDX_NOT_SUPPORTED,
 };
 
 enum tdx_operation {
@@ -41,6 +44,7 @@ enum tdx_operation {
     TDX_REPORT,         /* path: the guest device; the answer is a TDREPORT */
     TDX_EXTEND_FILE,    /* path: the register's file below measurements/ in sysfs */
     TDX_EXTEND_IOCTL,   /* path: the guest device */
+    TDX_READ_FILE,      /* path: as of TDX_EXTEND_FILE; the answer is the register's value */
 };
 
 typedef struct {
@@ -70,9 +74,11 @@ typedef struct {
 typedef struct tdx_job tdx_job;
 
 /* tdx_start begins the request in a thread of its own and returns at once. It copies the request.
- * NULL with *error = EBUSY: too many earlier jobs are still stuck in the kernel; ENAMETOOLONG,
- * ENOMEM, EAGAIN: as usual. */
+ * NULL with *error = EBUSY: TDX_MAX_JOBS are at work; ENAMETOOLONG, ENOMEM, EAGAIN: as usual. */
 tdx_job *tdx_start(const tdx_request *request, int *error);
+
+/* tdx_wait_for_room waits at most timeout_ms until fewer than TDX_MAX_JOBS are at work; 1 when so. */
+int tdx_wait_for_room(int timeout_ms);
 
 /* tdx_wait waits at most timeout_ms for the job; 1 when it is done, else 0. */
 int tdx_wait(tdx_job *job, int timeout_ms);
@@ -80,12 +86,17 @@ int tdx_wait(tdx_job *job, int timeout_ms);
 /* tdx_answer_of returns the answer of a job that is done; it lives until tdx_release. */
 const tdx_answer *tdx_answer_of(const tdx_job *job);
 
-/* tdx_release gives the job up, done or not. The caller must not use it again. */
+/* tdx_release gives the job up, done or not: what is not done is called back from the kernel where
+ * a signal can do that. The caller must not use it again. */
 void tdx_release(tdx_job *job);
 
 /* tdx_check_quote returns NULL and the quote's exact size if these bytes are a whole quote (v4 or
- * v5) of a TD that carries report_data, else a phrase that says what is wrong. */
+ * v5, with a P-256 key) of a TD that carries report_data, else a phrase that says what is wrong. */
 const char *tdx_check_quote(const uint8_t *quote, size_t size, const uint8_t *report_data,
                             size_t *exact_size);
+
+/* tdx_unsupported returns a phrase that names the kind of quote if these bytes, which
+ * tdx_check_quote refuses, are one that may be right and is not supported yet; else NULL. */
+const char *tdx_unsupported(const uint8_t *quote, size_t size);
 
 #endif

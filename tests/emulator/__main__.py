@@ -18,7 +18,14 @@ from pathlib import Path
 
 from . import namespace
 from .device import QUOTE_NUMBERS, WITH_MEASUREMENTS
-from .kernel import DEVICE_FAULTS, FAULTS, OTHER_DEVICE_FAULTS, OTHER_FAULTS, Fault
+from .kernel import (
+    DEVICE_FAULTS,
+    FAULTS,
+    OTHER_DEVICE_FAULTS,
+    OTHER_FAULTS,
+    OUTBLOB_MAX,
+    Fault,
+)
 from .machine import SetupError, check_machine
 from .signers import FORMS
 
@@ -58,6 +65,7 @@ def start_server(options: argparse.Namespace) -> subprocess.Popen[bytes]:
         "--parent", str(os.getpid()), "--prefix", options.prefix, "--form", options.form,
         "--fault", options.fault, "--slow", str(options.slow), "--seed", str(options.seed),
         "--device", options.device, "--announce-fd", str(options.announce_fd),
+        "--outblob-max", str(options.outblob_max),
     ]  # fmt: skip
     if options.state:
         command += ["--state", options.state]
@@ -145,7 +153,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     signer = parser.add_mutually_exclusive_group(required=True)
     signer.add_argument("--state", metavar="DIR", help="the simulator's folder that signs")
-    signer.add_argument("--unsigned", action="store_true", help="quotes with a junk signature")
+    signer.add_argument("--fixed", action="store_true", help="keys that are the same on each run")
     parser.add_argument("--prefix", default="SIMULATION", help="common names in the PKI begin so")
     parser.add_argument("--form", choices=FORMS, default="v4", help="of the quotes; default v4")
     parser.add_argument("--fault", default="none", metavar="NAME[:COUNT]")
@@ -154,6 +162,10 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--device", choices=QUOTE_NUMBERS, default="upstream", help="what /dev/tdx_guest can do"
     )
+    parser.add_argument(
+        "--outblob-max", type=int, default=OUTBLOB_MAX, metavar="BYTES",
+        help=f"of a quote by configfs; default {OUTBLOB_MAX}, as Linux 6.7 to 6.19 have it",
+    )  # fmt: skip
     parser.add_argument(
         "--announce-fd", type=int, default=-1, metavar="N", help="says there when a caller is held"
     )

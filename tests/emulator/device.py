@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import hashlib
 import os
 import struct
 import time
+from pathlib import Path
 
-from .kernel import EXTEND_ERRORS, QUOTE_STATUSES, REPORT_ERRORS, Kernel
+from .kernel import EXTEND_ERRORS, QUOTE_STATUSES, REPORT_ERRORS, Kernel, without_signatures
 
 GET_REPORT0 = 0xC4405401
 # The requests that a driver takes for quotes, by the emulator's --device.
@@ -35,6 +37,7 @@ EXTEND_NUMBERS: dict[str, int | None] = {
 WITH_MEASUREMENTS = ("upstream",)  # in sysfs, as Linux 6.16 has them
 WRITABLE_REGISTERS = (2, 3)
 QUOTE_HEADER = struct.Struct("<QQII")
+STATUS_AT = 8  # in the header
 BUFFER_SIZE = 16384
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -114,10 +117,30 @@ def get_quote(kernel: Kernel, pid: int, argument: int) -> None:
     version, _, in_size, _ = QUOTE_HEADER.unpack_from(buffer)
     if version != 1 or in_size > size - QUOTE_HEADER.size:
         raise OSError(errno.EINVAL, "header")
+    _end_late_quotes(kernel)
     status, data = _answer(kernel, buffer[QUOTE_HEADER.size :][:in_size])
     out_size = len(data) if not kernel.strikes("quote-too-long") else size
     header = QUOTE_HEADER.pack(1, status, in_size, out_size)
     write_memory(pid, address, header + data)
+    if status == QUOTE_STATUSES["quote-in-flight"]:
+        kernel.late_quotes.append((_process_of(pid), address))
+
+
+def _process_of(thread: int) -> int:
+    """Return the process of a thread, which may end before it."""
+    status = Path(f"/proc/{thread}/status").read_text(encoding="ascii", errors="replace")
+    return int(next(line for line in status.splitlines() if line.startswith("Tgid:")).split()[1])
+
+
+def _end_late_quotes(kernel: Kernel) -> None:
+    """End with an error, long after, what the host was at while there was that fault."""
+    if kernel.fault.name == "quote-in-flight":
+        return
+    for pid, address in kernel.late_quotes:
+        status = QUOTE_STATUSES["quote-error"].to_bytes(8, "little")
+        with contextlib.suppress(OSError):  # the process is gone
+            write_memory(pid, address + STATUS_AT, status)
+    kernel.late_quotes.clear()
 
 
 def _answer(kernel: Kernel, request: bytes) -> tuple[int, bytes]:
@@ -137,6 +160,8 @@ def _answer(kernel: Kernel, request: bytes) -> tuple[int, bytes]:
         report_data = bytes(b ^ 1 for b in report_data)
     kernel.counts["quote"] += 1
     quote = kernel.sign(report_data)
+    if kernel.strikes("quote-unsigned"):
+        quote = without_signatures(quote)
     if raw:
         return 0, quote
     error = 0x12001 if kernel.strikes("quote-qgs-error") else 0

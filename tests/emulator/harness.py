@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from .kernel import OUTBLOB_MAX
 from .machine import check_machine
 
 READY_SECONDS = 90
@@ -20,8 +21,9 @@ READY_SECONDS = 90
 class Emulator:
     """Emulator runs ``python -m emulator`` around a command that does nothing.
 
-    ``root`` leads into its namespace from outside; ``run`` runs a command within it. Without
-    ``state`` the quotes' signature is junk, which is enough for the C core.
+    ``root`` leads into its namespace from outside; ``inside`` gives a command line that runs
+    within it. Without ``state`` the quotes' keys are the same on each run, and nobody's root stands
+    behind them: enough for the attester.
     """
 
     def __init__(
@@ -34,11 +36,13 @@ class Emulator:
         slow: float = 3.0,
         seed: int = 0,
         device: str = "upstream",
+        outblob_max: int = OUTBLOB_MAX,
     ) -> None:
         self._options = [
-            *(["--state", str(state)] if state else ["--unsigned"]),
+            *(["--state", str(state)] if state else ["--fixed"]),
             *("--prefix", prefix, "--form", form, "--fault", fault),
             *("--slow", str(slow), "--seed", str(seed), "--device", device),
+            *("--outblob-max", str(outblob_max)),
         ]
         self._process: subprocess.Popen[bytes] | None = None
         self._announced = -1
@@ -122,7 +126,7 @@ class Emulator:
             raise RuntimeError("nobody asked the emulator for a quote")
 
     def state(self) -> dict[str, Any]:
-        """Return {"entries": [names], "mkdir": n, "quote": n, "rmdir": n}."""
+        """Return {"entries": [names], "in_flight": bool, "mkdir": n, "quote": n, "rmdir": n}."""
         fd = os.open(self._control, os.O_RDONLY)
         try:
             state: dict[str, Any] = json.loads(os.read(fd, 1 << 20))

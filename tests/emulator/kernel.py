@@ -12,10 +12,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .signers import Signer
+from quote_generator.quote import parse_quote
+
+from .signers import LENGTH_SIZE, SIGNATURE_SIZE, Signer
 
 REPORT_DATA_SIZE = 64
-OUTBLOB_MAX = 32768
+OUTBLOB_MAX = 32768  # 16 MiB since Linux 7.0
+# How long the driver waits between two looks at the buffer, and how often. Its second is a poll of
+# the host; here the host is asked more often, and answers as late as the fault says.
+POLL_SECONDS = 0.005
 
 # Faults that are an errno, by the call that they make fail.
 MKDIR_ERRORS = {
@@ -33,6 +38,63 @@ OUTBLOB_ERRORS = {
     "gone": errno.ENXIO,
     "too-big": errno.EFBIG,
 }
+
+
+def _signed(quote: bytes) -> bytes:
+    """Return the part of a quote that is signed, which is what comes before its signature data."""
+    return parse_quote(quote).signed_bytes
+
+
+def _with_signature_data(quote: bytes, data: bytes) -> bytes:
+    return _signed(quote) + len(data).to_bytes(LENGTH_SIZE, "little") + data
+
+
+def without_signatures(quote: bytes) -> bytes:
+    signature = parse_quote(quote).signature
+    data = quote[len(_signed(quote)) + LENGTH_SIZE :].replace(
+        signature.qe_report_signature, b"\0" * 64
+    )
+    return _with_signature_data(quote, bytes(SIGNATURE_SIZE) + data[SIGNATURE_SIZE:])
+
+
+FOREIGN_SIZE = 24000
+
+
+def _with_foreign_chain(quote: bytes) -> bytes:
+    """Return a quote in whose chain's place the host has the kernel put memory of its own.
+
+    The host sets the three lengths and leaves the signatures empty; the kernel copies what follows
+    its buffer. The parts that a host can compute by itself are right.
+    """
+    signature = parse_quote(quote).signature
+    foreign = (b"guest memory, " * FOREIGN_SIZE)[:FOREIGN_SIZE]
+    certification = (
+        signature.qe_report
+        + bytes(SIGNATURE_SIZE)
+        + len(signature.qe_auth_data).to_bytes(2, "little")
+        + signature.qe_auth_data
+        + (5).to_bytes(2, "little")
+        + len(foreign).to_bytes(4, "little")
+        + foreign
+    )
+    data = bytes(SIGNATURE_SIZE) + signature.attestation_key + (6).to_bytes(2, "little")
+    return _with_signature_data(
+        quote, data + len(certification).to_bytes(4, "little") + certification
+    )
+
+
+def _without_chain(quote: bytes) -> bytes:
+    """Return a quote of a platform that is not registered: its PPID stands for the chain."""
+    chain = parse_quote(quote).signature.certification_data
+    at = quote.index(chain) - 6
+    return quote[:at] + (3).to_bytes(2, "little") + quote[at + 2 :]
+
+
+def _dice(size: int) -> bytes:
+    """Return a CBOR tag and array, as a DICE quote may begin, and what follows them."""
+    return b"\xd9\xd9\xf7\x84" + b"\x58" * (size - 4)
+
+
 # Faults of the quote's bytes.
 SPOILERS: dict[str, Callable[[bytes], bytes]] = {
     "truncated": lambda quote: quote[: len(quote) // 2],
@@ -43,6 +105,12 @@ SPOILERS: dict[str, Callable[[bytes], bytes]] = {
     "other-version": lambda quote: b"\x03\x00" + quote[2:],
     "broken-signature": lambda quote: quote[:764] + b"\xff\xff" + quote[766:],
     "absurd-length": lambda quote: quote[:632] + b"\xff\xff\xff\xff" + quote[636:],
+    "unsigned": without_signatures,
+    "foreign-chain": _with_foreign_chain,
+    "no-chain": _without_chain,
+    "p384": lambda quote: quote[:2] + b"\x03\x00" + quote[4:],
+    "dice": lambda _: _dice(30000),
+    "dice-100k": lambda _: _dice(100000),
 }
 OTHER_FAULTS = {
     "stale": "the report data is not committed: an older generation stays",
@@ -51,8 +119,8 @@ OTHER_FAULTS = {
     "wrong-report-data": "the quote is signed over other report data",
     "empty": "the quote service fails: an empty outblob, and cached",
     "vanished": "the entry is removed under its user's hands",
-    "slow": "the quote takes --slow seconds, and everybody waits",
-    "held": "the quote does not come before its reader is killed, or a minute is over",
+    "slow": "the quote takes --slow seconds, and everybody waits; a signal ends the wait only",
+    "held": "the quote does not come before its reader has a signal, or a minute is over",
     "other-provider": "the provider is not TDX",
     "random": "any of the passing ones at random, at one request in eight",
     "random-often": "the same at one in four: some calls meet so many that they fail",
@@ -85,6 +153,7 @@ OTHER_DEVICE_FAULTS = {
     "quote-qgs-error": "the QGS's own error, within a message",
     "quote-bad-message": "a QGS message whose sizes do not add up",
     "quote-spoiled": "the quote carries other report data",
+    "quote-unsigned": "the quote's signatures are empty",
 }
 DEVICE_FAULTS = sorted({*REPORT_ERRORS, *QUOTE_STATUSES, *EXTEND_ERRORS, *OTHER_DEVICE_FAULTS})
 
@@ -129,11 +198,16 @@ class Kernel:
     last_quote: bytes = b""
     registers: list[bytes] = field(default_factory=lambda: [bytes(48)] * 4)
     device: str = "upstream"  # a key of device.QUOTE_NUMBERS
+    # Whose buffers hold a quote that the host is still at: a process and an address in it.
+    late_quotes: list[tuple[int, int]] = field(default_factory=list)
+    outblob_max: int = OUTBLOB_MAX
     hold: Callable[[], None] = lambda: None  # returns when the caller of now need not be held
+    is_interrupted: Callable[[], bool] = lambda: False  # whether the caller of now has a signal
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
         self._drawn: str | None = None
+        self._in_flight_until = 0.0
 
     # --- faults ---
 
@@ -150,6 +224,11 @@ class Kernel:
     def raise_if(self, errors: dict[str, int]) -> None:
         if name := self.strikes(dict(errors)):
             raise OSError(errors[name], name)
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether the host works on a quote, waited for or not."""
+        return time.monotonic() < self._in_flight_until
 
     # --- what user space calls ---
 
@@ -201,18 +280,23 @@ class Kernel:
             entry.read_generation = entry.write_generation
         if self.strikes("overwritten"):
             entry.write_generation += 1
-        if len(entry.outblob) > OUTBLOB_MAX:
+        if len(entry.outblob) > self.outblob_max:
             raise OSError(errno.EFBIG, "too big")
         return entry.outblob
 
     def _report_new(self, report_data: bytes) -> bytes:
+        if self.in_flight:
+            raise OSError(errno.EBUSY, "an earlier request is in flight")
         if len(report_data) != REPORT_DATA_SIZE:
             raise OSError(errno.EINVAL, "report data of a wrong size")
         self.raise_if(OUTBLOB_ERRORS)
         if self.strikes("slow"):
-            time.sleep(self.slow_seconds)  # the server has one thread: everybody waits
+            self._in_flight_until = time.monotonic() + self.slow_seconds
+            self._await_quote()
         if self.strikes("held"):
             self.hold()
+            if self.is_interrupted():
+                raise OSError(errno.EINTR, "a signal came")
         if self.strikes("empty"):
             return b""
         if self.strikes("old-quote"):
@@ -223,3 +307,13 @@ class Kernel:
         self.last_quote = self.sign(report_data)
         spoiler = self.strikes(dict(SPOILERS))
         return SPOILERS[spoiler](self.last_quote) if spoiler else self.last_quote
+
+    def _await_quote(self) -> None:
+        """Wait for the host as the driver does, who lets go for a signal; the host goes on.
+
+        The server has one thread: everybody waits.
+        """
+        while self.in_flight:
+            if self.is_interrupted():
+                raise OSError(errno.EINTR, "a signal came")
+            time.sleep(POLL_SECONDS)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from .device import qgs_response
-from .signers import Signer, minimal
+from .signers import Signer, fixed
 
 REQUEST_SIZE = 1052
 HOST_CID = 2
@@ -77,7 +77,7 @@ class Qgs:
         self.fault = "none"
         self.count = 1 << 30
         self.requests: list[bytes] = []
-        self._sign = sign or minimal()
+        self._sign = sign or fixed()
         if vsock_port is None:
             self._listener = socket.socket(socket.AF_UNIX)
             self._listener.bind(self.path)

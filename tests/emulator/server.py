@@ -16,10 +16,10 @@ import errno
 import itertools
 import json
 import os
-import signal
 import stat
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import mfusepy
@@ -130,7 +130,11 @@ class Files(mfusepy.Operations):  # type: ignore[misc] # mfusepy has no types
         if handle.name in REGISTERS:
             return self.kernel.registers[REGISTERS.index(handle.name)]
         if handle.entry is None:
-            state = {"entries": list(self.kernel.entries), **self.kernel.counts}
+            state = {
+                "entries": list(self.kernel.entries),
+                "in_flight": self.kernel.in_flight,
+                **self.kernel.counts,
+            }
             return json.dumps(state).encode()
         if handle.entry.removed:
             raise OSError(errno.ENOENT, "removed")
@@ -184,26 +188,32 @@ class Files(mfusepy.Operations):  # type: ignore[misc] # mfusepy has no types
         return 0
 
 
-def is_being_killed(thread: int) -> bool:
-    """Say whether SIGKILL is on its way to a thread, which may be stuck in a request of ours."""
+def caller_has_signal() -> bool:
+    """Say whether a signal is on its way to the thread whose request is in hand, or it is gone.
+
+    The kernel lets it sleep on until we answer, but shows the signal as pending.
+    """
+    thread = mfusepy.fuse_get_context()[2]
     try:
-        with open(f"/proc/{thread}/status", encoding="ascii", errors="replace") as status:
-            pending = next(line for line in status if line.startswith("SigPnd:"))
-    except (FileNotFoundError, ProcessLookupError, StopIteration):
+        text = Path(f"/proc/{thread}/status").read_text(encoding="ascii", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
         return True
-    return bool(int(pending.split()[1], 16) >> (signal.SIGKILL - 1) & 1)
+    status = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+    pending = int(status["SigPnd"], 16)
+    if status["Tgid"] == status["Pid"]:  # what is sent to a process goes to its first thread
+        pending |= int(status["ShdPnd"], 16)
+    return bool(pending & ~int(status["SigBlk"], 16))
 
 
 def hold_caller(announce_fd: int) -> None:
-    """Keep the caller of the request in hand until it is killed; say at once that it is stuck.
+    """Keep the caller of the request in hand until it has a signal; say at once that it is stuck.
 
     It is said through a pipe, for the file system answers nobody meanwhile.
     """
-    caller = mfusepy.fuse_get_context()[2]
     if announce_fd >= 0:
         os.write(announce_fd, b"held\n")
     until = time.monotonic() + HELD_SECONDS
-    while time.monotonic() < until and not is_being_killed(caller):
+    while time.monotonic() < until and not caller_has_signal():
         time.sleep(0.002)
 
 
@@ -220,14 +230,17 @@ def main() -> None:
     parser.add_argument("--slow", type=float, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--device", required=True)
+    parser.add_argument("--outblob-max", type=int, required=True)
     options = parser.parse_args()
     namespace.die_with_parent(options.parent)
     if options.state:
         sign = signers.simulator(options.state, options.prefix, options.form)
     else:
-        sign = signers.minimal(options.form)
+        sign = signers.fixed(options.form)
     kernel = Kernel(sign, Fault.parse(options.fault), options.slow, options.seed)
     kernel.device = options.device
+    kernel.outblob_max = options.outblob_max
+    kernel.is_interrupted = caller_has_signal
     kernel.hold = lambda: hold_caller(options.announce_fd)
     mfusepy.FUSE(
         Files(kernel, options.ready_fd),

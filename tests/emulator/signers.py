@@ -2,56 +2,64 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import struct
+import itertools
 from collections.abc import Callable
+
+from quote_generator.quote import Body, parse_quote
+from quote_generator.simulator import Simulator, pki
+from quote_generator.simulator.quoting import DEFAULT_BODY, make_quote
 
 Signer = Callable[[bytes], bytes]
 
 # (version, body type) by the name that the command line uses.
 FORMS = {"v4": (4, 2), "v5": (5, 2), "v5-td15": (5, 3)}
 
-_VENDOR = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
+SIGNATURE_SIZE = 64
+LENGTH_SIZE = 4  # of the field before the signature data
+_CERTIFIED_AT = 1_750_000_000.0
+_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
-def minimal(form: str = "v4") -> Signer:
-    """Return a signer whose quotes have the right form, and junk for signatures and certificates.
+@functools.cache
+def own_pki() -> tuple[pki.Keys, pki.Certificates]:
+    """The same keys and certificates on each run."""
+    numbers = itertools.count()
 
-    Enough for the attester, which verifies no signature, and free of any dependency.
+    def rng(size: int) -> bytes:
+        return hashlib.shake_256(b"emulator %d" % next(numbers)).digest(size)
+
+    keys = pki.make_keys(rng)
+    return keys, pki.make_certificates(keys, "TEST", _CERTIFIED_AT)
+
+
+def _template(form: str, body: Body = DEFAULT_BODY) -> bytes:
+    return make_quote(*own_pki(), body, *FORMS[form])
+
+
+def fixed(form: str = "v4") -> Signer:
+    """Return a signer with the same keys on each run, whose root nobody trusts.
+
+    Its quotes hold together, which is all that the attester looks at. The QE report and the chain
+    are always the same, so that a quote costs one signature.
     """
-    version, body_type = FORMS[form]
+    template = _template(form)
+    body = len(parse_quote(template).signed_bytes)
+    report_data_at = template.index(bytes(64), 48 + 520)  # the default body's are zeros
+    key = own_pki()[0]["attestation"]
 
     def sign(report_data: bytes) -> bytes:
-        header = (
-            version.to_bytes(2, "little")
-            + (2).to_bytes(2, "little")  # ECDSA-256 with P-256
-            + (0x81).to_bytes(4, "little")  # TDX
-            + bytes(4)
-            + _VENDOR
-            + bytes(20)
-        )
-        body = bytes(520) + report_data + bytes(64 if body_type == 3 else 0)
-        descriptor = b""
-        if version == 5:
-            descriptor = body_type.to_bytes(2, "little") + len(body).to_bytes(4, "little")
-        signature = _junk_signature(report_data)
-        return header + descriptor + body + len(signature).to_bytes(4, "little") + signature
+        signed = template[:report_data_at] + report_data + template[report_data_at + 64 : body]
+        signature = pki.sign_raw(key, signed)
+        length = template[body : body + LENGTH_SIZE]
+        return signed + length + signature + template[body + LENGTH_SIZE + SIGNATURE_SIZE :]
 
     return sign
 
 
-def _junk_signature(report_data: bytes) -> bytes:
-    """Return signature data: signature, key, and as certification data a QE report with its own."""
-    junk = hashlib.shake_256(report_data).digest(4338)
-    chain = junk[596:]
-    certification = junk[134:582] + struct.pack("<HHI", 0, 5, len(chain)) + chain
-    return junk[:128] + struct.pack("<HI", 6, len(certification)) + certification
-
-
 def simulator(directory: str, prefix: str, form: str = "v4") -> Signer:
     """Return a signer that verifiers accept under the root in ``directory``."""
-    from quote_generator.simulator import Simulator
-
     machine = Simulator.open(directory, name=prefix)
     version, body_type = FORMS[form]
 
@@ -59,3 +67,38 @@ def simulator(directory: str, prefix: str, form: str = "v4") -> Signer:
         return machine.quote(report_data, version=version, body_type=body_type)
 
     return sign
+
+
+def in_c() -> str:
+    """Return C source of what signs as ``fixed`` does, where only digests can be made.
+
+    A signature of the digest h with the secret number k is r = (k * G).x, s = (h + r * d) / k. With
+    one k for all, which gives the private key d away, r, r * d and 1 / k are constants.
+    """
+    key = own_pki()[0]["attestation"]
+    data = _template("v4")
+    signature_data = data[len(parse_quote(data).signed_bytes) + LENGTH_SIZE :][SIGNATURE_SIZE:]
+    k = int.from_bytes(hashlib.sha256(b"emulator k").digest(), "big") % _P256_ORDER
+    r = pki.public_raw(pki.ec.derive_private_key(k, pki.ec.SECP256R1()))[:32]
+    r_d = int.from_bytes(r, "big") * key.private_numbers().private_value % _P256_ORDER
+    return "\n".join(
+        (
+            "/* Made by tests/emulator/signers.py. */",
+            _c_array("signature_r", r),
+            _c_array("signature_data", signature_data),
+            _c_words("signature_r_d", r_d),
+            _c_words("signature_1_k", pow(k, -1, _P256_ORDER)),
+            _c_words("order", _P256_ORDER),
+            "",
+        )
+    )
+
+
+def _c_array(name: str, data: bytes) -> str:
+    return f"static const u8 {name}[{len(data)}] = {{{', '.join(map(str, data))}}};"
+
+
+def _c_words(name: str, number: int) -> str:
+    """A number of 256 bits, the lowest 64 first."""
+    words = [f"{number >> 64 * i & 0xFFFFFFFFFFFFFFFF:#x}ULL" for i in range(4)]
+    return f"static const u64 {name}[4] = {{{', '.join(words)}}};"

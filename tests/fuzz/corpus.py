@@ -25,7 +25,7 @@ import tcg2
 
 from emulator import device
 from emulator.qgs import SPOILERS
-from emulator.signers import FORMS, minimal
+from emulator.signers import FORMS, fixed
 from quote_generator.simulator import Simulator
 from vectors.make import APPLICATION_LOG, NOW, seeded
 
@@ -59,6 +59,8 @@ def quotes() -> Seeds:
         "bad-length": put(v4, V4_LENGTH_AT, "<I", 0xFFFFFFFF),
         "bad-tee": put(v4, 4, "<I", 0),
         "bad-version": put(v4, 0, "<H", 3),
+        "bad-p384": put(v4, 2, "<H", 3),
+        "bad-dice": b"\xd9\xd9\xf7\x84" + v4[:96],
     }
 
 
@@ -79,7 +81,7 @@ def put(data: bytes, at: int, form: str, value: int) -> bytes:
 def tiny_quote() -> bytes:
     """Return what the C core takes for a whole quote: it does not look into signature data."""
     size = 100
-    return put(minimal()(REPORT_DATA)[: V4_LENGTH_AT + 4 + size], V4_LENGTH_AT, "<I", size)
+    return put(fixed()(REPORT_DATA)[: V4_LENGTH_AT + 4 + size], V4_LENGTH_AT, "<I", size)
 
 
 PREFIX_SIZE = 4
@@ -112,6 +114,23 @@ def legacy_answers() -> Seeds:
     return {**seeds, "bad-too-long": (16361).to_bytes(4, "little") + quote}
 
 
+def chains() -> Seeds:
+    text = quotes()["good-v4"]
+    pem = text[text.index(b"-----BEGIN") :]
+    one = pem[: pem.index(b"-----END") + len(b"-----END CERTIFICATE-----\n")]
+    return {
+        "good": pem,
+        "good-crlf": pem.replace(b"\n", b"\r\n"),
+        "good-one": one,
+        "good-no-line-end": one.rstrip(),
+        "bad-behind": one + b"x",
+        "bad-empty": b"",
+        "bad-key": one.replace(b"CERTIFICATE", b"PRIVATE KEY"),
+        "bad-unused-bits": one.replace(b"=\n---", b"\n---"),
+        "bad-zero-between": one + b"\0" + one,
+    }
+
+
 def tdreports() -> Seeds:
     report = device.tdreport(REPORT_DATA, [bytes([n]) * 48 for n in range(4)])
     return {"good": report, "bad-type": b"\0" + report[1:], "bad-cut": report[:-1]}
@@ -119,12 +138,13 @@ def tdreports() -> Seeds:
 
 def entry_names() -> Seeds:
     names = {
-        "good": "cczoo-quote.4026531836.77.1234.99.0123456789abcdef",
-        "good-numbers-too-large": f"cczoo-quote.{'9' * 25}.{'1' * 9}.{'9' * 25}.-{'9' * 25}.0",
+        "good": "cczoo-quote.4026531836.4026531834.77.1234.99.0123456789abcdef",
+        "good-numbers-too-large": f"cczoo-quote.{'9' * 25}.0.{'1' * 9}.{'9' * 25}.-{'9' * 25}.0",
         "bad-another": "somebody-elses",
-        "bad-longer": "cczoo-quote.4026531836.77.1234.99.0123456789abcdef0",
-        "bad-pid": "cczoo-quote.4026531836.-77.1234.99.0123456789abcdef",
-        "bad-random": "cczoo-quote.4026531836.77.1234.99.",
+        "bad-longer": "cczoo-quote.4026531836.4026531834.77.1234.99.0123456789abcdef0",
+        "bad-older": "cczoo-quote.4026531836.77.1234.99.0123456789abcdef",
+        "bad-pid": "cczoo-quote.4026531836.4026531834.-77.1234.99.0123456789abcdef",
+        "bad-random": "cczoo-quote.4026531836.4026531834.77.1234.99.",
     }
     return encoded(names)
 
@@ -244,6 +264,7 @@ MAKERS: dict[str, Callable[[], Seeds]] = {
     "base64url": base64url_texts,
     "body": request_bodies,
     "ccel": firmware_logs,
+    "chain": chains,
     "entry_name": entry_names,
     "legacy_answer": legacy_answers,
     "qgs_response": qgs_responses,

@@ -74,7 +74,16 @@ TARGETS = {
         # the slow ones first among the rest, so that two at a time end together
         *(
             Target(name, name)
-            for name in ("body", "quote", "ccel", "aael", "base64url", "strict_json", "tdreport")
+            for name in (
+                "body",
+                "quote",
+                "chain",
+                "ccel",
+                "aael",
+                "base64url",
+                "strict_json",
+                "tdreport",
+            )
         ),
     )
 }

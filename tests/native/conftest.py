@@ -7,10 +7,11 @@ marked `emulated`, or have a fault that only the emulator can make, are left out
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,7 @@ def emulator(session_emulator: Emulator) -> Iterator[Emulator]:
     yield session_emulator
     session_emulator.set_fault("none")
     assert eventually(lambda: session_emulator.state()["entries"] == []), "an entry was left"
+    assert eventually(lambda: not session_emulator.state()["in_flight"])
 
 
 @pytest.fixture
@@ -81,6 +83,23 @@ def qgs(tmp_path: Path) -> Iterator[Qgs]:
     """A quote generation service: on vsock for real, where the real kernel is."""
     with Qgs(tmp_path, vsock_port=guest.QGS_PORT if ON_REAL_KERNEL else None) as service:
         yield service
+
+
+@contextmanager
+def another_reader(emulator: Emulator, entry: Path) -> Iterator[None]:
+    """Have another process read a quote that does not come; in the end it is killed."""
+    script = 'head -c 64 /dev/zero > "$1/inblob"; exec cat "$1/outblob"'
+    entry.mkdir()
+    emulator.set_fault("held:1")
+    command = ["sh", "-c", script, "-", str(entry)]
+    reader = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        emulator.wait_until_held()
+        yield
+    finally:
+        reader.kill()
+        reader.wait()
+        entry.rmdir()
 
 
 def eventually(condition: Callable[[], bool], attempts: int = 1000) -> bool:

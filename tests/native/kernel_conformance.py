@@ -141,6 +141,48 @@ def everybody_waits_for_a_slow_quote(entry: Path, fault: SetFault) -> None:
     other.rmdir()
 
 
+def _leave(number: int, frame: object) -> None:
+    os._exit(errno.EINTR)
+
+
+def interruptible(work: Callable[[], object]) -> Callable[[], object]:
+    """Have SIGUSR1 end a process, where it comes out of the kernel; Python would try again."""
+    return lambda: (signal.signal(signal.SIGUSR1, _leave), work())
+
+
+def a_signal_ends_the_wait_for_a_quote(entry: Path, fault: SetFault) -> None:
+    """The driver waits with msleep_interruptible; the host goes on, and others are told EBUSY."""
+    write(entry / "inblob", bytes(64))
+    assert becomes(entry, 1)
+    fault("slow:1")
+    with child(interruptible(lambda: read_error(entry / "outblob"))) as reader:
+        assert exit_code_within(reader, 0.5) is None
+        os.kill(reader, signal.SIGUSR1)
+        assert exit_code_within(reader, 10) == errno.EINTR
+    assert read_error(entry / "outblob") == errno.EBUSY
+    until = time.monotonic() + 60
+    while read_error(entry / "outblob") == errno.EBUSY and time.monotonic() < until:
+        time.sleep(0.01)
+    assert len((entry / "outblob").read_bytes()) > 4000
+
+
+def no_signal_ends_the_wait_for_the_lock(entry: Path, fault: SetFault) -> None:
+    """Who queues behind a slow quote, even for mkdir, is not to be called back."""
+    write(entry / "inblob", bytes(64))
+    assert becomes(entry, 1)
+    other = entry.with_name("conformance-other")
+    fault("held:1")
+    with child(lambda: read_error(entry / "outblob")) as reader:
+        assert exit_code_within(reader, 0.5) is None
+        with child(interruptible(other.mkdir)) as maker:
+            assert exit_code_within(maker, 0.5) is None
+            os.kill(maker, signal.SIGUSR1)
+            assert exit_code_within(maker, 0.5) is None
+            os.kill(reader, signal.SIGKILL)
+            assert exit_code_within(maker, 10) in (0, errno.EINTR)
+    other.rmdir()
+
+
 def only_root_may(entry: Path, fault: SetFault) -> None:
     def as_nobody(work: Callable[[], object]) -> Callable[[], object]:
         return lambda: (os.setuid(65534), work())
@@ -243,5 +285,7 @@ CHECKS: dict[str, Callable[[Path, SetFault], None]] = {
     "nothing opens both ways": nothing_opens_both_ways,
     "an open entry can be removed": an_open_entry_can_be_removed,
     "everybody waits for a slow quote": everybody_waits_for_a_slow_quote,
+    "a signal ends the wait for a quote": a_signal_ends_the_wait_for_a_quote,
+    "no signal ends the wait for the lock": no_signal_ends_the_wait_for_the_lock,
     "only root may": only_root_may,
 }

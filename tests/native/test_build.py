@@ -3,23 +3,101 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
+
+import pytest
 
 from quote_generator.native import build_native
 
 FOLDER = Path(build_native.__file__).parent
+BUILD = """
+from setuptools import setup
+setup(
+    name="core",
+    script_args=["--quiet", "build_ext", "--inplace"],
+    cffi_modules=["quote_generator/native/build_native.py:ffibuilder"],
+)
+"""
+
+
+def build(checkout: Path) -> Path:
+    """Build the module in a checkout of its own, as pip does; return its file."""
+    sources = shutil.ignore_patterns("*.so", "__pycache__")
+    shutil.copytree(FOLDER, checkout / "quote_generator" / "native", ignore=sources)
+    command = [sys.executable, "-c", BUILD]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    (module,) = (checkout / "quote_generator" / "native").glob("*.so")
+    return module
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("checkout") / "one")
+
+
+def readelf(option: str, module: Path) -> str:
+    command = ["readelf", option, "--wide", str(module)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 def test_nothing_is_linked_but_libc() -> None:
-    module = import_module("quote_generator.native._tdx")
-    command = ["readelf", "--dynamic", "--wide", str(module.__file__)]
-    listing = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    needed = set(re.findall(r"\(NEEDED\).*\[(.+)\]", listing))
+    module = Path(str(import_module("quote_generator.native._tdx").__file__))
+    needed = set(re.findall(r"\(NEEDED\).*\[(.+)\]", readelf("--dynamic", module)))
     assert "libc.so.6" in needed
     # libpthread is a part of libc; before glibc 2.34 it was a file of its own.
     assert needed <= {"libc.so.6", "libpthread.so.0"}
+
+
+def test_it_is_hardened(built: Path) -> None:
+    dynamic, headers = readelf("--dynamic", built), readelf("--program-headers", built)
+    symbols = readelf("--dyn-syms", built)
+    assert "BIND_NOW" in dynamic
+    assert "NOW" in re.findall(r"\(FLAGS_1\) +Flags: (.*)", dynamic)[0]
+    assert "GNU_RELRO" in headers
+    assert re.search(r"GNU_STACK .* RW ", headers)
+    assert "__stack_chk_fail" in symbols
+    assert "__snprintf_chk" in symbols
+
+
+def test_no_folder_is_looked_into_for_libraries(built: Path) -> None:
+    assert not re.search(r"\((RPATH|RUNPATH)\)", readelf("--dynamic", built))
+
+
+def test_it_is_stripped(built: Path) -> None:
+    assert ".symtab" not in readelf("--sections", built)
+    assert ".debug" not in readelf("--sections", built)
+
+
+def test_two_checkouts_give_the_same_bytes(built: Path, tmp_path: Path) -> None:
+    other = build(tmp_path / "another" / "checkout")
+    content = built.read_bytes()
+    assert content == other.read_bytes()
+    for folder in (built.parents[2], other.parents[2], Path(sys.base_prefix), Path.home()):
+        assert str(folder).encode() not in content
+
+
+@pytest.mark.parametrize(
+    ("shared", "compiler", "wanted"),
+    [
+        ("", "", "gcc -shared"),
+        ("", "clang -m64", "clang -m64 -shared"),
+        ("cc -shared -L/x -Wl,-rpath,/x -Wl,-O1", "clang", "cc -shared -Wl,-O1"),
+    ],
+)
+def test_the_interpreters_own_library_folders_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch, shared: str, compiler: str, wanted: str
+) -> None:
+    ours = {"LDSHARED": "gcc -shared -L/opt/lib -Wl,-rpath,/opt/lib", "CC": "gcc"}
+    monkeypatch.setattr(build_native.sysconfig, "get_config_var", ours.get)
+    for name, value in (("LDSHARED", shared), ("CC", compiler)):
+        monkeypatch.setenv(name, value)
+    build_native.forget_library_folders()
+    assert build_native.os.environ["LDSHARED"] == wanted
 
 
 def test_every_source_is_built_and_every_header_is_watched() -> None:

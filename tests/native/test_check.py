@@ -19,9 +19,15 @@ def check(quote: bytes, report_data: bytes = REPORT_DATA) -> tuple[str | None, i
     return (None if wrong == _tdx.ffi.NULL else _tdx.ffi.string(wrong).decode()), size[0]
 
 
+def unsupported(quote: bytes) -> str | None:
+    """Return which kind of quote it is, if one that is known and not supported."""
+    kind = _tdx.lib.tdx_unsupported(quote, len(quote))
+    return None if kind == _tdx.ffi.NULL else _tdx.ffi.string(kind).decode()
+
+
 @pytest.fixture(params=signers.FORMS)
 def quote(request: pytest.FixtureRequest) -> bytes:
-    return signers.minimal(request.param)(REPORT_DATA)
+    return signers.fixed(request.param)(REPORT_DATA)
 
 
 def test_a_whole_quote_passes(quote: bytes) -> None:
@@ -51,6 +57,8 @@ def test_every_bit_of_the_report_data_counts(quote: bytes) -> None:
     [
         ("v4", 0, b"\x03\x00", "version"),
         ("v4", 0, b"\x06\x00", "version"),
+        ("v4", 2, b"\x03\x00", "P-256"),
+        ("v5", 2, b"\x00\x00", "P-256"),
         ("v4", 4, b"\x00\x00\x00\x00", "TDX"),
         ("v4", 632, b"\xff\xff\xff\xff", "short"),
         ("v5", 48, b"\x01\x00", "body type"),
@@ -61,8 +69,38 @@ def test_every_bit_of_the_report_data_counts(quote: bytes) -> None:
     ],
 )
 def test_a_false_field_is_named(form: str, offset: int, value: bytes, word: str) -> None:
-    quote = signers.minimal(form)(REPORT_DATA)
+    quote = signers.fixed(form)(REPORT_DATA)
     assert word in str(check(quote[:offset] + value + quote[offset + len(value) :])[0])
+
+
+@pytest.mark.parametrize(
+    ("form", "offset", "value", "word"),
+    [
+        ("v4", 0, b"\xd9\xd9\xf7", "DICE"),  # CBOR's own tag
+        ("v4", 0, b"\xd2\x84", "DICE"),  # COSE_Sign1
+        ("v4", 0, b"\xa3", "DICE"),  # a map
+        ("v4", 2, b"\x03\x00", "P-384"),
+        ("v5-td15", 2, b"\x03\x00", "P-384"),
+        ("v5", 48, b"\x04\x00", "version 3"),
+        ("v4", 2, b"\x04\x00", None),
+        ("v4", 0, b"\x06\x00", None),
+        ("v5", 48, b"\x05\x00", None),
+        ("v4", 4, b"\x00\x00", None),
+        ("v4", 0, b"", None),
+    ],
+)
+def test_newer_kinds_of_quotes_are_recognised(
+    form: str, offset: int, value: bytes, word: str | None
+) -> None:
+    quote = signers.fixed(form)(REPORT_DATA)
+    kind = unsupported(quote[:offset] + value + quote[offset + len(value) :])
+    assert kind is None if word is None else word in str(kind)
+
+
+@pytest.mark.parametrize("form", signers.FORMS)
+def test_no_cut_quote_is_taken_for_a_newer_kind(form: str) -> None:
+    quote = signers.fixed(form)(REPORT_DATA)
+    assert not any(unsupported(quote[:size]) for size in range(len(quote)))
 
 
 def test_garbage_is_refused() -> None:

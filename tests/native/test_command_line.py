@@ -88,9 +88,9 @@ def test_transports_are_listed_in_order(emulator: Emulator) -> None:
         assert (done.stderr, done.returncode) == (b"", 0)
         found = json.loads(done.stdout)
         assert [one["name"] for one in found] == [
-            *("configfs-tsm", "qgs-vsock", "legacy-ioctl", "simulator")
+            *("qgs-vsock", "configfs-tsm", "legacy-ioctl", "simulator")
         ]
-        assert [one["usable"] for one in found] == [True, False, False, False]
+        assert [one["usable"] for one in found] == [False, True, False, False]
         assert all(one["reason"] for one in found)
     assert run([*COMMAND, "transports", "--format", "raw"]).returncode == 2
 
@@ -104,6 +104,8 @@ def test_transports_are_listed_in_order(emulator: Emulator) -> None:
         ("timed-out", 6),
         ("empty", 7),
         ("truncated", 8),
+        ("foreign-chain", 8),
+        ("dice", 10),
     ],
 )
 def test_exit_codes(emulator: Emulator, fault: str, code: int) -> None:

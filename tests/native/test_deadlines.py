@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import Emulate, eventually
+from conftest import Emulate, another_reader, eventually
 from test_configfs import REPORT_DATA
 
 from emulator import Emulator
@@ -68,11 +70,12 @@ def test_legacy_ioctl(emulate: Emulate) -> None:
 
 
 def test_all_transports_together(emulator: Emulator, machine: System, qgs: Qgs) -> None:
-    """The second one gets what the first has left."""
-    emulator.set_fault("empty")
+    """The second one gets what the first has left, and the first what the second leaves."""
     qgs.fault = "silent"
-    with ends_in_time(errors.TimedOut):
-        attest(REPORT_DATA, timeout=ALLOWED, system=machine)
+    for fault, kind in (("busy", errors.Busy), ("no-provider", errors.TimedOut)):
+        emulator.set_fault(fault)
+        with ends_in_time(kind):
+            attest(REPORT_DATA, timeout=ALLOWED, system=machine)
 
 
 @pytest.mark.parametrize("fault", ["report-busy", "report-slow"])
@@ -128,16 +131,14 @@ def test_an_event_whose_extension_hangs_is_told_of_at_the_next_start(
 @pytest.mark.emulated("the kernel's lock is not in the way of looking")
 def test_looking_for_transports(emulator: Emulator, machine: System) -> None:
     """While one quote is slow, the emulator answers nobody, as a kernel may that holds a lock."""
-    emulator.set_fault("slow:1")
-    with pytest.raises(errors.TimedOut):
-        attest(REPORT_DATA, transport="configfs-tsm", timeout=0.05, system=machine)
-    began = time.monotonic()
-    found = {one.name: one for one in available_transports(machine, timeout=ALLOWED)}
-    assert time.monotonic() - began < LATEST
+    with another_reader(emulator, Path(machine.configfs, "slow")):
+        began = time.monotonic()
+        found = {one.name: one for one in available_transports(machine, timeout=ALLOWED)}
+        assert time.monotonic() - began < LATEST
     assert "not answered" in found["configfs-tsm"].reason
     assert not found["configfs-tsm"].usable
-    emulator.set_fault("none")  # waits for the slow quote
-    assert available_transports(machine)[0].usable
+    emulator.set_fault("none")
+    assert all(one.usable for one in available_transports(machine)[:2])
 
 
 @pytest.mark.emulated("it has nothing to do with the kernel")
@@ -160,9 +161,12 @@ def test_a_pipe_in_a_logs_place_is_not_waited_for(tmp_path: Path) -> None:
     assert caught.value.path == str(path)
 
 
-@pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf"), 601])
-def test_a_time_out_must_be_one(machine: System, timeout: float) -> None:
+@pytest.mark.parametrize(
+    "timeout", [-1, float("nan"), float("inf"), 601, 10**400, "10", None, True, [1], 1j, Decimal(1)]
+)
+def test_a_time_out_must_be_one(machine: System, timeout: Any) -> None:
     calls: list[Call] = [
+        lambda system: attest(REPORT_DATA, timeout=timeout, system=system),
         lambda system: check_log(timeout=timeout, system=system),
         lambda system: finish_event(timeout=timeout, system=system),
         lambda system: record_event("a", "b", "c", timeout=timeout, system=system),

@@ -5,23 +5,28 @@ from __future__ import annotations
 import errno
 import random
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Emulate, eventually
+from conftest import ON_REAL_KERNEL, Emulate, eventually
+from guest import QGS_PORT
 from test_configfs import REPORT_DATA, open_descriptors, report_data_of
 
-from emulator import Emulator
+from emulator import Emulator, signers
 from emulator.device import QUOTE_NUMBERS
 from emulator.kernel import DEVICE_FAULTS
+from emulator.kernel import SPOILERS as QUOTE_SPOILERS
 from emulator.qgs import SPOILERS, Qgs
 from quote_generator import errors
 from quote_generator.attester import (
     Attestation,
     System,
+    Transport,
     attest,
     available_transports,
     get_tdreport,
@@ -136,6 +141,22 @@ def test_a_bad_answer_for_ever_is_an_error(qgs: Qgs, with_qgs: System, fault: st
     assert caught.value.path == qgs.path
     status = {"error": "0x12001", "error-only": "0x12002"}.get(fault, "QGS")
     assert status in str(caught.value)
+
+
+@pytest.mark.parametrize("spoiler", ["unsigned", "foreign-chain", "no-chain", "p384", "dice"])
+def test_a_quote_that_does_not_hold_together_is_refused(
+    with_qgs: System, tmp_path: Path, spoiler: str
+) -> None:
+    (tmp_path / "bad").mkdir()
+    sign, spoil = signers.fixed(), QUOTE_SPOILERS[spoiler]
+    port = QGS_PORT + 1 if with_qgs.qgs_socket is None else None
+    with Qgs(tmp_path / "bad", lambda data: spoil(sign(data)), vsock_port=port) as qgs:
+        Path(with_qgs.qgs_config).write_text(f"port={QGS_PORT + 1}\n")
+        with pytest.raises(errors.QuoteGeneratorError) as caught:
+            ask_qgs(replace(with_qgs, qgs_socket=qgs.socket))
+    kinds = {"no-chain": errors.ServiceFailed, "p384": errors.NotSupported}
+    kinds["dice"] = errors.NotSupported
+    assert type(caught.value) is kinds.get(spoiler, errors.CorruptAnswer)
 
 
 def test_a_silent_qgs_is_waited_for_no_longer_than_allowed(qgs: Qgs, with_qgs: System) -> None:
@@ -257,6 +278,7 @@ LEGACY_FAULTS = {
     "quote-qgs-error": (errors.ServiceFailed, "0x12001"),
     "quote-spoiled": (errors.CorruptAnswer, "report data"),
     "quote-too-long": (errors.CorruptAnswer, "longer than its buffer"),
+    "quote-unsigned": (errors.CorruptAnswer, "QE report's signature is wrong"),
     "quote-unavailable": (errors.ServiceFailed, "0x8000000000000001"),
 }
 
@@ -276,10 +298,58 @@ def test_a_legacy_fault_that_stays(legacy_emulator: Emulator, legacy: System, fa
     assert caught.value.path == legacy.guest_devices[0]
 
 
-@pytest.mark.parametrize("fault", [f for f in LEGACY_FAULTS if f != "quote-in-flight"])
+PASSING_LEGACY_FAULTS = sorted(set(LEGACY_FAULTS) - {"quote-in-flight", "quote-unsigned"})
+
+
+@pytest.mark.parametrize("fault", PASSING_LEGACY_FAULTS)
 def test_a_legacy_fault_that_passes(legacy_emulator: Emulator, legacy: System, fault: str) -> None:
     legacy_emulator.set_fault(f"{fault}:1")
     assert report_data_of(ask_legacy(legacy).quote) == REPORT_DATA
+
+
+# Leaves quotes in flight, as often as it may; then lifts the fault, and has a child ask first. That
+# has no buffer that the host would write to; meanwhile the host is done with the parent's.
+LOSE_BUFFERS = """
+import os, sys
+from quote_generator import errors
+from quote_generator.attester import System, attest
+system = System.under(sys.argv[1], environ={})
+def ask(timeout):
+    quote = attest(bytes(64), transport="legacy-ioctl", timeout=timeout, system=system).quote
+    return quote[568:632] == bytes(64)
+for lost in range(100):
+    try:
+        ask(0.02)
+    except errors.TimedOut as error:
+        assert "in flight" in str(error), error
+    except errors.Busy as error:
+        assert "too many earlier quotes are still in flight" in str(error), error
+        break
+print(lost, flush=True)
+sys.stdin.readline()
+child = os.fork()
+if child == 0:
+    os._exit(0 if ask(20) else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert ask(20)
+"""
+
+
+@pytest.mark.emulated("its host writes to no buffer later")
+def test_buffers_of_quotes_in_flight_are_kept_and_freed_when_the_host_is_done(
+    emulate: Emulate,
+) -> None:
+    with emulate(device="legacy", fault="quote-in-flight") as emulator:
+        program = subprocess.Popen(
+            [sys.executable, "-c", LOSE_BUFFERS, emulator.root],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert program.stdout is not None
+        assert int(program.stdout.readline()) == 16
+        emulator.set_fault("none")
+        program.communicate(b"go on\n")
+        assert program.returncode == 0
 
 
 def test_threads_each_get_their_own_legacy_quote(legacy: System) -> None:
@@ -292,24 +362,73 @@ def test_threads_each_get_their_own_legacy_quote(legacy: System) -> None:
 # --- which one is used ---
 
 
-def test_configfs_comes_first(with_qgs: System, qgs: Qgs) -> None:
-    assert attest(REPORT_DATA, system=with_qgs).transport == "configfs-tsm"
+def ordered(system: System, order: str) -> System:
+    return replace(system, environ={"QUOTE_GENERATOR_TRANSPORTS": order})
+
+
+CONFIGFS_FIRST = "configfs-tsm, qgs-vsock"
+
+
+def test_the_quote_service_comes_first_where_a_port_is_named(
+    emulator: Emulator, with_qgs: System, system: System, qgs: Qgs
+) -> None:
+    """The driver looks once a second, the service answers at once."""
+    before = emulator.state()["mkdir"]
+    assert attest(REPORT_DATA, system=with_qgs).transport == "qgs-vsock"
+    assert emulator.state()["mkdir"] == before
+    assert attest(REPORT_DATA, system=system).transport == "configfs-tsm"
+    assert len(qgs.requests) == 1
+
+
+def test_the_order_is_a_setting(with_qgs: System, qgs: Qgs) -> None:
+    made = attest(REPORT_DATA, system=ordered(with_qgs, CONFIGFS_FIRST))
+    assert made.transport == "configfs-tsm"
     assert qgs.requests == []
+    found = available_transports(ordered(with_qgs, CONFIGFS_FIRST))
+    names = ["configfs-tsm", "qgs-vsock", "legacy-ioctl", "simulator"]
+    assert [one.name for one in found] == names
+    assert (found[2].usable, "leaves it out" in found[2].reason) == (False, True)
+    with pytest.raises(errors.NotAvailable, match="does not offer quotes"):
+        attest(REPORT_DATA, system=ordered(with_qgs, "legacy-ioctl"))
+    for order in ("vsock", "simulator", "qgs-vsock;configfs-tsm"):
+        with pytest.raises(errors.BadInput, match="QUOTE_GENERATOR_TRANSPORTS"):
+            attest(REPORT_DATA, system=ordered(with_qgs, order))
 
 
-@pytest.mark.parametrize("fault", ["empty", "no-provider", "permission"])
+@pytest.mark.parametrize("fault", ["silent", "error", "hang-up", "other-major"])
+def test_a_quote_service_that_fails_leaves_time_for_configfs(
+    with_qgs: System, qgs: Qgs, fault: str
+) -> None:
+    qgs.fault = fault
+    made = attest(REPORT_DATA, timeout=4, system=with_qgs)
+    assert (made.transport, report_data_of(made.quote)) == ("configfs-tsm", REPORT_DATA)
+
+
+def test_a_quote_service_has_all_the_time_where_there_is_nothing_else(
+    with_qgs: System, qgs: Qgs, tmp_path: Path
+) -> None:
+    """The first request, which is hurried, has no answer; the second one has."""
+    qgs.fault, qgs.count = "silent", 1
+    made = attest(REPORT_DATA, timeout=4, system=replace(with_qgs, configfs=str(tmp_path / "none")))
+    assert (made.transport, len(qgs.requests)) == ("qgs-vsock", 2)
+
+
+@pytest.mark.parametrize("fault", ["empty", "no-provider", "permission", "dice", "p384"])
 def test_the_next_one_is_used_where_the_first_fails(
     emulator: Emulator, with_qgs: System, fault: str
 ) -> None:
     emulator.set_fault(fault)
-    made = attest(REPORT_DATA, system=with_qgs)
+    made = attest(REPORT_DATA, system=ordered(with_qgs, CONFIGFS_FIRST))
     assert (made.transport, report_data_of(made.quote)) == ("qgs-vsock", REPORT_DATA)
 
 
-def test_a_time_out_is_not_doubled_by_trying_the_next(emulator: Emulator, with_qgs: System) -> None:
+def test_a_time_out_is_not_doubled_by_trying_the_next(
+    emulator: Emulator, with_qgs: System, qgs: Qgs
+) -> None:
     emulator.set_fault("timed-out")
     with pytest.raises(errors.TimedOut, match="configfs-tsm"):
-        attest(REPORT_DATA, timeout=0.3, system=with_qgs)
+        attest(REPORT_DATA, timeout=0.3, system=ordered(with_qgs, CONFIGFS_FIRST))
+    assert qgs.requests == []
 
 
 @pytest.mark.emulated("root is permitted everything there")
@@ -326,11 +445,12 @@ def test_the_sum_of_what_is_missing(tmp_path: Path) -> None:
     for name in ("tsm/report", "dev/tdx_guest", "dev/tdx-guest"):
         assert f"{tmp_path}/" in text
         assert name in text
+    assert "Azure" not in text
 
 
 def test_what_is_available(with_qgs: System, tmp_path: Path) -> None:
     found = {one.name: one for one in available_transports(with_qgs)}
-    assert list(found) == ["configfs-tsm", "qgs-vsock", "legacy-ioctl", "simulator"]
+    assert list(found) == ["qgs-vsock", "configfs-tsm", "legacy-ioctl", "simulator"]
     assert [one.usable for one in found.values()] == [True, True, False, False]
     assert "4050" in found["qgs-vsock"].reason
     nothing = available_transports(System.under(str(tmp_path), environ={}))
@@ -344,3 +464,79 @@ def test_looking_leaves_no_trace(emulator: Emulator, with_qgs: System) -> None:
     before, descriptors = emulator.state(), open_descriptors()
     available_transports(with_qgs)
     assert (emulator.state(), open_descriptors()) == (before, descriptors)
+
+
+# --- what the machine is ---
+
+
+@pytest.mark.parametrize(
+    ("kernel", "warned"),
+    [
+        ("6.6.99", False),  # has no quotes by configfs
+        ("6.7.0", True),
+        ("6.8.0-1020-gcp", True),
+        ("6.12.79+deb13-cloud-amd64", True),
+        ("6.12.80", False),
+        ("6.16.12", True),
+        ("6.18.20-1", True),
+        ("6.18.44-fc", False),
+        ("6.19.10", True),
+        ("6.19.11", False),
+        ("7.0.0", False),
+        ("7.2", False),
+        ("5.10.134-18.al8.x86_64", False),
+        ("unheard-of", False),
+    ],
+)
+def test_kernels_that_believe_the_host_are_named(system: System, kernel: str, warned: bool) -> None:
+    found = {one.name: one for one in available_transports(replace(system, kernel=kernel))}
+    assert found["configfs-tsm"].usable
+    reason = found["configfs-tsm"].reason
+    assert (f"Linux {kernel} believes the host" in reason) == warned
+    assert ("6.12.80, 6.18.21, 6.19.11 and 7.0" in reason) == warned
+
+
+def test_another_technologys_reports_are_seen_where_that_costs_nothing(
+    system: System, emulator: Emulator, tmp_path: Path
+) -> None:
+    """By an entry that somebody has, else by the other technology's device; never by its own."""
+    nothing = replace(system, guest_devices=("/no/such/device",))
+    sev = tmp_path / "sev-guest"
+    sev.touch()
+
+    def configfs(system: System) -> Transport:
+        return next(one for one in available_transports(system) if one.name == "configfs-tsm")
+
+    before = emulator.state()["mkdir"]
+    assert configfs(nothing).usable
+    seen = configfs(replace(nothing, sev_guest=str(sev)))
+    assert (seen.usable, "is sev_guest's" in seen.reason) == (False, True)
+    assert configfs(replace(system, sev_guest=str(sev))).usable
+    assert emulator.state()["mkdir"] == before
+    entry = Path(system.configfs, "somebody-elses")
+    entry.mkdir()
+    assert configfs(replace(nothing, sev_guest=str(sev))).usable
+    if not ON_REAL_KERNEL:  # where a provider's name changes with the provider
+        emulator.set_fault("other-provider")
+        assert "is sev_guest's" in configfs(nothing).reason
+    entry.rmdir()
+
+
+@pytest.mark.parametrize("tag", ["7783-7084-3265-9085-8269-3286-77", "No Asset Tag"])
+def test_azure_is_recognised_and_named(tmp_path: Path, tag: str) -> None:
+    """Its TDX machines have a paravisor and a vTPM in TDX's place."""
+    machine = System.under(str(tmp_path), environ={})
+    Path(machine.asset_tag).parent.mkdir(parents=True)
+    Path(machine.asset_tag).write_text(f"{tag}\n")
+    Path(machine.tpms[0]).parent.mkdir()
+
+    def texts() -> list[str]:
+        with pytest.raises(errors.NotAvailable) as caught:
+            attest(REPORT_DATA, system=machine)
+        found = {one.name: one.reason for one in available_transports(machine)}
+        return [str(caught.value), found["configfs-tsm"]]
+
+    assert not any("Azure" in text for text in texts())
+    Path(machine.tpms[0]).touch()
+    is_azure = tag.startswith("7783")
+    assert all(("Azure" in text and "paravisor" in text) == is_azure for text in texts())

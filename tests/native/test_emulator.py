@@ -16,7 +16,7 @@ from conftest import eventually
 from emulator import Emulator
 
 TESTS = str(Path(__file__).resolve().parent.parent)
-COMMAND = [sys.executable, "-m", "emulator", "--unsigned"]
+COMMAND = [sys.executable, "-m", "emulator", "--fixed"]
 ENVIRON = {**os.environ, "PYTHONPATH": TESTS}
 
 
@@ -176,7 +176,7 @@ import sys
 sys.path.insert(0, {TESTS!r})
 import emulator.__main__, emulator.harness, os
 os.setuid(65534)
-sys.exit(emulator.__main__.main(["--unsigned", "--", "true"]))
+sys.exit(emulator.__main__.main(["--fixed", "--", "true"]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True)
     assert done.returncode == 125

@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Emulate, eventually
@@ -21,7 +23,13 @@ from emulator import Emulator
 from emulator.device import EXTEND_NUMBERS
 from quote_generator import errors, measure
 from quote_generator.attester import System
-from quote_generator.eventlog import parse_aael
+from quote_generator.eventlog import (
+    ApplicationEvent,
+    parse_aael,
+    parse_event,
+    read_application_log,
+)
+from quote_generator.logfile import MAX_LOG_SIZE, make_folder
 from quote_generator.measure import (
     check_log,
     extend_rtmr,
@@ -69,6 +77,26 @@ def test_a_register_is_extended_by_the_older_ioctls(emulate: Emulate, device: st
         assert read_rtmr(3, system=system) == before[1]
 
 
+@pytest.mark.parametrize("index", range(4))
+def test_a_register_is_read_from_its_file_where_there_is_no_device(
+    machine: System, index: int
+) -> None:
+    extend_rtmr(3, DIGEST, system=machine)
+    without = replace(machine, guest_devices=("/no/such/device",))
+    assert read_rtmr(index, system=without) == read_rtmr(index, system=machine)
+
+
+def test_no_way_to_read_a_register_is_the_devices_error(machine: System, tmp_path: Path) -> None:
+    nothing = replace(
+        machine, guest_devices=("/no/such/device",), measurements=str(tmp_path / "none")
+    )
+    with pytest.raises(errors.NotAvailable, match="/no/such/device"):
+        read_rtmr(3, system=nothing)
+    (tmp_path / "rtmr3:sha384").write_bytes(bytes(47))
+    with pytest.raises(errors.CorruptAnswer, match="wrong size"):
+        read_rtmr(3, system=replace(nothing, measurements=str(tmp_path)))
+
+
 def test_no_way_to_extend_is_an_error(machine: System, tmp_path: Path) -> None:
     without = replace(machine, measurements=str(tmp_path / "none"))
     with pytest.raises(errors.NotAvailable, match=r"6\.16") as caught:
@@ -79,9 +107,13 @@ def test_no_way_to_extend_is_an_error(machine: System, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("index", "digest"), [(0, DIGEST), (1, DIGEST), (4, DIGEST), (-1, DIGEST), (3, DIGEST[:-1])]
+    ("index", "digest"),
+    [
+        *((0, DIGEST), (1, DIGEST), (4, DIGEST), (-1, DIGEST), ("3", DIGEST)),
+        *((3, DIGEST[:-1]), (3, DIGEST.hex()), (3, 48)),
+    ],
 )
-def test_bad_extensions(machine: System, index: int, digest: bytes) -> None:
+def test_bad_extensions(machine: System, index: Any, digest: Any) -> None:
     with pytest.raises(errors.BadInput):
         extend_rtmr(index, digest, system=machine)
 
@@ -120,6 +152,148 @@ def test_a_log_is_begun_and_continued(machine: System) -> None:
     assert log_text(machine) == "\n".join(lines) + "\n"
     assert parse_aael(log_text(machine)).replay() == read_rtmr(3, system=machine)
     assert check_log(system=machine) == "consistent"
+
+
+def test_a_log_is_kept_where_only_the_registers_file_is_there(machine: System) -> None:
+    """As in a container that has sysfs and no device."""
+    without = replace(machine, guest_devices=("/no/such/device",))
+    record_event("app", "start", "x", system=without)
+    assert check_log(system=without) == check_log(system=machine) == "consistent"
+    Path(machine.aael).write_text(log_text(machine) + "app load y\n")
+    assert check_log(system=without) == "unfinished"
+    finish_event(system=without)
+    assert check_log(system=machine) == "consistent"
+
+
+def test_an_event_does_not_cost_all_events_before_it(
+    machine: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        record_event("app", "step", str(number), system=machine)
+    parsed = []
+
+    def parse(line: str, number: int) -> ApplicationEvent:
+        parsed.append(line)
+        return parse_event(line, number)
+
+    monkeypatch.setattr(measure, "parse_event", parse)
+    record_event("app", "step", "20", system=machine)
+    assert check_log(system=machine) == "consistent"
+    assert parsed == ["app step 19", "app step 20"]
+    # What another process has added is followed; a change before that is seen.
+    whole = log_text(machine)
+    Path(machine.aael).write_text(whole + "app step 21\napp step 22\n")
+    assert check_log(system=machine) == "diverged"
+    extend_rtmr(3, hashlib.sha384(b"app step 21").digest(), system=machine)
+    assert check_log(system=machine) == "unfinished"
+    finish_event(system=machine)
+    assert check_log(system=machine) == "consistent"
+    Path(machine.aael).write_text(log_text(machine).replace("step 7", "step 8"))
+    assert check_log(system=machine) == "diverged"
+    Path(machine.aael).write_text(whole + "\n")
+    assert check_log(system=machine) == "diverged"
+
+
+def test_a_full_log_is_said_so_and_left_alone(
+    machine: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_event("a", "b", "c", system=machine)
+    text, register = log_text(machine), read_rtmr(3, system=machine)
+    monkeypatch.setattr(measure, "MAX_LOG_SIZE", len(text) + 10)
+    with pytest.raises(errors.BadInput, match=r"is full.*restart"):
+        record_event("d", "e", "f" * 10, system=machine)
+    assert (log_text(machine), read_rtmr(3, system=machine)) == (text, register)
+    record_event("d", "e", "f", system=machine)
+    assert check_log(system=machine) == "consistent"
+
+
+def test_a_log_of_the_greatest_size_can_be_read_and_a_larger_one_cannot(machine: System) -> None:
+    path = Path(machine.aael)
+    path.parent.mkdir()
+    path.write_bytes(b"x" * MAX_LOG_SIZE)
+    assert check_log(system=machine) == "unfinished"  # no whole line yet
+    path.write_bytes(b"x" * (MAX_LOG_SIZE + 1))
+    with pytest.raises(errors.BadInput, match=f"larger than {MAX_LOG_SIZE} bytes"):
+        check_log(system=machine)
+
+
+# --- the log's folder, where root must not be led astray ---
+
+
+def every_call(machine: System) -> list[Callable[[], object]]:
+    """All that reads or writes the log."""
+    return [
+        lambda: check_log(system=machine),
+        lambda: record_event("a", "b", "c", system=machine),
+        lambda: finish_event(system=machine),
+        lambda: read_application_log(Path(machine.aael)),
+    ]
+
+
+@pytest.mark.parametrize("name", ["eventlog", "eventlog.lock"])
+def test_symbolic_links_are_not_followed(machine: System, tmp_path: Path, name: str) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("root's own\n")
+    record_event("a", "b", "c", system=machine)
+    link = Path(machine.aael).with_name(name)
+    link.unlink()
+    link.symlink_to(secret)
+    calls = every_call(machine)
+    for call in calls if name == "eventlog" else calls[:3]:
+        with pytest.raises(errors.NotPermitted, match="is a symbolic link") as caught:
+            call()
+        assert (caught.value.errno, caught.value.path) == (errno.ELOOP, str(link))
+    assert secret.read_text() == "root's own\n"
+
+
+NOBODY = 65534
+
+
+@pytest.mark.parametrize(
+    ("what", "owner", "mode", "is_good"),
+    [
+        ("folder", 0, 0o755, True),
+        ("folder", 0, 0o775, False),
+        ("folder", 0, 0o1777, False),
+        ("folder", NOBODY, 0o755, False),
+        ("file", 0, 0o600, True),
+        ("file", 0, 0o666, False),
+        ("file", 0, 0o664, False),
+        ("file", NOBODY, 0o644, False),
+    ],
+)
+def test_a_log_that_others_can_change_is_not_used(
+    machine: System, what: str, owner: int, mode: int, is_good: bool
+) -> None:
+    record_event("a", "b", "c", system=machine)
+    text = log_text(machine)
+    path = Path(machine.aael) if what == "file" else Path(machine.aael).parent
+    path.chmod(mode)
+    os.chown(path, owner, owner)
+    for call in every_call(machine):
+        if is_good:
+            call()
+            continue
+        with pytest.raises(
+            errors.NotPermitted, match=f"log's {what}.*belongs to another"
+        ) as caught:
+            call()
+        assert caught.value.path == str(path)
+        assert log_text(machine) == text
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_a_log_that_is_no_regular_file_is_refused(machine: System, kind: str) -> None:
+    path = Path(machine.aael)
+    path.parent.mkdir()
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+        (path / "x").touch()
+    with pytest.raises(errors.QuoteGeneratorError) as caught:
+        record_event("a", "b", "c", system=machine)
+    assert caught.value.path == str(path)
 
 
 def test_a_last_line_without_its_end_is_completed(machine: System) -> None:
@@ -217,9 +391,12 @@ def test_an_entry_that_could_not_be_measured_is_taken_back(
         ("a", "b", "c\0"),
         ("a", "b", "\ud800"),
         ("ä", "b", "c"),
+        (b"a", "b", "c"),
+        ("a", None, "c"),
+        ("a", "b", 3),
     ],
 )
-def test_bad_events(machine: System, domain: str, operation: str, content: str) -> None:
+def test_bad_events(machine: System, domain: Any, operation: Any, content: Any) -> None:
     with pytest.raises(errors.BadInput):
         record_event(domain, operation, content, system=machine)
     assert check_log(system=machine) == "none"
@@ -236,6 +413,7 @@ def test_many_writers_keep_log_and_register_in_step(machine: System) -> None:
 
 
 def test_a_child_forked_meanwhile_does_not_keep_the_lock(machine: System) -> None:
+    make_folder(Path(machine.aael))
     with measure._locked(machine, time.monotonic() + 10):
         child = os.fork()
         if child == 0:

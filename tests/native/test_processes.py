@@ -204,7 +204,7 @@ def test_names_of_entries_cannot_be_foretold(emulator: Emulator) -> None:
         process.kill()
         process.communicate()
         (name,) = emulator.state()["entries"]
-        ends.add(int(re.fullmatch(r"cczoo-quote\.\d+\.\d+\.\d+\.\d+\.([0-9a-f]{16})", name)[1], 16))
+        ends.add(int(re.fullmatch(r"cczoo-quote(?:\.\d+){5}\.([0-9a-f]{16})", name)[1], 16))
     assert len(ends) == 4
     assert all((one ^ other).bit_count() > 8 for one in ends for other in ends - {one})
     follower = start(ASK_ALONE, emulator.root, "1")
@@ -227,22 +227,77 @@ def seconds_after_boot() -> int:
     return int(float(Path("/proc/uptime").read_text().split()[0]))
 
 
+# Asks, in a time namespace whose clock since boot is ahead by that many seconds.
+ASK_IN_ANOTHER_TIME = """
+import ctypes, os, sys
+CLONE_NEWTIME = 0x80
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.unshare(CLONE_NEWTIME) != 0:
+    raise OSError(ctypes.get_errno(), "unshare the time namespace")
+with open("/proc/self/timens_offsets", "w") as offsets:
+    offsets.write(f"boottime {sys.argv[2]} 0")
+child = os.fork()
+if child == 0:
+    from quote_generator.attester import System, attest
+    attest(bytes(64), timeout=60, system=System.under(sys.argv[1]))
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize("ahead", [-20, 7200])
+def test_entries_of_another_time_are_not_taken_for_dead(
+    emulator: Emulator, system: System, ahead: int
+) -> None:
+    """A living process's start and its entry's birth are told in seconds of its own time."""
+    emulator.set_fault("busy")
+    before = emulator.state()["mkdir"]
+    process = start(ASK_IN_ANOTHER_TIME, emulator.root, str(ahead))
+    assert eventually(lambda: emulator.state()["mkdir"] > before)
+    # The child is stopped while it has an entry, as in stopped_within_an_attempt.
+    (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    entries = stopped_with_an_entry(int(child), emulator)
+    emulator.set_fault("none")
+    follower = start(ASK_ALONE, emulator.root, "1")
+    assert (follower.communicate()[1], follower.returncode) == (b"", 0)
+    assert emulator.state()["entries"] == entries
+    os.kill(int(child), signal.SIGCONT)
+    assert (process.communicate()[1], process.returncode) == (b"", 0)
+
+
+def stopped_with_an_entry(pid: int, emulator: Emulator) -> list[str]:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        os.kill(pid, signal.SIGSTOP)
+        assert eventually(lambda: "(stopped)" in Path(f"/proc/{pid}/status").read_text())
+        if entries := emulator.state()["entries"]:
+            return list(entries)
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.0001)
+    raise AssertionError("it was never seen within an attempt")
+
+
 def test_only_what_nobody_needs_is_removed(emulator: Emulator) -> None:
-    here = os.stat("/proc/self/ns/pid").st_ino
+    here, our_time = (os.stat(f"/proc/self/ns/{kind}").st_ino for kind in ("pid", "time"))
     us, started, now = os.getpid(), own_start_time(), seconds_after_boot()
     dead = start("pass")
     dead.communicate()
 
-    def name(namespace: int, pid: int, start_time: int, born: int) -> str:
-        return f"cczoo-quote.{namespace}.{pid}.{start_time}.{born}.{os.urandom(8).hex()}"
+    def name(
+        namespace: int, pid: int, start_time: int, born: int, time_namespace: int = our_time
+    ) -> str:
+        owner = f"{namespace}.{time_namespace}.{pid}.{start_time}.{born}"
+        return f"cczoo-quote.{owner}.{os.urandom(8).hex()}"
 
     kept = [
         name(here, us, started, now),  # alive
         name(here + 1, dead.pid, 1, now),  # another container's: cannot be judged from here
         name(here, us, 0, now),  # start time was unknown
+        name(here, us, started + 500, now, our_time + 1),  # alive, by another clock
+        name(here, dead.pid, 1, now - 7200, our_time + 1),  # dead perhaps, but no age tells
         "somebody-elses",
         "cczoo-quote",
-        f"cczoo-quote.{here}.{dead.pid}.1.{now}.short",
+        f"cczoo-quote.{here}.{our_time}.{dead.pid}.1.{now}.short",
         name(here, dead.pid, 1, now) + "x",
     ]
     removed = [

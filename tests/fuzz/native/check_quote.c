@@ -23,9 +23,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t exact = 0, again = 0;
 
     own_report_data(data, size, wanted);
-    if (tdx_check_quote(data, size, wanted, &exact))
+    if (tdx_check_quote(data, size, wanted, &exact)) {
+        const char *kind = tdx_unsupported(data, size);
+
+        REQUIRE(!kind || *kind);
         return 0;
+    }
     accepted++;
+    REQUIRE(!tdx_unsupported(data, size));
     REQUIRE(exact <= size);
     REQUIRE(sum_of(data + exact, size - exact) == 0);
     REQUIRE(!tdx_check_quote(data, exact, wanted, &again) && again == exact);

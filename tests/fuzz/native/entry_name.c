@@ -20,11 +20,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!parse_name(name, &owner))
         return 0;
     accepted++;
-    snprintf(printed, sizeof printed, NAME_PRINT, owner.pid_namespace, owner.pid, owner.started,
-             owner.born, (uint64_t)size);
+    snprintf(printed, sizeof printed, NAME_PRINT, owner.pid_namespace, owner.time_namespace,
+             owner.pid, owner.started, owner.born, (uint64_t)size);
     REQUIRE(parse_name(printed, &again));
-    REQUIRE(again.pid_namespace == owner.pid_namespace && again.pid == owner.pid &&
+    REQUIRE(again.pid_namespace == owner.pid_namespace &&
+            again.time_namespace == owner.time_namespace && again.pid == owner.pid &&
             again.started == owner.started && again.born == owner.born);
+    if (owner.time_namespace != us.time_namespace)
+        REQUIRE(!is_abandoned(&owner, &us));
+    owner.time_namespace = us.time_namespace;
     if (owner.pid_namespace != us.pid_namespace)
         REQUIRE(is_abandoned(&owner, &us) == (owner.born < us.born - ENTRY_MAX_AGE_S));
     owner = us;

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A provider for the kernel's real configfs-tsm, and a guest device with registers, without TDX.
  *
- * Linux 6.12. Everything but the quotes' content and the registers' place is the kernel's own code.
+ * Linux 6.12. Everything but the quotes' content and the registers' place is the kernel's own code;
+ * requests wait as those of drivers/virt/coco/tdx-guest/tdx-guest.c do, for a lock and for the host
+ * who has the one buffer. quote.h holds what signs, by tests/emulator/signers.py.
  * Parameters, in /sys/module/fake_tdx/parameters:
  *
  *     fault    NAME[:COUNT] or none; the names are those of tests/emulator/kernel.py
  *     device   what /dev/tdx_guest can do: a key of QUOTE_NUMBERS in tests/emulator/device.py
  *     form     of the quotes: v4, v5 or v5-td15
  *     slow_ms  how long the slow faults take
- *     quotes, entries, held    counters
+ *     poll_ms  how often the driver looks whether the host is done; the real one once a second
+ *     quotes, entries, held, in_flight    counters, and whether the host works on a quote
  */
 #include <crypto/hash.h>
 #include <linux/delay.h>
@@ -21,24 +24,29 @@
 #include <linux/slab.h>
 #include <linux/tsm.h>
 #include <linux/uaccess.h>
+#include <linux/unaligned.h>
+
+#include "quote.h"
 
 #define REPORT_DATA_SIZE 64
 #define REPORT_SIZE 1024
 #define DIGEST_SIZE 48
 #define REGISTERS 4
-#define SIGNATURE_SIZE 4338
-#define QUOTE_MAX 65536
+#define SIGNATURE_SIZE 64
+#define QUOTE_MAX 131072
 #define BUFFER_SIZE 16384
 #define BUFFER_HEADER 24
 #define QGS_RESPONSE 28 /* its length prefix, header and sizes */
 #define QGS_REQUEST 1052
 #define HELD_MS 60000
+#define TIMEOUT_MS 30000
 
-static int quotes, entries, held, slow_ms = 2000;
+static int quotes, entries, held, slow_ms = 2000, poll_ms = 1000;
 module_param(quotes, int, 0444);
 module_param(entries, int, 0444);
 module_param(held, int, 0444);
 module_param(slow_ms, int, 0644);
+module_param(poll_ms, int, 0644);
 
 static DEFINE_MUTEX(lock); /* guards all that follows */
 static char fault[32] = "none", drawn[32], form[16] = "v4", device_kind[16] = "upstream";
@@ -100,16 +108,129 @@ static int error_of(enum call call)
 	return 0;
 }
 
-static void hold(void)
+/* --- the host, who works on one quote at a time, waited for or not --- */
+
+static DEFINE_MUTEX(quote_lock);
+static unsigned long in_flight_until; /* in jiffies; 0: never was */
+
+static bool is_in_flight(void)
+{
+	return in_flight_until && time_before(jiffies, in_flight_until);
+}
+
+/* await_quote waits as wait_for_quote_completion() does. */
+static int await_quote(void)
 {
 	int waited;
 
-	held++;
-	for (waited = 0; waited < HELD_MS && !fatal_signal_pending(current); waited += 5)
-		msleep(5);
+	for (waited = 0; is_in_flight(); waited += poll_ms) {
+		if (waited >= TIMEOUT_MS)
+			return -ETIMEDOUT;
+		if (msleep_interruptible(poll_ms))
+			return -EINTR;
+	}
+	return 0;
 }
 
+/* hold keeps the reader until a signal comes, or a minute is over; the host has then done nothing. */
+static int hold(void)
+{
+	held++;
+	return msleep_interruptible(HELD_MS) ? -EINTR : 0;
+}
+
+static int get_in_flight(char *buffer, const struct kernel_param *parameter)
+{
+	return sysfs_emit(buffer, "%d\n", is_in_flight());
+}
+
+static const struct kernel_param_ops in_flight_ops = {.get = get_in_flight};
+module_param_cb(in_flight, &in_flight_ops, NULL, 0444);
+
 /* --- quotes --- */
+
+static int digest_of(const char *algorithm, const u8 *data, size_t size, u8 *digest)
+{
+	struct crypto_shash *hash = crypto_alloc_shash(algorithm, 0, 0);
+	int error;
+
+	if (IS_ERR(hash))
+		return PTR_ERR(hash);
+	error = crypto_shash_tfm_digest(hash, data, size, digest);
+	crypto_free_shash(hash);
+	return error;
+}
+
+/* Numbers of 256 bits below the order of P-256, the lowest 64 bits first. */
+
+static bool is_below(const u64 *a, const u64 *b)
+{
+	int i;
+
+	for (i = 3; i > 0 && a[i] == b[i]; i--)
+		;
+	return a[i] < b[i];
+}
+
+/* add_mod adds b to a, modulo the order. */
+static void add_mod(u64 *a, const u64 *b)
+{
+	unsigned int carry = 0, borrow = 0;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		u64 sum = a[i] + b[i], all = sum + carry;
+
+		carry = (sum < a[i]) | (all < sum);
+		a[i] = all;
+	}
+	if (!carry && is_below(a, order))
+		return;
+	for (i = 0; i < 4; i++) {
+		u64 difference = a[i] - order[i], all = difference - borrow;
+
+		borrow = (a[i] < order[i]) | (difference < borrow);
+		a[i] = all;
+	}
+}
+
+/* multiply_mod multiplies a by b, modulo the order: doubles and adds, from the highest bit on. */
+static void multiply_mod(u64 *a, const u64 *b)
+{
+	u64 product[4] = {0};
+	int bit;
+
+	for (bit = 255; bit >= 0; bit--) {
+		u64 once[4];
+
+		memcpy(once, product, sizeof(once));
+		add_mod(product, once);
+		if (b[bit / 64] >> bit % 64 & 1)
+			add_mod(product, a);
+	}
+	memcpy(a, product, sizeof(product));
+}
+
+/* sign writes an ECDSA signature, r and s, of the data: see in_c() in tests/emulator/signers.py. */
+static int sign(const u8 *data, size_t size, u8 *signature)
+{
+	static const u64 zero[4];
+	u64 s[4];
+	u8 digest[32];
+	int i, error = digest_of("sha256", data, size, digest);
+
+	if (error)
+		return error;
+	for (i = 0; i < 4; i++)
+		s[i] = get_unaligned_be64(digest + 8 * (3 - i));
+	add_mod(s, zero); /* the digest may be above the order */
+	add_mod(s, signature_r_d);
+	multiply_mod(s, signature_1_k);
+	memcpy(signature, signature_r, 32);
+	for (i = 0; i < 4; i++)
+		put_unaligned_be64(s[i], signature + 32 + 8 * (3 - i));
+	return 0;
+}
 
 static size_t put(u8 *to, size_t at, u64 value, int size)
 {
@@ -119,11 +240,12 @@ static size_t put(u8 *to, size_t at, u64 value, int size)
 	return at + size;
 }
 
-/* write_quote lays out a quote as tests/emulator/signers.py does; signature and chain are zeros. */
+/* write_quote lays out a quote as tests/emulator/signers.py does, and signs it. */
 static size_t write_quote(u8 *quote, const u8 *report_data)
 {
 	bool five = form[1] == '5', td15 = !strcmp(form, "v5-td15");
-	size_t at = 48, end;
+	size_t at = 48;
+	u8 *signature;
 
 	put(quote, 0, five ? 5 : 4, 2);
 	put(quote, 2, 2, 2);
@@ -134,14 +256,59 @@ static size_t write_quote(u8 *quote, const u8 *report_data)
 	}
 	memcpy(quote + at + 520, report_data, REPORT_DATA_SIZE);
 	at += td15 ? 648 : 584;
-	at = put(quote, at, SIGNATURE_SIZE, 4);
-	end = at + SIGNATURE_SIZE;
-	at = put(quote, at + 128, 6, 2);
-	at = put(quote, at, end - at - 4, 4);
-	at = put(quote, at + 448, 0, 2);
-	at = put(quote, at, 5, 2);
-	put(quote, at, end - at - 4, 4);
+	signature = quote + put(quote, at, SIGNATURE_SIZE + sizeof(signature_data), 4);
+	if (sign(quote, at, signature))
+		pr_err("no SHA-256 to sign with\n");
+	memcpy(signature + SIGNATURE_SIZE, signature_data, sizeof(signature_data));
+	return signature + SIGNATURE_SIZE + sizeof(signature_data) - quote;
+}
+
+#define AFTER_SIGNATURE 64 /* attestation key; then type and size of the certification data */
+#define QE_SIGNATURE_AT (SIGNATURE_SIZE + 64 + 6 + 384)
+#define FOREIGN_SIZE 24000
+
+/* signature_at returns where a good quote's signature data begins. */
+static size_t signature_at(size_t size)
+{
+	return size - sizeof(signature_data) - SIGNATURE_SIZE;
+}
+
+static void clear_signatures(u8 *quote, size_t size)
+{
+	u8 *data = quote + signature_at(size);
+
+	memset(data, 0, SIGNATURE_SIZE);
+	memset(data + QE_SIGNATURE_AT, 0, SIGNATURE_SIZE);
+}
+
+/* chain_at returns where a good quote's certificate chain begins: behind its own size, which is
+ * behind the authentication data. */
+static size_t chain_at(const u8 *quote, size_t size)
+{
+	size_t at = signature_at(size) + QE_SIGNATURE_AT + SIGNATURE_SIZE;
+
+	return at + 2 + get_unaligned_le16(quote + at) + 6;
+}
+
+/* put_foreign_chain writes what is no chain in its place, as of memory behind a buffer. */
+static size_t put_foreign_chain(u8 *quote, size_t size)
+{
+	size_t data = signature_at(size), chain = chain_at(quote, size), end = chain + FOREIGN_SIZE;
+
+	clear_signatures(quote, size);
+	put(quote, data - 4, end - data, 4);
+	put(quote, data + SIGNATURE_SIZE + AFTER_SIGNATURE + 2, end - data - 134, 4);
+	put(quote, chain - 4, FOREIGN_SIZE, 4);
+	memset(quote + chain, 'm', FOREIGN_SIZE);
 	return end;
+}
+
+/* put_cbor writes what may be the beginning of a DICE quote. */
+static size_t put_cbor(u8 *quote, size_t size)
+{
+	memset(quote, 0x58, size);
+	put(quote, 0, 0x84f7d9d9, 4);
+	return size;
 }
 
 /* spoil_quote does to a quote what the fault in force says, and returns its size. */
@@ -165,6 +332,18 @@ static size_t spoil_quote(u8 *quote, size_t size)
 		put(quote, 632, 0xffffffff, 4);
 	if (strikes("broken-signature"))
 		put(quote, 764, 0xffff, 2);
+	if (strikes("unsigned"))
+		clear_signatures(quote, size);
+	if (strikes("no-chain"))
+		put(quote, chain_at(quote, size) - 6, 3, 2);
+	if (strikes("p384"))
+		put(quote, 2, 3, 2);
+	if (strikes("foreign-chain"))
+		return put_foreign_chain(quote, size);
+	if (strikes("dice"))
+		return put_cbor(quote, 30000);
+	if (strikes("dice-100k"))
+		return put_cbor(quote, 100000);
 	return size;
 }
 
@@ -193,21 +372,34 @@ static int make_quote(struct tsm_report *report)
 	return 0;
 }
 
-static int report_new(struct tsm_report *report, void *data)
+static int report_new_locked(struct tsm_report *report)
 {
 	int error;
 
+	if (is_in_flight())
+		return -EBUSY;
 	if (report->desc.inblob_len != REPORT_DATA_SIZE)
 		return -EINVAL;
 	draw();
 	error = error_of(QUOTE);
-	if (error)
-		return error;
-	if (strikes("slow"))
-		msleep(slow_ms);
-	if (strikes("held"))
-		hold();
-	return make_quote(report);
+	if (!error && strikes("slow")) {
+		in_flight_until = jiffies + msecs_to_jiffies(slow_ms);
+		error = await_quote();
+	}
+	if (!error && strikes("held"))
+		error = hold();
+	return error ? error : make_quote(report);
+}
+
+static int report_new(struct tsm_report *report, void *data)
+{
+	int error;
+
+	if (mutex_lock_interruptible(&quote_lock))
+		return -EINTR;
+	error = report_new_locked(report);
+	mutex_unlock(&quote_lock);
+	return error;
 }
 
 static bool attr_visible(int n)
@@ -234,7 +426,6 @@ static struct tsm_ops ops = {
 static int extend(int index, const u8 *digest)
 {
 	u8 both[2 * DIGEST_SIZE];
-	struct crypto_shash *hash;
 	int error = error_of(EXTEND);
 
 	if (strikes("extend-slow"))
@@ -243,15 +434,11 @@ static int extend(int index, const u8 *digest)
 		return error;
 	if (index != 2 && index != 3)
 		return -EINVAL;
-	hash = crypto_alloc_shash("sha384", 0, 0);
-	if (IS_ERR(hash))
-		return PTR_ERR(hash);
 	mutex_lock(&lock);
 	memcpy(both, registers[index], DIGEST_SIZE);
 	memcpy(both + DIGEST_SIZE, digest, DIGEST_SIZE);
-	error = crypto_shash_tfm_digest(hash, both, sizeof(both), registers[index]);
+	error = digest_of("sha384", both, sizeof(both), registers[index]);
 	mutex_unlock(&lock);
-	crypto_free_shash(hash);
 	return error;
 }
 
@@ -359,6 +546,8 @@ static u64 answer_quote_request(u8 *buffer, u32 size, u32 *out_size)
 	memset(buffer + BUFFER_HEADER, 0, BUFFER_SIZE - BUFFER_HEADER);
 	quote = buffer + BUFFER_HEADER + (raw ? 0 : QGS_RESPONSE);
 	quote_size = write_quote(quote, report_data);
+	if (strikes("quote-unsigned"))
+		clear_signatures(quote, quote_size);
 	quotes++;
 	*out_size = quote_size + (raw ? 0 : QGS_RESPONSE);
 	if (!raw) {

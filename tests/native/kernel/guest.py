@@ -12,6 +12,7 @@ VARIABLE = "CCZOO_REAL_KERNEL"
 PARAMETERS = Path("/sys/module/fake_tdx/parameters")
 REPORT = Path("/sys/kernel/config/tsm/report")
 QGS_PORT = 4050
+POLL_MS = "5"  # the real driver looks once a second; tests that wait for it would take long
 
 # What only the emulator can do: with the kernel's own code it takes a rival or a chance.
 EMULATED_FAULTS = {"stale", "overwritten", "vanished", "permission", "busy-mkdir", "write-error"}
@@ -30,7 +31,10 @@ class RealKernel:
         slow: float = 3.0,
         device: str = "upstream",
     ) -> None:
-        self._settings = {"form": form, "device": device, "slow_ms": str(int(slow * 1000))}
+        self._settings = {
+            **{"form": form, "device": device},
+            **{"slow_ms": str(int(slow * 1000)), "poll_ms": POLL_MS},
+        }
         self._fault = fault
 
     def __enter__(self) -> RealKernel:
@@ -57,6 +61,7 @@ class RealKernel:
     def state(self) -> dict[str, Any]:
         return {
             "entries": os.listdir(REPORT),
+            "in_flight": bool(_read("in_flight")),
             "mkdir": _read("entries"),
             "quote": _read("quotes"),
         }

@@ -40,6 +40,7 @@ int main(int argc, char **argv)
         if (read_all(fd, request, sizeof request)) {
             memcpy(answer + 4, words, sizeof words);
             quote[0] = 4;
+            quote[2] = 2;
             quote[4] = 0x81;
             memcpy(quote + 568, request + 28 + 128, 64);
             memcpy(quote + 632, &signature_size, 4);
