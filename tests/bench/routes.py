@@ -130,7 +130,7 @@ def time_health() -> None:
             answers = under_way.result(GRACE_SECONDS)
             check(answers)
             served.append(answers.rate)
-    for percent, limit in ((50, ""), (99, f"{HEALTH_LIMIT} x")):
+    for percent, limit in ((50, ""), (99, f"{HEALTH_LIMIT} x"), (100, "")):
         name = f"{HEALTH} beside {QUOTE_RATE} quotes a second, p{percent}"
         value, baseline = (percentile(times, percent) for times in (beside, alone))
         row(name, value, "alone", baseline, "ms", limit=limit)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import socket
 import threading
 from collections.abc import Callable, Iterator
 
-from cczoo_verifier.server import CLIENT_TIMEOUT, make_server, run
+from cczoo_verifier.server import CLIENT_TIMEOUT, listen, make_server, run
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
@@ -21,7 +20,7 @@ def serving(
     make_app: Callable[[str], ASGIApp], *, client_timeout: int = CLIENT_TIMEOUT
 ) -> Iterator[str]:
     """`make_app(url)` on a free port of 127.0.0.1, in a thread; gives the URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listen("127.0.0.1", 0) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         server = make_server(make_app(url), client_timeout=client_timeout)
         server.config.timeout_graceful_shutdown = 0

@@ -24,6 +24,7 @@ import jwt
 import pytest
 from cczoo_verifier import service
 from cczoo_verifier.__main__ import main
+from cczoo_verifier.server import listen
 from cczoo_verifier.service import Settings, create_app
 from cczoo_verifier.signing import Signer
 from cczoo_verifier.trust import TrustError, from_files, from_simulator
@@ -536,3 +537,12 @@ def test_report_data_may_be_anything_without_runtime_data(
     claims = claims_of(client, body)
     evidence = claims["submods"]["cpu"]["ear.veraison.annotated-evidence"]
     assert evidence["report_data"] == report_data(b"anything").hex()
+
+
+def test_answers_on_a_kept_connection_do_not_wait_for_acknowledgements() -> None:
+    with (
+        listen("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname(), timeout=10),
+        listener.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
