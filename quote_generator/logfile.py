@@ -151,8 +151,15 @@ class LogFolder:
 
 def make_folder(path: Path) -> None:
     """Make the folder of a log. Raises NotPermitted, NotAvailable."""
-    try:
+    with folder_trouble(path):
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+
+
+@contextmanager
+def folder_trouble(path: Path) -> Iterator[None]:
+    """Tell what goes wrong with the folder of a log as NotPermitted or NotAvailable."""
+    try:
+        yield
     except PermissionError as error:
         raise NotPermitted(
             f"cannot write to {path.parent}; run as root, or give this process the folder.",
@@ -161,8 +168,7 @@ def make_folder(path: Path) -> None:
         ) from error
     except OSError as error:
         raise NotAvailable(
-            f"cannot make {path.parent} ({error.strerror}); give the log a folder that can be "
-            "written.",
+            f"cannot use {path} ({error.strerror}); give the log a folder that can be written.",
             errno=error.errno,
             path=str(path),
         ) from error

@@ -26,7 +26,7 @@ from .eventlog import (
     parse_aael,
     parse_event,
 )
-from .logfile import MAX_LOG_SIZE, LogFolder, make_folder
+from .logfile import MAX_LOG_SIZE, LogFolder, folder_trouble, make_folder
 from .tdreport import parse_tdreport
 
 # RTMR0 and RTMR1 belong to the firmware and the boot loader; RTMR3 has the application's log.
@@ -234,21 +234,8 @@ def _explained(path: Path) -> Iterator[None]:
 def _locked(system: System, deadline: float) -> Iterator[LogFolder]:
     """Open the log's folder and hold its lock."""
     path = Path(system.aael)
-    try:
-        with LogFolder(path) as folder, folder.locked(deadline):
-            yield folder
-    except PermissionError as error:
-        raise NotPermitted(
-            f"cannot write to {path.parent}; run as root, or give this process the folder.",
-            errno=error.errno,
-            path=str(path),
-        ) from error
-    except OSError as error:
-        raise NotAvailable(
-            f"cannot use {path} ({error.strerror}); give the log a folder that can be written.",
-            errno=error.errno,
-            path=str(path),
-        ) from error
+    with folder_trouble(path), LogFolder(path) as folder, folder.locked(deadline):
+        yield folder
 
 
 def _left(deadline: float) -> float:

@@ -26,7 +26,7 @@ KIT = "cczoo-trust-badge"
 HOOK = "cczoo_open_webui.pth"
 # Where the installer notes what it did.
 RECORD = ".cczoo-install"
-# Puts what open-webui needs on the path (tools/environments.py).
+# Puts what open-webui needs on the path (tools/preparation/environments.py).
 REQUIREMENTS = "open-webui-requirements.pth"
 UV = Path(sys.executable).parent / "uv"
 # What the console script of open-webui does, without its path to an interpreter.

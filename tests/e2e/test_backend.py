@@ -21,19 +21,9 @@ from e2e.evidence import decode, new_nonce, report_data_of, verify_nonce
 from e2e.relay_target import RelayTarget
 from e2e.stack import Backend, assert_stock, wait_until
 from emulator.harness import Emulator
+from error_document import assert_error
 
 CLIENTS = 50
-
-
-def assert_error(answer: httpx.Response, status: int, code: str, words: str = "") -> None:
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["cache-control"] == "no-store"
-    document = answer.json()
-    assert document.keys() == {"status", "code", "detail"}
-    assert (answer.status_code, document["status"], document["code"]) == (status, False, code)
-    assert words in document["detail"]
-    assert "Traceback" not in answer.text
-    assert ".py" not in answer.text
 
 
 @pytest.fixture

@@ -72,19 +72,6 @@ def routes_of(environ: Mapping[str, str] | None = None, **options: Any) -> Route
     return Routes(environ=environ or {}, **options)
 
 
-def assert_error(answer: Any, status: int, code: str, words: str = "") -> None:
-    """Assert that an answer is the error document."""
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    document = answer.json()
-    assert document.keys() == {"status", "code", "detail"}
-    assert (answer.status_code, document["status"], document["code"]) == (status, False, code)
-    assert words in document["detail"]
-    assert "Traceback" not in answer.text
-    assert ".py" not in answer.text
-
-
 def run(scenario: Callable[[], Awaitable[None]]) -> None:
     """Run a scenario on an event loop, in bounded time."""
 

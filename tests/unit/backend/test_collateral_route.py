@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from host_double import ADA, assert_error, client_of, routes_of
+from host_double import ADA, client_of, routes_of
 from limits import parse
 
 from doubles import pccs
 from doubles.serving import serving
 from e2e.dcap import verify
+from error_document import assert_error
 from quote_generator.simulator import Simulator, pki
 
 ROOT = "/api/v1/tee"

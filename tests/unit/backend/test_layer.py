@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from host_double import answer_to, assert_error, client_of, plain, routes_of, scope_of
+from host_double import answer_to, client_of, plain, routes_of, scope_of
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse, StreamingResponse
@@ -17,6 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from cczoo_backend.front_end import StockLoader
 from cczoo_backend.layer import Layer
+from error_document import assert_error
 
 
 def around(app: Any, stock_loader: StockLoader | None = None) -> Layer:

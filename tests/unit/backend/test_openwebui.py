@@ -16,11 +16,12 @@ import httpx
 import pytest
 from fake_open_webui import write_package
 from fastapi import FastAPI
-from host_double import LOADER, a_bundle, assert_error, client_of
+from host_double import LOADER, a_bundle, client_of
 
 import cczoo_backend
 from cczoo_backend import openwebui
 from cczoo_backend.bundle import BundleError
+from error_document import assert_error
 
 CONFIG = "/api/v1/tee/config"
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from host_double import ADA, answer_to, assert_error, client_of, routes_of, scope_of
+from host_double import ADA, answer_to, client_of, routes_of, scope_of
 
 from e2e.relay_target import RelayTarget, relay_target
+from error_document import assert_error
 
 ROOT = "/api/v1/tee/relay"
 BODY = {"tee": "tdx", "evidence": "AA"}

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from host_double import assert_error, client_of, routes_of
+from host_double import client_of, routes_of
 
 from cczoo_backend import report
+from error_document import assert_error
 
 PATH = "/api/v1/tee/report"
 ANCHORS = Path(__file__).resolve().parents[3] / "patches" / "open-webui" / "anchors.json"

@@ -15,7 +15,6 @@ from host_double import (
     LOADER,
     Accounts,
     answer_to,
-    assert_error,
     client_of,
     routes_of,
     run,
@@ -25,6 +24,7 @@ from starlette.exceptions import HTTPException
 
 from cczoo_backend.routes import Routes
 from e2e.evidence import decode, new_nonce, verify_nonce
+from error_document import assert_error
 
 ROOT = "/api/v1/tee"
 EVERY_METHOD = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
