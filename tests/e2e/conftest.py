@@ -47,11 +47,7 @@ from e2e.stack import (
     free_port,
 )
 from emulator.harness import Emulator
-from interruptible import heed_interrupts
 from quote_generator.simulator import Simulator
-
-heed_interrupts()
-
 
 ARTIFACTS = REPO / "out" / "e2e"
 SLOW_QUOTE_SECONDS = 1.0

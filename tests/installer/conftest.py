@@ -36,10 +36,6 @@ from installer_kit import (
     write_files,
 )
 
-from interruptible import heed_interrupts
-
-heed_interrupts()
-
 
 @pytest.fixture(scope="session")
 def archive() -> Path:

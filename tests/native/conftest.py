@@ -18,14 +18,12 @@ import pytest
 
 from emulator import Emulator
 from emulator.qgs import Qgs
-from interruptible import heed_interrupts
 from quote_generator.attester import System
 
 sys.path.insert(0, str(Path(__file__).parent / "kernel"))
 
 import guest
 
-heed_interrupts()
 ON_REAL_KERNEL = guest.VARIABLE in os.environ
 
 

@@ -186,7 +186,7 @@ def build_disk(work: Path, suite: Iterable[str]) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if file.is_dir() else shutil.copy
         copy(file, target)
-    for name in ("quote_generator", "tests/native", "tests/emulator", "tests/interruptible.py"):
+    for name in ("quote_generator", "tests/native", "tests/emulator"):
         source, target = REPO / name, disk / "kit" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if source.is_dir() else shutil.copy
