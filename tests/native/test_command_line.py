@@ -12,9 +12,9 @@ from pathlib import Path
 from textwrap import wrap
 
 import pytest
-from conftest import eventually
 from test_configfs import report_data_of
 
+from conftest import eventually
 from emulator import Emulator
 
 COMMAND = [sys.executable, "-m", "quote_generator"]

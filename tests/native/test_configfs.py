@@ -14,8 +14,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from conftest import Emulate, another_reader, eventually
 
+from conftest import Emulate, another_reader, eventually
 from emulator import Emulator
 from emulator.kernel import FAULTS, PASSING, RANDOM_RATES
 from quote_generator import errors

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Emulate, another_reader, eventually
 from test_configfs import REPORT_DATA
 
+from conftest import Emulate, another_reader, eventually
 from emulator import Emulator
 from emulator.qgs import Qgs
 from quote_generator import errors, eventlog

@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import ON_REAL_KERNEL, Emulate, eventually
 from guest import QGS_PORT
 from test_configfs import REPORT_DATA, open_descriptors, report_data_of
 
+from conftest import ON_REAL_KERNEL, Emulate, eventually
 from emulator import Emulator, signers
 from emulator.device import QUOTE_NUMBERS
 from emulator.kernel import DEVICE_FAULTS

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import kernel_conformance as conformance
 import pytest
-from conftest import eventually
 
+from conftest import eventually
 from emulator import Emulator
 
 TESTS = str(Path(__file__).resolve().parent.parent)

@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import ON_REAL_KERNEL
 from test_configfs import REPORT_DATA, ask, report_data_of
 
+from conftest import ON_REAL_KERNEL
 from emulator import Emulator
 from quote_generator import attester, errors
 from quote_generator.attester import System

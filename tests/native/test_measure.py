@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Emulate, eventually
 
+from conftest import Emulate, eventually
 from emulator import Emulator
 from emulator.device import EXTEND_NUMBERS
 from quote_generator import errors, measure

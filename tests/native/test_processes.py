@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import ON_REAL_KERNEL, eventually
 from test_configfs import REPORT_DATA, ask, report_data_of
 
+from conftest import ON_REAL_KERNEL, eventually
 from emulator import Emulator
 from quote_generator import errors
 from quote_generator.attester import System, attest

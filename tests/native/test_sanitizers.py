@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import eventually
 from seccomp_filter import deny_close_range
 
+from conftest import eventually
 from emulator import Emulator
 from emulator.device import QUOTE_NUMBERS
 from emulator.kernel import DEVICE_FAULTS, FAULTS, RANDOM_RATES
