@@ -5,6 +5,7 @@ A small package stands in for open-webui; the browser's tests have the real ones
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -67,6 +68,16 @@ def test_a_second_time_changes_nothing(app: FastAPI) -> None:
     cczoo_backend.install(app)
     assert app.build_middleware_stack is build
     assert ask(app, "/").text.count("<script") == 1
+
+
+def test_what_is_loaded_is_spared_the_garbage_collector(app: FastAPI) -> None:
+    """Else each full collection, which requests bring about, stops everybody for a while."""
+    gc.unfreeze()
+    try:
+        ask(app)
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        gc.unfreeze()
 
 
 def test_what_is_mounted_after_the_hook_is_found_all_the_same(main: Any) -> None:
