@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Route, expect
+from playwright.sync_api import BrowserContext, FrameLocator, Locator, Route, expect
 
 from e2e.browser import ChatPage, tee_settings
 from e2e.stack import REPO, Backend, Installation, wait_until
@@ -212,6 +212,44 @@ def wait_until_told(chat: ChatPage, name: str) -> None:
             return
         chat.page.wait_for_timeout(50)
     pytest.fail(f"the server was not told about {name}: {reports(chat)}")
+
+
+# In frames
+
+
+def in_frame(chat: ChatPage, url: str) -> FrameLocator:
+    """Show the app in a frame of the page that is open, and wait until one could type there."""
+    chat.page.evaluate(
+        "(src) => document.body.append(Object.assign(document.createElement('iframe'),"
+        " { src, id: 'app', width: 1200, height: 700 }))",
+        url,
+    )
+    frame = chat.page.frame_locator("#app")
+    expect(frame.locator("#chat-input")).to_be_visible(timeout=45_000)
+    return frame
+
+
+def test_a_portal_that_shows_the_app_in_a_frame_shows_its_badge(
+    bare: Backend, open_chat: OpenChat
+) -> None:
+    chat = open_chat(bare)
+    # A browser keeps a frame's storage apart, by the page around it.
+    chat.page.add_init_script(f"localStorage.token = '{bare.token}'")
+    portal = "http://localhost:9/"  # nobody is asked for it
+    chat.page.route(portal, lambda route: route.fulfill(content_type="text/html", body="Portal"))
+    chat.page.goto(portal)
+    badge = in_frame(chat, bare.url).get_by_test_id("tee-badge")
+    expect(badge).to_have_attribute("data-state", "red", timeout=30_000)
+
+
+def test_the_app_shows_no_second_badge_in_a_frame_of_its_own(
+    bare: Backend, open_chat: OpenChat
+) -> None:
+    chat = open_chat(bare)
+    chat.expect_state("red")
+    frame = in_frame(chat, bare.url)
+    chat.page.wait_for_timeout(1000)
+    expect(frame.get_by_test_id("tee-badge")).to_have_count(0)
 
 
 # Where the kit's own anchors are

@@ -128,10 +128,23 @@ export const start = (
 	keeper.start();
 };
 
+/**
+ * Whether an app that has a badge of its own shows this page in a frame, as it does with files and
+ * artifacts. In a frame of somebody else's page, say a company's portal, this is the app itself.
+ */
+export const isInsideTheApp = ({ top, origin }: Window): boolean => {
+	try {
+		return top?.cczooTrustBadge !== undefined;
+	} catch {
+		// Another origin above: that of a portal, or that of the app if this frame has none.
+		return origin === 'null';
+	}
+};
+
+const insideTheApp = window.top !== window && isInsideTheApp(window);
 const isFirst = window.cczooTrustBadge === undefined;
 window.cczooTrustBadge ??= {};
 const { currentScript } = document;
-// The app shows files and artifacts in frames, and a frame of the app itself has no room for it.
-if (isFirst && window.top === window && currentScript instanceof HTMLScriptElement) {
+if (isFirst && !insideTheApp && currentScript instanceof HTMLScriptElement) {
 	start(currentScript.src, PAGE_PIECE, (address) => import(/* @vite-ignore */ address));
 }

@@ -217,10 +217,28 @@ describe('the loader’s script', () => {
 		expect(isWatched()).toBe(false);
 	});
 
-	it('does nothing in a frame', async () => {
-		vi.spyOn(window, 'top', 'get').mockReturnValue({} as Window);
+	const foreign = () => {
+		const refuse = () => {
+			throw new DOMException('Blocked a frame from accessing a cross-origin frame.');
+		};
+		return new Proxy({}, { get: refuse }) as Window;
+	};
+
+	it.each([
+		['the app', () => ({ cczooTrustBadge: {} }) as Window, 'https://chat.example', false],
+		['the app, without its rights', foreign, 'null', false],
+		[
+			'a page of its origin that is not the app',
+			() => ({}) as Window,
+			'https://chat.example',
+			true
+		],
+		['a page of another origin', foreign, 'https://chat.example', true]
+	])('in a frame of %s', async (_whose, top, origin, begins) => {
+		vi.spyOn(window, 'top', 'get').mockReturnValue(top());
+		vi.spyOn(window, 'origin', 'get').mockReturnValue(origin);
 		await run(script);
-		expect([window.cczooTrustBadge, isWatched()]).toEqual([{}, false]);
+		expect([window.cczooTrustBadge, isWatched()]).toEqual([{}, begins]);
 	});
 
 	it('does nothing where no script tag runs it', async () => {
