@@ -139,9 +139,11 @@ def servers() -> Iterator[Servers]:
         yield group
     finally:
         # A second Ctrl-C while stopping must not leave a server behind.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+        stopping = (signal.SIGINT, signal.SIGTERM)
+        handlers = {number: signal.signal(number, signal.SIG_IGN) for number in stopping}
         group.stop()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def answers(url: str) -> bool:
