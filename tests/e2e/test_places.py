@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import BrowserContext, FrameLocator, Locator, Route, expect
+from starlette.responses import HTMLResponse
 
+from doubles.serving import serving
 from e2e.browser import ChatPage, tee_settings
 from e2e.stack import REPO, Backend, Installation, wait_until
 
@@ -233,13 +235,12 @@ def test_a_portal_that_shows_the_app_in_a_frame_shows_its_badge(
     bare: Backend, open_chat: OpenChat
 ) -> None:
     chat = open_chat(bare)
-    # A browser keeps a frame's storage apart, by the page around it.
-    chat.page.add_init_script(f"localStorage.token = '{bare.token}'")
-    portal = "http://localhost:9/"  # nobody is asked for it
-    chat.page.route(portal, lambda route: route.fulfill(content_type="text/html", body="Portal"))
-    chat.page.goto(portal)
-    badge = in_frame(chat, bare.url).get_by_test_id("tee-badge")
-    expect(badge).to_have_attribute("data-state", "red", timeout=30_000)
+    # Another origin of the same site: the app itself needs its storage, which frames of other
+    # sites do not get in every browser.
+    with serving(lambda _url: HTMLResponse("Portal")) as portal:
+        chat.page.goto(portal)
+        badge = in_frame(chat, bare.url).get_by_test_id("tee-badge")
+        expect(badge).to_have_attribute("data-state", "red", timeout=30_000)
 
 
 def test_the_app_shows_no_second_badge_in_a_frame_of_its_own(
