@@ -33,7 +33,7 @@ setup-dev:
 	@$(BOOTSTRAP) system-build dev
 
 setup-test:
-	@$(BOOTSTRAP) privileges node system-test dev web webui model
+	@$(BOOTSTRAP) privileges node system-test dev web wheel-tools wheel webui model
 
 # From a checkout, the plug-in way needs Node.js only where the page's bundle is not built yet.
 demo:

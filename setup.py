@@ -7,9 +7,11 @@ import json
 import os
 import shutil
 import sys
+import sysconfig
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 from setuptools.errors import SetupError
 
@@ -21,6 +23,25 @@ REFUSAL = (
     "`make wheel` builds both; it needs Node.js. Where only cczoo-verify or cczoo-install is "
     f"wanted, set {WITHOUT_PAGE}=1."
 )
+WITH_CORE = "CCZOO_WITH_CORE"
+LEFT_OUT = (
+    "THE C CORE WAS NOT BUILT, and the package comes without it. Quotes of this machine need it: "
+    "for those take the project's wheel, or build again with a C compiler and Python's headers at "
+    f"hand (Debian: gcc libc6-dev python3-dev). {WITH_CORE}=1 makes this an error."
+)
+
+
+class BuildCore(build_ext):
+    """Leaves the C core out where it cannot be built, and says so: auditors need no compiler."""
+
+    def build_extension(self, extension: Extension) -> None:
+        extension.optional = os.environ.get(WITH_CORE) != "1"
+        try:
+            super().build_extension(extension)
+        except Exception:
+            if extension.optional:
+                self.warn(LEFT_OUT)
+            raise  # setuptools goes on where it was optional
 
 
 class BuildWithPage(build_py):
@@ -53,9 +74,16 @@ def bundle() -> dict[str, bytes]:
     return files
 
 
+def wheel_options() -> dict[str, str]:
+    """One wheel for every Python from 3.11 on, except free-threaded ones: each needs its own."""
+    free_threaded = sysconfig.get_config_var("Py_GIL_DISABLED")
+    return {} if free_threaded else {"py_limited_api": "cp311"}
+
+
 # The structures, the verifier and the installer work anywhere; the transports need Linux.
 setup(
-    cmdclass={"build_py": BuildWithPage},
+    cmdclass={"build_ext": BuildCore, "build_py": BuildWithPage},
+    options={"bdist_wheel": wheel_options()},
     cffi_modules=["quote_generator/native/build_native.py:ffibuilder"]
     if sys.platform == "linux"
     else [],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import (
     BadInput,
     Busy,
+    CoreMissing,
     CorruptAnswer,
     LogMismatch,
     NotAvailable,
@@ -40,6 +41,7 @@ __all__ = [
     "Attestation",
     "BadInput",
     "Busy",
+    "CoreMissing",
     "CorruptAnswer",
     "LogMismatch",
     "NotAvailable",

@@ -2,8 +2,8 @@
 
 Exit codes: 0 done; 2 bad arguments or input; 3 no TDX here; 4 not permitted; 5 busy; 6 timed out;
 7 the quote service failed; 8 the answer was corrupt; 9 the event logs do not lead to the quote's
-registers; 10 the quote is of a kind that is not supported yet; 130 interrupted by Ctrl-C;
-1 anything else.
+registers; 10 the quote is of a kind that is not supported yet; 11 the C core is missing;
+130 interrupted by Ctrl-C; 1 anything else.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ EXIT_CODES: dict[type[errors.QuoteGeneratorError], int] = {
     errors.CorruptAnswer: 8,
     errors.LogMismatch: 9,
     errors.NotSupported: 10,
+    errors.CoreMissing: 11,
 }
 EXIT_LOGS_DIFFER = EXIT_CODES[errors.LogMismatch]
 

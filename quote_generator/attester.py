@@ -19,6 +19,7 @@ from typing import Any
 from .errors import (
     BadInput,
     Busy,
+    CoreMissing,
     CorruptAnswer,
     NotAvailable,
     NotPermitted,
@@ -121,8 +122,8 @@ def attest(
     simulator stands in only on a machine without any TDX interface, and only with
     QUOTE_GENERATOR_SIMULATE=1 in the environment.
 
-    Raises NotAvailable, NotPermitted, Busy, TimedOut, ServiceFailed, CorruptAnswer, NotSupported
-    or BadInput.
+    Raises NotAvailable, NotPermitted, Busy, TimedOut, ServiceFailed, CorruptAnswer, NotSupported,
+    CoreMissing or BadInput.
     """
     _check_arguments(report_data, transport, timeout)
     report_data = bytes(report_data)
@@ -132,6 +133,12 @@ def attest(
         return _simulate(report_data, deadline, system)
     if transport is not None:
         return _ATTEST_BY[transport](report_data, deadline, system)
+    try:
+        _native()
+    except CoreMissing:
+        if not _may_simulate(system) or _shows_an_interface(system):
+            raise
+        return _simulate(report_data, deadline, system)
     failures: dict[str, QuoteGeneratorError] = {}
     for turn in _turns(_order(system), deadline):
         if not isinstance(failures.get(turn.name), TimedOut | Busy | None):
@@ -212,9 +219,16 @@ def simulates(*, timeout: float = 10.0, system: System | None = None) -> bool:
         attest(bytes(REPORT_DATA_SIZE), timeout=timeout, system=replace(system, environ=order))
     except NotAvailable:
         return True
+    except CoreMissing:
+        return not _shows_an_interface(system)
     except QuoteGeneratorError:
         pass  # an interface that fails is one
     return False
+
+
+def _shows_an_interface(system: System) -> bool:
+    """Return whether this machine seems to be a trust domain, for who has no C core to ask it."""
+    return any(os.path.lexists(path) for path in (system.configfs, *system.guest_devices))
 
 
 def get_tdreport(
@@ -410,14 +424,30 @@ def qgs_port(system: System) -> int:
 
 @functools.cache
 def _native() -> Any:
-    """Return the extension module (cffi: ``ffi`` and ``lib``)."""
+    """Return the extension module (cffi: ``ffi`` and ``lib``). Raises CoreMissing."""
     try:
-        return import_module(".native._tdx", __package__)
+        return import_module(_CORE, __package__)
     except ImportError as error:
-        raise NotAvailable(
-            "The C core of quote_generator is not built here: install the package with pip on "
-            f"x86-64 Linux ({error})."
-        ) from error
+        raise _core_missing(error) from error
+
+
+_CORE = ".native._tdx"
+
+
+def _core_missing(error: ImportError) -> CoreMissing:
+    if isinstance(error, ModuleNotFoundError) and str(error.name).endswith(_CORE):
+        what = (
+            "This installation of quote_generator has no C core, which is built on Linux, where a "
+            "C compiler is at hand"
+        )
+    else:
+        what = f"The C core of quote_generator cannot be loaded here ({error})"
+    return CoreMissing(
+        f"{what}. Quotes need it: install the project's wheel, which is for x86-64 Linux with "
+        "glibc; or from source, with a C compiler and Python's headers (Debian: gcc libc6-dev "
+        "python3-dev): pip install --force-reinstall --no-cache-dir.",
+        path=error.path,
+    )
 
 
 def _run(
@@ -520,8 +550,10 @@ def _look(name: str, check: Callable[[System], str], system: System, deadline: f
     def look() -> None:
         nonlocal found
         try:
+            if name in TRANSPORTS:
+                _native()
             found = Transport(name, True, check(system))
-        except (NotAvailable, NotPermitted) as error:
+        except (NotAvailable, NotPermitted, CoreMissing) as error:
             found = Transport(name, False, str(error).removeprefix(f"{name}: "))
         except OSError as error:  # a device that is busy, or has just gone
             found = Transport(name, False, f"{error}; {_CURES[name][0]}.")

@@ -34,6 +34,12 @@ class NotAvailable(QuoteGeneratorError):  # noqa: N818 - named for the state, as
     code = "tdx-not-available"
 
 
+class CoreMissing(QuoteGeneratorError):  # noqa: N818
+    """CoreMissing: this installation has no C core, or one that this machine cannot load."""
+
+    code = "core-missing"
+
+
 class NotPermitted(QuoteGeneratorError):  # noqa: N818
     """NotPermitted: the interface is there, this process may not use it."""
 

@@ -51,6 +51,7 @@ PARTS: dict[str, Callable[[], Part]] = {
     "web": environments.page_tools_part,
     "page": environments.page_part,
     "wheel": environments.wheel_part,
+    "wheel-tools": environments.wheel_tools_part,
     "bench": environments.bench_part,
     "model": environments.model_part,
 }

@@ -2,7 +2,8 @@
 
 In cffi's API mode the GIL is released around every call, and the compiler checks the declarations.
 The module is hardened, and the same wherever it is built with one compiler and one cffi: no path of
-the machine is in it.
+the machine is in it, and it is the same for every Python that has the stable ABI. Free-threaded
+ones before 3.15 have none: there cffi builds for the one Python that builds.
 """
 
 import os
@@ -12,7 +13,7 @@ import sysconfig
 from cffi import FFI
 
 SOURCES = ["check.c", "configfs.c", "device.c", "job.c", "qgs.c"]
-HEADERS = ["device.h", "job.h", "tdx.h"]
+HEADERS = ["Python.h", "device.h", "job.h", "tdx.h"]
 
 # The part of tdx.h that Python uses; "..." lets the compiler fill in what it knows better.
 DECLARATIONS = """

@@ -73,7 +73,7 @@ def test_the_wheel_has_every_package_and_the_page_that_was_built(wheel: Path) ->
         page = {
             name.rpartition("/")[2]: hashlib.sha256(archive.read(name)).hexdigest()
             for name in archive.namelist()
-            if name.startswith("cczoo_backend/page/")
+            if name.startswith("cczoo_backend/page/") and not name.endswith("/")
         }
         packages = {str(Path(n).parent) for n in archive.namelist() if n.endswith("__init__.py")}
     assert page.pop("manifest.json")

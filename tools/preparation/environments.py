@@ -7,7 +7,10 @@ What does not depend on the checkout is kept in the cache folder, `$CCZOO_CACHE`
 
 from __future__ import annotations
 
+import os
+import platform
 import re
+import shlex
 import shutil
 import threading
 from pathlib import Path
@@ -34,6 +37,13 @@ KIT_SOURCES = (
     *("quote_generator", "backend", "verifier", "installer", "patches"),
 )
 PAGE_SOURCES = ("web", "patches/open-webui/anchors.json")
+# A kit without its C core makes no quotes: here that is an error (setup.py).
+WITH_CORE = {"CCZOO_WITH_CORE": "1"}
+WHEEL_LOCK = LOCKS / "wheel.txt"
+# The oldest glibc that the wheel's core runs on: 2.25 is the first that has all it calls, and this
+# the next that wheels can name. Other machines than TDX's are for the demonstration.
+WHEEL_LIBC = "2.26"
+WHEEL_MACHINE = platform.machine()
 # 1 January 1980, the oldest date that a wheel can hold: the same bytes from the same sources.
 WHEEL_DATE = "315532800"
 
@@ -57,6 +67,7 @@ def dev_part() -> Part:
             # Built afresh: the extension module stands in the checkout, where no cache restores it.
             *("--refresh-package", "cczoo-trust-badge"),
             *("--editable", f"{REPO}[test]"),
+            **WITH_CORE,
         )
 
     return keyed(
@@ -113,20 +124,41 @@ def page_part() -> Part:
     )
 
 
+def wheel_tools_part() -> Part:
+    """A C compiler of one version, for the same bytes on every machine; and auditwheel."""
+    name = f"wheel-tools-{digest(python_version(), files=[WHEEL_LOCK])}"
+    folder = cache_directory() / "venv" / name
+
+    def make() -> None:
+        make_venv(folder)
+        install_pinned(folder, WHEEL_LOCK.read_text())
+
+    return keyed(
+        "wheel-tools",
+        "the wheel's compiler",
+        folder,
+        lambda: "1",
+        make,
+        (uv_part(),),
+        download=100,
+        disk=470,
+    )
+
+
 def wheel_part() -> Part:
     """`out/wheel`: the kit's wheel, with the page's bundle inside.
 
     The same bytes from the same sources: from a copy with fixed modes, dates, paths and tools.
     """
     folder = REPO / "out" / "wheel"
+    tools = wheel_tools_part()
 
     def key() -> str:
-        files = [DEV_LOCK, *source_files(KIT_SOURCES), *source_files(PAGE_SOURCES)]
-        return digest(python_version(), files=files)
+        return digest(python_version(), files=_wheel_files())
 
     def make() -> None:
         shutil.rmtree(folder, ignore_errors=True)
-        source = folder / "source"
+        source, unchecked = folder / "source", folder / "unchecked"
         for file in [*source_files(KIT_SOURCES), *_bundle_files()]:
             copy = source / file.relative_to(REPO)
             copy.parent.mkdir(parents=True, exist_ok=True)
@@ -134,11 +166,14 @@ def wheel_part() -> Part:
             copy.chmod(0o644)
         uv(
             *("build", "--wheel", "--python", find_python(), "--no-create-gitignore"),
-            *("--build-constraints", DEV_LOCK, "--out-dir", folder, source),
+            *("--build-constraints", DEV_LOCK, "--out-dir", unchecked, source),
+            **(wheel_compiler(tools.folder) | WITH_CORE),
             SOURCE_DATE_EPOCH=WHEEL_DATE,
-            CFLAGS="-g0",  # debug information names folders
         )
+        (made,) = unchecked.glob("*.whl")
+        _name_platform(made, folder, tools.folder)
         shutil.rmtree(source)
+        shutil.rmtree(unchecked)
 
     return keyed(
         "wheel",
@@ -146,10 +181,43 @@ def wheel_part() -> Part:
         folder,
         key,
         make,
-        (uv_part(), page_part()),
+        (uv_part(), page_part(), tools),
         disk=2,
         also=lambda: any(folder.glob("*.whl")),
     )
+
+
+def wheel_compiler(tools: Path) -> dict[str, str]:
+    """What has setuptools take the pinned compiler, and none of the options of this machine."""
+    target = f"{WHEEL_MACHINE}-linux-gnu.{WHEEL_LIBC}"
+    compiler = shlex.join([str(tools / "bin" / "python"), "-m", "ziglang", "cc", "-target", target])
+    return {
+        "CC": compiler,
+        "LDSHARED": f"{compiler} -shared",
+        # Debian's Python.h includes files that are named from there.
+        "CFLAGS": "-DNDEBUG -fwrapv -idirafter /usr/include",
+        "CPPFLAGS": "",
+        "LDFLAGS": "",
+        "ZIG_GLOBAL_CACHE_DIR": str(tools / "compiled"),
+    }
+
+
+def _name_platform(wheel: Path, folder: Path, tools: Path) -> None:
+    """Have auditwheel see that the wheel runs on the platform, name it so, and put it there."""
+    tag = f"manylinux_{WHEEL_LIBC.replace('.', '_')}_{WHEEL_MACHINE}"
+    run(
+        [
+            *(tools / "bin" / "auditwheel", "repair", "--plat", tag, "--only-plat"),
+            *("--patcher", "none"),  # nothing is to be changed: the core needs libc alone
+            *("--wheel-dir", folder, wheel),
+        ],
+        env={**os.environ, "SOURCE_DATE_EPOCH": WHEEL_DATE},
+    )
+
+
+def _wheel_files() -> list[Path]:
+    """What decides about the wheel's bytes."""
+    return [DEV_LOCK, WHEEL_LOCK, *source_files(KIT_SOURCES), *source_files(PAGE_SOURCES)]
 
 
 def _bundle_files() -> list[Path]:
@@ -220,8 +288,7 @@ def webui_part(edition: str, at: Path | None = None) -> Part:
     stock, _ = _lock_of(version)
 
     def key() -> str:
-        files = [DEV_LOCK, *source_files(KIT_SOURCES), *source_files(PAGE_SOURCES)]
-        return digest(str(REPO), str(requirements.folder), stock, files=files)
+        return digest(str(REPO), str(requirements.folder), stock, files=_wheel_files())
 
     def make() -> None:
         python = make_venv(folder)

@@ -76,9 +76,9 @@ def make_venv(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
-def install(python: Path, *arguments: str | Path) -> None:
-    """Install packages into the environment of ``python``."""
-    uv("pip", "install", "--python", python, *arguments)
+def install(python: Path, *arguments: str | Path, **more: str) -> None:
+    """Install packages into the environment of ``python``; ``more`` are environment variables."""
+    uv("pip", "install", "--python", python, *arguments, **more)
 
 
 def install_pinned(folder: Path, requirements: str, *options: str) -> None:

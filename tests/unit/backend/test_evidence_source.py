@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +14,11 @@ import pytest
 from cczoo_backend import evidence_source
 from cczoo_backend.errors import TeeError
 from cczoo_backend.evidence_source import EvidenceSource
+from quote_generator import attester
 from quote_generator.attester import Attestation, System, attest, simulates
 from quote_generator.errors import QuoteGeneratorError, ServiceFailed, TimedOut
 from quote_generator.simulator import Simulator
+from vectors import logs
 
 NONCES = [bytes([number]) * 32 for number in range(5)]
 CCEL = "sys/firmware/acpi/tables/data/CCEL"
@@ -63,6 +67,23 @@ def test_the_machines_logs_come_along(tmp_path: Path) -> None:
     (made,) = EvidenceSource({}, root=str(tmp_path)).build(NONCES[:1], 10)
     document = json.loads(made.document(fresh=True))
     assert (document["cc_eventlog"], document["aa_eventlog"]) == ("YSBsb2c=", "INIT sha384/00\n")
+
+
+@pytest.mark.usefixtures("hardware")
+@pytest.mark.parametrize("ccel", [None, logs.ccel() + b"\xff" * 1000])
+def test_the_applications_log_of_the_newer_form_comes_along(
+    tmp_path: Path, ccel: bytes | None
+) -> None:
+    """As the CoCo agent hands it out: in the firmware's log, or after a header of its own."""
+    entries = b"".join(map(logs.event, logs.application("coco.example start container-1")))
+    write(tmp_path, AAEL, entries + entries[:20])  # and what a crash has cut
+    if ccel is not None:
+        write(tmp_path, CCEL, ccel)
+    (made,) = EvidenceSource({}, root=str(tmp_path)).build(NONCES[:1], 10)
+    document = json.loads(made.document(fresh=True))
+    before = logs.AGENTS_HEADERS["of two algorithms"] if ccel is None else logs.ccel()
+    assert base64.b64decode(document["cc_eventlog"]) == before + entries + b"\xff" * 8
+    assert document["aa_eventlog"] is None
 
 
 @pytest.mark.usefixtures("hardware")
@@ -177,11 +198,16 @@ def test_simulation_is_decided_as_quotes_are(
     tmp_path: Path, machine: Callable[[Path], None], expected: bool
 ) -> None:
     machine(tmp_path)
+    check_simulation(tmp_path, expected)
+
+
+def check_simulation(root: Path, expected: bool) -> None:
+    """Check that quotes are simulated on the machine below ``root`` exactly if expected."""
     environ = {
         "QUOTE_GENERATOR_SIMULATE": "1",
-        "QUOTE_GENERATOR_SIMULATOR_DIR": str(tmp_path / "simulator"),
+        "QUOTE_GENERATOR_SIMULATOR_DIR": str(root / "simulator"),
     }
-    system = System.under(str(tmp_path), environ=environ)
+    system = System.under(str(root), environ=environ)
     assert simulates(system=system) is expected
     if expected:
         assert attest(bytes(64), system=system).simulated
@@ -189,3 +215,16 @@ def test_simulation_is_decided_as_quotes_are(
         with pytest.raises(QuoteGeneratorError):
             attest(bytes(64), system=system)
     assert not simulates(system=replace(system, environ={"QUOTE_GENERATOR_SIMULATE": "0"}))
+
+
+@pytest.mark.parametrize(("machine", "expected"), [(nothing, True), (a_device_that_fails, False)])
+def test_without_its_c_core_a_machine_that_looks_like_a_td_does_not_simulate(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    machine: Callable[[Path], None],
+    expected: bool,
+) -> None:
+    monkeypatch.setitem(sys.modules, "quote_generator.native._tdx", None)
+    attester._native.cache_clear()
+    machine(tmp_path)
+    check_simulation(tmp_path, expected)
