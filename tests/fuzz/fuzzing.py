@@ -14,6 +14,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -147,7 +148,7 @@ def _run(target: Target, command: Sequence[str]) -> str:
         [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace"
     )
     if done.returncode != 0:
-        raise FuzzError(_explain(target, done.stdout))
+        raise FuzzError(_explain(target, done.returncode, done.stdout))
     return done.stdout
 
 
@@ -155,18 +156,29 @@ def _accepted(output: str) -> int:
     return int(re.findall(r"^accepted: (\d+)$", output, re.MULTILINE)[-1])
 
 
-def _explain(target: Target, output: str) -> str:
+def _explain(target: Target, status: int, output: str) -> str:
     lines = [line for line in output.splitlines() if not re.match(r"#\d|INFO|WARNING", line)]
     text = "\n".join(line[:300] for line in lines[-40:])
     written = re.search(r"Test unit written to (\S+)", output)
     if written is None:
-        return f"{target.name} did not run to its end:\n{text}"
+        return f"{target.name} did not run to its end ({_ending(status)}):\n{text}"
     path = os.path.relpath(written[1], REPO)
     return (
-        f"{text}\n\n{target.name} breaks on the input in {path}. To see it again:\n"
+        f"{text}\n\n{target.name} ({_ending(status)}) breaks on the input in {path}. "
+        "To see it again:\n"
         f"    .venv/bin/python tests/fuzz/fuzzing.py --input {path} {target.name}\n"
         "Once it is mended, make it a seed in tests/fuzz/corpus.py."
     )
+
+
+def _ending(status: int) -> str:
+    """Return how a process ended, of which `subprocess` says this."""
+    if status >= 0:
+        return f"exit code {status}"
+    try:
+        return f"killed by {signal.Signals(-status).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"killed by signal {-status}"
 
 
 # --- from the command line ----------------------------------------------------------------------

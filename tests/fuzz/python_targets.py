@@ -14,6 +14,7 @@ import base64
 import json
 import math
 import re
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -318,7 +319,13 @@ def main() -> None:
         nonlocal accepted
         accepted += target(data)
 
-    atexit.register(lambda: print(f"accepted: {accepted}", file=sys.stderr, flush=True))
+    def end() -> None:
+        # Atheris's timer still ticks, and Python on its way out takes the alarm's handler away: an
+        # alarm in between would kill a run that had ended well.
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print(f"accepted: {accepted}", file=sys.stderr, flush=True)
+
+    atexit.register(end)
     # libFuzzer would take files too, and end without the line above.
     inputs = [Path(argument) for argument in sys.argv[2:] if Path(argument).is_file()]
     for path in inputs:

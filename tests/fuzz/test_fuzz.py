@@ -77,18 +77,22 @@ def test_a_byte_too_far_is_found_and_can_be_seen_again(
         fuzzing.replay(target, [kept], folder=tmp_path)
 
 
+def run_before_targets(monkeypatch: pytest.MonkeyPatch, folder: Path, lines: str) -> None:
+    """Have the Python targets' processes run these lines first; what is kept goes into `folder`."""
+    monkeypatch.setattr(fuzzing, "OUT", folder / "out")
+    script = folder / "python_targets.py"
+    script.write_text(
+        f"import sys\nsys.path.insert(0, {str(fuzzing.HERE)!r})\n"
+        f"import python_targets as real\n{lines}\nreal.main()\n"
+    )
+    monkeypatch.setattr(fuzzing, "HERE", folder)
+
+
 def test_a_property_that_does_not_hold_is_found_and_can_be_seen_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fuzzing, "OUT", tmp_path / "out")
-    script = tmp_path / "python_targets.py"
-    script.write_text(
-        f"import sys\nsys.path.insert(0, {str(fuzzing.HERE)!r})\n"
-        "import python_targets as real\n"
-        "real.TARGETS['strict_json'] = lambda data: bool(1 / (data[:1] != b'['))\n"
-        "real.main()\n"
-    )
-    monkeypatch.setattr(fuzzing, "HERE", tmp_path)
+    lines = "real.TARGETS['strict_json'] = lambda data: bool(1 / (data[:1] != b'['))"
+    run_before_targets(monkeypatch, tmp_path, lines)
     target = fuzzing.TARGETS["strict_json"]
     with pytest.raises(fuzzing.FuzzError, match="ZeroDivisionError") as caught:
         fuzzing.fuzz(target, runs=RUNS, scratch=tmp_path)
@@ -96,3 +100,39 @@ def test_a_property_that_does_not_hold_is_found_and_can_be_seen_again(
     assert f"{kept.name} strict_json" in str(caught.value)
     with pytest.raises(fuzzing.FuzzError, match="ZeroDivisionError"):
         fuzzing.replay(target, [kept], folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        ("os._exit(3)", "exit code 3"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL"),
+        ("os.kill(os.getpid(), signal.SIGRTMIN + 3)", "killed by signal 37"),
+    ],
+)
+def test_a_run_that_ends_badly_says_how(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, told: str
+) -> None:
+    """As if something killed it after its work was done."""
+    lines = f"import atexit, os, signal\natexit.register(lambda: {end})"
+    run_before_targets(monkeypatch, tmp_path, lines)
+    with pytest.raises(fuzzing.FuzzError, match=f"did not run to its end .{told}."):
+        fuzzing.fuzz(fuzzing.TARGETS["tdreport"], runs=10, scratch=tmp_path)
+
+
+WAITS_FOR_THE_ALARM = """
+import atexit, signal
+def leave():
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    while any(signal.getitimer(signal.ITIMER_REAL)):
+        signal.pause()
+atexit.register(leave)
+"""
+
+
+def test_no_alarm_is_set_once_a_run_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long Python takes to end after that, without its handlers for signals."""
+    run_before_targets(monkeypatch, tmp_path, WAITS_FOR_THE_ALARM)
+    assert fuzzing.fuzz(fuzzing.TARGETS["tdreport"], runs=10, scratch=tmp_path) > 0
