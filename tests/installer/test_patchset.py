@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 import subprocess
 import sys
@@ -75,14 +76,58 @@ def added_lines(name: str) -> list[str]:
     return [line[1:] for line in lines if line.startswith("+") and not line.startswith("+++")]
 
 
-def test_the_page_gains_places_only(pristine: Path) -> None:
+def test_the_page_gains_places_only() -> None:
     """No import, no component: what fills the places comes from cczoo_backend."""
     svelte = [name for name in patchset.load(ROOT, VERSION).edited if name.endswith(".svelte")]
     added = [line.strip() for name in svelte for line in added_lines(name)]
-    assert sorted(line for line in added if line and not line.startswith("<hr ")) == [
+    assert sorted(line for line in added if "data-tee-place" in line) == [
         '<div data-tee-place="badge"></div>',
         '<div data-tee-place="settings"></div>',
     ]
+    assert [line for line in added if re.search(r"\bimport\b|<[A-Z]", line)] == []
+
+
+@pytest.fixture(scope="module")
+def patched_page(pristine: Path) -> dict[str, str]:
+    """The Svelte sources of the page, with the patches."""
+    patches = patchset.load(ROOT, VERSION)
+    originals = {name: (pristine / name).read_bytes() for name in patches.edited}
+    sources = {
+        path.relative_to(pristine).as_posix(): path.read_bytes()
+        for path in (pristine / "src").rglob("*.svelte")
+    }
+    sources |= patches.patched(originals)
+    return {name: text.decode() for name, text in sources.items() if name.endswith(".svelte")}
+
+
+def test_no_frame_has_the_origin_of_the_page(patched_page: dict[str, str]) -> None:
+    assert len(patched_page) > 100
+    frames = [tag for text in patched_page.values() for tag in re.findall(r"<iframe\b[^>]*", text)]
+    assert len(frames) >= 7
+    assert [frame for frame in frames if "allow-same-origin" in frame] == []
+    without = [frame for frame in frames if "sandbox=" not in frame]
+    # Files as they are: PDFs, which no browser shows in a sandbox; the rest is no page.
+    as_they_are = re.compile(r"/files/\$?\{[\w.]+\}/content[\"`]")
+    assert [frame for frame in without if not as_they_are.search(frame)] == []
+
+
+# What goes into the page as markup without being sanitised there, and is none of a model's.
+OTHER_MARKUP = {
+    "katex.renderToString(content, { displayMode, throwOnError: false })",
+    "marked.parse(DOMPurify.sanitize(banner.content))",
+    "marked.parse( sanitizeResponseContent(models[selectedModelIdx]?.info?.meta?.description) )",
+    "html",  # DOMPurify.sanitize(token.text)
+}
+
+
+def test_nothing_goes_into_the_page_as_it_came(patched_page: dict[str, str]) -> None:
+    """Each other piece of markup was looked at; the loader cleans it all once more."""
+    found = {
+        " ".join(markup.split())
+        for text in patched_page.values()
+        for markup in re.findall(r"\{@html\s+(.*?)\}\s*(?:$|<)", text, re.DOTALL | re.MULTILINE)
+    }
+    assert {markup for markup in found if not markup.startswith("DOMPurify.")} == OTHER_MARKUP
 
 
 @pytest.mark.parametrize("kit", ["there", "missing", "broken"])

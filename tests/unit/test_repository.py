@@ -73,7 +73,7 @@ def test_versions_of_open_webui_are_named_by_their_list_alone() -> None:
 
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{p.name}" for p in tracked("docs/*.md"))])
 def test_links_between_pages_lead_somewhere(page: str) -> None:
-    text = (REPO / page).read_text()
+    text = re.sub("`[^`\n]*`", "", (REPO / page).read_text())  # code leads nowhere
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", text) + re.findall(r'src="([^"]+)"', text)
     missing = [t for t in targets if not ((REPO / page).parent / t).exists()]
     assert missing == []
