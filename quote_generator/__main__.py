@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from . import attester, errors, eventlog
+from .eventtext import text_of
 from .logfile import MAX_LOG_SIZE
 from .quote import parse_quote
 from .tdreport import TDREPORT_SIZE, parse_tdreport
@@ -197,11 +198,14 @@ def _eventlog(arguments: argparse.Namespace) -> int:
     given = arguments.ccel or arguments.aael
     ccel = eventlog.read_ccel() if not given else _read_log(arguments.ccel)
     aael = eventlog.read_aael() if not given else _decoded(_read_log(arguments.aael))
+    ccel, aael = eventlog.join_logs(ccel, aael)
     document: dict[str, Any] = {"ccel": None, "aael": None}
     if ccel is not None:
         events = eventlog.parse_ccel(ccel)
         document["ccel"] = {
-            "events": [event.to_dict() for event in events],
+            "events": [
+                {**event.to_dict(), **dataclasses.asdict(text_of(event))} for event in events
+            ],
             "registers": {k: v.hex() for k, v in eventlog.replay_ccel(events).items()},
         }
     if aael is not None:
@@ -215,6 +219,9 @@ def _eventlog(arguments: argparse.Namespace) -> int:
     if arguments.quote:
         document["comparison"] = [dataclasses.asdict(check) for check in checks]
     _print_json(document)
+    for check in checks:
+        if check.outcome == "unexplained":
+            print(f"quote_generator: {check.register}: {check.reason}.", file=sys.stderr)
     differing = [check.register for check in checks if check.outcome == "differs"]
     if differing:
         print(
@@ -236,11 +243,8 @@ def _read_log(name: str | None) -> bytes | None:
     return None if name is None else _read_bounded(name, MAX_LOG_SIZE)
 
 
-def _decoded(data: bytes | None) -> str | None:
-    try:
-        return None if data is None else data.decode()
-    except UnicodeDecodeError as error:
-        raise errors.BadInput(f"the application event log is not UTF-8: {error}") from error
+def _decoded(data: bytes | None) -> str | bytes | None:
+    return None if data is None else eventlog.decode_aael(data)
 
 
 def _read(name: str) -> bytes:

@@ -29,7 +29,7 @@ class QuoteGeneratorError(Exception):
 
 
 class NotAvailable(QuoteGeneratorError):  # noqa: N818 - named for the state, as the field does
-    """NotAvailable: this machine, kernel or build offers no such interface."""
+    """NotAvailable: this machine or its kernel offers no such interface."""
 
     code = "tdx-not-available"
 

@@ -2,9 +2,14 @@
 
 Two logs lead there. The firmware's and boot loader's, CCEL, is a TCG2 crypto-agile log (TCG PC
 Client Platform Firmware Profile, sections 9.2 and 10; UEFI 2.10, section 38 for the mapping to
-RTMRs). The application's, AAEL, is CoCo's text format: a line ``INIT sha384/<hex>`` with the
-register's value before it, then a line ``<domain> <operation> <content>`` an event. RTMR3 is
-extended with SHA-384 of each line, the first one included.
+RTMRs). The application's is the CoCo agent's (AAEL), in one of two forms. Since mid-2025 it is such
+events too, without the log's header: of type EV_EVENT_TAG, whose data is the tag "AAEL", a length
+and a line ``<domain> <operation> <content>``, and whose digest is SHA-384 of that data. Until then
+it was text: a line ``INIT sha384/<hex>`` with the register's value before it, then a line an event;
+RTMR3 was extended with SHA-384 of each line, the first one included.
+
+In evidence, events of the newer form stand in the firmware's log, after its last event, as the
+agent puts them (``join_logs``); where there is none, after a header of the agent's own.
 
 A log proves nothing by itself: replay it, and compare the registers with those of a quote.
 """
@@ -15,7 +20,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .errors import BadInput, NotAvailable, NotPermitted
@@ -27,9 +32,22 @@ REGISTERS = ("rtmr_0", "rtmr_1", "rtmr_2", "rtmr_3")
 REGISTER_SIZE = 48
 
 EV_NO_ACTION = 3
+EV_EVENT_TAG = 6
 _SPEC_ID = b"Spec ID Event03\0"
+_NO_SPEC_ID = bytes(16)
 _SHA384 = 0x000C
 _DIGEST_SIZES_MAX = 16
+EVENTS_MAX = 1 << 16
+"""Events of a log; real ones have some hundreds."""
+_END = b"\xff" * 8
+
+_FIRMWARE_REGISTERS = ("rtmr_0", "rtmr_1")
+"""Extended by firmware and boot loader only; the others also by whoever may in the running TD."""
+
+APPLICATION_REGISTER = 4
+"""The log's register index of RTMR3."""
+
+_AAEL_TAG = 0x4141454C
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -45,30 +63,50 @@ def read_ccel(root: str | os.PathLike[str] = "/") -> bytes | None:
     data = _explained(path, lambda: _read_firmware_log(path))
     if data is None:
         return None
+    return _trimmed(data)
+
+
+def _trimmed(data: bytes) -> bytes:
     try:
-        return data[: _parse_ccel(data)[1]]
+        return data[: _parse_log(data).size]
     except BadInput:
         return data
 
 
-def read_aael(root: str | os.PathLike[str] = "/") -> str | None:
-    """Return the application's log; None where there is none.
+def read_aael(root: str | os.PathLike[str] = "/") -> str | bytes | None:
+    """Return the application's log, as text or as TCG2 events; None where there is none.
 
     No symbolic link is followed, and only a log that nobody but root and this user can change is
-    read. A log whose last line a crash has cut is returned as it is: whether that line was
+    read. A log whose last entry a crash has cut is returned as it is: whether that entry was
     measured, only the register says (see ``measure.check_log``). Raises NotPermitted, NotAvailable,
     BadInput.
     """
     path = Path(root, AAEL_PATH)
     data = read_application_log(path)
-    if data is None:
-        return None
+    try:
+        return decode_aael(data) if data else None
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}", path=str(path)) from error
+
+
+def decode_aael(data: bytes) -> str | bytes:
+    """Return an application's log in its own form: TCG2 events as bytes, else text.
+
+    Raises BadInput for what is neither.
+    """
+    if holds_tcg2_events(data):
+        return data
     try:
         return data.decode()
     except UnicodeDecodeError as error:
         raise BadInput(
-            f"the application event log {path} is not UTF-8: {error}", path=str(path)
+            f"the application event log is neither TCG2 events nor UTF-8: {error}"
         ) from error
+
+
+def holds_tcg2_events(data: bytes) -> bool:
+    """Say whether an application's log is TCG2 events: their first byte is a register's index."""
+    return data != b"" and data[0] <= len(REGISTERS)
 
 
 def read_application_log(path: Path) -> bytes | None:
@@ -110,12 +148,12 @@ def _explained(path: Path, read: Callable[[], bytes | None]) -> bytes | None:
         ) from error
 
 
-# --- CCEL --------------------------------------------------------------------------------------
+# --- TCG2 events -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Event:
-    """Event is one entry of a CCEL.
+    """Event is one entry of a TCG2 log.
 
     ``register`` is the log's measurement register index: 0 is MRTD, 1 to 4 are RTMR0 to RTMR3.
     ``digest`` is the SHA-384 one, 48 bytes; ``data`` is what the event describes itself with.
@@ -136,25 +174,30 @@ class Event:
         }
 
 
+class CutShort(BadInput):
+    """CutShort: the bytes end inside an entry."""
+
+
 def parse_ccel(data: bytes) -> tuple[Event, ...]:
     """Return the events of a CCEL, trimmed or with the empty rest of its table.
 
+    The application's events may follow the firmware's, or stand alone after the agent's header.
     Raises BadInput, which names the field and its offset.
     """
-    return _parse_ccel(data)[0]
+    return _parse_log(data).events
 
 
 class _Reader:
     """_Reader takes little-endian fields off bytes, and never reads past their end."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, at: int = 0) -> None:
         self.data = data
-        self.at = 0
+        self.at = at
 
     def take(self, size: int, field: str) -> bytes:
         left = len(self.data) - self.at
         if size > left:
-            raise BadInput(f"{field} at offset {self.at} needs {size} bytes, {left} are left")
+            raise CutShort(f"{field} at offset {self.at} needs {size} bytes, {left} are left")
         self.at += size
         return self.data[self.at - size : self.at]
 
@@ -167,24 +210,39 @@ class _Reader:
         return not rest.strip(b"\0") or not rest.strip(b"\xff")
 
 
-def _parse_ccel(data: bytes) -> tuple[tuple[Event, ...], int]:
+@dataclass(frozen=True)
+class _Log:
+    """_Log is a parsed log: its events, its size without an empty rest, and whose header it has."""
+
+    events: tuple[Event, ...]
+    size: int
+    is_firmwares: bool
+
+
+def _parse_log(data: bytes) -> _Log:
     reader = _Reader(data)
-    sizes = _parse_header(reader)
-    events = []
+    sizes, is_firmwares = _parse_header(reader)
+    events: list[Event] = []
     while not reader.at_end():
+        if len(events) == EVENTS_MAX:
+            raise BadInput(f"the log has more than {EVENTS_MAX} events")
         events.append(_parse_event(reader, sizes))
-    return tuple(events), reader.at
+    return _Log(tuple(events), reader.at, is_firmwares)
 
 
-def _parse_header(reader: _Reader) -> dict[int, int]:
-    """Return the digest size of each algorithm, from the first event (of the older form)."""
+def _parse_header(reader: _Reader) -> tuple[dict[int, int], bool]:
+    """Return the digest size of each algorithm, from the first event (of the older form).
+
+    Besides say whether it is the firmware's: the agent's has zeros where the signature should be.
+    """
     reader.integer(4, "register of event 0")
     event_type = reader.integer(4, "type of event 0")
     reader.take(20, "digest of event 0")
     size = reader.integer(4, "size of event 0")
     start = reader.at
     spec = _Reader(reader.take(size, "data of event 0"))
-    if event_type != EV_NO_ACTION or spec.data[:16] != _SPEC_ID:
+    signature = spec.data[:16]
+    if event_type != EV_NO_ACTION or signature not in (_SPEC_ID, _NO_SPEC_ID):
         raise BadInput(f"the log does not begin with a Spec ID event (offset {start})")
     spec.take(24, "Spec ID event's head")
     count = spec.integer(4, "Spec ID event's number of algorithms")
@@ -196,7 +254,7 @@ def _parse_header(reader: _Reader) -> dict[int, int]:
         sizes[algorithm] = spec.integer(2, "Spec ID event's digest size")
     if sizes.get(_SHA384) != REGISTER_SIZE:
         raise BadInput(f"the Spec ID event at offset {start} lists no SHA-384 digests of 48 bytes")
-    return sizes
+    return sizes, signature == _SPEC_ID
 
 
 def _parse_event(reader: _Reader, sizes: Mapping[int, int]) -> Event:
@@ -223,7 +281,86 @@ def _parse_event(reader: _Reader, sizes: Mapping[int, int]) -> Event:
     return Event(register, event_type, digest, reader.take(size, "event's data"))
 
 
-# --- AAEL --------------------------------------------------------------------------------------
+# --- the application's log as TCG2 events ------------------------------------------------------
+
+
+def application_entry(line: str) -> tuple[bytes, bytes]:
+    """Return the entry of an application's event, as the CoCo agent writes it, and its digest."""
+    text = line.encode()
+    data = _u32(_AAEL_TAG) + _u32(len(text)) + text
+    digest = hashlib.sha384(data).digest()
+    head = _u32(APPLICATION_REGISTER) + _u32(EV_EVENT_TAG) + _u32(1) + _u16(_SHA384)
+    return head + digest + _u32(len(data)) + data, digest
+
+
+def read_entry(data: bytes, at: int) -> tuple[Event, int]:
+    """Return the entry that begins at an offset of an application's log, and where it ends.
+
+    Raises BadInput; CutShort where the bytes end before the entry does.
+    """
+    reader = _Reader(data, at)
+    return _parse_event(reader, {_SHA384: REGISTER_SIZE}), reader.at
+
+
+def application_line(event: Event) -> str | None:
+    """Return the line of an application's event; None for any other event."""
+    if event.event_type != EV_EVENT_TAG or event.data[:4] != _u32(_AAEL_TAG):
+        return None
+    size = event.data[4:8]
+    if len(size) < 4 or int.from_bytes(size, "little") != len(event.data) - 8:
+        return None
+    try:
+        return event.data[8:].decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def join_logs(ccel: bytes | None, aael: str | bytes | None) -> tuple[bytes | None, str | None]:
+    """Return both logs as evidence holds them: TCG2 events, and the application's text.
+
+    TCG2 events of the application follow the firmware's, up to its end, or the agent's header where
+    there is none; then comes the end of the log. An entry that a crash has cut is no event: it is
+    left out.
+    """
+    if not isinstance(aael, bytes):
+        return ccel, aael
+    before = _AGENT_HEADER if ccel is None else _trimmed(ccel)
+    return before + aael[: _whole(aael)] + _END, None
+
+
+def _whole(entries: bytes) -> int:
+    """Return the size of an application's log without the entry that a crash has cut."""
+    at = 0
+    while at < len(entries):
+        try:
+            at = read_entry(entries, at)[1]
+        except CutShort:
+            return at
+        except BadInput:
+            break  # for a verifier to judge
+    return len(entries)
+
+
+def _u16(value: int) -> bytes:
+    return value.to_bytes(2, "little")
+
+
+def _u32(value: int) -> bytes:
+    return value.to_bytes(4, "little")
+
+
+_SM3 = 0x0012
+_AGENT_HEADER = b"".join(
+    (
+        _u32(0) + _u32(EV_NO_ACTION) + bytes(20) + _u32(37),
+        _NO_SPEC_ID + bytes(8) + _u32(2),
+        _u16(_SHA384) + _u16(REGISTER_SIZE) + _u16(_SM3) + _u16(32) + b"\0",
+    )
+)
+"""What the CoCo agent puts before its events on a TD without CCEL."""
+
+
+# --- the application's log as text --------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -277,9 +414,11 @@ def parse_aael(text: str) -> ApplicationLog:
         text.encode()
     except UnicodeEncodeError as error:  # half a surrogate pair, which JSON can bring
         raise BadInput("the application event log holds what UTF-8 cannot say") from error
-    lines = text.split("\n")
+    lines = text.split("\n", EVENTS_MAX + 1)
     if lines[-1] == "":
         lines.pop()  # the last line's end
+    if len(lines) > EVENTS_MAX:
+        raise BadInput(f"the application event log has more than {EVENTS_MAX} lines")
     if not lines:
         raise BadInput("the application event log is empty")
     init = re.fullmatch(r"INIT (\w+)/([0-9a-f]*)", lines[0])
@@ -313,18 +452,27 @@ def replay_ccel(events: Iterable[Event]) -> dict[str, bytes]:
     """Return the RTMRs, by name, that the firmware's log leads to, from zeros."""
     registers = dict.fromkeys(REGISTERS, bytes(REGISTER_SIZE))
     for event in events:
-        if event.event_type != EV_NO_ACTION and 1 <= event.register <= len(REGISTERS):
-            name = REGISTERS[event.register - 1]
+        name = register_of(event)
+        if name is not None:
             registers[name] = extend(registers[name], [event.digest])
     return registers
+
+
+def register_of(event: Event) -> str | None:
+    """Return the name of the RTMR that an event extends; None where it extends none."""
+    if event.event_type == EV_NO_ACTION or not 1 <= event.register <= len(REGISTERS):
+        return None
+    return REGISTERS[event.register - 1]
 
 
 @dataclass(frozen=True)
 class RegisterCheck:
     """RegisterCheck compares one register.
 
-    ``outcome`` is "match", "differs" or "no-log"; ``logged`` and ``quoted`` are values in hex,
-    ``logged`` None where no log speaks of the register; ``reason`` says it in words.
+    ``outcome`` is "match", "unexplained", "differs" or "no-log": RTMR2 and RTMR3 are unexplained
+    where a log leads elsewhere, which anybody who may extend them after boot can cause.
+    ``logged`` and ``quoted`` are values in hex, ``logged`` None where no log speaks of the
+    register; ``reason`` says it in words.
     """
 
     register: str
@@ -335,38 +483,64 @@ class RegisterCheck:
 
 
 def compare(
-    registers: Mapping[str, bytes], *, ccel: bytes | None = None, aael: str | None = None
+    registers: Mapping[str, bytes],
+    *,
+    ccel: bytes | None = None,
+    aael: str | bytes | None = None,
 ) -> tuple[RegisterCheck, ...]:
     """Return, for each RTMR, whether the logs lead to its value in a quote or TDREPORT.
 
     ``registers`` maps the names in REGISTERS to 48 bytes each. Raises BadInput for a log that
     cannot be parsed.
     """
-    logged: dict[str, bytes | None] = dict.fromkeys(REGISTERS)
-    begins_elsewhere = False
-    if ccel is not None:
-        logged.update(replay_ccel(parse_ccel(ccel)))
+    ccel, aael = join_logs(ccel, aael)
+    ways = {} if ccel is None else _ways(_parse_log(ccel))
+    is_accounted = True
     if aael is not None:
         log = parse_aael(aael)
+        before = ways.setdefault("rtmr_3", [bytes(REGISTER_SIZE)])
         # The log names the value that it began with; earlier events must account for that value,
         # or it could hide any.
-        begins_elsewhere = log.initial != (logged["rtmr_3"] or bytes(REGISTER_SIZE))
-        logged["rtmr_3"] = log.replay()
-    checks = [_check_register(name, logged[name], registers[name]) for name in REGISTERS]
-    if begins_elsewhere and checks[3].outcome == "match":
+        is_accounted = before[-1] == log.initial
+        before.append(log.initial)
+        for digest in (log.digest, *(event.digest for event in log.events)):
+            before.append(extend(before[-1], [digest]))
+    checks = [_check_register(name, ways.get(name), registers[name]) for name in REGISTERS]
+    if checks[3].outcome == "match" and not is_accounted:
         reason = "the application log begins at a value that no earlier event accounts for"
-        checks[3] = _differs(checks[3], reason)
+        checks[3] = replace(checks[3], outcome="unexplained", reason=reason)
     return tuple(checks)
 
 
-def _check_register(name: str, logged: bytes | None, quoted: bytes) -> RegisterCheck:
-    if logged is None:
+def _ways(log: _Log) -> dict[str, list[bytes]]:
+    """Return the values that a log leads each register through of which it speaks.
+
+    The firmware's speaks of all four, also where it has no event; the agent's by itself of those
+    that it has events of.
+    """
+    spoken = REGISTERS if log.is_firmwares else ()
+    ways = {name: [bytes(REGISTER_SIZE)] for name in spoken}
+    for event in log.events:
+        name = register_of(event)
+        if name is not None:
+            way = ways.setdefault(name, [bytes(REGISTER_SIZE)])
+            way.append(extend(way[-1], [event.digest]))
+    return ways
+
+
+def _check_register(name: str, way: list[bytes] | None, quoted: bytes) -> RegisterCheck:
+    if way is None:
         return RegisterCheck(name, "no-log", None, quoted.hex(), "no log was given for it")
-    if logged == quoted:
-        return RegisterCheck(name, "match", logged.hex(), quoted.hex(), "the log leads to it")
-    reason = "the log leads to another value: entries are missing, added or changed"
-    return RegisterCheck(name, "differs", logged.hex(), quoted.hex(), reason)
 
+    def found(outcome: str, reason: str) -> RegisterCheck:
+        return RegisterCheck(name, outcome, way[-1].hex(), quoted.hex(), reason)
 
-def _differs(check: RegisterCheck, reason: str) -> RegisterCheck:
-    return RegisterCheck(check.register, "differs", check.logged, check.quoted, reason)
+    if way[-1] == quoted:
+        return found("match", "the log leads to it")
+    if quoted in way:
+        return found("differs", "the log goes on after it: it has entries that were never measured")
+    missing = "entries are missing, added or changed"
+    if name in _FIRMWARE_REGISTERS:
+        return found("differs", f"the log leads to another value: {missing}")
+    reason = f"the log leads to another value: somebody else extended the register, or {missing}"
+    return found("unexplained", reason)

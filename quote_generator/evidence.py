@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import rfc8785
 
 from .errors import BadInput
+from .eventlog import join_logs
 from .quote import parse_quote
 
 if TYPE_CHECKING:
@@ -117,15 +118,15 @@ def build_evidence(
     attest: Callable[[bytes], Attestation],
     now: float,
     cc_eventlog: bytes | None = None,
-    aa_eventlog: str | None = None,
+    aa_eventlog: str | bytes | None = None,
     new_id: Callable[[], uuid.UUID] = uuid.uuid4,
 ) -> list[dict[str, object]]:
     """One evidence document for each nonce, in order, all from one quote.
 
     `attest` makes the quote over 64 bytes of report data and is called once; what it raises
     comes through. `now` is in seconds since 1970. `cc_eventlog` is the firmware's log as
-    bytes, `aa_eventlog` the application log as text. Raises BadInput for no nonce or a nonce
-    of the wrong size.
+    bytes, `aa_eventlog` the application log as text, or as TCG2 events, which are joined to the
+    firmware's. Raises BadInput for no nonce or a nonce of the wrong size.
     """
     if not nonces:
         raise BadInput("evidence needs at least one nonce")
@@ -134,7 +135,7 @@ def build_evidence(
     root, paths = _tree(nonces)
     bound = runtime_data(root)
     attestation = attest(report_data(bound))
-    shared = _shared_part(attestation, bound, now, cc_eventlog, aa_eventlog)
+    shared = _shared_part(attestation, bound, now, *join_logs(cc_eventlog, aa_eventlog))
     return [
         {**shared, "id": str(new_id()), "nonce_proof": _nonce_proof(index, path, len(nonces))}
         for index, path in enumerate(paths)

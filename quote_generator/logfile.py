@@ -79,13 +79,10 @@ class LogFolder:
         except FileNotFoundError:
             return None
 
-    def append(self, line: str) -> None:
-        """Add a line, after the end of the last one, and sync it. Raises OSError."""
+    def append(self, entry: bytes) -> None:
+        """Add an entry, in one write, and sync it. Raises OSError."""
         with self._opened(os.O_RDWR | os.O_CREAT | os.O_APPEND) as fd:
-            size = os.fstat(fd).st_size
-            complete = size == 0 or os.pread(fd, 1, size - 1) == b"\n"
-            data = (("" if complete else "\n") + line + "\n").encode()
-            if os.write(fd, data) != len(data):
+            if os.write(fd, entry) != len(entry):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(fd)
         os.fsync(self._fd)

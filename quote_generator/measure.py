@@ -2,7 +2,8 @@
 
 An event is written and synced to the log first, then the register is extended: so a crash between
 the two leaves an entry too many, never one too few, and what the register holds can always be
-explained. ``check_log`` finds such an entry, ``finish_event`` puts it right.
+explained. ``check_log`` finds such an entry, ``finish_event`` puts it right. The log's two forms
+are ``applog``'s; what is here holds for both.
 """
 
 from __future__ import annotations
@@ -15,23 +16,20 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import attester
+from . import applog, attester
+from .applog import Replay
 from .attester import System
 from .errors import BadInput, Busy, LogMismatch, NotAvailable, NotPermitted, TimedOut
-from .eventlog import (
-    REGISTER_SIZE,
-    ApplicationEvent,
-    ApplicationLog,
-    extend,
-    parse_aael,
-    parse_event,
-)
+from .eventlog import EVENTS_MAX, REGISTER_SIZE, ApplicationEvent
 from .logfile import MAX_LOG_SIZE, LogFolder, folder_trouble, make_folder
 from .tdreport import parse_tdreport
 
 # RTMR0 and RTMR1 belong to the firmware and the boot loader; RTMR3 has the application's log.
 WRITABLE = (2, 3)
 _LOG_REGISTER = 3
+
+ENTRIES_MAX = EVENTS_MAX // 2
+"""Entries of the application's log: beside the firmware's, no more than a verifier reads."""
 
 
 def extend_rtmr(
@@ -94,7 +92,9 @@ def check_log(*, timeout: float = 10.0, system: System | None = None) -> str:
     deadline = time.monotonic() + timeout
     with _locked(system, deadline) as folder:
         data = folder.read()
-        return _state(data, _register(deadline, system), folder.path) if data else "none"
+        if not data:
+            return "none"
+        return _replay(data, folder.path).state(_register(deadline, system))
 
 
 def record_event(
@@ -107,10 +107,10 @@ def record_event(
 ) -> ApplicationEvent:
     """Append an event to the application's log, and extend RTMR3 with it.
 
-    The log is begun where there is none. Raises LogMismatch where log and register do not agree
-    beforehand, and BadInput where the log is full (MAX_LOG_SIZE); nothing is changed then. If the
-    kernel refuses the extension, the entry is taken back; after TimedOut it stays, and
-    ``check_log`` tells.
+    The log is begun where there is none, and continued in the form that it has. Raises LogMismatch
+    where log and register do not agree beforehand, and BadInput where the log is full (ENTRIES_MAX,
+    MAX_LOG_SIZE); nothing is changed then. If the kernel refuses the extension, the entry is taken
+    back; after TimedOut it stays, and ``check_log`` tells.
     """
     event = _make_event(domain, operation, content)
     attester.check_timeout(timeout)
@@ -121,21 +121,24 @@ def record_event(
         data = folder.read()
         register = _register(deadline, system)
         if not data:
-            log = ApplicationLog(register, ())
-            init = f"INIT sha384/{register.hex()}"
-            _record(folder, data, init, log.digest, deadline, system)
-            data = folder.read() or b""
-        elif (state := _state(data, register, folder.path)) != "consistent":
-            raise _mismatch(state, folder.path)
-        _record(folder, data, event.line, event.digest, deadline, system)
+            if begin := applog.begin_line(register):
+                _record(folder, data, begin, deadline, system)
+                data = folder.read()
+        else:
+            replay = _replay(data, folder.path)
+            if (state := replay.state(register)) != "consistent":
+                raise _mismatch(state, folder.path)
+            if replay.count >= ENTRIES_MAX:
+                raise _full(folder.path)
+        _record(folder, data, event.line, deadline, system)
     return event
 
 
 def finish_event(*, timeout: float = 10.0, system: System | None = None) -> None:
     """Finish what a crash interrupted: extend RTMR3 with the log's last, unfinished entry.
 
-    An entry without its line's end was cut while being written: it is removed instead. Does
-    nothing to a consistent log. Raises LogMismatch for one that has diverged.
+    An entry without its end was cut while being written: it is removed instead. Does nothing to a
+    consistent log. Raises LogMismatch for one that has diverged.
     """
     attester.check_timeout(timeout)
     system = system or System()
@@ -144,18 +147,19 @@ def finish_event(*, timeout: float = 10.0, system: System | None = None) -> None
     deadline = time.monotonic() + timeout
     with _locked(system, deadline) as folder:
         data = folder.read()
-        state = _state(data, _register(deadline, system), folder.path) if data else "consistent"
+        if not data:
+            return
+        replay = _replay(data, folder.path)
+        state = replay.state(_register(deadline, system))
         if state == "diverged":
             raise _mismatch(state, folder.path)
-        if not data or state == "consistent":
+        if state == "consistent":
             return
-        if not data.endswith(b"\n"):
+        if replay.is_cut or replay.is_open:
             with _explained(folder.path):
-                folder.cut(data.rfind(b"\n") + 1)
+                folder.cut(replay.size)
             return
-        log = parse_aael(data.decode())
-        digest = log.events[-1].digest if log.events else log.digest
-        extend_rtmr(_LOG_REGISTER, digest, timeout=_left(deadline), system=system)
+        extend_rtmr(_LOG_REGISTER, replay.digest, timeout=_left(deadline), system=system)
 
 
 def _make_event(domain: str, operation: str, content: str) -> ApplicationEvent:
@@ -164,6 +168,8 @@ def _make_event(domain: str, operation: str, content: str) -> ApplicationEvent:
             raise BadInput(f"an event's {name} is one word of printable ASCII characters")
     if not isinstance(content, str) or not content or not content.isprintable():
         raise BadInput("an event's content is printable text on one line")
+    if applog.is_reserved(domain, operation):
+        raise BadInput(f"{domain} {operation} is what a log itself begins with")
     return ApplicationEvent(domain, operation, content)
 
 
@@ -188,25 +194,17 @@ def _register(deadline: float, system: System) -> bytes:
 
 
 def _record(
-    folder: LogFolder,
-    data: bytes | None,
-    line: str,
-    digest: bytes,
-    deadline: float,
-    system: System,
+    folder: LogFolder, data: bytes | None, line: str, deadline: float, system: System
 ) -> None:
-    """Write a line to the log that holds ``data``, then extend the register with its digest."""
+    """Write an event to the log that holds ``data``, then extend the register with its digest."""
     path = folder.path
-    if len(data or b"") + len(line.encode()) + 2 > MAX_LOG_SIZE:
-        raise BadInput(
-            f"the application log {path} is full: it holds up to {MAX_LOG_SIZE} bytes; restart "
-            "the TD.",
-            path=str(path),
-        )
+    entry = applog.form_of(data or b"").entry(data or b"", line)
+    if len(data or b"") + len(entry.data) > MAX_LOG_SIZE:
+        raise _full(path)
     try:
         with _explained(path):
-            folder.append(line)
-        extend_rtmr(_LOG_REGISTER, digest, timeout=_left(deadline), system=system)
+            folder.append(entry.data)
+        extend_rtmr(_LOG_REGISTER, entry.digest, timeout=_left(deadline), system=system)
     except TimedOut:
         raise  # perhaps it was extended: the entry must stay
     except Exception:
@@ -242,6 +240,14 @@ def _left(deadline: float) -> float:
     return max(0.0, deadline - time.monotonic())
 
 
+def _full(path: Path) -> BadInput:
+    return BadInput(
+        f"the application log {path} is full: it holds up to {MAX_LOG_SIZE} bytes and "
+        f"{ENTRIES_MAX} entries; restart the TD.",
+        path=str(path),
+    )
+
+
 def _mismatch(state: str, path: Path) -> LogMismatch:
     if state == "unfinished":
         cure = "its last entry was never measured, after a crash perhaps; call finish_event()"
@@ -256,65 +262,26 @@ def _mismatch(state: str, path: Path) -> LogMismatch:
 
 
 @dataclass(frozen=True)
-class _Replayed:
-    """_Replayed says where the first ``size`` bytes of a log, whole lines, lead to.
+class _Known:
+    """_Known says where the first bytes of a log, whole entries, lead to; ``digest`` is theirs."""
 
-    ``digest`` is SHA-256 of those bytes; ``values`` are the register's before and after their last
-    line.
-    """
-
-    size: int
     digest: bytes
-    values: tuple[bytes, ...]
+    replay: Replay
 
 
-_NOTHING = _Replayed(0, hashlib.sha256().digest(), ())
+_NOTHING = _Known(hashlib.sha256().digest(), Replay())
 
-# By path. A log only grows: so what was replayed is hashed again, which is quick, and the lines
-# since then are replayed; not all lines for each event.
-_replayed: dict[Path, _Replayed] = {}
-
-
-def _state(data: bytes, register: bytes, path: Path) -> str:
-    """Compare the log with the register, and with what it was before the log's last line."""
-    values, is_whole = _values(data, path)
-    if is_whole and values[-1] == register:
-        return "consistent"
-    before_last = values[-2:-1] if is_whole else values[-1:]
-    if register in before_last:
-        return "unfinished"
-    # Nothing is known of a log whose first line is not there yet.
-    return "diverged" if values or b"\n" in data else "unfinished"
+# By path. A log only grows: so what was replayed is hashed again, which is quick, and the entries
+# since then are replayed; not all entries for each event.
+_known: dict[Path, _Known] = {}
 
 
-def _values(data: bytes, path: Path) -> tuple[list[bytes], bool]:
-    """Return the register's values that the log leads through, and whether to its very end.
-
-    The last of them, that is; none where the first line already is none of a log. Not to its end
-    where the last line is none; other lines must be right, or there are no values either.
-    """
-    known = _replayed.get(path, _NOTHING)
-    hashed = hashlib.sha256(memoryview(data)[: known.size])
-    if hashed.digest() != known.digest:  # another log
-        known, hashed = _NOTHING, hashlib.sha256()
-    values, rest = list(known.values), data[known.size :]
-    if known is not _NOTHING and not rest:
-        return values, True
-    lines = rest.removesuffix(b"\n").split(b"\n")
-    for number, line in enumerate(lines):
-        try:
-            values.extend(_extended(values, line.decode(errors="replace")))
-        except BadInput:
-            return (values if number == len(lines) - 1 else values[:0]), False
-    if data.endswith(b"\n"):
-        hashed.update(rest)
-        _replayed[path] = _Replayed(len(data), hashed.digest(), tuple(values[-2:]))
-    return values, True
-
-
-def _extended(values: list[bytes], line: str) -> list[bytes]:
-    """Return the register's value after a line; after the first one also that before."""
-    if not values:
-        log = parse_aael(line)
-        return [log.initial, extend(log.initial, [log.digest])]
-    return [extend(values[-1], [parse_event(line, 0).digest])]
+def _replay(data: bytes, path: Path) -> Replay:
+    """Return where the log at a path leads, which holds ``data``."""
+    known = _known.get(path, _NOTHING)
+    if hashlib.sha256(memoryview(data)[: known.replay.size]).digest() != known.digest:
+        known = _NOTHING  # another log
+    replay = applog.replay(data, known.replay)
+    if replay.size == len(data):
+        _known[path] = _Known(hashlib.sha256(data).digest(), replay)
+    return replay

@@ -127,6 +127,8 @@ class Signature:
     def pck_chain_pem(self) -> str:
         """The PCK certificate chain, PEM, leaf first.
 
+        Each byte is one character (Latin-1): what a chain may hold is for whoever reads it to say.
+
         Raises BadInput when the quote carries another kind of certification data.
         """
         if self.certification_type != CERTIFICATION_PCK_CHAIN:
@@ -134,11 +136,8 @@ class Signature:
                 f"certification_type is {self.certification_type}: only type 5 carries the PCK "
                 "certificate chain; ask the quoting service for quotes with the chain inside"
             )
-        try:
-            # Intel's own service ends the text with a NUL byte.
-            return self.certification_data.rstrip(b"\0").decode("ascii")
-        except UnicodeDecodeError as error:
-            raise BadInput("certification_data is not PEM text") from error
+        # Intel's own service ends the text with a NUL byte.
+        return self.certification_data.removesuffix(b"\0").decode("latin-1")
 
     def to_dict(self) -> dict[str, str | int]:
         """Every field, byte strings as hex."""

@@ -22,6 +22,7 @@ from quote_generator.quote import INTEL_QE_VENDOR_ID, Body, Quote, parse_quote
 
 from . import certificates, documents, enclave, tcb
 from .certificates import PCK_CHAIN, SIGNER_CHAIN, Platform
+from .evaluations import Evaluation
 from .policy import DEFAULT, FORBID, REQUIRE, Policy
 
 SIMULATION = "SIMULATION"
@@ -30,27 +31,42 @@ SIMULATION = "SIMULATION"
 INTEL_ROOT_NAME = "Intel SGX Root CA"
 
 TD_DEBUG = 1 << 0
-TD_ATTRIBUTES = {"sept_ve_disable": 28, "pks": 30, "key_locker": 31, "perfmon": 63}
+TD_ATTRIBUTES = {
+    "icssd": 16,
+    "lass": 27,
+    "sept_ve_disable": 28,
+    "migratable": 29,
+    "pks": 30,
+    "key_locker": 31,
+    "tpa": 62,
+    "perfmon": 63,
+}
 """Bits of TDATTRIBUTES (Intel TDX Module ABI, section 3.4.1) that a policy is about."""
 
 TD_DEFINED = TD_DEBUG | sum(1 << bit for bit in TD_ATTRIBUTES.values())
-"""All others must be zero, MIGRATABLE (29) too: who moves a TD has held all of its memory."""
+"""All others must be zero: the lowest byte puts a TD under debug or profiling."""
 
 _XFAM_FIXED1, _XFAM_ALLOWED = 0x3, 0x6DBE7
 """XFAM bits that must be, and that may be (Intel TDX Module ABI, section 3.4.2)."""
+
+
+NAMES_SERVICE_TD = 5
+"""The version of quotes that can say, with a body of TDX 1.5, which service TD is bound."""
 
 
 class Rejected(Exception):  # noqa: N818 - named for the verdict
     """Rejected: the evidence did not pass.
 
     `check` is the id of the check that failed (docs/evidence.md), `code` the stable reason
-    within it, and the message says what that means.
+    within it, and the message says what that means. `evaluation` is there where the documents
+    held, and what they say of the platform was the reason.
     """
 
     def __init__(self, check: str, code: str, message: str) -> None:
         super().__init__(message)
         self.check = check
         self.code = code
+        self.evaluation: Evaluation | None = None
 
 
 @dataclass(frozen=True)
@@ -79,16 +95,18 @@ class Verdict:
     """A quote that holds, and the state of the platform that made it.
 
     `tcb_status` is one of Intel's names (UpToDate, SWHardeningNeeded, OutOfDate, ...), the worst
-    of platform, TDX module and quoting enclave; `advisory_ids` are those of all three, and
-    `tcb_date` is that of the platform's level. Whether that is good enough is the caller's
-    policy; Revoked never gets here. `expires` is when the first certificate, list or document
-    in use ends, in seconds since 1970.
+    of platform, TDX module and quoting enclave as the TD was started; `advisory_ids` are those of
+    all three, and `tcb_date` is that of the platform's level. Whether that is good enough is the
+    caller's policy; Revoked never gets here. `evaluation` says which edition of Intel's documents
+    was used. `expires` is when the first certificate, list or document in use ends, in seconds
+    since 1970.
     """
 
     quote: Quote
     tcb_status: str
     advisory_ids: tuple[str, ...]
     tcb_date: datetime.datetime
+    evaluation: Evaluation
     expires: float
     root_name: str
 
@@ -118,23 +136,27 @@ def verify(raw_quote: bytes, trust: Trust, now: float) -> Verdict:
     Raises Rejected as `appraise` does, but for td-attributes.
     """
     moment = int(now)
-    quote = _read_quote(raw_quote)  # (1)
+    quote = read_quote(raw_quote)  # (1)
     library_form = _library_form(trust.collateral)
     with _rejecting("chain"):
         root_key = certificates.root_key(trust.root_der)
     held = _check_collateral(trust.collateral, root_key, moment)  # (3) to (5)
     pck = _check_pck(quote, held, trust.collateral, root_key, moment)  # (2), (3), (10)
     report = _check_signatures(quote, pck.key, held.qe_identity)  # (6) to (9)
-    levels = _levels(quote, pck.platform, held, report)  # (8), (10), (11)
-    status, advisory_ids = tcb.merged(levels)  # (12)
-    if status is None or status == tcb.REVOKED:
-        raise _rejected("tcb-revoked" if status else "tcb-unknown", ", ".join(advisory_ids))
-    _ask_library(raw_quote, library_form, trust.root_der, moment)
+    info, identity = held.tcb_info, held.qe_identity
+    evaluation = Evaluation(info.fmspc.hex(), info.evaluation, identity.evaluation, root_key)
+    try:
+        status, advisory_ids, date = _judge(quote, pck.platform, held, report)  # (8), (10) to (12)
+        _ask_library(raw_quote, library_form, trust.root_der, moment)
+    except Rejected as error:
+        error.evaluation = evaluation
+        raise
     return Verdict(
         quote=quote,
         tcb_status=status,
         advisory_ids=advisory_ids,
-        tcb_date=levels[0].date,
+        tcb_date=date,
+        evaluation=evaluation,
         expires=min(held.end, pck.end),
         root_name=trust.root_name,
     )
@@ -153,7 +175,8 @@ def check_attributes(body: Body, policy: Policy) -> None:
     """Raise Rejected unless the TD's attributes are what the policy allows.
 
     That is all of step (13) where an attestation service judges: clouds bind service TDs of their
-    own to every TD, and which ones are good is for the service to say.
+    own to every TD, and which ones are good is for the service to say. That the quote names them
+    can be asked for there too.
     """
     bits = int.from_bytes(body.td_attributes, "little")
     if bits & TD_DEBUG:
@@ -168,12 +191,16 @@ def check_attributes(body: Body, policy: Policy) -> None:
     xfam = int.from_bytes(body.xfam, "little")
     if xfam & _XFAM_FIXED1 != _XFAM_FIXED1 or xfam & ~_XFAM_ALLOWED:
         raise _rejected("xfam", body.xfam.hex())
+    # The host chooses the version of the quote, and by an older one it hides a service TD.
+    if policy.min_quote_version == NAMES_SERVICE_TD and body.mr_servicetd is None:
+        raise _rejected("service-td-unknown", "")
 
 
 # --- (1) the quote -------------------------------------------------------------------------------
 
 
-def _read_quote(raw_quote: bytes) -> Quote:
+def read_quote(raw_quote: bytes) -> Quote:
+    """A quote of Intel's quoting enclave, in form only. Raises Rejected (evidence-format)."""
     try:
         # Stricter than dcap-qvl, which accepts bytes after the quote's end.
         quote = parse_quote(raw_quote)
@@ -234,7 +261,7 @@ def _check_signer(
     now: int,
 ) -> float:
     """Check who signed a document, and the signature. Returns when the chain or the list ends."""
-    with _rejecting("collateral-malformed"):
+    with _rejecting("signer-chain"):
         chain = certificates.read_chain(fields[f"{name}_issuer_chain"], SIGNER_CHAIN)
     signer, root = chain
     with _rejecting("crl-invalid"):
@@ -244,6 +271,8 @@ def _check_signer(
     with _rejecting("crl-invalid"):
         certificates.check_not_revoked(root_list, chain)
     signature = bytes.fromhex(fields[f"{name}_signature"])
+    if not signature:  # the body could not be split
+        raise _rejected("collateral-malformed", f"{name} with a signature beside it")
     if not _is_signed(fields[name].encode(), signature, certificates.point(signer)):
         raise _rejected(forged, "ECDSA")
     return min(end, list_end)
@@ -324,21 +353,40 @@ def _is_signed(data: bytes, signature: bytes, key: bytes) -> bool:
         return False
 
 
-def _levels(
+def _judge(
     quote: Quote, platform: Platform, held: _Held, report: enclave.QeReport
-) -> list[documents.Level]:
-    """The levels of platform, TDX module (where it has one) and quoting enclave, in that order."""
+) -> tuple[str, tuple[str, ...], datetime.datetime]:
+    """Steps (8), (10) to (12): the merged status, the advisories, the date of the platform's level.
+
+    They are those with which the TD was started.
+    """
+    info, body = held.tcb_info, quote.body
     try:
-        levels = [
-            tcb.platform_level(held.tcb_info, platform, quote.body),
-            tcb.module_level(held.tcb_info, quote.body),
-            tcb.enclave_level(held.qe_identity.identity.levels, report.isv_svn),
-        ]
+        qe = tcb.enclave_level(held.qe_identity.identity.levels, report.isv_svn)
+        launch = tcb.levels(info, platform, body.tee_tcb_svn, qe)
+        tcb.check_module(info, body)
     except tcb.NoLevel as error:
         raise _rejected("tcb-unknown", str(error)) from error
     except tcb.OtherModule as error:
         raise _rejected("tdx-module", str(error)) from error
-    return [level for level in levels if level is not None]
+    status, advisory_ids = tcb.merged(launch)
+    current = _current_status(info, platform, body, qe)
+    if status is None or tcb.REVOKED in (status, current):
+        raise _rejected("tcb-revoked" if status else "tcb-unknown", ", ".join(advisory_ids))
+    status = tcb.relaunched(status, current) if current else status
+    return status, advisory_ids, launch[0].date
+
+
+def _current_status(
+    info: documents.TcbInfo, platform: Platform, body: Body, qe: documents.Level
+) -> str | None:
+    """The merged status by TEE_TCB_SVN2; None where the body has none, or it reaches nothing."""
+    if body.tee_tcb_svn2 is None:
+        return None
+    try:
+        return tcb.merged(tcb.levels(info, platform, body.tee_tcb_svn2, qe))[0]
+    except (tcb.NoLevel, tcb.OtherModule):
+        return None
 
 
 # --- the second opinion --------------------------------------------------------------------------
@@ -371,6 +419,7 @@ _TOLERATED = "|".join(
         "SEPT_VE_DISABLE is not enabled",
         "Debug mode is enabled",
         "TD migration is enabled",
+        "TD profiling is enabled",
         "Reserved bits in TD attributes",
         "Invalid MR service TD",
         # The TDX module that runs now, when the TD was started under another one:
@@ -426,6 +475,7 @@ _MEANINGS = {
     "attributes-refused": ("td-attributes", "the policy refuses an attribute of the TD"),
     "xfam": ("td-attributes", "the TD's XFAM has bits that no TD can have, or lacks some"),
     "service-td": ("td-attributes", "a service TD that nobody named is bound to this TD"),
+    "service-td-unknown": ("td-attributes", "a quote of this kind does not name service TDs"),
     "revoked": ("collateral", "a certificate was revoked"),
     "crl-expired": ("collateral", "a revocation list is out of date"),
     "crl-invalid": ("collateral", "a revocation list is not signed under this root"),

@@ -29,6 +29,7 @@ from . import strictjson
 from .appraisal import SIMULATION, Rejected, Trust, Verdict, check_attributes, check_td, verify
 from .checks import (
     FAIL,
+    NOT_RUN,
     PASS,
     REQUIRED,
     REQUIRED_OF_SERVICE,
@@ -38,8 +39,10 @@ from .checks import (
     complete,
     derive_result,
 )
-from .eventlogs import explained_registers
+from .evaluations import Evaluation
+from .eventlogs import Replayed, judge_logs, replay_logs
 from .policy import DEFAULT, Policy, read_references
+from .tcb import RELAUNCH
 
 if TYPE_CHECKING:
     from .relying import Opinion  # brings an HTTP client along
@@ -64,6 +67,11 @@ _USUAL = (DEFAULT.passing, DEFAULT.warning)
 _WITHOUT_LISTS = ("chain", "pck-malformed")
 """Reasons to stop before the PCK list was looked at: not all of the collateral has passed then."""
 
+_UNREAD_LOG = Check("event-log", SKIPPED, "an earlier check failed", NOT_RUN)
+
+_MAX_RUNTIME_DATA = 8192
+"""Characters of runtime data in base64url: they are a few hashes."""
+
 SKEW = 300
 """Seconds that saved evidence may seem to come from the future, for clocks that differ."""
 
@@ -76,6 +84,8 @@ class Report:
     quote: Quote | None = None
     verdict: Verdict | None = None
     opinion: Opinion | None = None
+    evaluation: Evaluation | None = None
+    logs: Replayed | None = None
     notes: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -104,8 +114,16 @@ class Report:
             "simulated": self.simulated,
             "tcb_status": status,
             "advisory_ids": list(advisory_ids or ()),
+            "tcb_evaluation": self.evaluation.to_dict() if self.evaluation else None,
             "body": self.quote.body.to_dict() if self.quote else None,
+            "events": self._events(),
         }
+
+    def _events(self) -> list[dict[str, Any]]:
+        """What the event logs tell: nothing is proven where a check failed."""
+        if self.logs is None or self.result == FAIL:
+            return []
+        return [dataclasses.asdict(row) for row in self.logs.events]
 
 
 @dataclass(frozen=True)
@@ -151,13 +169,17 @@ def audit(
     expected = {**policy.reference_values, **given}
     policy = dataclasses.replace(policy, reference_values=expected)
     quote, binding = evidence.quote, _nonce_binding(evidence, nonce)
+    is_foreign = binding.code not in ("", "nonce-unknown")
     if binding.outcome == PASS and policy.max_age is not None:
         binding = _age(binding, fetched, now, policy.max_age)
-    verdict, opinion = None, None
+    verdict, opinion, evaluation = None, None, None
     found: list[Check] = []
-    if service is None:
+    if is_foreign:
+        # Whatever was not made for this nonce costs nothing more: no log is read, nobody is asked.
+        found = [_td_attributes(quote, policy, check_td if service is None else check_attributes)]
+    elif service is None:
         try:
-            verdict, found = check_quote(quote.raw, trust(quote), now, policy)
+            verdict, evaluation, found = check_quote(quote.raw, trust(quote), now, policy)
         except Rejected as error:  # the trust source itself may reject the quote
             found = [_failed(error)]
     else:
@@ -165,15 +187,16 @@ def audit(
         if binding.outcome == PASS:
             opinion = service(quote)
             found += [*opinion.checks, _told_status(opinion, policy)]
+    event_log, logs = (_UNREAD_LOG, None) if is_foreign else _event_log(evidence, policy)
     checks = [
         Check("evidence-format", PASS, f"a TDX quote, version {quote.header.version}"),
         binding,
         *found,
-        _event_log(evidence),
+        event_log,
         check_references(quote, expected),
         _not_simulated(evidence, verdict, opinion),
     ]
-    return Report(complete(checks, required), quote, verdict, opinion)
+    return Report(complete(checks, required), quote, verdict, opinion, evaluation, logs)
 
 
 # --- reading the document ------------------------------------------------------------------------
@@ -196,7 +219,7 @@ def _read(document: object) -> _Evidence:
         raise BadInput("nonce_proof.path is not a list of at most 64 hashes")
     return _Evidence(
         quote=quote,
-        runtime_data=contract.decode_base64url(_text(document, "runtime_data"), "runtime_data"),
+        runtime_data=_runtime_data(document),
         leaf_index=_number(proof, "leaf_index"),
         tree_size=_number(proof, "tree_size"),
         path=tuple(contract.decode_base64url(_string(item, "path"), "path") for item in path),
@@ -204,6 +227,13 @@ def _read(document: object) -> _Evidence:
         aael=None if document.get("aa_eventlog") is None else _text(document, "aa_eventlog"),
         says_simulated=document.get("simulated") is not False,
     )
+
+
+def _runtime_data(document: Mapping[str, Any]) -> bytes:
+    text = _text(document, "runtime_data")
+    if len(text) > _MAX_RUNTIME_DATA:
+        raise BadInput(f"runtime_data has more than {_MAX_RUNTIME_DATA} characters")
+    return contract.decode_base64url(text, "runtime_data")
 
 
 def _hex(document: Mapping[str, Any], name: str) -> bytes:
@@ -282,26 +312,30 @@ def _age(binding: Check, fetched: float | None, now: float, max_age: int) -> Che
 
 def check_quote(
     raw_quote: bytes, trust: Trust, now: float, policy: Policy
-) -> tuple[Verdict | None, list[Check]]:
-    """The checks of a quote by itself; those that did not run after a failure are not in it."""
+) -> tuple[Verdict | None, Evaluation | None, list[Check]]:
+    """The checks of a quote by itself; those that did not run after a failure are not in it.
+
+    The evaluation is there where the documents held, whatever they say of the platform.
+    """
     try:
         verdict = verify(raw_quote, trust, now)
     except Rejected as error:
         if error.check not in _STOPPED:
-            return None, [_failed(error)]
+            return None, None, [_failed(error)]
         passed = _STOPPED[: _STOPPED.index(error.check)]
         if error.code in _WITHOUT_LISTS:
             passed = ()
         found = [Check(name, PASS, "passed before the failure") for name in passed]
         if error.check == "tcb-status":  # the quote is genuine: what it says of the TD counts
             found.append(_td_attributes(parse_quote(raw_quote), policy))
-        return None, [*found, _failed(error)]
-    return verdict, [
+        return None, error.evaluation if "collateral" in passed else None, [*found, _failed(error)]
+    found = [
         Check("quote-signature", PASS, f"signed under {verdict.root_name}"),
-        Check("collateral", PASS, "signed, in date, nothing revoked"),
+        Check("collateral", PASS, f"{verdict.evaluation}: signed, in date, nothing revoked"),
         _tcb_status(verdict, policy),
         _td_attributes(verdict.quote, policy),
     ]
+    return verdict, verdict.evaluation, found
 
 
 def _failed(error: Rejected) -> Check:
@@ -309,7 +343,13 @@ def _failed(error: Rejected) -> Check:
 
 
 def _tcb_status(verdict: Verdict, policy: Policy) -> Check:
-    return _judged_status(verdict.tcb_status, verdict.advisory_ids, verdict.tcb_date, policy)
+    return _judged_status(
+        verdict.tcb_status,
+        verdict.advisory_ids,
+        verdict.tcb_date,
+        verdict.evaluation.lowest,
+        policy,
+    )
 
 
 def _told_status(opinion: Opinion, policy: Policy) -> Check:
@@ -317,6 +357,7 @@ def _told_status(opinion: Opinion, policy: Policy) -> Check:
     tcb = opinion.tcb
     if (
         (policy.min_date is not None and tcb.date is None)
+        or (policy.min_evaluation is not None and tcb.evaluation is None)
         or (policy.advisories is not None and tcb.advisory_ids is None)
         or ((policy.passing, policy.warning) != _USUAL and tcb.status is None)
     ):
@@ -324,23 +365,38 @@ def _told_status(opinion: Opinion, policy: Policy) -> Check:
         return Check("tcb-status", FAIL, detail, "not-told")
     if tcb.status is None:
         return Check("tcb-status", SKIPPED, "the service's policy sees to it")
-    return _judged_status(tcb.status, tcb.advisory_ids or (), tcb.date, policy)
+    return _judged_status(tcb.status, tcb.advisory_ids or (), tcb.date, tcb.evaluation, policy)
 
 
 def _judged_status(
-    status: str, advisory_ids: Collection[str], date: datetime.datetime | None, policy: Policy
+    status: str,
+    advisory_ids: Collection[str],
+    date: datetime.datetime | None,
+    evaluation: int | None,
+    policy: Policy,
 ) -> Check:
     name = "tcb-status"
-    if policy.min_date is not None and (date is None or date < policy.min_date):
-        detail = f"{status}, of {date:%Y-%m-%d}: too old for the policy" if date else status
-        return Check(name, FAIL, detail, "tcb-too-old")
     shown = f"{status} ({', '.join(advisory_ids)})" if advisory_ids else status
+    code = "tcb-not-up-to-date"
+    if status in RELAUNCH.values():
+        code = "tcb-relaunch"
+        shown += ": the host was updated while this TD ran; restart the TD"
+    if status not in policy.passing | policy.warning:
+        return Check(name, FAIL, shown, code)
     if policy.advisories is not None and (others := set(advisory_ids) - policy.advisories):
         detail = f"{shown}: the policy does not tolerate {', '.join(sorted(others))}"
         return Check(name, FAIL, detail, "advisory-not-tolerated")
+    if policy.min_date is not None and (date is None or date < policy.min_date):
+        detail = f"{status}, of {date:%Y-%m-%d}: too old for the policy" if date else status
+        return Check(name, FAIL, detail, "tcb-too-old")
+    if policy.min_evaluation is not None and (
+        evaluation is None or evaluation < policy.min_evaluation
+    ):
+        detail = f"{status} by evaluation {evaluation}: the policy asks for {policy.min_evaluation}"
+        return Check(name, FAIL, detail, "tcb-evaluation")
     if status in policy.passing:
         return Check(name, PASS, shown)
-    return Check(name, WARN if status in policy.warning else FAIL, shown, "tcb-not-up-to-date")
+    return Check(name, WARN, shown, code)
 
 
 def _td_attributes(
@@ -350,18 +406,24 @@ def _td_attributes(
         check(quote.body, policy)
     except Rejected as error:
         return _failed(error)
-    return Check("td-attributes", PASS, f"not in debug mode ({quote.body.td_attributes.hex()})")
+    detail = f"not in debug mode ({quote.body.td_attributes.hex()})"
+    if quote.body.mr_servicetd is None:
+        # The host chose this kind of quote, and nothing in it says why.
+        detail += "; a quote of this kind does not tell whether a service TD is bound"
+        return Check("td-attributes", PASS, detail, "service-td-unknown")
+    return Check("td-attributes", PASS, detail)
 
 
-def _event_log(evidence: _Evidence) -> Check:
-    name = "event-log"
-    if evidence.ccel is None and evidence.aael is None:
-        return Check(name, SKIPPED, "the server sent no event log")
+def _event_log(evidence: _Evidence, policy: Policy) -> tuple[Check, Replayed | None]:
+    """The check of the event logs, and what they tell where it did not fail."""
+    logs: Replayed | None = None
     try:
-        explained = explained_registers(evidence.quote, evidence.ccel, evidence.aael)
+        if evidence.ccel is not None or evidence.aael is not None:
+            logs = replay_logs(evidence.quote, evidence.ccel, evidence.aael)
     except Rejected as error:
-        return _failed(error)
-    return Check(name, PASS, f"leads to {', '.join(explained)}")
+        return _failed(error), None
+    check = judge_logs(logs, policy.explained_registers)
+    return check, None if check.outcome == FAIL else logs
 
 
 def check_references(quote: Quote, references: ReferenceValues) -> Check:

@@ -118,8 +118,8 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="cczoo-verify",
-        description="Verify from this machine that an open-webui runs inside an Intel TDX trust "
-        "domain.",
+        description="Verify from this machine the evidence by which an open-webui shows that it "
+        "runs inside an Intel TDX trust domain.",
         epilog="`cczoo-verify watch` looks after several servers, `cczoo-verify serve` runs an "
         "attestation service; each has a --help of its own. Exit codes: 0 verified, 1 failed, "
         "2 usage, 3 verified with warnings, 4 nothing to verify could be fetched.",

@@ -10,7 +10,6 @@ caller tells apart.
 
 from __future__ import annotations
 
-import base64
 import datetime
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +20,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
+
+from .encoding import strict_base64
 
 INTEL_ROOT_KEY = bytes.fromhex(
     "040ba9c4c0c0c86193a3fe23d6b02cda10a8bbd4e88e48b4458561a36e705525f5"
@@ -36,7 +37,10 @@ _SGX_ARCS = bytes.fromhex("2a864886f84d010d01")
 """The same in DER: what the identifiers inside the extension begin with."""
 
 _CRITICAL = frozenset({ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE})
-_PEM = re.compile(r"-----BEGIN CERTIFICATE-----\s([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
+_PEM = re.compile(
+    r"-----BEGIN CERTIFICATE-----[ \t\r\n]([A-Za-z0-9+/= \t\r\n]+)-----END CERTIFICATE-----"
+)
+_BLANK = re.compile(r"[ \t\r\n]*")
 
 UNREADABLE = (
     ValueError,
@@ -78,14 +82,13 @@ class Platform:
 
 def read_chain(pem: str, size: int) -> tuple[x509.Certificate, ...]:
     """The certificates of a PEM text, which must be `size` and all that is in it."""
-    if _PEM.sub("", pem).strip():
+    if not _BLANK.fullmatch(_PEM.sub("", pem)):
         raise ValueError("the chain holds text that is no certificate")
     blocks = _PEM.findall(pem)
     if len(blocks) != size:
         raise ValueError(f"the chain holds {len(blocks)} certificates: expected {size}")
     return tuple(
-        x509.load_der_x509_certificate(base64.b64decode("".join(block.split()), validate=True))
-        for block in blocks
+        x509.load_der_x509_certificate(strict_base64("".join(block.split()))) for block in blocks
     )
 
 
@@ -184,8 +187,13 @@ def read_list(data: bytes, issuer_key: bytes) -> x509.CertificateRevocationList:
     """The revocation list in `data` (DER), which the key (an uncompressed point) signed."""
     crl = x509.load_der_x509_crl(data)
     _check_algorithm(crl)
-    if not len(_extensions(crl)):
-        raise ValueError(f"the list by {_name(crl.issuer)} is not of version 2")
+    extensions = _extensions(crl)
+    try:
+        for needed in (x509.CRLNumber, x509.AuthorityKeyIdentifier):
+            extensions.get_extension_for_class(needed)
+    except x509.ExtensionNotFound as error:
+        detail = f"the list by {_name(crl.issuer)} says neither its number nor its issuer's key"
+        raise ValueError(detail) from error
     key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), issuer_key)
     if not crl.is_signature_valid(key):
         raise ValueError(f"the signature of the list by {_name(crl.issuer)} is wrong")

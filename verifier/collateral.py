@@ -16,6 +16,7 @@ from typing import Any
 from quote_generator.errors import BadInput
 
 from . import strictjson
+from .encoding import strict_base64
 
 _CHAINS = ("pck_crl_issuer_chain", "tcb_info_issuer_chain", "qe_identity_issuer_chain")
 _LISTS = {"pck_crl": "pck_crl", "root_ca_crl": "root_crl"}
@@ -42,7 +43,7 @@ def from_members(collateral: object) -> dict[str, str]:
     fields = {name: texts[f"{name}_pem"] for name in _CHAINS}
     for name, member in _LISTS.items():
         try:
-            fields[name] = base64.b64decode(texts[f"{member}_der_b64"], validate=True).hex()
+            fields[name] = strict_base64(texts[f"{member}_der_b64"]).hex()
         except ValueError as error:
             raise BadInput(f"collateral: {member}_der_b64 is not base64") from error
     for name, member in _BODIES.items():
@@ -64,17 +65,18 @@ def to_members(fields: Mapping[str, str]) -> dict[str, str]:
 def split_signed(body: str, member: str) -> tuple[str, str]:
     """The exact text of a body's signed member, and the signature beside it (128 hex digits).
 
-    Raises ValueError for anything but an object of these two members.
+    Raises ValueError for anything but an object of these two members, which are spelled without
+    escapes: nothing around what is signed has a second spelling.
     """
     if not isinstance(strictjson.loads(body), dict):  # refuses repeated keys too
         raise ValueError("not a JSON object")
     found = dict(_members(body))
-    if found.keys() != {member, "signature"}:
+    if found.keys() != {f'"{member}"', '"signature"'}:
         raise ValueError(f"expected an object with {member} and signature")
-    signature = json.loads(found["signature"])
-    if not isinstance(signature, str) or not re.fullmatch("[0-9a-fA-F]{128}", signature):
+    signature = re.fullmatch('"([0-9a-fA-F]{128})"', found['"signature"'])
+    if signature is None:
         raise ValueError("signature is not 64 bytes in hex")
-    return found[member], signature
+    return found[f'"{member}"'], signature[1]
 
 
 def _signed(body: str, member: str) -> tuple[str, str]:
@@ -85,18 +87,19 @@ def _signed(body: str, member: str) -> tuple[str, str]:
 
 
 def _members(body: str) -> Iterator[tuple[str, str]]:
-    """Each member of a valid JSON object, not empty, with its value's text as it stands."""
+    """The texts of name and value, as they stand, of each member of a valid JSON object."""
     decoder = json.JSONDecoder()
-    at = body.index("{") + 1
-    while True:
-        key, at = decoder.raw_decode(body, _blank(body, at))
+    at = _blank(body, body.index("{") + 1)
+    while body[at] != "}":
+        name = at
+        _, at = decoder.raw_decode(body, name)
+        key = body[name:at]
         start = _blank(body, _blank(body, at) + 1)
         _, end = decoder.raw_decode(body, start)
         yield key, body[start:end]
         at = _blank(body, end)
-        if body[at] == "}":
-            return
-        at += 1
+        if body[at] == ",":
+            at = _blank(body, at + 1)
 
 
 def _blank(body: str, at: int) -> int:

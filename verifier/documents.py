@@ -7,15 +7,19 @@ only after its signature holds; even so, nothing in it is taken for granted.
 from __future__ import annotations
 
 import datetime
+import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from . import strictjson
 from .certificates import Early, Late
 
-_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+
+_TCB_TYPE = 0
+"""The only way of composing a TCB level that the interface describes."""
 
 
 class OtherKind(ValueError):  # noqa: N818 - named for the state
@@ -32,18 +36,24 @@ class Level:
     advisory_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class PlatformSvns:
-    """What a platform's level asks for; 16 SGX and 16 TDX components."""
+    """What a platform's level asks for: 16 SGX components, the PCE, 16 TDX components.
+
+    In this order Intel's library sorts by them.
+    """
 
     sgx: tuple[int, ...]
-    tdx: tuple[int, ...]
     pce_svn: int
+    tdx: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose an enclave or module must be, and its levels, which ask for an ISVSVN."""
+    """Whose an enclave or module must be, and its levels, which ask for an ISVSVN.
+
+    Levels of any kind stand here with the highest first, however the document has them.
+    """
 
     mrsigner: bytes
     attributes: bytes
@@ -53,9 +63,13 @@ class Identity:
 
 @dataclass(frozen=True)
 class TcbInfo:
-    """TCB info of a platform. `modules` maps "TDX_<version>" to identities."""
+    """TCB info of a platform. `modules` maps "TDX_<version>" to identities.
+
+    `evaluation` is its `tcbEvaluationDataNumber`, which grows with each TCB recovery.
+    """
 
     end: float
+    evaluation: int
     fmspc: bytes
     pce_id: bytes
     module: Identity
@@ -68,6 +82,7 @@ class QeIdentity:
     """Identity of the quoting enclave; numbers as in the enclave report, little-endian."""
 
     end: float
+    evaluation: int
     identity: Identity
     prod_id: int
     misc_select: int
@@ -77,9 +92,12 @@ class QeIdentity:
 def read_tcb_info(text: str, now: float) -> TcbInfo:
     """TCB info for TDX, in date. Raises ValueError, of which OtherKind, Early and Late."""
     value, end = _read(text, "TDX", 3, now)
+    if _number(value, "tcbType", 0xFF) != _TCB_TYPE:
+        raise ValueError("tcbType is not one whose levels can be compared here")
     identities = _list(value.get("tdxModuleIdentities", []))
     return TcbInfo(
         end=end,
+        evaluation=_evaluation(value),
         fmspc=_hex(value, "fmspc", 6),
         pce_id=_hex(value, "pceId", 2),
         module=_identity(_member(value, "tdxModule", dict), 48, 8, ()),
@@ -87,7 +105,7 @@ def read_tcb_info(text: str, now: float) -> TcbInfo:
             _member(item, "id", str).upper(): _identity(item, 48, 8, _enclave_levels(item))
             for item in reversed(identities)  # of two with one id the first counts
         },
-        levels=tuple(_level(item, _platform_svns) for item in _levels(value)),
+        levels=_sorted(_level(item, _platform_svns) for item in _levels(value)),
     )
 
 
@@ -96,6 +114,7 @@ def read_qe_identity(text: str, now: float) -> QeIdentity:
     value, end = _read(text, "TD_QE", 2, now)
     return QeIdentity(
         end=end,
+        evaluation=_evaluation(value),
         identity=_identity(value, 32, 16, _enclave_levels(value)),
         prod_id=_number(value, "isvprodid", 0xFFFF),
         misc_select=int.from_bytes(_hex(value, "miscselect", 4), "little"),
@@ -105,7 +124,7 @@ def read_qe_identity(text: str, now: float) -> QeIdentity:
 
 def _read(text: str, kind: str, version: int, now: float) -> tuple[dict[str, Any], float]:
     """The document and when it ends; its kind and dates are as they must be."""
-    value = strictjson.loads(text)
+    value = strictjson.loads(text, whole_numbers=True)
     if not isinstance(value, dict):
         raise ValueError("the document is not a JSON object")
     if value.get("id") != kind or _number(value, "version", 0xFF) != version:
@@ -134,9 +153,20 @@ def _levels(value: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _enclave_levels(value: Mapping[str, Any]) -> tuple[Level, ...]:
-    return tuple(
+    return _sorted(
         _level(item, lambda tcb: _number(tcb, "isvsvn", 0xFFFF)) for item in _levels(value)
     )
+
+
+def _sorted(levels: Iterable[Level]) -> tuple[Level, ...]:
+    """The levels with the highest first, so that the first one that is reached is the one.
+
+    Raises ValueError for two of the same SVNs: either could be meant.
+    """
+    ordered = sorted(levels, key=lambda level: level.svns, reverse=True)
+    if any(above.svns == below.svns for above, below in itertools.pairwise(ordered)):
+        raise ValueError("two TCB levels ask for the same")
+    return tuple(ordered)
 
 
 def _level(value: Mapping[str, Any], svns: Any) -> Level:
@@ -158,7 +188,11 @@ def _platform_svns(tcb: Mapping[str, Any]) -> PlatformSvns:
     )
     if (len(sgx), len(tdx)) != (16, 16):
         raise ValueError(f"a TCB level has {len(sgx)} and {len(tdx)} components: expected 16 each")
-    return PlatformSvns(sgx, tdx, _number(tcb, "pcesvn", 0xFFFF))
+    return PlatformSvns(sgx, _number(tcb, "pcesvn", 0xFFFF), tdx)
+
+
+def _evaluation(value: Mapping[str, Any]) -> int:
+    return _number(value, "tcbEvaluationDataNumber", 0xFFFFFFFF)
 
 
 def _member(value: Mapping[str, Any], name: str, kind: type) -> Any:

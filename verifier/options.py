@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from quote_generator.errors import BadInput
+from quote_generator.service_address import PCCS_PATHS, base_address
 
 from . import evidence_file
 from .output import error_document
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 INTEL_PCS = "https://api.trustedservices.intel.com"
 SERVICES = ("alibaba", "trustee")
+UPDATES = ("early", "standard")
 
 _T = TypeVar("_T")
 
@@ -53,9 +55,9 @@ def add_verifier_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--service",
-        type=url,
         metavar="URL",
-        help="the attestation service; alibaba has a built-in address",
+        help="the attestation service, with or without its well-known path; alibaba has a built-in "
+        "address",
     )
     parser.add_argument(
         "--service-keys",
@@ -87,9 +89,14 @@ def add_verifier_options(parser: argparse.ArgumentParser) -> None:
     )
     source.add_argument(
         "--pccs",
-        type=url,
         metavar="URL",
         help=f"fetch collateral from there, also where a file has some ({INTEL_PCS})",
+    )
+    parser.add_argument(
+        "--pccs-update",
+        choices=UPDATES,
+        help="which edition of Intel's documents to ask for: early, as soon as they are out, or "
+        "standard, once platforms had time to follow (as the service likes)",
     )
     parser.add_argument(
         "--timeout",
@@ -107,6 +114,7 @@ def make_verifier(options: argparse.Namespace, *, keep: float = 0) -> Verifier:
     """
     _check_combination(options)
     root = None if options.root in (None, INTEL) else Path(options.root)
+    pccs = options.pccs
     source: TrustSource | None = None
     if options.simulator:
         source = from_simulator(options.simulator, must_exist=True)
@@ -120,20 +128,26 @@ def make_verifier(options: argparse.Namespace, *, keep: float = 0) -> Verifier:
         service=None if options.provider == DCAP else _service(options),
         source=source,
         root_der=None if root is None else read_root(root),
-        pccs=options.pccs or INTEL_PCS,
+        pccs=INTEL_PCS if pccs is None else _base("--pccs", pccs, *PCCS_PATHS),
         keep=keep,
-        prefer_kept=options.pccs is None,
+        update=options.pccs_update or "",
+        prefer_kept=pccs is None and options.pccs_update is None,
     )
 
 
 def _check_combination(options: argparse.Namespace) -> None:
-    local, remote = ("root", "collateral", "simulator", "pccs"), ("service", "service_keys")
+    local, remote = (
+        ("root", "collateral", "simulator", "pccs", "pccs_update"),
+        ("service", "service_keys"),
+    )
     for name in remote if options.provider == DCAP else local:
         if getattr(options, name) is not None:
             option = f"--{name.replace('_', '-')}"
             raise UsageError("usage", f"{option} does not go with --provider {options.provider}")
     if options.simulator and options.root is not None:
         raise UsageError("usage", "--root does not go with --simulator")
+    if options.pccs_update and (options.simulator or options.collateral):
+        raise UsageError("usage", "--pccs-update does not go with collateral that is not fetched")
 
 
 def _service(options: argparse.Namespace) -> Service:
@@ -141,7 +155,9 @@ def _service(options: argparse.Namespace) -> Service:
     from .relying import PROVIDERS, Service
 
     provider = PROVIDERS[options.provider]
-    address = (options.service or provider.address).rstrip("/")
+    address = provider.address
+    if options.service is not None:
+        address = _base("--service", options.service, provider.path)
     keys = None
     if options.service_keys:
         from .jws import read_keys
@@ -157,6 +173,14 @@ def _service(options: argparse.Namespace) -> Service:
     if keys is not None and keys.authorities and options.provider != "trustee":
         raise UsageError("usage", "only trustee signs under certificates; give a JWK Set")
     return Service(provider, address, keys, options.timeout)
+
+
+def _base(option: str, text: str, *paths: str) -> str:
+    """A service's address without its well-known path. Raises UsageError (bad-address)."""
+    try:
+        return base_address(text, *paths)
+    except BadInput as error:
+        raise UsageError("bad-address", f"{option}: {error}") from error
 
 
 def _policy(options: argparse.Namespace) -> Policy:

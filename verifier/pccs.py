@@ -36,7 +36,8 @@ class CollateralSource:
     """Collateral by platform from one service.
 
     What was fetched is given again for `keep` seconds, and threads that need the same at the
-    same time share one fetch.
+    same time share one fetch. `update` says which edition is asked for: early or standard, or as
+    the service likes where it is empty.
     """
 
     def __init__(
@@ -45,9 +46,11 @@ class CollateralSource:
         *,
         timeout: float,
         keep: float = 0,
+        update: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._base_url, self._timeout, self._keep, self._clock = base_url, timeout, keep, clock
+        self._update = update
         self._lock = threading.Lock()
         self._fetched: dict[Platform, tuple[float, Future[dict[str, str]]]] = {}
 
@@ -74,7 +77,11 @@ class CollateralSource:
 
     def _fetch_into(self, future: Future[dict[str, str]], platform: Platform) -> None:
         try:
-            future.set_result(fetch_collateral(*platform, self._base_url, timeout=self._timeout))
+            future.set_result(
+                fetch_collateral(
+                    *platform, self._base_url, timeout=self._timeout, update=self._update
+                )
+            )
         except BaseException as error:
             with self._lock:
                 if self._fetched.get(platform, (0, None))[1] is future:
@@ -83,16 +90,21 @@ class CollateralSource:
 
 
 def fetch_collateral(
-    fmspc: str, authority: str, base_url: str, *, timeout: float
+    fmspc: str, authority: str, base_url: str, *, timeout: float, update: str = ""
 ) -> dict[str, str]:
-    """Collateral for a platform, in the JSON form of dcap-qvl. Raises Unreachable."""
+    """Collateral for a platform, in the JSON form of dcap-qvl. Raises Unreachable.
+
+    `update` is the service's parameter of that name: early asks for the documents of the newest
+    TCB recovery at once, standard for those that Intel enforces after a time.
+    """
     base_url = base_url.rstrip("/")
     sgx, tdx = (f"{base_url}/{tee}/certification/v4" for tee in ("sgx", "tdx"))
     root_crl = INTEL_ROOT_CRL if base_url == INTEL_PCS else f"{sgx}/rootcacrl"
 
     pck_crl = _fetch(f"{sgx}/pckcrl", timeout, {"ca": authority, "encoding": "der"})
-    tcb_info = _fetch(f"{tdx}/tcb", timeout, {"fmspc": fmspc})
-    qe_identity = _fetch(f"{tdx}/qe/identity", timeout, {})
+    edition = {"update": update} if update else {}
+    tcb_info = _fetch(f"{tdx}/tcb", timeout, {"fmspc": fmspc, **edition})
+    qe_identity = _fetch(f"{tdx}/qe/identity", timeout, edition)
     tcb_text, tcb_signature = _signed(tcb_info, "tcbInfo")
     qe_text, qe_signature = _signed(qe_identity, "enclaveIdentity")
     return {

@@ -35,6 +35,10 @@ class AttributeRules:
     pks: str = ALLOW
     key_locker: str = ALLOW
     perfmon: str = ALLOW
+    icssd: str = FORBID
+    lass: str = FORBID
+    migratable: str = FORBID
+    tpa: str = FORBID
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,12 @@ class Policy:
 
     `passing` and `warning` are TCB statuses: one that is in neither fails, one that is in both
     passes. `advisories` are the ids that may apply to the platform, None for any. `min_date` is
-    the earliest date that the platform's TCB level may have. `reference_values` maps a body
-    field to the values, in lower-case hex, of which the quote's must be one. `max_age` is in
-    seconds, None where the policy does not say.
+    the earliest date that the platform's TCB level may have, and `min_evaluation` the lowest
+    `tcbEvaluationDataNumber` of the documents by which it was judged. `reference_values` maps a
+    body field to the values, in lower-case hex, of which the quote's must be one.
+    `explained_registers` are the RTMRs that the event logs must account for.
+    `min_quote_version` is 5 where the quote has to name the service TD. `max_age` is in seconds,
+    None where the policy does not say.
     """
 
     passing: frozenset[str] = frozenset({"UpToDate"})
@@ -54,8 +61,11 @@ class Policy:
     )
     advisories: frozenset[str] | None = None
     min_date: datetime.datetime | None = None
+    min_evaluation: int | None = None
     td_attributes: AttributeRules = AttributeRules()
     reference_values: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    explained_registers: tuple[str, ...] = ()
+    min_quote_version: int = 4
     max_age: int | None = None
 
     @property
@@ -91,8 +101,11 @@ def policy_of(value: object) -> Policy:
         warning=frozenset(tcb.get("warn", DEFAULT.warning)),
         advisories=frozenset(tcb["advisories"]) if "advisories" in tcb else None,
         min_date=_date(tcb["min_date"]) if "min_date" in tcb else None,
+        min_evaluation=int(tcb["min_evaluation"]) if "min_evaluation" in tcb else None,
         td_attributes=AttributeRules(**value.get("td_attributes", {})),
         reference_values=_lowered(value.get("reference_values", {})),
+        explained_registers=tuple(value.get("explained_registers", ())),
+        min_quote_version=int(value.get("min_quote_version", DEFAULT.min_quote_version)),
         max_age=int(value["max_age"]) if "max_age" in value else None,
     )
 

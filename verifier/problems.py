@@ -30,7 +30,12 @@ class Unreachable(Problem):
     """Unreachable: there is no usable answer; the message says from whom and why.
 
     `code` says what there is none of: evidence-unreachable, service-unreachable,
-    keys-unreachable or collateral-unreachable.
+    keys-unreachable or collateral-unreachable. `wait` is for how many seconds we were asked to
+    wait before the next try.
     """
 
     exit = EXIT_UNREACHABLE
+
+    def __init__(self, code: str, message: str, *, wait: float = 0.0) -> None:
+        super().__init__(code, message)
+        self.wait = wait

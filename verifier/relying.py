@@ -17,6 +17,7 @@ from typing import Any
 
 from quote_generator.evidence import encode_base64url
 from quote_generator.quote import Quote
+from quote_generator.service_address import WELL_KNOWN
 
 from . import strictjson
 from .appraisal import Rejected
@@ -28,7 +29,9 @@ from .problems import Unreachable
 SKEW = 60
 """Seconds that the clocks may differ."""
 
-_SERVICE, _KEYS = "service-unreachable", "keys-unreachable"
+_SERVICE, _KEYS, _ADDRESS = "service-unreachable", "keys-unreachable", "service-address"
+
+_ADVICE = {_SERVICE: "", _ADDRESS: ": there is no attestation service at this address"}
 
 _OPTIONAL = ("tee_tcb_svn2", "mr_servicetd")
 """Fields of newer quotes that not every service repeats; where it does, they must be equal."""
@@ -46,6 +49,7 @@ class Tcb:
     status: str | None = None
     advisory_ids: tuple[str, ...] | None = None
     date: datetime.datetime | None = None
+    evaluation: int | None = None
 
 
 @dataclass(frozen=True)
@@ -131,8 +135,8 @@ class Service:
             if not _misunderstood(answer):
                 self._form = form
                 break
-        if answer.status in _NO_APPRAISAL or 300 <= answer.status < 400:
-            raise Unreachable(_SERVICE, f"{url} answered HTTP {answer.status}")
+        if elsewhere := _why_no_word(answer):
+            raise Unreachable(elsewhere, f"{url} answered HTTP {answer.status}{_ADVICE[elsewhere]}")
         text = answer.body.decode("utf-8", "replace").strip()
         if answer.status != 200:
             reason = f"the service refused: HTTP {answer.status} {text[:_SHOWN]}"
@@ -171,8 +175,23 @@ class Opinion:
     expires: float = math.inf
 
 
-_NO_APPRAISAL = frozenset({401, 403, 404, 405, 429, 502, 503, 504})
-"""Answers of what stands before the service, or is none: not a word about the evidence."""
+_NO_SERVICE = frozenset({*range(300, 400), 404, 405})
+"""Answers of a server that has no service there, or has it elsewhere."""
+
+_NO_APPRAISAL = frozenset({401, 403, 429, 502, 503, 504})
+"""Answers of what stands before a service."""
+
+
+def _why_no_word(answer: Answer) -> str | None:
+    """Why an answer is not a word about the evidence, or None where it is one."""
+    if answer.status in _NO_SERVICE:
+        return _ADDRESS
+    if answer.status in _NO_APPRAISAL:
+        return _SERVICE
+    # A page for people: no service has tokens or refusals like that.
+    if not answer.body.lstrip().startswith(b"<"):
+        return None
+    return _ADDRESS if answer.status < 500 else _SERVICE
 
 
 def _misunderstood(answer: Answer) -> bool:
@@ -357,14 +376,17 @@ def _is_good(report: object) -> bool:
 
 def _tcb(claims: Mapping[str, Any]) -> Tcb:
     status, ids, date = (claims.get(name) for name in ("tcb_status", "advisory_ids", "tcb_date"))
+    number = claims.get("tcb_eval_num")
     if status is None:
         return Tcb()
     # Trustee up to v0.13 has names of its own.
     name = re.sub("^OK$", "UpToDate", _short(status)).replace("Software", "SW", 1)
+    name = re.sub("^Td", "TD", name)
     return Tcb(
         name,
         tuple(_short(item) for item in ids) if isinstance(ids, list) else None,
         _date(date),
+        number if isinstance(number, int) and not isinstance(number, bool) else None,
     )
 
 
@@ -393,7 +415,7 @@ def _short(value: object) -> str:
 PROVIDERS = {
     "alibaba": Provider(
         address="https://attest.cn-beijing.aliyuncs.com",
-        path="/v1/attestation",
+        path=WELL_KNOWN["alibaba"],
         keys_path="/.well-known/openid-configuration",
         algorithms=("RS256",),
         issuer=True,
@@ -403,7 +425,7 @@ PROVIDERS = {
     ),
     "trustee": Provider(
         address="",
-        path="/attestation",
+        path=WELL_KNOWN["trustee"],
         keys_path="/.well-known/jwks.json",
         algorithms=("ES256", "RS384"),
         issuer=False,

@@ -22,8 +22,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import protocol, tokens
-from .appraisal import Rejected, Verdict, appraise
-from .eventlogs import explained_registers
+from .appraisal import Rejected, Verdict, appraise, read_quote
+from .eventlogs import replay_logs
 from .signing import Signer
 from .trust import TrustError, TrustSource
 
@@ -129,9 +129,10 @@ def appraise_request(request: protocol.Request, trust: TrustSource, now: float) 
     """The verdict on one piece of evidence. Raises Rejected or TrustError."""
     if request.tee != "tdx":
         raise Rejected("evidence-format", "tee-unknown", "the only tee supported here is `tdx`")
+    # What was made for another question costs no more than this: no signature and no log is read.
+    protocol.check_bindings(request, read_quote(request.raw_quote))
     verdict = appraise(request.raw_quote, trust(), now)
-    protocol.check_bindings(request, verdict.quote)
-    explained_registers(verdict.quote, request.cc_eventlog, request.aa_eventlog)
+    replay_logs(verdict.quote, request.cc_eventlog, request.aa_eventlog)
     return verdict
 
 

@@ -21,6 +21,12 @@ _HEADLINES = {PASS: "VERIFIED", WARN: "VERIFIED, WITH WARNINGS", FAIL: "NOT VERI
 _STYLES = {PASS: "green", WARN: "yellow", FAIL: "bold red", SKIPPED: "dim"}
 _SHOWN = ("mr_td", "rtmr_0", "rtmr_1", "rtmr_2", "rtmr_3", "mr_seam", "td_attributes", "xfam")
 
+_LIMIT = (
+    "This is about the TD that answered, not about the connection: a machine in between can pass a "
+    "genuine TD's answers on, whatever the measurements (docs/threat-model.md, Known limits)."
+)
+"""What nobody may read into a pass."""
+
 _MAX_DETAIL = 1000
 """Characters of a check's reason; the rest is in the JSON."""
 
@@ -47,6 +53,9 @@ def write_report(report: Report, stream: TextIO) -> None:
         if report.quote:
             console.print()
             console.print(_measurements(report.quote.body.to_dict()))
+        if report.result != FAIL:
+            console.print()
+            console.print(Text(_LIMIT))
     lines = [line.rstrip() for line in captured.get().split("\n")]
     text = "\n".join(lines)
     encoding = stream.encoding or "utf-8"

@@ -126,6 +126,7 @@ def _appraisal(verdict: Verdict, runtime_claims: Any, policy_id: str) -> dict[st
                 "tcb_status": verdict.tcb_status,
                 "advisory_ids": list(verdict.advisory_ids),
                 "tcb_date": verdict.tcb_date.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "tcb_eval_num": verdict.evaluation.lowest,
             },
         },
     }

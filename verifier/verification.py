@@ -17,11 +17,13 @@ from quote_generator.quote import Quote
 from . import strictjson
 from .appraisal import Trust
 from .audit import ReferenceValues, Report, audit
-from .checks import FAIL, NOT_RUN, Check
+from .checks import FAIL, NOT_RUN, WARN, Check
+from .evaluations import HighestSeen
 from .evidence_file import Record
 from .policy import DEFAULT, Policy
 from .problems import Unreachable
 from .trust import TrustSource
+from .waiting import asked_wait
 
 if TYPE_CHECKING:
     # These bring an HTTP client along.
@@ -52,9 +54,11 @@ def fetch_evidence(url: str, token: str | None, *, timeout: float) -> Record:
     try:
         document = strictjson.loads(answer.body)
     except ValueError as error:
-        raise Unreachable(code, f"{address} answered HTTP {answer.status} without JSON") from error
+        reason = f"{address} answered HTTP {answer.status} without JSON"
+        raise Unreachable(code, reason, wait=asked_wait(answer.headers, time.time())) from error
     if answer.status != 200:
-        raise Unreachable(code, f"{address} gave no evidence: {_why(answer.status, document)}")
+        reason = f"{address} gave no evidence: {_why(answer.status, document)}"
+        raise Unreachable(code, reason, wait=asked_wait(answer.headers, time.time()))
     return Record(document, nonce, url, rfc3339(time.time()))
 
 
@@ -70,7 +74,9 @@ class Verifier:
 
     `source` gives both; without it they are `root_der` (None for Intel's) and what the
     collateral service `pccs` has, fetched anew after `keep` seconds. With `prefer_kept`,
-    collateral that lies beside the evidence comes first.
+    collateral that lies beside the evidence comes first. From that service `update` (early or
+    standard) asks for an edition of Intel's documents. With `seen` an older edition than one that
+    was used before is a warning.
     """
 
     timeout: float
@@ -83,6 +89,8 @@ class Verifier:
     pccs: str = ""
     keep: float = 0
     prefer_kept: bool = False
+    update: str = ""
+    seen: HighestSeen | None = None
     clock: Callable[[], float] = time.time
 
     def verify(self, record: Record, nonce: bytes | None, *, at: float | None = None) -> Report:
@@ -95,7 +103,7 @@ class Verifier:
             # It may have ended, or been replaced, since it was fetched.
             self.fetched.forget(report.quote)
             report = self._audit(record, nonce, at)
-        return report
+        return self._remembered(report)
 
     def _audit(self, record: Record, nonce: bytes | None, at: float | None) -> Report:
         now = self.clock() if at is None else at
@@ -120,6 +128,15 @@ class Verifier:
         used = kept is not None and self.service is None
         return remarked(report, {"collateral": "collateral from the file"} if used else {})
 
+    def _remembered(self, report: Report) -> Report:
+        """The report, with a warning where its documents are older than some seen before."""
+        older = report.evaluation and self.seen and self.seen.older(report.evaluation)
+        if not older:
+            return report
+        warning = Check("collateral", WARN, f"{older}: who supplies them chose", "collateral-older")
+        checks = tuple(warning if check.id == warning.id else check for check in report.checks)
+        return dataclasses.replace(report, checks=checks)
+
     def _trust(self, quote: Quote, record: Record, kept: Mapping[str, Any] | None) -> Trust:
         if self.source:
             chosen = self.source()
@@ -134,7 +151,7 @@ class Verifier:
         """Collateral from the service."""
         from .pccs import CollateralSource
 
-        return CollateralSource(self.pccs, timeout=self.timeout, keep=self.keep)
+        return CollateralSource(self.pccs, timeout=self.timeout, keep=self.keep, update=self.update)
 
     def _opinion(self, record: Record, at: float | None) -> Callable[[Quote], Opinion]:
         """Asks the service, or checks the token that it gave for this evidence before."""

@@ -12,6 +12,7 @@ import datetime
 import hashlib
 import json
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -26,6 +27,7 @@ from typing import Any, TextIO
 from . import evidence_file
 from .audit import Report
 from .checks import FAIL, NOT_RUN, PASS, WARN, Check
+from .evaluations import HighestSeen
 from .options import Parser, add_verifier_options, make_verifier, read_api_key, seconds, url
 from .output import abandon_stdout, complain
 from .problems import (
@@ -35,9 +37,11 @@ from .problems import (
     EXIT_VERIFIED,
     EXIT_WARNED,
     Problem,
+    Unreachable,
     UsageError,
 )
-from .verification import TOKEN_VARIABLE, Verifier, fetch_evidence
+from .verification import TOKEN_VARIABLE, Verifier, fetch_evidence, seconds_of
+from .waiting import Countdown, pause
 
 MAX_SERVERS = 64
 """Each has a thread of its own while it is asked, so that none waits for another."""
@@ -48,7 +52,11 @@ KEEP_COLLATERAL = 3600.0
 STOP_SECONDS = 0.5
 """How long a write may go on after a signal, where nobody reads."""
 
+GLANCE = 10.0
+"""Seconds between two looks at the clocks: what is waited for may come in a sleep, unnoticed."""
+
 UNREACHABLE = "unreachable"
+EXPIRED = "expired"
 _WORST_FIRST = {
     FAIL: EXIT_FAILED,
     UNREACHABLE: EXIT_UNREACHABLE,
@@ -70,7 +78,8 @@ class Outcome:
     """What one verification of one server came to.
 
     `result` is pass, warn, fail or unreachable; `measurements` are None where nothing vouches
-    for them.
+    for them. A good result counts for `life` seconds; `wait` is for how many seconds an
+    unreachable server asked to be left alone.
     """
 
     result: str
@@ -79,6 +88,8 @@ class Outcome:
     failing: tuple[str, ...] = ()
     warning: tuple[str, ...] = ()
     measurements: Mapping[str, str] | None = None
+    life: float = 0.0
+    wait: float = 0.0
 
     @property
     def digest(self) -> str | None:
@@ -100,8 +111,18 @@ def outcome_of(report: Report) -> Outcome:
         body = report.quote.body.to_dict()
         measured = {name: value for name, value in body.items() if name not in _UNMEASURED}
     return Outcome(
-        report.result, failing=_named(failing), warning=_named(warning), measurements=measured
+        report.result,
+        failing=_named(failing),
+        warning=_named(warning),
+        measurements=measured,
+        life=_life(report),
     )
+
+
+def _life(report: Report) -> float:
+    """The seconds from the moment of the verification to the end of its result."""
+    ends, verified = (seconds_of(report.notes.get(name)) for name in ("expires", "verified_at"))
+    return 0.0 if ends is None or verified is None else ends - verified
 
 
 def _named(checks: Sequence[Check]) -> tuple[str, ...]:
@@ -110,16 +131,44 @@ def _named(checks: Sequence[Check]) -> tuple[str, ...]:
 
 @dataclass
 class Server:
-    """One server, and what is known of it. Times are those of a monotonic clock."""
+    """One server, and what is known of it. Times are those of a monotonic clock.
+
+    It is asked when it is `due` by the interval, which counts as a round, and besides at `again`,
+    while its last `failed` answers in a row were none. `life` is that of the last good result.
+    """
 
     url: str
     check: Callable[[], Outcome]
     due: float = 0.0
+    again: float | None = None
     started: float | None = None
+    in_turn: bool = False
     rounds: int = 0
+    failed: int = 0
+    life: Countdown | None = None
     last: Outcome | None = None
     answered: Outcome | None = None
     measured: Outcome | None = None
+
+    @property
+    def next(self) -> float:
+        """When it is to be asked."""
+        return self.due if self.again is None else min(self.due, self.again)
+
+    def left(self) -> float:
+        """For how many seconds the last good result still counts."""
+        return self.life.left() if self.life else 0.0
+
+    def taken(self, outcome: Outcome, now: float, chance: float) -> None:
+        """Note what an outcome means for the next one."""
+        self.started, self.again = None, None
+        if outcome.result != UNREACHABLE:
+            self.failed = 0
+            self.life = Countdown(outcome.life) if outcome.life > 0 else None
+            return
+        self.failed += 1
+        wait = pause(self.failed, asked=outcome.wait, left=self.left(), chance=chance)
+        self.again = now + wait
 
     def events(self, outcome: Outcome) -> Iterator[dict[str, Any]]:
         """What is to be told of an outcome: what changed, then the outcome itself."""
@@ -177,7 +226,8 @@ def checker(address: str, token: str | None, verifier: Verifier) -> Callable[[],
             nonce = evidence_file.nonce_of(record.nonce or "")
             return outcome_of(verifier.verify(record, nonce))
         except Problem as problem:
-            return Outcome(UNREACHABLE, problem.code, str(problem))
+            wait = problem.wait if isinstance(problem, Unreachable) else 0.0
+            return Outcome(UNREACHABLE, problem.code, str(problem), wait=wait)
         except Exception as error:  # one server's oddity must not end the watch over the others
             return Outcome(UNREACHABLE, "internal", f"{type(error).__name__}: {error}")
 
@@ -189,13 +239,26 @@ def next_due(due: float, now: float, interval: float) -> float:
     return due + ((now - due) // interval + 1) * interval
 
 
+_draw = secrets.SystemRandom().random
+
+
 class Watch:
-    """Asks servers on an interval (seconds), each `count` times (None: for ever)."""
+    """Asks servers on an interval (seconds), each `count` times (None: for ever).
+
+    A server that gave no answer is asked again before its next turn, after growing pauses, of
+    which `chance` (0 to 1) decides a part.
+    """
 
     def __init__(
-        self, servers: Sequence[Server], interval: float, count: int | None, out: TextIO
+        self,
+        servers: Sequence[Server],
+        interval: float,
+        count: int | None,
+        out: TextIO,
+        chance: Callable[[], float] = _draw,
     ) -> None:
         self.servers, self.interval, self.count, self.out = servers, interval, count, out
+        self.chance = chance
         self._done: SimpleQueue[tuple[Server, Outcome] | None] = SimpleQueue()
         self.stopped = False
 
@@ -214,18 +277,33 @@ class Watch:
             now = time.monotonic()
             idle = [item for item in self.servers if item.started is None and self._goes_on(item)]
             for server in idle:
-                if server.due <= now:
+                if server.next <= now:
                     self._start(server, now)
-            waits = [server.due - now for server in idle if server.started is None]
-            self._take(max(0.0, min(waits)) if waits else None)
+            self._take(min(self._waits(idle, now)))
+            self._tell_ends()
         self._tell({"event": "stopped", "reason": "signal" if self.stopped else "count"})
 
     def _goes_on(self, server: Server) -> bool:
         return self.count is None or server.rounds < self.count
 
+    def _waits(self, idle: Sequence[Server], now: float) -> list[float]:
+        """Seconds to what may have to be done next."""
+        turns = [server.next - now for server in idle if server.started is None]
+        ends = [server.left() for server in self.servers if server.life]
+        return [max(0.0, seconds) for seconds in (*turns, *ends, GLANCE)]
+
+    def _tell_ends(self) -> None:
+        """Tell, once, of each result that ended before another one came."""
+        for server in self.servers:
+            if server.life and server.left() <= 0:
+                server.life = None
+                self._tell({"url": server.url, "event": EXPIRED})
+
     def _start(self, server: Server, now: float) -> None:
         server.started = now
-        server.due = next_due(server.due or now, now, self.interval)
+        server.in_turn = server.due <= now
+        if server.in_turn:
+            server.due = next_due(server.due or now, now, self.interval)
         threading.Thread(
             target=lambda: self._done.put((server, server.check())), daemon=True
         ).start()
@@ -239,11 +317,17 @@ class Watch:
         if taken is None:
             return
         server, outcome = taken
-        took, server.started = time.monotonic() - (server.started or 0.0), None
-        server.rounds += 1
+        now = time.monotonic()
+        took = now - (server.started or 0.0)
+        server.rounds += server.in_turn
+        server.taken(outcome, now, self.chance())
         for event in server.events(outcome):
             if event["event"] in ("result", UNREACHABLE):
                 event["seconds"] = round(took, 3)
+            if event["event"] == UNREACHABLE:
+                event["holds"] = round(max(0.0, server.left()), 3)
+                again = round(max(0.0, server.next - now), 3)
+                event["again"] = again if self._goes_on(server) else None
             self._tell({"url": server.url, **event})
 
     def _tell(self, event: Mapping[str, Any]) -> None:
@@ -312,6 +396,7 @@ def _servers(options: argparse.Namespace) -> list[Server]:
     if not 1 <= len(set(options.urls)) == len(options.urls) <= MAX_SERVERS:
         raise UsageError("usage", f"give 1 to {MAX_SERVERS} addresses, each once")
     verifier = make_verifier(options, keep=KEEP_COLLATERAL)
+    verifier.seen = HighestSeen()
     if verifier.service and not verifier.service.address:
         raise UsageError("usage", f"--provider {options.provider} needs --service URL")
     tokens = _tokens(options)

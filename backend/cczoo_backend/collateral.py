@@ -86,15 +86,23 @@ class Collateral:
 
 
 async def fetch_collateral(
-    platform: Platform, base_url: str, seconds: float, clock: Callable[[], float] = time.time
+    platform: Platform,
+    base_url: str,
+    seconds: float,
+    clock: Callable[[], float] = time.time,
+    *,
+    update: str | None = None,
 ) -> Collateral:
     """Return what the service at ``base_url`` has for ``platform``, within ``seconds``.
+
+    ``update`` asks for an edition of Intel's documents, ``early`` or ``standard``; None leaves it
+    to the service.
 
     Raise TeeError (502, 504) where it has nothing that could be of use.
     """
     try:
         async with asyncio.timeout(seconds):
-            answers = await _fetch_all(_requests(platform, base_url), seconds)
+            answers = await _fetch_all(_requests(platform, base_url, update), seconds)
             # Megabytes of JSON and DER: not on the event loop.
             return await asyncio.to_thread(read_collateral, platform, answers, clock())
     except TimeoutError:
@@ -107,14 +115,17 @@ async def fetch_collateral(
         raise TeeError(502, f"collateral-{code}", detail) from None
 
 
-def _requests(platform: Platform, base_url: str) -> dict[str, tuple[str, dict[str, str]]]:
+def _requests(
+    platform: Platform, base_url: str, update: str | None = None
+) -> dict[str, tuple[str, dict[str, str]]]:
     """Return the address and query of each part."""
     sgx, tdx = (f"{base_url}/{tee}/certification/v4" for tee in ("sgx", "tdx"))
     # Intel has this list at another host; caches have it beside the rest.
     root_crl = INTEL_ROOT_CRL if base_url == INTEL_PCS else f"{sgx}/rootcacrl"
+    edition = {"update": update} if update else {}
     return {
-        "TCB info": (f"{tdx}/tcb", {"fmspc": platform.fmspc}),
-        "QE identity": (f"{tdx}/qe/identity", {}),
+        "TCB info": (f"{tdx}/tcb", {"fmspc": platform.fmspc, **edition}),
+        "QE identity": (f"{tdx}/qe/identity", edition),
         "PCK revocation list": (f"{sgx}/pckcrl", {"ca": platform.ca, "encoding": "der"}),
         "root revocation list": (root_crl, {}),
     }

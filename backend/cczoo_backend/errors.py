@@ -7,8 +7,13 @@ from collections.abc import Mapping
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-# Answers are about one nonce at one moment: no cache may keep them, no browser may guess a type.
-HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+# Answers are about one nonce at one moment: no cache may keep them, no browser may guess a type,
+# and as a document they can do nothing.
+HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'",
+}
 
 
 class TeeError(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from .content_policy import AnswerHeaders
 from .front_end import StockLoader
 from .routes import ROOT, route_path
 
@@ -13,16 +14,27 @@ class Layer:
     """Stands outside of all of the application's middleware.
 
     What is passed on, is passed on as it came and without a copy: streams, sockets, the lifespan.
+    Some answers get ``headers`` as they begin.
     """
 
-    def __init__(self, app: ASGIApp, routes: ASGIApp, stock_loader: StockLoader | None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        routes: ASGIApp,
+        stock_loader: StockLoader | None,
+        headers: AnswerHeaders | None = None,
+    ) -> None:
         self._app = app
         self._routes = routes
         self._stock_loader = stock_loader
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        await self._handler(scope)(scope, receive, send)
+        handler = self._handler(scope)
+        if handler is self._app and self._headers and scope["type"] == "http":
+            send = self._headers.on(scope, send)
+        await handler(scope, receive, send)
 
     def _handler(self, scope: Scope) -> ASGIApp:
         if scope["type"] not in ("http", "websocket"):

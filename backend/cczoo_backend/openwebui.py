@@ -20,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
 from .bundle import Bundle, BundleError, find_bundle
+from .content_policy import AnswerHeaders, mark_as_page
 from .dependencies import Dependency
 from .front_end import IndexPage, StockLoader
 from .host import User
@@ -43,7 +44,7 @@ def add_to(app: FastAPI) -> None:
 
     def build_with_layer() -> ASGIApp:
         # Called when the server starts: everything of open-webui's is mounted by now.
-        layer = Layer(build(), routes, _put_loader(app, bundle) if bundle else None)
+        layer = Layer(build(), routes, *(_put_loader(app, bundle) if bundle else (None, None)))
         _spare_the_collector()
         return layer
 
@@ -59,12 +60,13 @@ def _bundle() -> Bundle | None:
         return None
 
 
-def _put_loader(app: FastAPI, bundle: Bundle) -> StockLoader | None:
+def _put_loader(app: FastAPI, bundle: Bundle) -> tuple[StockLoader | None, AnswerHeaders | None]:
     try:
-        return add_loader(app, bundle)
+        stock_loader = add_loader(app, bundle)
     except Exception:  # an open-webui that is built otherwise still has to start
         log.exception("pages have no trust badge: the loader could not be added")
-        return None
+        return None, None
+    return stock_loader, AnswerHeaders.from_environment(os.environ)
 
 
 def _spare_the_collector() -> None:
@@ -189,7 +191,9 @@ def _serve_page(files: StaticFiles, page: IndexPage, file: Path) -> None:
         scope: Scope,
         status_code: int = 200,
     ) -> Response:
-        answer = page.response(scope) if os.path.realpath(full_path) == target else None
-        return answer or send_file(full_path, stat_result, scope, status_code)
+        if os.path.realpath(full_path) != target:
+            return send_file(full_path, stat_result, scope, status_code)
+        answer = page.response(scope) or send_file(full_path, stat_result, scope, status_code)
+        return mark_as_page(answer)
 
     files.file_response = file_response  # type: ignore[method-assign]

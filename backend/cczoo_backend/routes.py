@@ -3,8 +3,9 @@
 ``GET quote`` hands out evidence that this server runs inside a trust domain, ``GET collateral``
 what it takes to verify it, ``GET config`` the administrator's suggestions; ``POST
 relay/<provider>`` carries a page's request to an attestation service; ``GET page/<name>`` is a
-file of the page's part of the kit, and with ``POST report`` a page says what it lacks. Nothing
-here decides anything about trust: the browser checks all of it by itself.
+file of the page's part of the kit, ``GET courier`` and ``GET image`` are documents for its frames,
+and with ``POST report`` a page says what it lacks. Nothing here decides anything about trust: the
+browser checks all of it by itself.
 """
 
 from __future__ import annotations
@@ -41,10 +42,11 @@ from .collateral import (
 from .errors import HEADERS, TeeError
 from .evidence_queue import EvidenceQueue
 from .evidence_source import Evidence, EvidenceSource
+from .frames import courier, image_frame
 from .host import Host
 from .rate_limits import RateLimiter
 from .relay import relay
-from .report import log_missing_places
+from .report import Reports
 from .settings import SERVICES, Settings
 
 log = logging.getLogger(__name__)
@@ -96,11 +98,15 @@ class Routes:
         self._source = EvidenceSource(environ, root=root, now=now)
         self._queue = EvidenceQueue(self._build_evidence)
         self._collateral_cache = CollateralCache(now)
+        self._reports = Reports(host.version)
+        self._environ = environ
         self._endpoints: dict[str, tuple[tuple[str, ...], Endpoint]] = {
             "quote": (("GET",), self._quote),
             "collateral": (("GET",), self._collateral),
             "config": (("GET",), self._config),
             "report": (("POST",), self._report),
+            "courier": (("GET",), self._courier),
+            "image": (("GET",), self._image),
         }
         self._named_endpoints: dict[str, tuple[tuple[str, ...], NamedEndpoint]] = {
             "relay": (("POST",), self._relay),
@@ -176,7 +182,11 @@ class Routes:
         self._limiter.count(self._pccs_limit, "pccs")
         settings = self._settings()
         return await fetch_collateral(
-            platform, settings.pccs_url, settings.collateral_timeout, self._now
+            platform,
+            settings.pccs_url,
+            settings.collateral_timeout,
+            self._now,
+            update=settings.pccs_update,
         )
 
     async def _simulated_collateral(self, platform: Platform) -> dict[str, object] | None:
@@ -237,10 +247,18 @@ class Routes:
         return file.response(request.scope, _IMMUTABLE)
 
     async def _report(self, request: Request) -> Response:
-        """Note what a page has no place for; anybody may tell, as a page may before sign-in."""
+        """Note what a page lacks; anybody may tell, as a page may before sign-in."""
         self._admission.count_address(request, "report")
-        await log_missing_places(request, self._host.version)
+        await self._reports.take(request)
         return Response(status_code=204, headers=HEADERS)
+
+    async def _courier(self, request: Request) -> Response:
+        """Answer with the document by which the page asks the service at ``origin``."""
+        return courier(request.query_params.get("origin"), self._environ)
+
+    async def _image(self, request: Request) -> Response:
+        """Answer with the document that shows an outside image, once a person asks for it."""
+        return image_frame(self._environ)
 
 
 def route_path(scope: Scope) -> str:

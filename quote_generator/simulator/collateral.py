@@ -14,6 +14,9 @@ from collections.abc import Sequence
 from ..quote import Body
 from . import pki
 
+EVALUATION = 17
+"""The usual edition of TCB info and QE identity."""
+
 LIFE = 30 * 24 * 3600
 """Seconds from issue to next update."""
 
@@ -34,12 +37,17 @@ def make_collateral(
     now: float,
     tcb_status: str,
     advisory_ids: Sequence[str],
+    evaluation: int,
 ) -> dict[str, str]:
-    """Collateral under which a quote with `body` has `tcb_status` and `advisory_ids`."""
+    """Collateral under which a quote with `body` has `tcb_status` and `advisory_ids`.
+
+    `evaluation` is the edition of both documents (tcbEvaluationDataNumber).
+    """
     dates = {"issueDate": _date(now - BACKDATE), "nextUpdate": _date(now + LIFE)}
     level = {"tcbDate": _date(now - BACKDATE), "tcbStatus": tcb_status}
-    tcb_info = _json(_tcb_info(body, dates, level | {"advisoryIDs": list(advisory_ids)}))
-    qe_identity = _json(_qe_identity(dates, level | {"tcbStatus": "UpToDate"}))
+    platform_level = level | {"advisoryIDs": list(advisory_ids)}
+    tcb_info = _json(_tcb_info(body, dates, platform_level, evaluation))
+    qe_identity = _json(_qe_identity(dates, level | {"tcbStatus": "UpToDate"}, evaluation))
     signing_chain = pki.chain_pem(certificates["tcb"], certificates["root"])
     return {
         "pck_crl_issuer_chain": pki.chain_pem(certificates["platform"], certificates["root"]),
@@ -55,7 +63,7 @@ def make_collateral(
 
 
 def _tcb_info(
-    body: Body, dates: dict[str, str], level: dict[str, str | list[str]]
+    body: Body, dates: dict[str, str], level: dict[str, str | list[str]], evaluation: int
 ) -> dict[str, object]:
     module = {
         "mrsigner": body.mrsigner_seam.hex().upper(),
@@ -72,7 +80,7 @@ def _tcb_info(
         "fmspc": pki.FMSPC.hex().upper(),
         "pceId": pki.PCE_ID.hex().upper(),
         "tcbType": 0,
-        "tcbEvaluationDataNumber": 17,
+        "tcbEvaluationDataNumber": evaluation,
         "tdxModule": module,
         "tdxModuleIdentities": [
             {
@@ -100,12 +108,14 @@ def _tcb_info(
     }
 
 
-def _qe_identity(dates: dict[str, str], level: dict[str, str]) -> dict[str, object]:
+def _qe_identity(
+    dates: dict[str, str], level: dict[str, str], evaluation: int
+) -> dict[str, object]:
     return {
         "id": "TD_QE",
         "version": 2,
         **dates,
-        "tcbEvaluationDataNumber": 17,
+        "tcbEvaluationDataNumber": evaluation,
         "miscselect": "00000000",
         "miscselectMask": "FFFFFFFF",
         "attributes": QE_ATTRIBUTES.hex().upper(),

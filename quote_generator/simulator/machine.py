@@ -15,7 +15,7 @@ from ..errors import BadInput, Busy
 from ..eventlog import REGISTER_SIZE, REGISTERS, extend
 from ..quote import BODY_TD10, BODY_TD15, Body
 from . import pki, state
-from .collateral import BACKDATE, LIFE, make_collateral
+from .collateral import BACKDATE, EVALUATION, LIFE, make_collateral
 from .quoting import DEFAULT_BODY, make_quote
 from .state import SimulatorError, State
 
@@ -163,15 +163,20 @@ class Simulator:
         return value
 
     def collateral(
-        self, *, tcb_status: str = "UpToDate", advisory_ids: Sequence[str] = ()
+        self,
+        *,
+        tcb_status: str = "UpToDate",
+        advisory_ids: Sequence[str] = (),
+        evaluation: int = EVALUATION,
     ) -> dict[str, str]:
         """Collateral for this TD's quotes, in the JSON form of dcap-qvl.
 
-        The default is the one in `<directory>/collateral.json`; another status or advisory
-        ids make one for the caller alone.
+        The default is the one in `<directory>/collateral.json`; another status, advisory ids or
+        another edition (tcbEvaluationDataNumber) make one for the caller alone.
         """
         current = self._fresh()
-        if tcb_status == "UpToDate" and not advisory_ids and not self._own:
+        usual = tcb_status == "UpToDate" and not advisory_ids and evaluation == EVALUATION
+        if usual and not self._own:
             return dict(current.collateral)
         return make_collateral(
             current.keys,
@@ -180,6 +185,7 @@ class Simulator:
             self._clock(),
             tcb_status,
             advisory_ids,
+            evaluation,
         )
 
     def _body(self) -> Body:
@@ -247,7 +253,7 @@ def _issue(name: str, keys: pki.Keys, now: float, old: State | None) -> State:
     if root is not None and pki.needs_renewal(root, now):
         root = None
     certificates = pki.make_certificates(keys, name, now, root)
-    collateral = make_collateral(keys, certificates, DEFAULT_BODY, now, "UpToDate", ())
+    collateral = make_collateral(keys, certificates, DEFAULT_BODY, now, "UpToDate", (), EVALUATION)
     return State(name, dict(keys), certificates, collateral, now)
 
 

@@ -32,7 +32,8 @@ Change = Callable[[World], Any]
 class Case:
     """One case. `failing` is the check that must fail first, `status` the TCB status to report.
 
-    `number` is that of the check in docs/verification.md, 0 for the case document itself.
+    `number` is that of the check in docs/verification.md, 0 for the case document itself. `reason`
+    is the code that both verifiers have to give, where the case is about that.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Case:
     failing: str | None
     status: str | None
     case: Any
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Entry:
     change: Change
     kinds: tuple[str, ...]
     rewrite: Callable[[Any], Any] | None = None
+    reason: str | None = None
 
 
 def good(name: str, number: int, change: Change, status: str = "UpToDate", *kinds: str) -> Entry:
@@ -64,12 +67,18 @@ def good(name: str, number: int, change: Change, status: str = "UpToDate", *kind
 
 
 def bad(
-    name: str, number: int, failing: str, change: Change, *kinds: str, status: str | None = None
+    name: str,
+    number: int,
+    failing: str,
+    change: Change,
+    *kinds: str,
+    status: str | None = None,
+    reason: str | None = None,
 ) -> Entry:
     """Must be rejected by `failing`. The status is known once the TCB has been looked at."""
     if failing in (ATTRIBUTES, REFERENCES) and status is None:
         status = "UpToDate"
-    return Entry(name, number, REJECTED, failing, status, change, kinds or ("v4",))
+    return Entry(name, number, REJECTED, failing, status, change, kinds or ("v4",), reason=reason)
 
 
 def malformed(name: str, rewrite: Callable[[Any], Any]) -> Entry:
@@ -108,7 +117,8 @@ def _made(entry: Entry, kind: str, also: Change) -> Case:
     if entry.rewrite:
         case = entry.rewrite(copy.deepcopy(case))
     name = entry.name if len(entry.kinds) == 1 else f"{entry.name}/{kind}"
-    return Case(name, entry.number, kind, entry.expected, entry.failing, entry.status, case)
+    expected, failing, status = entry.expected, entry.failing, entry.status
+    return Case(name, entry.number, kind, expected, failing, status, case, entry.reason)
 
 
 # --- words for mutations -------------------------------------------------------------------------

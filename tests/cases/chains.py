@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import string
 
 from quote_generator.simulator import der
 
@@ -148,6 +150,38 @@ def _appended(chain: str, text: str) -> Change:
     return world(pem=lambda name, old: old + text if name == chain else old)
 
 
+def _changed_pem(fault: str, old: str, new: str) -> list[Entry]:
+    """A change of PEM, which nobody signs, in the quote's chain and in a document's."""
+    return [
+        bad(f"chain/pck/{fault}", 2, SIGNATURE, _pem("pck", old, new), reason="chain"),
+        bad(
+            f"chain/tcb info/{fault}",
+            4,
+            COLLATERAL,
+            _pem("tcb_info_issuer", old, new),
+            reason="signer-chain",
+        ),
+    ]
+
+
+_DIGITS = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
+
+
+def _more_bits(chain: str, text: str) -> str:
+    """The last digit before some padding says more than the bytes have: another spelling."""
+
+    def change(found: re.Match[str]) -> str:
+        return _DIGITS[_DIGITS.index(found[1]) | 1] + found[2]
+
+    changed, count = re.subn(r"(.)(=+\n-----END)", change, text, count=1)
+    assert count == 1, f"no certificate of {chain} ends in padding"
+    return changed
+
+
+def _respelled(chain: str) -> Change:
+    return world(pem=lambda name, text: _more_bits(name, text) if name == chain else text)
+
+
 CERTIFICATES = [
     *_each("wrong signature", flip=True),
     *_each("expired", end=NOW - 1),
@@ -232,6 +266,30 @@ CERTIFICATES = [
     bad("chain/pck/another kind of PEM", 2, SIGNATURE, _pem("pck", "CERTIFICATE", "PUBLIC KEY", 2)),
     bad("chain/tcb info/text at the end", 4, COLLATERAL, _appended("tcb_info_issuer", "x")),
     good("chain/pck/with a NUL at the end", 2, _appended("pck", "\0")),
+    bad("chain/pck/two NULs at the end", 2, SIGNATURE, _appended("pck", "\0\0"), reason="chain"),
+    bad("chain/pck/a line after the NUL", 2, SIGNATURE, _appended("pck", "\0\n"), reason="chain"),
+    bad("chain/pck/a byte after the end", 2, SIGNATURE, _appended("pck", "\xff"), reason="chain"),
+    bad("chain/pck/NBSP after the end", 2, SIGNATURE, _appended("pck", "\xa0"), reason="chain"),
+    bad(
+        "chain/tcb info/a NUL at the end",
+        4,
+        COLLATERAL,
+        _appended("tcb_info_issuer", "\0"),
+        reason="signer-chain",
+    ),
+    bad(
+        "chain/qe identity/NBSP at the end",
+        5,
+        COLLATERAL,
+        _appended("qe_identity_issuer", "\xa0"),
+        reason="signer-chain",
+    ),
+    bad("chain/pck/bits after the end of base64", 2, SIGNATURE, _respelled("pck"), reason="chain"),
+    *_changed_pem("no line after BEGIN", "CERTIFICATE-----\n", "CERTIFICATE-----"),
+    *_changed_pem("NBSP after BEGIN", "CERTIFICATE-----\n", "CERTIFICATE-----\xa0"),
+    *_changed_pem("NBSP inside", "MII", "MI\xa0I"),
+    *_changed_pem("a vertical tab inside", "MII", "MI\vI"),
+    *_changed_pem("a form feed between", "-----\n-----B", "-----\f-----B"),
     good("chain/pck/with blank lines", 2, _appended("pck", "\n\n")),
     good("certificate/pck/ends now", 2, certificate("pck", end=NOW)),
     good("certificate/pck/begins now", 2, certificate("pck", start=NOW)),
@@ -290,8 +348,9 @@ SGX_EXTENSIONS = [
 ]
 
 
-def _lists(name: str, fault: str, **fields: object) -> Entry:
-    return bad(f"crl/{name}/{fault}", 3, COLLATERAL, revocations(name, **fields))
+def _lists(name: str, fault: str, reason: str | None = None, **fields: object) -> Entry:
+    change = revocations(name, **fields)
+    return bad(f"crl/{name}/{fault}", 3, COLLATERAL, change, reason=reason)
 
 
 def _replaced(**lists: bytes) -> Change:
@@ -328,6 +387,9 @@ LISTS = [
         _lists(name, "SHA-384", inner=x.ECDSA_SHA384, outer=x.ECDSA_SHA384),
         _lists(name, "critical extension", critical=True),
         _lists(name, "version 1", version=1),
+        _lists(name, "without extensions", "crl-invalid", extended=False),
+        _lists(name, "without a number", "crl-invalid", numbered=False),
+        _lists(name, "without its issuer's key", "crl-invalid", authority=False),
         _lists(name, "trailing byte", forms={"whole": x.TRAILING}),
         _lists(name, "length with a byte too many", forms={"whole": x.LONG}),
         _lists(name, "indefinite length", forms={"whole": x.INDEFINITE}),

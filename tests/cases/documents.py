@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -47,8 +48,12 @@ def _judged(name: str, number: int, status: str, change: Change) -> Entry:
 def _signed_documents(name: str, number: int) -> list[Entry]:
     """What may be wrong with a signed document, whichever it is."""
 
-    def one(fault: str, **fields: Any) -> Entry:
-        return bad(f"{name}/{fault}", number, COLLATERAL, spelled(name, **fields))
+    def one(fault: str, reason: str | None = None, **fields: Any) -> Entry:
+        change = spelled(name, **fields)
+        return bad(f"{name}/{fault}", number, COLLATERAL, change, reason=reason)
+
+    def read(fault: str, **fields: Any) -> Entry:
+        return one(fault, "collateral-malformed", **fields)
 
     def says(fault: str, **members: Any) -> Entry:
         return bad(f"{name}/{fault}", number, COLLATERAL, document(name, **members))
@@ -73,6 +78,32 @@ def _signed_documents(name: str, number: int) -> list[Entry]:
         one("two signatures", body=lambda text: text[:-1] + text[text.rindex(",") :]),
         one("another member", body=lambda text: text.replace(f'"{member}"', '"other"', 1)),
         one("member more", body=lambda text: text[:-1] + ',"more":1}'),
+        *(
+            read(f"{blank} {where}", body=_blank_at(where, char))
+            for blank, char in (
+                ("NBSP", "\xa0"),
+                ("U+2028", "\u2028"),
+                ("BOM", "\ufeff"),
+                ("form feed", "\f"),
+                ("vertical tab", "\v"),
+            )
+            for where in ("before", "after", "inside")
+        ),
+        read("member spelled with an escape", body=_escaped(member)),
+        read("signature member spelled with an escape", body=_escaped("signature")),
+        read("signature spelled with an escape", body=_escaped_signature),
+        read("SVN of 1.0", spell=_respelled("svn", "{}.0")),
+        read("SVN with an exponent", spell=_respelled("svn", "{}e0")),
+        read("version with a fraction", spell=_respelled("version", "{}.0")),
+        good(f"{name}/text with a fraction", number, document(name, later="1.0, 2e3")),
+        says("nextUpdate with milliseconds", nextUpdate=date(NOW + 1000)[:-1] + ".123Z"),
+        says("issueDate with milliseconds", issueDate=date(NOW - 1000)[:-1] + ".000Z"),
+        says("issueDate of year 0", issueDate="0000-01-01T00:00:00Z"),
+        says("date in other digits", nextUpdate=date(NOW + 1000).replace("2027", "\u0662027")),
+        says("no evaluation number", tcbEvaluationDataNumber=None),
+        says("evaluation number as text", tcbEvaluationDataNumber="17"),
+        says("negative evaluation number", tcbEvaluationDataNumber=-1),
+        says("evaluation number over 32 bits", tcbEvaluationDataNumber=1 << 32),
         one("signed list", spell=lambda text: f"[{text}]"),
         one("signed text", spell=json.dumps),
         one("signed repeated key", spell=lambda text: text.replace("{", '{"version":9,', 1)),
@@ -101,6 +132,33 @@ def _signed_documents(name: str, number: int) -> list[Entry]:
         says("levels as an object", tcbLevels={}),
         bad(f"{name}/no levels", 10 if number == 4 else 8, STATUS, document(name, tcbLevels=[])),
     ]
+
+
+def _blank_at(where: str, char: str) -> Callable[[str], str]:
+    """White space that is not JSON's, where JSON's may be."""
+    return {
+        "before": lambda text: char + text,
+        "after": lambda text: text + char,
+        "inside": lambda text: text.replace(":", f":{char}", 1),
+    }[where]
+
+
+def _escaped(member: str) -> Callable[[str], str]:
+    """A member of the body, its first letter as an escape."""
+    spelled = f"\\u{ord(member[0]):04x}{member[1:]}"
+    return lambda text: text.replace(f'"{member}"', f'"{spelled}"', 1)
+
+
+def _escaped_signature(text: str) -> str:
+    at = text.rindex('"signature":"') + len('"signature":"')
+    return f"{text[:at]}\\u{ord(text[at]):04x}{text[at + 1 :]}"
+
+
+def _respelled(member: str, form: str) -> Callable[[str], str]:
+    """The first number of this name, or of one that ends so, in another spelling."""
+    return lambda text: re.sub(
+        rf'({member}":)(\d+)', lambda found: found[1] + form.format(found[2]), text, count=1
+    )
 
 
 def _sorted(text: str) -> str:
@@ -230,17 +288,38 @@ LEVELS = [
         status="OutOfDate",
     ),
     good(
-        "tcb level/unordered, the first one counts",
+        "tcb level/unordered, the highest one counts",
         10,
-        _levels(level("SWHardeningNeeded", **LOWER), level(**EXACT)),
+        _levels(level("OutOfDate", **LOWER), level("SWHardeningNeeded", **EXACT)),
         "SWHardeningNeeded",
     ),
     bad(
-        "tcb level/unordered, the first one is out of date",
+        "tcb level/unordered, the highest one is out of date",
         10,
         STATUS,
-        _levels(level("OutOfDate", **LOWER), level(**EXACT)),
+        _levels(level(**LOWER), level("OutOfDate", **EXACT)),
         status="OutOfDate",
+    ),
+    *(
+        bad(
+            f"tcb level/unordered by {part}, the highest one is revoked",
+            10,
+            STATUS,
+            _levels(level(**platform_tcb(**lower)), level("Revoked", **EXACT)),
+            reason="tcb-revoked",
+        )
+        for part, lower in (
+            ("SGX components", {"sgx": [0] * 16}),
+            ("PCESVN", {"pce_svn": 1}),
+            ("TDX components", {"tdx": [0] * 16}),
+        )
+    ),
+    bad(
+        "tcb level/two of the same",
+        10,
+        COLLATERAL,
+        _levels(level(**EXACT), level("Revoked", **EXACT)),
+        reason="collateral-malformed",
     ),
     bad("tcb level/15 SGX components", 10, COLLATERAL, _cut("sgxtcbcomponents", 15)),
     bad("tcb level/15 TDX components", 10, COLLATERAL, _cut("tdxtcbcomponents", 15)),
@@ -284,6 +363,17 @@ LEVELS = [
     bad(
         "tcb level/status missing", 10, COLLATERAL, _levels({"tcb": EXACT, "tcbDate": date(BEGIN)})
     ),
+    *(
+        bad(
+            f"tcb info/tcbType {value}",
+            4,
+            COLLATERAL,
+            _info(tcbType=value),
+            reason="collateral-malformed",
+        )
+        for value in (1, "0", False)
+    ),
+    bad("tcb info/no tcbType", 4, COLLATERAL, _info(tcbType=None), reason="collateral-malformed"),
     bad("tcb info/another FMSPC", 10, COLLATERAL, _info(fmspc="544553540001")),
     bad("tcb info/another PCEID", 10, COLLATERAL, _info(pceId="0001")),
     bad("tcb info/FMSPC too long", 10, COLLATERAL, _info(fmspc="54455354000000")),
@@ -364,11 +454,18 @@ MODULES = [
         "SWHardeningNeeded",
     ),
     bad(
-        "module/unordered levels, the first one counts",
+        "module/unordered levels, the highest one counts",
         11,
         STATUS,
-        _identity(tcbLevels=[level("OutOfDate", isvsvn=1), level(isvsvn=5)]),
-        status="OutOfDate",
+        _identity(tcbLevels=[level(isvsvn=1), level("Revoked", isvsvn=5)]),
+        reason="tcb-revoked",
+    ),
+    bad(
+        "module/two levels of the same",
+        11,
+        COLLATERAL,
+        _identity(tcbLevels=[level(isvsvn=5), level("Revoked", isvsvn=5)]),
+        reason="collateral-malformed",
     ),
     bad(
         "module/another MRSIGNERSEAM without a version",
@@ -437,11 +534,18 @@ QE = [
         "SWHardeningNeeded",
     ),
     bad(
-        "qe identity/unordered levels, the first one counts",
+        "qe identity/unordered levels, the highest one counts",
         8,
         STATUS,
-        document("qe_identity", tcbLevels=[level("OutOfDate", isvsvn=1), level(isvsvn=4)]),
-        status="OutOfDate",
+        document("qe_identity", tcbLevels=[level(isvsvn=1), level("Revoked", isvsvn=4)]),
+        reason="tcb-revoked",
+    ),
+    bad(
+        "qe identity/two levels of the same",
+        8,
+        COLLATERAL,
+        document("qe_identity", tcbLevels=[level(isvsvn=4), level("Revoked", isvsvn=4)]),
+        reason="collateral-malformed",
     ),
     *(
         _judged(
@@ -492,7 +596,110 @@ MERGED = [
     )
 ]
 
+
+def _running(launch: int, current: tuple[int, int, int], *modules: Any) -> Change:
+    """A TD that was started with this SVN of module 1, and runs under another module by now."""
+    return both(
+        body(
+            tee_tcb_svn=bytes([launch, 1, 2]) + bytes(13),
+            tee_tcb_svn2=bytes(current) + bytes(13),
+        ),
+        _identity(tcbLevels=list(modules)),
+    )
+
+
+OLD, NEW = level("OutOfDate", "INTEL-SA-00001", isvsvn=4), level(isvsvn=7)
+UPDATED = _running(4, (7, 1, 2), NEW, OLD)
+RELAUNCHES = {
+    "TDRelaunchAdvised": UPDATED,
+    "TDRelaunchAdvisedConfigurationNeeded": both(
+        UPDATED, _levels(level("ConfigurationNeeded", **EXACT))
+    ),
+}
+"""The TD has to be started anew, as the host is up to date by now: each status and a way to it."""
+
+
+def _relaunch(fault: str, status: str | None, change: Change, reason: str | None = None) -> Entry:
+    return bad(f"relaunch/{fault}", 12, STATUS, change, "v5-td15", status=status, reason=reason)
+
+
+RELAUNCH = [
+    *(_relaunch(status, status, change, "tcb-relaunch") for status, change in RELAUNCHES.items()),
+    _relaunch(
+        "the platform's level reached by the update",
+        "TDRelaunchAdvised",
+        both(
+            body(tee_tcb_svn2=bytes([5, 1, 3]) + bytes(13)),
+            _levels(
+                level(**platform_tcb(tdx=_tdx(0, 0, 3))),
+                level("OutOfDate", **EXACT),
+            ),
+        ),
+        "tcb-relaunch",
+    ),
+    _relaunch(
+        "to a status that warns",
+        "TDRelaunchAdvised",
+        both(
+            _running(4, (7, 1, 3), NEW, OLD),
+            _levels(
+                level("SWHardeningNeeded", **platform_tcb(tdx=_tdx(0, 0, 3))),
+                level(**EXACT),
+            ),
+        ),
+        "tcb-relaunch",
+    ),
+    _relaunch(
+        "the host was never updated",
+        "OutOfDate",
+        _running(4, (4, 1, 2), NEW, OLD),
+    ),
+    _relaunch(
+        "the host was updated, and not far enough",
+        "OutOfDate",
+        _running(4, (6, 1, 2), NEW, OLD),
+    ),
+    _relaunch(
+        "the platform is out of date as well",
+        "OutOfDateConfigurationNeeded",
+        both(UPDATED, _levels(level("OutOfDateConfigurationNeeded", **EXACT))),
+    ),
+    _relaunch(
+        "the quoting enclave is out of date as well",
+        "OutOfDate",
+        both(UPDATED, document("qe_identity", tcbLevels=[level("OutOfDate", isvsvn=4)])),
+    ),
+    _relaunch(
+        "to a module that nobody knows",
+        "OutOfDate",
+        _running(4, (7, 9, 2), NEW, OLD),
+    ),
+    _relaunch(
+        "to a revoked module",
+        None,
+        _running(4, (7, 1, 2), level("Revoked", isvsvn=7), OLD),
+        "tcb-revoked",
+    ),
+    good(
+        "relaunch/not needed",
+        12,
+        _running(7, (8, 1, 2), NEW, OLD),
+        "UpToDate",
+        "v5-td15",
+    ),
+    bad(
+        "relaunch/a quote that does not tell",
+        12,
+        STATUS,
+        both(body(tee_tcb_svn=bytes([4, 1, 2]) + bytes(13)), _identity(tcbLevels=[NEW, OLD])),
+        "v4",
+        "v5-td10",
+        status="OutOfDate",
+    ),
+]
+
 ENTRIES = [
+    *RELAUNCH,
     *_signed_documents("tcb_info", 4),
     *_signed_documents("qe_identity", 5),
     *LEVELS,

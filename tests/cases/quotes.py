@@ -197,10 +197,13 @@ def _attributes(value: int) -> Change:
 
 
 SEPT_VE = 1 << 28
+NEWER = {"icssd": 16, "lass": 27, "migratable": 29, "tpa": 62}
+"""Attributes of newer TDX modules."""
 
 
-def _td(fault: str, value: int, *kinds: str) -> Entry:
-    return bad(f"td attributes/{fault}", 13, ATTRIBUTES, _attributes(value), *(kinds or ("v4",)))
+def _td(fault: str, value: int, *kinds: str, reason: str | None = None) -> Entry:
+    change = _attributes(value)
+    return bad(f"td attributes/{fault}", 13, ATTRIBUTES, change, *(kinds or ("v4",)), reason=reason)
 
 
 def _xfam(value: int) -> Change:
@@ -210,7 +213,11 @@ def _xfam(value: int) -> Change:
 TD = [
     _td("debug", SEPT_VE | 1, *ALL),
     _td("no SEPT_VE_DISABLE", 0, *ALL),
-    *(_td(f"bit {bit}", SEPT_VE | 1 << bit) for bit in (1, 7, 8, 16, 27, 29, 32, 62)),
+    *(_td(f"bit {bit}", SEPT_VE | 1 << bit, reason="reserved") for bit in (1, 4, 7, 8, 32, 61)),
+    *(
+        _td(f"{name} that no policy allows", SEPT_VE | 1 << bit, reason="attributes-refused")
+        for name, bit in NEWER.items()
+    ),
     *(
         good(f"td attributes/{name}", 13, _attributes(SEPT_VE | 1 << bit))
         for name, bit in (("protection keys", 30), ("key locker", 31), ("perfmon", 63))

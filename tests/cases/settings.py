@@ -20,10 +20,11 @@ from .catalogue import (
     policy,
     world,
 )
-from .documents import EXACT
+from .documents import EXACT, RELAUNCHES
 from .world import DAY, NOW, date, level
 
 SEPT_VE, PKS, KEY_LOCKER, PERFMON = 1 << 28, 1 << 30, 1 << 31, 1 << 63
+ICSSD, LASS, MIGRATABLE, TPA = 1 << 16, 1 << 27, 1 << 29, 1 << 62
 MR_TD, OTHER = "7d" * 48, "00" * 48
 SERVICE_TD = b"\x5e" * 48
 
@@ -49,8 +50,61 @@ def _references(**values: list[str]) -> Change:
     return policy(reference_values=values)
 
 
+def _evaluations(tcb_info: int, qe_identity: int, floor: int) -> Change:
+    return both(
+        document("tcb_info", tcbEvaluationDataNumber=tcb_info),
+        document("qe_identity", tcbEvaluationDataNumber=qe_identity),
+        _tcb(min_evaluation=floor),
+    )
+
+
+def _below(tcb_info: int, qe_identity: int) -> Entry:
+    return bad(
+        f"policy/evaluations {tcb_info} and {qe_identity} of 20",
+        12,
+        STATUS,
+        _evaluations(tcb_info, qe_identity, 20),
+        status="UpToDate",
+        reason="tcb-evaluation",
+    )
+
+
+EVALUATIONS = [
+    good("policy/evaluations that differ", 12, _evaluations(20, 19, 19)),
+    good("policy/evaluations of the floor", 12, _evaluations(20, 20, 20)),
+    good("policy/no floor", 12, _evaluations(0, 0, 0)),
+    _below(20, 19),
+    _below(19, 20),
+    _below(0, 4294967295),
+]
+
 STATUSES = [
     good("policy/nothing but a version", 12, policy()),
+    *(
+        entry
+        for status in ("TDRelaunchAdvised", "TDRelaunchAdvisedConfigurationNeeded")
+        for entry in (
+            good(
+                f"policy/{status} warns",
+                12,
+                both(RELAUNCHES[status], _tcb(warn=[status])),
+                status,
+                "v5-td15",
+            ),
+            bad(
+                f"policy/{status} is not OutOfDate",
+                12,
+                STATUS,
+                both(
+                    RELAUNCHES[status],
+                    _tcb(warn=["OutOfDate", "OutOfDateConfigurationNeeded"]),
+                ),
+                "v5-td15",
+                status=status,
+                reason="tcb-relaunch",
+            ),
+        )
+    ),
     good(
         "policy/out of date passes",
         12,
@@ -163,6 +217,38 @@ TD = [
             ),
         )
     ),
+    *(
+        good(
+            f"policy/{name} allowed",
+            13,
+            _attributes(SEPT_VE | bit, **{name: "allow"}),
+        )
+        for name, bit in (
+            ("icssd", ICSSD),
+            ("lass", LASS),
+            ("migratable", MIGRATABLE),
+            ("tpa", TPA),
+        )
+    ),
+    good(
+        "policy/migratable there as required",
+        13,
+        _attributes(SEPT_VE | MIGRATABLE, migratable="require"),
+    ),
+    bad(
+        "policy/migratable required",
+        13,
+        ATTRIBUTES,
+        _attributes(SEPT_VE, migratable="require"),
+        reason="attributes-refused",
+    ),
+    bad(
+        "policy/one of two newer ones allowed",
+        13,
+        ATTRIBUTES,
+        _attributes(SEPT_VE | LASS | TPA, lass="allow"),
+        reason="attributes-refused",
+    ),
     bad(
         "policy/debug is never allowed",
         13,
@@ -176,6 +262,25 @@ TD = [
         "UpToDate",
         "v5-td15",
     ),
+    *(
+        bad(
+            f"policy/service TD that the quote cannot name/{kind}",
+            13,
+            ATTRIBUTES,
+            policy(min_quote_version=5),
+            kind,
+            reason="service-td-unknown",
+        )
+        for kind in ("v4", "v5-td10")
+    ),
+    good(
+        "policy/no service TD, as the quote says",
+        13,
+        policy(min_quote_version=5),
+        "UpToDate",
+        "v5-td15",
+    ),
+    good("policy/any quote", 13, policy(min_quote_version=4), "UpToDate", "v4", "v5-td10"),
     bad(
         "policy/another service TD",
         13,
@@ -310,4 +415,4 @@ CASES = [
     _policy("value of another size", {"v": 1, "reference_values": {"mr_td": ["00"]}}),
 ]
 
-ENTRIES = [*STATUSES, *TD, *REFERENCE_VALUES, *CASES]
+ENTRIES = [*STATUSES, *EVALUATIONS, *TD, *REFERENCE_VALUES, *CASES]

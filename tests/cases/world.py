@@ -160,6 +160,9 @@ class RevocationList:
     outer: str = ECDSA_SHA256
     flip: bool = False
     critical: bool = False
+    numbered: bool = True
+    authority: bool = True
+    extended: bool = True
     forms: dict[str, str] = field(default_factory=dict)
 
     def encode(self) -> bytes:
@@ -167,8 +170,8 @@ class RevocationList:
         entries = [x.sequence(der.integer(serial), x.time(NOW - DAY)) for serial in self.revoked]
         authority = x.sequence(x.tlv(0x80, hashlib.sha256(self.signer.encode()).digest()[:20]))
         extensions = [
-            x.extension("2.5.29.35", authority),
-            x.extension("2.5.29.20", der.integer(1)),
+            *([x.extension("2.5.29.35", authority)] if self.authority else []),
+            *([x.extension("2.5.29.20", der.integer(1))] if self.numbered else []),
         ]
         if self.critical:
             extensions.append(x.extension("1.3.6.1.4.1.99999.1", der.octets(b""), critical=True))
@@ -180,7 +183,7 @@ class RevocationList:
             x.tlv(0x17, x.time(self.start)[2:], form("time", DER)),
             b"" if self.end is None else x.time(self.end),
             x.sequence(*entries) if entries else b"",
-            x.tlv(0xA0, x.sequence(*extensions)) if self.version > 1 else b"",
+            x.tlv(0xA0, x.sequence(*extensions)) if self.version > 1 and self.extended else b"",
             form=form("content", DER),
         )
         return x.signed(content, self.outer, key(self.signer), self.forms, self.flip)

@@ -37,6 +37,13 @@ def single(command: list[str], text: str) -> tuple[int, Answer]:
     return done.returncode, json.loads(done.stdout)
 
 
+def reasons(answer: Answer) -> set[str]:
+    """The codes of the first failure; the page may have a word for it at the detail's beginning."""
+    failed = next((check for check in answer["checks"] if check["outcome"] == "fail"), {})
+    word = failed.get("detail", "").partition(":")[0]
+    return {failed.get("code"), word} - {None}
+
+
 def first_failure(answer: Answer) -> str | None:
     """The id of the check that failed first."""
     return next((check["id"] for check in answer["checks"] if check["outcome"] == "fail"), None)

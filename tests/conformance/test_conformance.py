@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cczoo_verifier.appraisal import _MEANINGS
 from cczoo_verifier.checks import CHECK_IDS
-from conformance_adapters import LIBRARY, OURS, Answer, batch, first_failure, single
+from conformance_adapters import LIBRARY, OURS, Answer, batch, first_failure, reasons, single
 from conformance_differences import ACCEPTS, DIFFERENCES, REFUSES, REPORTS, table
 
 from cases import Case, generate
@@ -44,6 +44,15 @@ def test_every_case_gets_the_expected_verdict_check_and_status(answers: list[Ans
         for case, answer in zip(CASES, answers, strict=True)
     }
     assert said == {case.name: wanted(case) for case in CASES}
+
+
+def test_what_a_case_is_about_is_the_reason_given(answers: list[Answer]) -> None:
+    about = [(case, said) for case, said in zip(CASES, answers, strict=True) if case.reason]
+    assert len(about) > 100
+    said_otherwise = {
+        case.name: reasons(said) for case, said in about if case.reason not in reasons(said)
+    }
+    assert said_otherwise == {}
 
 
 def test_answers_have_their_shape(answers: list[Answer]) -> None:

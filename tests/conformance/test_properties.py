@@ -140,8 +140,8 @@ STEPS_OF_A_GOOD_ONE = steps(GOOD["v4"])
 def with_levels(number: int) -> dict[str, Any]:
     """Levels that are signed and that the platform does not reach, before the one that it does."""
     world = World()
-    out_of_reach = level(**platform_tcb(pce_svn=99))
-    world.tcb_info.value["tcbLevels"][:0] = [out_of_reach] * number
+    out_of_reach = (level(**platform_tcb(pce_svn=99 + svn)) for svn in range(number))
+    world.tcb_info.value["tcbLevels"][:0] = out_of_reach
     return world.case()
 
 

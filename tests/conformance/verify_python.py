@@ -19,10 +19,11 @@ from typing import Any
 
 import dcap_qvl
 from cczoo_verifier import strictjson
-from cczoo_verifier.appraisal import Trust
+from cczoo_verifier.appraisal import Rejected, Trust
 from cczoo_verifier.audit import check_quote, check_references
 from cczoo_verifier.checks import FAIL, PASS, SKIPPED, Check
 from cczoo_verifier.collateral import from_members
+from cczoo_verifier.eventlogs import judge_logs, replay_logs
 from cczoo_verifier.policy import DEFAULT, Policy, policy_of
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -45,6 +46,14 @@ Answer = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class Logs:
+    """The event logs of a case that has such members."""
+
+    ccel: bytes | None
+    aael: str | None
+
+
+@dataclass(frozen=True)
 class Input:
     """A case that could be read."""
 
@@ -52,6 +61,7 @@ class Input:
     trust: Trust
     now: float
     policy: Policy
+    logs: Logs | None
 
 
 def read_case(text: str) -> Input:
@@ -71,14 +81,22 @@ def read_case(text: str) -> Input:
         trust=Trust(_root(case.get("root_ca_pem")), _collateral(case.get("collateral"))),
         now=now,
         policy=DEFAULT if policy is None else policy_of(policy),
+        logs=_logs(case) if {"cc_eventlog_b64", "aa_eventlog"} & case.keys() else None,
     )
 
 
-def _bytes(text: object) -> bytes:
+def _logs(case: dict[str, Any]) -> Logs:
+    ccel, aael = case.get("cc_eventlog_b64"), case.get("aa_eventlog")
+    if not isinstance(aael, str | None):
+        raise BadInput("aa_eventlog is not a text")
+    return Logs(None if ccel is None else _bytes(ccel, "cc_eventlog_b64"), aael)
+
+
+def _bytes(text: object, name: str = "quote_b64") -> bytes:
     try:
         return base64.b64decode(str(text) if isinstance(text, str) else "%", validate=True)
     except ValueError as error:
-        raise BadInput("quote_b64 is not standard base64") from error
+        raise BadInput(f"{name} is not standard base64") from error
 
 
 def _collateral(value: object) -> dict[str, str]:
@@ -102,7 +120,7 @@ def _root(pem: object) -> bytes | None:
 
 def ours(case: Input) -> tuple[int, Answer]:
     """What our verifier says."""
-    verdict, found = check_quote(case.quote, case.trust, case.now, case.policy)
+    verdict, _, found = check_quote(case.quote, case.trust, case.now, case.policy)
     by_id = {check.id: check for check in found}
     body = None
     if "evidence-format" not in by_id:
@@ -111,6 +129,8 @@ def ours(case: Input) -> tuple[int, Answer]:
         by_id["reference-values"] = check_references(quote, case.policy.reference_values)
         body = quote.body.to_dict()
     checks = [by_id.get(name) or Check(name, SKIPPED, "an earlier check failed") for name in ORDER]
+    if case.logs is not None and body is not None:
+        checks.append(_event_log(case, case.logs))
     accepted = all(check.outcome != FAIL for check in checks)
     return ACCEPTED if accepted else REJECTED, {
         "accepted": accepted,
@@ -118,6 +138,17 @@ def ours(case: Input) -> tuple[int, Answer]:
         "checks": [check.to_dict() for check in checks],
         "body": body,
     }
+
+
+def _event_log(case: Input, logs: Logs) -> Check:
+    """event-log, which a case is asked for where it has logs, if only empty ones."""
+    replayed = None
+    try:
+        if (logs.ccel, logs.aael) != (None, None):
+            replayed = replay_logs(parse_quote(case.quote), logs.ccel, logs.aael)
+    except Rejected as error:
+        return Check(error.check, FAIL, str(error), error.code)
+    return judge_logs(replayed, case.policy.explained_registers)
 
 
 def library(case: Input) -> tuple[int, Answer]:

@@ -7,10 +7,10 @@
  * Case: {"quote_b64", "collateral": {"tcb_info_json", "qe_identity_json", "pck_crl_der_b64",
  * "root_crl_der_b64", "tcb_info_issuer_chain_pem", "qe_identity_issuer_chain_pem",
  * "pck_crl_issuer_chain_pem"}, "root_ca_pem" (optional), "now" (unix seconds), "policy" (optional,
- * our schema)}.
- * Answer: {"accepted", "status", "checks": [{"id", "outcome", "detail"}], "body"}; `status` is the
- * merged TCB status, or null. Exit code 0 accepted, 10 rejected, 30 malformed input, with "error" in
- * the answer. With --batch every line is a case, and every answer's "exit" is its code.
+ * our schema), "cc_eventlog_b64", "aa_eventlog" (optional, null where there is no such log)}.
+ * Answer: {"accepted", "status", "checks": [{"id", "outcome", "code", "detail"}], "body"}; the detail
+ * begins with the reason where the check has no code for it. `status` is the merged TCB status, or
+ * null. Exit code 0 accepted, 10 rejected, 30 malformed input, with "error" in the answer. With --batch every line is a case, and every answer's "exit" is its code.
  *
  * A case is malformed where it cannot be put to a verifier at all; a broken quote or broken
  * collateral is a rejected one.
@@ -38,8 +38,9 @@ export { fromBase64url } from './base/encoding';
 export { parseCertificate, parsePem } from './base/x509';
 export { INTEL_ROOT_KEY } from './dcap/root';
 export { verifyQuote } from './dcap/verify';
+export { replay } from './evidence/eventlog';
 export { parseQuote } from './evidence/quote';
-export { appraiseReferences, DEFAULT_POLICY, parsePolicy } from './policy/policy';
+export { appraiseLogs, appraiseReferences, DEFAULT_POLICY, parsePolicy } from './policy/policy';
 `;
 
 /** The page's verifier as one module, built once for each content that its source has. */
@@ -83,11 +84,15 @@ const readCase = (tee, text) => {
 	}
 	const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
 	need(isObject(given), 'JSON');
-	const { quote_b64, collateral, root_ca_pem, now, policy } = given;
+	const { quote_b64, collateral, root_ca_pem, now, policy, cc_eventlog_b64, aa_eventlog } = given;
 	const absent = (value) => value === undefined || value === null;
 	const base64 = /^(?:[A-Za-z\d+/]{4})*(?:[A-Za-z\d+/]{2}==|[A-Za-z\d+/]{3}=)?$/;
 	need(typeof quote_b64 === 'string' && base64.test(quote_b64), 'quote_b64');
 	need(isObject(collateral), 'collateral');
+	const ccel = cc_eventlog_b64 ?? null;
+	need(ccel === null || (typeof ccel === 'string' && base64.test(ccel)), 'cc_eventlog_b64');
+	const aael = aa_eventlog ?? null;
+	need(aael === null || typeof aael === 'string', 'aa_eventlog');
 	need(Number.isFinite(now) && now >= 0, 'now');
 	const read = (what, run) => {
 		try {
@@ -99,6 +104,10 @@ const readCase = (tee, text) => {
 	return {
 		quote: new Uint8Array(Buffer.from(quote_b64, 'base64')),
 		collateral,
+		logs: ('cc_eventlog_b64' in given || 'aa_eventlog' in given) && {
+			ccel: ccel === null ? null : new Uint8Array(Buffer.from(ccel, 'base64')),
+			aael
+		},
 		options: {
 			now,
 			rootKey: read('root_ca_pem', () => {
@@ -134,6 +143,17 @@ const checkReferences = (tee, { quote, options: { policy } }, findings) => {
 	}
 };
 
+/** event-log, which a case is asked for where it has logs, if only empty ones. */
+const checkLogs = async (tee, { quote, logs: { ccel, aael }, options: { policy } }) => {
+	const id = 'event-log';
+	try {
+		const replayed = await tee.replay(webcrypto.subtle, tee.parseQuote(quote).body, ccel, aael);
+		return { id, code: '', ...tee.appraiseLogs(policy, replayed) };
+	} catch (error) {
+		return { id, outcome: 'fail', code: error.code, detail: error.detail };
+	}
+};
+
 const answer = async (tee, text) => {
 	let input;
 	try {
@@ -150,16 +170,17 @@ const answer = async (tee, text) => {
 	const unasked = (id) => id === REFERENCES && !named;
 	const why = (id) => (unasked(id) ? 'the policy has none' : 'an earlier step failed');
 	const checks = [...REQUIRED, REFERENCES].map((id) => {
-		const { outcome = 'skipped', detail = '' } = findings[id] ?? { detail: why(id) };
-		return { id, outcome, detail };
+		const { outcome = 'skipped', code, detail = '' } = findings[id] ?? { detail: why(id) };
+		return { id, outcome, code, detail };
 	});
-	// A check that did not run counts as failed, but for one that the policy does not ask for.
-	const accepted = checks.every(
-		({ id, outcome }) => outcome === 'pass' || outcome === 'warn' || unasked(id)
-	);
-	const status = tcb?.status ?? null;
 	const body = bodyOf(tee, quote);
-	return [accepted ? ACCEPTED : REJECTED, { accepted, status, checks, body }];
+	const logs = input.logs && body ? [await checkLogs(tee, input)] : [];
+	// A check that did not run counts as failed, but for one that the policy does not ask for.
+	const accepted =
+		checks.every(({ id, outcome }) => outcome === 'pass' || outcome === 'warn' || unasked(id)) &&
+		logs.every(({ outcome }) => outcome !== 'fail');
+	const status = tcb?.status ?? null;
+	return [accepted ? ACCEPTED : REJECTED, { accepted, status, checks: [...checks, ...logs], body }];
 };
 
 const tee = await load();

@@ -73,6 +73,9 @@ class Chat:
             if self.mode == "no-tdx":
                 detail = "no TDX \x1b[31mhere"
                 return JSONResponse({"status": False, "code": "y", "detail": detail}, 503)
+            if self.mode == "busy":
+                body = {"status": False, "code": "busy", "detail": "later"}
+                return JSONResponse(body, 503, {"Retry-After": "7"})
             answered = bytes(32) if self.mode == "replay" else evidence.parse_nonce(nonce)
             return JSONResponse(make_evidence(self.td, answered, **self.quote) | {"fresh": True})
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from cczoo_verifier import protocol, tokens
 from cczoo_verifier.appraisal import Verdict
+from cczoo_verifier.evaluations import Evaluation
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -89,6 +90,7 @@ class Forger:
             tcb_status="UpToDate",
             advisory_ids=(),
             tcb_date=datetime.datetime.fromtimestamp(int(now), datetime.UTC),
+            evaluation=Evaluation("00" * 6, 17, 17, b""),
             expires=now + HOUR,
             root_name="TEST Root CA",
         )

@@ -1,11 +1,12 @@
-"""A model server that speaks the OpenAI protocol and repeats what it was told.
+"""A model server that speaks the OpenAI protocol and says what it heard, or what it shall.
 
 python -m doubles.model [--port N] [--delay SECONDS]
 
 GET  /v1/models             one model, "stub"
 POST /v1/chat/completions   "You said: <the last message>", streamed word by word or at once
 GET  /requests              every completion request's body so far
-POST /control               {"delay": seconds between words, "clear": forget the requests}
+POST /control               {"delay": seconds between words, "clear": forget the requests,
+                             "answer": the reply from now on, null to repeat what it is told}
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ CREATED = 1_800_000_000
 
 @dataclass
 class State:
-    """What the server was told, and how slow it is."""
+    """What the server was told, how slow it is, and what it says instead of repeating."""
 
     delay: float = 0.05
+    answer: str | None = None
     requests: list[Any] = field(default_factory=list)
 
 
@@ -47,7 +49,7 @@ def create_app(state: State) -> FastAPI:
     async def completions(request: Request) -> Response:
         body = await request.json()
         state.requests.append(body)
-        text = reply_to(body["messages"])
+        text = state.answer if state.answer is not None else reply_to(body["messages"])
         if body.get("stream"):
             return StreamingResponse(_stream(text, state), media_type="text/event-stream")
         message = {"role": "assistant", "content": text}
@@ -64,6 +66,8 @@ def create_app(state: State) -> FastAPI:
         state.delay = float(orders.get("delay", state.delay))
         if orders.get("clear"):
             state.requests.clear()
+        if "answer" in orders:
+            state.answer = orders["answer"]
         return JSONResponse({"delay": state.delay})
 
     return app

@@ -20,6 +20,7 @@ from quote_generator.simulator import Simulator
 
 GOOD, SLOW = "good", "slow"
 PLATFORM = "53494D000000"
+UPDATES = ("early", "standard")
 OLD_SECONDS = 31 * 24 * 3600
 HANG_SECONDS = 300
 
@@ -72,7 +73,9 @@ def create_app(td: Simulator, *, hex_lists: bool = True, state: State | None = N
         return listed("root_ca_crl")
 
     @app.get(TCB)
-    async def tcb_info(fmspc: str) -> Response:
+    async def tcb_info(fmspc: str, update: str = "standard") -> Response:
+        if update not in UPDATES:
+            return Response(status_code=400)
         content = collateral["tcb_info"]
         if fmspc in told.also:
             # Not signed like that: for those who only pass it on.
@@ -82,7 +85,9 @@ def create_app(td: Simulator, *, hex_lists: bool = True, state: State | None = N
         return signed("tcb_info", "tcbInfo", "TCB-Info-Issuer-Chain", content)
 
     @app.get(IDENTITY)
-    async def qe_identity() -> Response:
+    async def qe_identity(update: str = "standard") -> Response:
+        if update not in UPDATES:
+            return Response(status_code=400)
         return signed("qe_identity", "enclaveIdentity", "SGX-Enclave-Identity-Issuer-Chain")
 
     @app.middleware("http")

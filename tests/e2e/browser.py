@@ -36,6 +36,7 @@ CHECKS = [
     "event-log",
     "reference-values",
     "appraisal",
+    "settings",
     "not-simulated",
 ]
 FINAL_STATES = ("green", "amber", "red", "off")
@@ -68,6 +69,19 @@ OBSERVER = """
 		return root;
 	};
 })();
+"""
+# Runs before any script of the page: marks what a profile brings along, as the kit's form would
+# have (web/src/session/marks.ts). Only a profile without marks gets any, so that nothing which
+# happens later is marked by it. It also runs in the app's frames, some of which have no storage.
+MARKS = """
+((name) => {
+	if (window !== window.top || localStorage.getItem(name) === null) return;
+	const opening = indexedDB.open('tee', 1);
+	opening.onupgradeneeded = () => {
+		opening.result.createObjectStore('marks').put(localStorage.getItem(name), name);
+	};
+	opening.onsuccess = () => opening.result.close();
+})(%s);
 """
 REGENERATE_MENU = ("[aria-label='Regenerate']:visible", "text='Try Again'")
 
@@ -129,9 +143,13 @@ def signed_in_context(
     settings: dict[str, Any] | None,
     *,
     theme: str = "light",
+    marked: bool = True,
     **options: Any,
 ) -> BrowserContext:
-    """Return a browser profile that is signed in, with these settings of the badge stored."""
+    """Return a browser profile that is signed in, with these settings of the badge stored.
+
+    ``marked``: as if by the kit's own form.
+    """
     stored = {"token": token, "locale": "en-US", "theme": theme}
     if settings is not None:
         stored[SETTINGS_KEY] = json.dumps(settings)
@@ -142,6 +160,8 @@ def signed_in_context(
         **options,
     )
     context.add_init_script(OBSERVER)
+    if settings is not None and marked:
+        context.add_init_script(MARKS % json.dumps(SETTINGS_KEY))
     context.set_default_timeout(20_000)
     context.set_default_navigation_timeout(45_000)
     return context

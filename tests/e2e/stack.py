@@ -240,7 +240,15 @@ class Backend:
 
     def crash_and_restart(self) -> None:
         """Kill the backend without warning and start it again with the same data."""
+        self.crash()
+        self.start_again()
+
+    def crash(self) -> None:
+        """Kill the backend without warning."""
         self._process.kill()
+
+    def start_again(self) -> None:
+        """Start the backend after its end, with the same data."""
         self._start()
 
     def stop(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import ssl
 import subprocess
@@ -22,6 +23,7 @@ from e2e.relay_target import RelayTarget
 from e2e.stack import Backend, assert_stock, wait_until
 from emulator.harness import Emulator
 from error_document import assert_error
+from vectors import logs
 
 CLIENTS = 50
 
@@ -109,6 +111,11 @@ def test_the_application_log_comes_with_the_quote(
     assert hardware.quote(new_nonce()).json()["aa_eventlog"] is None
     application_log(b"INIT sha384/00\n")
     assert hardware.quote(new_nonce()).json()["aa_eventlog"] == "INIT sha384/00\n"
+    entry = logs.event(*logs.application("coco.example start container-1"))
+    application_log(entry)
+    document = hardware.quote(new_nonce()).json()
+    assert base64.b64decode(document["cc_eventlog"]).endswith(entry + b"\xff" * 8)
+    assert document["aa_eventlog"] is None
     application_log(b"\xff")
     nonce = new_nonce()
     document = hardware.quote(nonce).json()

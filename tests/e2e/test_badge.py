@@ -26,6 +26,7 @@ REQUIRED = {
     "token-claims",
     "td-attributes",
     "appraisal",
+    "settings",
     "not-simulated",
 }
 SHOWN = {"mr_seam", "seam_attributes", "td_attributes", "xfam", "mr_td"} | {

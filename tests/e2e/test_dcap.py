@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cczoo_verifier.collateral import to_members
 from playwright.sync_api import BrowserContext, Route, expect
 
 from e2e.browser import CHECKS, ChatPage, tee_settings
@@ -21,6 +22,7 @@ from e2e.stack import Backend
 from quote_generator.attester import Attestation
 from quote_generator.evidence import build_evidence, encode_base64url, parse_nonce
 from quote_generator.simulator import Simulator
+from vectors import logs
 
 OpenChat = Callable[..., ChatPage]
 
@@ -34,6 +36,7 @@ REQUIRED = {
     "collateral",
     "tcb-status",
     "td-attributes",
+    "settings",
     "not-simulated",
 }
 
@@ -121,6 +124,7 @@ class Changed:
     def __init__(self, machine: Simulator) -> None:
         self.machine = machine
         self.measurements: dict[str, bytes] = {}
+        self.event_logs: dict[str, Any] = {}
 
     def __call__(self, context: BrowserContext) -> None:
         context.route(f"**{QUOTE_PATH}*", self._answer)
@@ -131,7 +135,9 @@ class Changed:
 
     def _answer(self, route: Route) -> None:
         nonce = parse_nonce(route.request.url.partition("nonce=")[2])
-        (document,) = build_evidence([nonce], attest=self._attest, now=time.time())
+        (document,) = build_evidence(
+            [nonce], attest=self._attest, now=time.time(), **self.event_logs
+        )
         route.fulfill(json=document)
 
 
@@ -165,6 +171,81 @@ def test_changed_measurements_are_amber_with_the_diff_until_accepted(
     chat.reload().expect_state("green")
     assert chat.checks()["reference-values"] == "pass"
     assert chat.errors == []
+
+
+class Supplied:
+    """Intel's documents of one edition or another, all signed and in date."""
+
+    def __init__(self, machine: Simulator) -> None:
+        self.machine = machine
+        self.edition: dict[str, Any] = {}
+
+    def __call__(self, context: BrowserContext) -> None:
+        context.route(f"**{COLLATERAL_PATH}*", self._answer)
+
+    def _answer(self, route: Route) -> None:
+        route.fulfill(json=to_members(self.machine.collateral(**self.edition)))
+
+
+def test_an_older_edition_of_intels_data_than_one_seen_before_warns(
+    own_root: Backend, test_pki: Path, open_chat: OpenChat
+) -> None:
+    supplied = Supplied(Simulator.open(test_pki, name="TEST"))
+    chat = open_chat(own_root, settings(), prepare=supplied)
+    chat.expect_state("green")
+    shown = chat.open_panel().locator('[data-testid="tee-field"][data-field="tcb_evaluation"]')
+    expect(shown).to_have_text("17")
+
+    supplied.edition = {"evaluation": 18, "tcb_status": "OutOfDate"}
+    assert chat.recheck() == "red"
+    supplied.edition = {}
+    assert chat.recheck() == "amber"
+    chat.reload().expect_state("amber")  # it is remembered, and looking at it changes nothing
+    assert {c for c, o in chat.checks().items() if o == "warn"} == {"collateral"}
+    expect(chat.open_panel().get_by_test_id("tee-reason")).to_contain_text("older edition")
+    assert chat.errors == []
+
+
+def test_event_logs_say_what_is_proven_and_what_is_not(
+    own_root: Backend, changed: Changed, open_chat: OpenChat
+) -> None:
+    """GRUB's command line and the CoCo agent's newer log; then an RTMR2 that IMA went on with."""
+    line = b"root=/dev/vda1 quiet"
+    grub = logs.Event(3, logs.IPL, b"kernel_cmdline: " + line + b"\0", line)
+    events = logs.application("coco.example start container-1")
+    registers = logs.replay([*logs.EVENTS[:5], grub, *events], ())
+    changed.event_logs = {
+        "cc_eventlog": logs.ccel([*logs.EVENTS[:5], grub]),
+        "aa_eventlog": b"".join(map(logs.event, events)),
+    }
+    changed.measurements = {f"rtmr_{n}": value for n, value in enumerate(registers)}
+    chat = open_chat(own_root, settings(), prepare=changed)
+    chat.expect_state("green")
+    assert chat.checks()["event-log"] == "pass"
+    assert shown_events(chat)[-2:] == [
+        ("rtmr_2 IPL kernel_cmdline:", line.decode()),
+        ("rtmr_3 EVENT_TAG", "coco.example start container-1"),
+    ]
+
+    changed.measurements["rtmr_2"] = logs.sha384(registers[2] + b"\5" * 48)
+    assert chat.recheck() == "amber"  # the measurements changed, and nothing else is wrong
+    assert chat.checks()["event-log"] == "pass"
+    row = chat.panel.locator('[data-testid="tee-check"][data-check="event-log"]')
+    expect(row).to_contain_text("rtmr_2")
+    assert shown_events(chat)[-2] == (f"rtmr_2 IPL kernel_cmdline: {line.decode()}", "")
+
+
+def shown_events(chat: ChatPage) -> list[tuple[str, str]]:
+    """The rows of the event logs: without what is proven, and that."""
+    box = chat.open_panel().get_by_test_id("tee-events")
+    if box.get_attribute("open") is None:
+        box.locator("summary").click()
+    rows = []
+    for row in box.get_by_test_id("tee-event").all():
+        facts = row.get_by_test_id("tee-fact")
+        fact = facts.inner_text() if facts.count() else ""
+        rows.append((" ".join(row.inner_text().partition("✓")[0].split()), fact))
+    return rows
 
 
 def test_reference_values_of_a_policy_decide_before_memory(
@@ -225,10 +306,11 @@ def test_a_result_ends_with_the_policys_age_while_the_page_is_open(
         own_root, settings(policy=policy), prepare=lambda context: context.clock.install()
     )
     chat.expect_state("green")
-    chat.page.clock.fast_forward(240_000)
-    chat.page.clock.run_for(1000)
+    with chat.page.expect_request(f"**{QUOTE_PATH}*"):  # renewed before it ends
+        chat.page.clock.fast_forward(240_000)
+        chat.page.clock.run_for(1000)
     chat.expect_state("green")
-    assert len(chat.requests_to(QUOTE_PATH)) == 2  # renewed before it ended
+    assert len(chat.requests_to(QUOTE_PATH)) == 2
 
     chat.page.context.route(f"**{QUOTE_PATH}*", lambda route: route.abort())
     for _ in range(2):  # the renewal before may have ended only after the first

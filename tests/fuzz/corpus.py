@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import base64
 import functools
+import hashlib
 import json
 import struct
 import sys
@@ -158,11 +159,19 @@ def firmware_logs() -> Seeds:
     one += tcg2.event(2, tcg2.NO_ACTION, {tcg2.SHA384: b"\2" * 48}, b"")
     two = tcg2.header({tcg2.SHA256: 32, tcg2.SHA384: 48})
     both = {tcg2.SHA256: b"\3" * 32, tcg2.SHA384: b"\4" * 48}
+    events = tcg2.application("coco.example start container-1") + tcg2.application("a b c")
+    grub = tcg2.event(
+        3, 0xD, {tcg2.SHA384: hashlib.sha384(b"root=/dev/vda1").digest()},
+        b"kernel_cmdline: root=/dev/vda1\0",
+    )  # fmt: skip
     two += tcg2.event(4, 6, both, b"data") + tcg2.event(0, 1, both, b"not an RTMR")
     return {
         "good-one-algorithm": one,
         "good-two-algorithms": two,
         "good-empty-table": one + b"\xff" * 64,
+        "good-merged": one + grub + events + b"\xff" * 8,
+        "good-agents-header": tcg2.agents_header({tcg2.SHA384: 48, 0x12: 32}) + events,
+        "bad-another-header": tcg2.agents_header({tcg2.SHA384: 48}).replace(b"\0" * 24, b"\1" * 24),
         "bad-cut": one[:-1],
         "bad-digest": tcg2.header({tcg2.SHA384: 48}) + tcg2.event(1, 1, {tcg2.SHA256: b""}, b""),
         "bad-event-size": put(one, len(one) - 4, "<I", 0xFFFFFFFF),
@@ -181,6 +190,21 @@ def application_logs() -> Seeds:
     }
     # What JSON can bring and UTF-8 cannot: half a surrogate pair.
     return encoded(texts) | {"bad-surrogate": APPLICATION_LOG.encode() + b"a b \xed\xa0\x80\n"}
+
+
+def application_entries() -> Seeds:
+    good = tcg2.application("coco.example start container-1") + tcg2.application("a b c")
+    return {
+        "good": good,
+        "good-begins-later": tcg2.application("cczoo begin sha384/" + "ab" * 48) + good,
+        "good-cut": good[:-1],
+        "good-other-register": good + tcg2.application("d e f", 3),
+        "bad-digest": put(good, 20, "<I", 0),
+        "bad-tag": put(good, 66, "<I", 0),
+        "bad-tag-alone": tcg2.event(4, tcg2.TAG, {tcg2.SHA384: bytes(48)}, b"LEAA"),
+        "bad-text": b"INIT sha384/00\n",
+        "bad-type": put(good, 4, "<I", 5),
+    }
 
 
 # --- base64url and JSON -------------------------------------------------------------------------
@@ -261,6 +285,7 @@ def encoded(texts: dict[str, str]) -> Seeds:
 
 MAKERS: dict[str, Callable[[], Seeds]] = {
     "aael": application_logs,
+    "aael_tcg2": application_entries,
     "base64url": base64url_texts,
     "body": request_bodies,
     "ccel": firmware_logs,

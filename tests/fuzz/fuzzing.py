@@ -81,6 +81,7 @@ TARGETS = {
                 "chain",
                 "ccel",
                 "aael",
+                "aael_tcg2",
                 "base64url",
                 "strict_json",
                 "tdreport",

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from application_logs import replayed, tcg2_entry
 from test_command_line import COMMAND, run
 
 from quote_generator import errors, eventlog
@@ -164,6 +165,58 @@ def test_bad_application_logs_are_refused(text: str, word: str) -> None:
         eventlog.parse_aael(text)
 
 
+LINES = ("coco.example image-pull registry.example/app", "coco.example start c-1")
+ENTRIES = b"".join(tcg2_entry(line) for line in LINES)
+
+
+def test_an_applications_entry_is_the_agents() -> None:
+    for line in LINES:
+        assert eventlog.application_entry(line) == (tcg2_entry(line), h(tcg2_entry(line)[66:]))
+        event, end = eventlog.read_entry(tcg2_entry(line) + b"x", 0)
+        assert (eventlog.application_line(event), end) == (line, len(tcg2_entry(line)))
+
+
+def test_tcg2_events_join_the_firmwares_log() -> None:
+    for rest in (b"", bytes(1000), b"\xff" * 1000):
+        joined, text = eventlog.join_logs(LOG + rest, ENTRIES)
+        assert (joined, text) == (LOG + ENTRIES + b"\xff" * 8, None)
+    events = eventlog.parse_ccel(joined or b"")
+    assert [eventlog.application_line(event) for event in events[-2:]] == list(LINES)
+    registers = eventlog.replay_ccel(events)
+    assert {c.outcome for c in eventlog.compare(registers, ccel=joined)} == {"match"}
+    assert {c.outcome for c in eventlog.compare(registers, ccel=LOG, aael=ENTRIES)} == {"match"}
+
+
+def test_tcg2_events_without_a_firmwares_log_follow_the_agents_header() -> None:
+    joined, text = eventlog.join_logs(None, ENTRIES)
+    assert joined is not None
+    assert (joined[69:], text) == (ENTRIES + b"\xff" * 8, None)
+    assert joined[:69] == struct.pack("<II20sI24sIHHHHB", 0, 3, b"", 37, b"", 2, 12, 48, 18, 32, 0)
+    # It speaks of RTMR3 alone: nobody logged the others.
+    registers = dict.fromkeys(eventlog.REGISTERS, b"\x01" * 48) | {"rtmr_3": replayed(ENTRIES)}
+    found = [check.outcome for check in eventlog.compare(registers, ccel=joined)]
+    assert found == ["no-log", "no-log", "no-log", "match"]
+    # The agent's later header lists SHA-256 too.
+    later = struct.pack("<II20sI24sIHHHHHHB", 0, 3, b"", 41, b"", 3, 11, 32, 12, 48, 18, 32, 0)
+    found = [check.outcome for check in eventlog.compare(registers, ccel=later + ENTRIES)]
+    assert found == ["no-log", "no-log", "no-log", "match"]
+
+
+def test_an_entry_that_a_crash_cut_is_left_out() -> None:
+    joined = eventlog.join_logs(LOG, ENTRIES)[0]
+    for size in range(1, len(tcg2_entry("a b c"))):
+        assert eventlog.join_logs(LOG, ENTRIES + tcg2_entry("a b c")[:size])[0] == joined
+    # What is none of an application's events is not hidden from a verifier.
+    wrong = ENTRIES + tcg2_entry("a b c").replace(b"\x0c\0", b"\x0b\0", 1) + ENTRIES
+    with pytest.raises(errors.BadInput, match="does not list"):
+        eventlog.compare(quoted(), ccel=LOG, aael=wrong)
+
+
+def test_text_stays_beside_the_firmwares_log() -> None:
+    for pair in ((LOG, AAEL), (LOG, None), (None, AAEL), (None, None)):
+        assert eventlog.join_logs(*pair) == pair
+
+
 def quoted() -> dict[str, bytes]:
     registers = eventlog.replay_ccel(eventlog.parse_ccel(LOG))
     initial = registers["rtmr_3"].hex()
@@ -178,17 +231,42 @@ def test_comparison() -> None:
     aael = AAEL.replace("00" * 48, eventlog.replay_ccel(eventlog.parse_ccel(LOG))["rtmr_3"].hex())
     assert outcomes(ccel=LOG, aael=aael) == ["match"] * 4
     assert outcomes() == ["no-log"] * 4
-    assert outcomes(ccel=LOG) == ["match", "match", "match", "differs"]
-    more = LOG + ccel_event(2, b"\5" * 48)
-    assert outcomes(ccel=more, aael=aael) == ["match", "differs", "match", "match"]
+    assert outcomes(ccel=LOG) == ["match", "match", "match", "unexplained"]
+    for register, expected in ((1, 0), (2, 1)):
+        more = LOG + ccel_event(register, b"\5" * 48)
+        found = outcomes(ccel=more, aael=aael)
+        assert found[expected] == "differs"
+        assert found.count("match") == 3
     cut = "\n".join(aael.splitlines()[:-1])
-    assert outcomes(ccel=LOG, aael=cut) == ["match", "match", "match", "differs"]
+    assert outcomes(ccel=LOG, aael=cut) == ["match", "match", "match", "unexplained"]
+
+
+@pytest.mark.parametrize("register", [2, 3])
+def test_what_others_extended_after_boot_is_unexplained(register: int) -> None:
+    """IMA extends RTMR2; initrd, agents and dstack RTMR3: none of them is in the firmware's log."""
+    registers = eventlog.replay_ccel(eventlog.parse_ccel(LOG))
+    name = f"rtmr_{register}"
+    registers[name] = h(registers[name] + b"\7" * 48)
+    found = {check.register: check for check in eventlog.compare(registers, ccel=LOG)}
+    assert found.pop(name).outcome == "unexplained"
+    assert {check.outcome for check in found.values()} == {"match"}
+
+
+@pytest.mark.parametrize("register", [0, 1, 2, 3])
+def test_a_log_that_claims_more_than_was_measured_differs(register: int) -> None:
+    """Whoever else extends a register cannot bring it back to what it was."""
+    registers = eventlog.replay_ccel(eventlog.parse_ccel(LOG))
+    more = LOG + ccel_event(register + 1, b"\7" * 48) * 2
+    checks = eventlog.compare(registers, ccel=more)
+    assert [check.outcome for check in checks].count("match") == 3
+    assert checks[register].outcome == "differs"
+    assert "never measured" in checks[register].reason
 
 
 def test_a_log_cannot_hide_events_in_its_first_value() -> None:
     initial = eventlog.replay_ccel(eventlog.parse_ccel(LOG))["rtmr_3"].hex()
     checks = eventlog.compare(quoted(), aael=AAEL.replace("00" * 48, initial))
-    assert checks[3].outcome == "differs"
+    assert checks[3].outcome == "unexplained"
     assert "no earlier event accounts for" in checks[3].reason
 
 
@@ -207,6 +285,11 @@ def test_reading(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(errors.BadInput, match="UTF-8"):
         eventlog.read_aael(tmp_path)
+    for data in (ENTRIES, ENTRIES[:-1]):
+        path.write_bytes(data)
+        assert eventlog.read_aael(tmp_path) == data
+    path.write_bytes(b"")
+    assert eventlog.read_aael(tmp_path) is None  # made, and nothing in it yet
 
 
 @pytest.mark.parametrize("cut", ["d", "d e", "d e f"])
@@ -268,6 +351,11 @@ def test_the_command(tmp_path: Path) -> None:
     assert document["aael"]["registers"]["rtmr_3"] == eventlog.parse_aael(AAEL).replay().hex()
     (tmp_path / "aael").write_bytes(b"\xff")
     assert run([*COMMAND, *arguments]).returncode == 2
+    (tmp_path / "aael").write_bytes(ENTRIES)
+    document = json.loads(run([*COMMAND, *arguments]).stdout)
+    assert document["aael"] is None
+    told = [(event["word"], event["fact"]) for event in document["ccel"]["events"]]
+    assert told == [("", "")] * 5 + [("", line) for line in LINES]
 
 
 def test_the_command_compares(tmp_path: Path) -> None:
@@ -288,6 +376,10 @@ def test_the_command_compares(tmp_path: Path) -> None:
     done = run(command)
     assert done.returncode == 9
     assert b"rtmr_0." in done.stderr
+    (tmp_path / "ccel").write_bytes(LOG)
+    done = run([*COMMAND, "eventlog", *logs[:2], "--quote", str(tmp_path / "quote")])
+    assert done.returncode == 0
+    assert b"rtmr_3: the log leads to another value: somebody else" in done.stderr
 
 
 # --- real ones ---
@@ -311,6 +403,16 @@ def test_a_real_application_log_leads_to_a_real_quotes_register() -> None:
     quote = sample("trustee_aael_quote.bin")
     log = eventlog.parse_aael(sample("trustee_aael.txt").decode())
     assert log.replay() == quote[520:568]  # RTMR3 of a quote v4
+
+
+def test_a_log_of_the_agents_newer_form() -> None:
+    entries, combined = sample("found/aael-tcg2.bin"), sample("found/aael-only-combined.bin")
+    assert eventlog.join_logs(None, entries) == (combined, None)
+    registers = dict.fromkeys(eventlog.REGISTERS, ZEROS) | {"rtmr_3": replayed(entries)}
+    assert [check.outcome for check in eventlog.compare(registers, aael=entries)][3] == "match"
+    assert eventlog.compare(registers, ccel=combined) == eventlog.compare(registers, aael=entries)
+    lines = [eventlog.application_line(event) for event in eventlog.parse_ccel(combined)]
+    assert lines[1] == "coco.example start container-1"
 
 
 def test_a_real_quote_passes_the_c_check() -> None:

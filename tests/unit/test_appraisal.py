@@ -158,7 +158,7 @@ def test_every_forged_part_is_told_apart(
         ("qe_identity", lambda text: text.replace("TD_QE", "QE_TD"), "qe-identity-forged"),
         ("qe_identity", lambda text: "null", "qe-identity-forged"),
         ("qe_identity_signature", lambda text: "11" * 64, "qe-identity-forged"),
-        ("tcb_info_issuer_chain", lambda text: "", "collateral-malformed"),
+        ("tcb_info_issuer_chain", lambda text: "", "signer-chain"),
         ("root_ca_crl", lambda text: "", "crl-invalid"),
         ("pck_crl", lambda text: text[:-2] + "00", "crl-invalid"),
         ("pck_crl", lambda text: "zz", "collateral-malformed"),

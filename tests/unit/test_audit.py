@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -12,10 +13,11 @@ from typing import Any
 
 import pytest
 from cczoo_verifier import checks
-from cczoo_verifier.appraisal import Trust
+from cczoo_verifier.appraisal import Rejected, Trust
 from cczoo_verifier.audit import Report, audit, read_references
 from cczoo_verifier.checks import CHECK_IDS, Check
-from cczoo_verifier.policy import Policy, read_policy
+from cczoo_verifier.evaluations import Evaluation, HighestSeen
+from cczoo_verifier.policy import Policy, policy_of, read_policy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,9 +25,19 @@ from doubles.chat import NONCE
 from doubles.chat import make_evidence as make
 from quote_generator import evidence
 from quote_generator.errors import BadInput
-from quote_generator.eventlog import parse_aael
-from quote_generator.simulator import Simulator
+from quote_generator.eventlog import (
+    EVENTS_MAX,
+    application_entry,
+    extend,
+    join_logs,
+    parse_aael,
+    parse_ccel,
+)
+from quote_generator.quote import MAX_QUOTE_SIZE, Quote
+from quote_generator.simulator import Simulator, pki
+from vectors import logs
 
+VECTORS = Path(__file__).resolve().parents[1] / "vectors"
 LOG = "INIT sha384/" + "00" * 48 + "\nimage-rs CreateContainer example\n"
 
 
@@ -51,6 +63,11 @@ def outcomes(report: Report) -> dict[str, str]:
 
 def failed(report: Report) -> list[tuple[str, str]]:
     return [(check.id, check.code) for check in report.checks if check.outcome == "fail"]
+
+
+def reasons(report: Report) -> list[tuple[str, str]]:
+    """What failed by itself, and not because it did not run after something else."""
+    return [(check, code) for check, code in failed(report) if code != "not-run"]
 
 
 @pytest.mark.parametrize("version", [4, 5])
@@ -106,7 +123,7 @@ def test_the_tcb_status_counts(td: Simulator, status: str, outcome: str) -> None
 
 def test_the_nonce_must_be_ours(td: Simulator) -> None:
     document = make(td)
-    assert failed(run(td, document, nonce=bytes(32))) == [("nonce-binding", "nonce-differs")]
+    assert reasons(run(td, document, nonce=bytes(32))) == [("nonce-binding", "nonce-differs")]
     assert failed(run(td, document, nonce=None)) == [("nonce-binding", "nonce-unknown")]
     for change in (
         {"leaf_index": 0},
@@ -116,14 +133,14 @@ def test_the_nonce_must_be_ours(td: Simulator) -> None:
         {"path": document["nonce_proof"]["path"][::-1]},
     ):
         changed = document | {"nonce_proof": document["nonce_proof"] | change}
-        assert failed(run(td, changed)) == [("nonce-binding", "nonce-differs")]
+        assert reasons(run(td, changed)) == [("nonce-binding", "nonce-differs")]
 
 
 def test_runtime_data_must_be_what_was_signed(td: Simulator) -> None:
     document = make(td)
     other = evidence.encode_base64url(evidence.runtime_data(bytes(32)))
     report = run(td, document | {"runtime_data": other})
-    assert failed(report) == [("nonce-binding", "report-data-differs")]
+    assert reasons(report) == [("nonce-binding", "report-data-differs")]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +158,65 @@ def test_signed_runtime_data_must_make_sense(td: Simulator, bound: bytes, code: 
     document = make(td)
     document["quote"] = td.quote(evidence.report_data(bound)).hex()
     document["runtime_data"] = evidence.encode_base64url(bound)
-    assert failed(run(td, document)) == [("nonce-binding", code)]
+    assert reasons(run(td, document)) == [("nonce-binding", code)]
+
+
+def test_what_answers_another_nonce_costs_nothing_more(
+    td: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No log is parsed or hashed, and nobody is asked: neither for collateral nor for a verdict."""
+    hashed, asked = [0], []
+    real = hashlib.sha384
+
+    def counting(data: bytes = b"", **options: Any) -> Any:
+        hashed[0] += len(data)
+        return real(data, **options)
+
+    def ask(what: str) -> Callable[[Quote], Any]:
+        def answer(_: Quote) -> Any:
+            asked.append(what)
+            raise Rejected("collateral", "collateral-malformed", "not to be had")
+
+        return answer
+
+    lines = "a b c\n" * 10_000
+    ccel = base64.b64encode(b"\xff" * (1 << 20)).decode()
+    document = make(td) | {"aa_eventlog": LOG + lines, "cc_eventlog": ccel}
+    other = make(td, bytes(32))
+    foreign = {name: other[name] for name in ("quote", "runtime_data")}
+    without_proof = {"nonce_proof": document["nonce_proof"] | {"path": []}}
+    monkeypatch.setattr(hashlib, "sha384", counting)
+    for options in ({"service": ask("service")}, {"trust": ask("collateral")}):
+        for changed in (foreign, without_proof):
+            hashed[0] = 0
+            report = run(td, document | changed, **options)
+            assert reasons(report) == [("nonce-binding", "nonce-differs")]
+            assert outcomes(report)["event-log"] == "skipped"
+            assert hashed[0] < 1000
+    assert asked == []
+    # With the nonce that it answers, the same document is looked into.
+    assert ("event-log", "log-malformed") in reasons(run(td, document))
+    run(td, document | {"cc_eventlog": None})
+    assert hashed[0] > len(lines)
+
+
+def test_runtime_data_and_logs_have_bounds(td: Simulator) -> None:
+    """The same as the page's."""
+    limits = json.loads((VECTORS / "limits.json").read_text())
+    assert (limits["quote_bytes"], limits["events"]) == (MAX_QUOTE_SIZE, EVENTS_MAX)
+    document, most = make(td), limits["runtime_data_characters"]
+    for size, expected in ((most, "nonce-binding"), (most + 4, "evidence-format")):
+        report = run(td, document | {"runtime_data": "A" * size})
+        assert [check for check, _ in reasons(report)] == [expected]
+    init = LOG.splitlines(keepends=True)[0]
+    for lines in (EVENTS_MAX, EVENTS_MAX + 1, EVENTS_MAX + 1000):
+        log = document | {"aa_eventlog": init + "a b c\n" * (lines - 1)}
+        malformed = ("event-log", "log-malformed") in reasons(run(td, log))
+        assert malformed == (lines > EVENTS_MAX)
+    head, entry = logs.header(), logs.event(logs.Event(1, 6, b""))
+    assert len(parse_ccel(head + entry * EVENTS_MAX)) == EVENTS_MAX
+    with pytest.raises(BadInput):
+        parse_ccel(head + entry * (EVENTS_MAX + 1))
 
 
 def test_a_forged_quote_fails_where_it_was_forged(td: Simulator) -> None:
@@ -195,6 +270,52 @@ def test_time_is_a_parameter(td: Simulator) -> None:
     assert ("collateral", "crl-expired") in failed(report)
 
 
+def test_the_edition_of_intels_documents_is_told(td: Simulator) -> None:
+    """Also where the platform is not good enough by it: who remembers it must not forget that."""
+    for status in ("UpToDate", "OutOfDate", "Revoked"):
+        trust = trust_in(td, tcb_status=status, evaluation=20)
+        report = run(td, make(td), trust=trust)
+        assert report.evaluation is not None
+        assert report.to_dict()["tcb_evaluation"] == {
+            "fmspc": pki.FMSPC.hex(),
+            "tcb_info": 20,
+            "qe_identity": 20,
+        }
+    good = run(td, make(td), trust=trust_in(td, evaluation=20))
+    [detail] = [check.detail for check in good.checks if check.id == "collateral"]
+    assert detail.startswith("evaluation 20: ")
+    forged = run(td, make(td), trust=lambda _: Trust(None, td.collateral(evaluation=20)))
+    assert forged.evaluation is forged.to_dict()["tcb_evaluation"] is None
+
+
+def test_editions_are_remembered_by_platform_and_root() -> None:
+    seen = HighestSeen()
+
+    def edition(tcb_info: int, qe_identity: int, root: bytes = b"root", fmspc: str = "00") -> str:
+        return seen.older(Evaluation(fmspc, tcb_info, qe_identity, root)) or ""
+
+    assert edition(20, 19) == ""
+    assert edition(20, 20) == ""
+    assert edition(19, 21) == (
+        "evaluation 19 (TCB info) and 21 (QE identity), where TCB info of 20 was seen before"
+    )
+    assert "QE identity of 21 was seen before" in edition(20, 20)
+    assert edition(1, 1, fmspc="01") == edition(1, 1, root=b"another") == ""
+    assert edition(20, 21) == ""
+
+
+def test_a_quote_that_names_no_service_td_says_so(td: Simulator) -> None:
+    remark = [("td-attributes", "pass", "service-td-unknown")]
+    newer = policy(min_quote_version=5)
+    for version, body_type, unknown in ((4, 2, True), (5, 2, True), (5, 3, False)):
+        document = make(td, version=version, body_type=body_type)
+        report = run(td, document)
+        told = [(c.id, c.outcome, c.code) for c in report.checks if c.code == "service-td-unknown"]
+        assert (report.result, told) == ("pass", remark if unknown else [])
+        strict = run(td, document, policy=newer)
+        assert failed(strict) == ([("td-attributes", "service-td-unknown")] if unknown else [])
+
+
 def test_event_logs(td: Simulator) -> None:
     document = make(td, log=LOG, measurements={"rtmr_3": parse_aael(LOG).replay()})
     assert outcomes(run(td, document))["event-log"] == "pass"
@@ -202,6 +323,83 @@ def test_event_logs(td: Simulator) -> None:
     assert failed(run(td, wrong)) == [("event-log", "log-differs")]
     broken = document | {"cc_eventlog": base64.b64encode(b"x").decode()}
     assert failed(run(td, broken)) == [("event-log", "log-malformed")]
+
+
+def joined(ccel: bytes | None, *lines: str) -> dict[str, Any]:
+    entries = b"".join(application_entry(line)[0] for line in lines)
+    log, text = join_logs(ccel, entries)
+    assert log is not None
+    return {"cc_eventlog": base64.b64encode(log).decode(), "aa_eventlog": text}
+
+
+def test_event_logs_of_the_newer_form(td: Simulator) -> None:
+    """The CoCo agent's since mid-2025, with and without the firmware's before it."""
+    lines = ("coco.example pull example", "cczoo Serve a b")
+    for ccel in (None, logs.ccel()):
+        registers = logs.replay(logs.EVENTS if ccel else (), ())
+        registers[3] = extend(registers[3], (application_entry(line)[1] for line in lines))
+        names = range(3 if ccel is None else 0, 4)
+        measured = {f"rtmr_{number}": registers[number] for number in names}
+        report = run(td, make(td, measurements=measured) | joined(ccel, *lines))
+        assert (report.result, outcomes(report)["event-log"]) == ("pass", "pass")
+        assert {check.code for check in report.checks if check.id == "event-log"} == {""}
+        shown = report.to_dict()["events"][-2:]
+        assert [(row["register"], row["word"], row["fact"]) for row in shown] == [
+            ("rtmr_3", "", line) for line in lines
+        ]
+
+
+@pytest.mark.parametrize("register", [2, 3])
+def test_what_others_extended_after_boot_is_told(td: Simulator, register: int) -> None:
+    registers = logs.replay(logs.EVENTS, ())
+    registers[register] = extend(registers[register], [b"\5" * 48])
+    measured = {f"rtmr_{number}": value for number, value in enumerate(registers)}
+    document = make(td, measurements=measured)
+    shown = document | {"cc_eventlog": base64.b64encode(logs.ccel()).decode()}
+    report, withheld = run(td, shown), run(td, document)
+    (check,) = (check for check in report.checks if check.id == "event-log")
+    assert (check.outcome, check.code) == ("pass", "log-unexplained")
+    assert f"rtmr_{register}: extended by others" in check.detail
+    # A log that was held back is no better, and by a policy it is as bad.
+    assert (report.result, withheld.result) == ("pass", "pass")
+    assert outcomes(withheld)["event-log"] == "skipped"
+    policy = policy_of({"v": 1, "explained_registers": [f"rtmr_{register}"]})
+    for given_out in (shown, document):
+        assert failed(run(td, given_out, policy=policy)) == [("event-log", "log-unexplained")]
+    other = policy_of({"v": 1, "explained_registers": ["rtmr_0", "rtmr_1"]})
+    assert run(td, shown, policy=other).result == "pass"
+    assert failed(run(td, document, policy=other)) == [("event-log", "log-unexplained")]
+
+
+@pytest.mark.parametrize("register", [0, 1])
+def test_what_the_firmware_measured_is_held_strictly(td: Simulator, register: int) -> None:
+    registers = logs.replay(logs.EVENTS, ())
+    registers[register] = extend(registers[register], [b"\5" * 48])
+    measured = {f"rtmr_{number}": value for number, value in enumerate(registers)}
+    log = {"cc_eventlog": base64.b64encode(logs.ccel()).decode()}
+    report = run(td, make(td, measurements=measured) | log)
+    assert failed(report) == [("event-log", "log-differs")]
+
+
+def test_a_command_line_that_no_digest_covers_is_the_machines_own_word(td: Simulator) -> None:
+    measured = b"root=/dev/vda1 quiet"
+    good = logs.Event(3, logs.IPL, b"kernel_cmdline: " + measured + b"\0", measured)
+    changed = good._replace(data=good.data.replace(b"vda1", b"vdb2"))
+    body = {f"rtmr_{n}": value for n, value in enumerate(logs.replay([good], ()))}
+    document = make(td, measurements=body)
+    told = []
+    for event in (good, changed):
+        log = {"cc_eventlog": base64.b64encode(logs.ccel([event])).decode()}
+        report = run(td, document | log)
+        assert report.result == "pass"
+        told.append([(row["word"], row["fact"]) for row in report.to_dict()["events"]])
+    assert told == [
+        [("kernel_cmdline:", "root=/dev/vda1 quiet")],
+        [("kernel_cmdline: root=/dev/vdb2 quiet", "")],
+    ]
+    # Where the quote itself does not hold, nothing is proven.
+    forged = run(td, document | log, nonce=b"\1" * 32)
+    assert (forged.result, forged.to_dict()["events"]) == ("fail", [])
 
 
 def test_reference_values(td: Simulator) -> None:

@@ -222,6 +222,27 @@ def test_collateral_comes_from_a_pccs(
     assert "no connection" in capsys.readouterr().err
 
 
+def test_an_edition_of_intels_documents_is_asked_for(
+    td: Simulator, saved: Path, capsys: Any
+) -> None:
+    """Also with saved evidence, whose own collateral would be of whatever edition it was."""
+    command = ["--evidence", str(saved), "--root", f"{td.directory}/root.pem"]
+    state = pccs.State()
+    with serving(lambda _: pccs.create_app(td, state=state)) as service:
+        for update in ("early", "standard"):
+            state.seen.clear()
+            assert main([*command, "--pccs", service, "--pccs-update", update]) == 0
+            asked = [address for address, _ in state.seen]
+            assert f"{pccs.IDENTITY}?update={update}" in asked
+            assert [a for a in asked if a.startswith(pccs.TCB) and f"update={update}" in a]
+    with pytest.raises(SystemExit):
+        main([*command, "--pccs-update", "late"])
+    capsys.readouterr()
+    for other in (["--collateral", "x"], ["--provider", "trustee"]):
+        assert main(["--evidence", str(saved), *other, "--pccs-update", "early"]) == 2
+        assert "--pccs-update does not go with" in capsys.readouterr().err
+
+
 def test_a_pccs_that_is_none(td: Simulator, url: str, capsys: Any) -> None:
     with serving(lambda _: FastAPI()) as service:
         assert main([url, "--root", f"{td.directory}/root.pem", "--pccs", service]) == 4

@@ -70,6 +70,15 @@ def test_it_can_be_slowed(client: httpx.Client) -> None:
     assert complete(client, stream=True).text.endswith("data: [DONE]\n\n")
 
 
+def test_it_says_what_it_shall(client: httpx.Client) -> None:
+    client.post("/control", json={"answer": "<b>no</b>", "delay": 0})
+    assert complete(client, stream=False).json()["choices"][0]["message"]["content"] == "<b>no</b>"
+    client.post("/control", json={"clear": True})
+    assert "<b>no</b>" in complete(client, stream=True).text
+    client.post("/control", json={"answer": None})
+    assert complete(client, stream=False).json()["choices"][0]["message"]["content"] == REPLY
+
+
 def test_parts_of_a_message_are_joined() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "image_url"}, {"type": "text", "text": "b"}]
     assert model.reply_to([{"role": "user", "content": parts}]) == "You said: a  b"

@@ -53,7 +53,10 @@ def test_a_policy_has_a_size() -> None:
 def test_what_a_policy_does_not_say_has_its_default() -> None:
     assert read_policy('{"v":1}') == DEFAULT
     assert DEFAULT.passing == {"UpToDate"}
-    assert DEFAULT.td_attributes == AttributeRules("require", "allow", "allow", "allow")
+    assert DEFAULT.td_attributes == AttributeRules(
+        "require", "allow", "allow", "allow", "forbid", "forbid", "forbid", "forbid"
+    )
+    assert (DEFAULT.min_evaluation, DEFAULT.min_quote_version) == (None, 4)
     assert (DEFAULT.max_age, DEFAULT.lifetime) == (None, 3600)
 
 
@@ -63,7 +66,10 @@ def test_what_a_policy_says_counts() -> None:
     assert read.warning == {"SWHardeningNeeded", "OutOfDate"}
     assert read.advisories == {"INTEL-SA-00837", "INTEL-DOC-1"}
     assert read.min_date == datetime.datetime(2024, 2, 29, tzinfo=datetime.UTC)
-    assert read.td_attributes == AttributeRules("allow", "forbid", "forbid", "require")
+    assert read.td_attributes == AttributeRules(
+        "allow", "forbid", "forbid", "require", "allow", "allow", "require", "forbid"
+    )
+    assert (read.min_evaluation, read.min_quote_version) == (18, 5)
     assert read.reference_values["mr_td"] == {"ab" * 48, "cd" * 48}
     assert read.lifetime == read.max_age == 60
 

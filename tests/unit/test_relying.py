@@ -22,7 +22,7 @@ from cczoo_verifier.appraisal import Rejected, Trust, verify
 from cczoo_verifier.audit import names_simulator
 from cczoo_verifier.chains import key_of_chain
 from cczoo_verifier.evidence_file import Record
-from cczoo_verifier.fetching import get
+from cczoo_verifier.fetching import get, is_private_enough
 from cczoo_verifier.jws import Keys, parse_token, read_keys, verify_token
 from cczoo_verifier.policy import Policy
 from cczoo_verifier.problems import Unreachable
@@ -41,10 +41,14 @@ from doubles.serving import serving
 from quote_generator.errors import BadInput
 from quote_generator.evidence import report_data
 from quote_generator.quote import Quote, parse_quote
+from quote_generator.service_address import base_address
 from quote_generator.simulator import Simulator
 
 VECTORS = json.loads(
     (Path(__file__).resolve().parents[1] / "vectors" / "tokens.json").read_text("utf-8")
+)
+ADDRESSES = json.loads(
+    (Path(__file__).resolve().parents[1] / "vectors" / "addresses.json").read_text("utf-8")
 )
 LOGS: dict[str, Any] = {"cc_eventlog": None, "aa_eventlog": None}
 
@@ -166,9 +170,9 @@ def test_a_simulator_stays_one(simulator: Simulator, signer: Signer, capsys: Any
 
 
 def test_event_logs_go_along(trustee: str, td: Simulator) -> None:
-    """The service refuses a log that does not lead to the registers."""
+    """The service refuses a log with events that were never measured."""
     quote = parse_quote(td.quote(bytes(64)))
-    logs = {"cc_eventlog": None, "aa_eventlog": "INIT sha384/" + "00" * 48 + "\na b c\n"}
+    logs = {"cc_eventlog": None, "aa_eventlog": f"INIT sha384/{quote.body.rtmr_3.hex()}\na b c\n"}
     opinion = service("trustee", trustee).opinion(quote, logs, now=time.time)
     assert failures(opinion) == [("token-signature", "service-rejected")]
     assert "event-log/log-differs" in opinion.checks[0].detail
@@ -224,11 +228,12 @@ EXPECTED: dict[str, Any] = {
     "hang": "service-unreachable",
     "trickle": "service-unreachable",
     "endless": "service-unreachable",
-    "redirect": "service-unreachable",
+    "redirect": "service-address",
     "keys-hang": "keys-unreachable",
     "reject": _REJECTED,
     "reject-400": _REJECTED,
-    "reject-html": _REJECTED,
+    "reject-html": "service-unreachable",
+    "page": "service-address",
     "expired": _TIME,
     "not-yet-valid": _TIME,
     "no-expiry": _TIME,
@@ -237,7 +242,7 @@ EXPECTED: dict[str, Any] = {
     **dict.fromkeys(hostile.KEY_ANSWERS, "keys-unreachable"),
     **dict.fromkeys(hostile.QUOTE_LIES, _CLAIM),
     **dict.fromkeys(("wrong-tee", "html"), _CLAIM),
-    **dict.fromkeys(("garbage", "empty", "page"), _MALFORMED),
+    **dict.fromkeys(("garbage", "empty"), _MALFORMED),
     **dict.fromkeys(hostile.TOKEN_LIES, _FORGED),
     **dict.fromkeys(
         ("alg-none", "hs256", "critical-header", "repeated-claim", "nested"), _MALFORMED
@@ -313,10 +318,71 @@ def test_what_stands_before_a_service_is_not_its_word(quote: Quote) -> None:
         return PlainTextResponse("no", status)
 
     with serving(lambda _: app) as address:
-        for status in (301, 401, 403, 404, 429, 502, 503, 504):
+        for status in (301, 302, 307, 404, 401, 503):
             with pytest.raises(Unreachable, match=f"HTTP {status}") as caught:
                 ask(service("trustee", f"{address}/{status}"), quote)
-            assert caught.value.code == "service-unreachable"
+            elsewhere = status in (301, 302, 307, 404)
+            expected = "service-address" if elsewhere else "service-unreachable"
+            assert caught.value.code == expected
+
+
+@pytest.mark.parametrize(
+    "case", ADDRESSES["answers"], ids=lambda case: f"{case['status']} {case['body'][:20]!r}"
+)
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_an_answer_of_somebody_else_is_no_refusal(quote: Quote, name: str, case: Any) -> None:
+    app = FastAPI()
+
+    @app.post(PROVIDERS[name].path)
+    async def attestation() -> Response:
+        return PlainTextResponse(case["body"], case["status"])
+
+    with serving(lambda _: app) as address:
+        asked = service(name, address, keys=pin(jose.make_key("ES256")))
+        if case["code"] is None:
+            assert failures(ask(asked, quote)) == [_REJECTED]
+            return
+        with pytest.raises(Unreachable, match=f"HTTP {case['status']}") as caught:
+            ask(asked, quote)
+        assert caught.value.code == case["code"]
+
+
+@pytest.mark.parametrize(
+    "case", ADDRESSES["read"], ids=lambda case: f"{case['provider']} {case['text'].strip()}"
+)
+def test_an_address_is_read_as_the_page_reads_it(case: Any) -> None:
+    provider = PROVIDERS[case["provider"]]
+    assert base_address(case["text"], provider.path) == case["address"]
+    assert is_private_enough(case["address"]) == case["private"]
+
+
+@pytest.mark.parametrize("text", ADDRESSES["refused"], ids=lambda text: repr(text)[:40])
+def test_other_addresses_are_refused(text: str, capsys: Any) -> None:
+    with pytest.raises(BadInput):
+        base_address(text)
+    command = ["https://chat.example", "--json"]
+    for options in (["--provider", "trustee", f"--service={text}"], [f"--pccs={text}"]):
+        assert main([*command, *options]) == 2
+        assert json.loads(capsys.readouterr().out)["error"]["code"] == "bad-address"
+
+
+@pytest.mark.parametrize("below", ["", "/", "/attestation", "/attestation/", "//attestation"])
+def test_a_service_is_found_with_its_path_and_without(
+    url: str, trustee: str, capsys: Any, below: str
+) -> None:
+    command = [url, "--provider", "trustee", "--service", trustee + below, "--json"]
+    assert main(command) == 0
+    assert json.loads(capsys.readouterr().out)["service"] == trustee
+
+
+def test_a_service_is_found_behind_a_proxys_path(url: str, trust: TrustSource) -> None:
+    outer = FastAPI()
+    outer.mount("/kbs/as", create_app(Settings(trust=trust, signer=Signer.ephemeral())))
+    with serving(lambda _: outer) as address:
+        for below in ("/kbs/as", "/kbs/as/attestation"):
+            command = [url, "--provider", "trustee", "--service", address + below]
+            assert main(command) == 0
+        assert main([url, "--provider", "trustee", "--service", f"{address}/kbs"]) == 4
 
 
 def test_a_service_that_is_not_there(url: str, capsys: Any) -> None:
@@ -444,6 +510,9 @@ def test_every_measurement_counts(td: Simulator, quote: Quote, key: Any) -> None
         assert outcome(left) == expected, name
 
 
+RELAUNCH = frozenset({"TDRelaunchAdvised"})
+
+
 @pytest.mark.parametrize(
     ("policy", "told", "outcome"),
     [
@@ -453,6 +522,15 @@ def test_every_measurement_counts(td: Simulator, quote: Quote, key: Any) -> None
         ({}, {"tcb_status": "SoftwareHardeningNeeded"}, "warn"),
         ({"passing": frozenset({"OutOfDate"})}, {"tcb_status": "OutOfDate"}, "pass"),
         ({"passing": frozenset({"OutOfDate"})}, {}, "fail"),
+        ({}, {"tcb_status": "TDRelaunchAdvised"}, "fail"),
+        ({"warning": RELAUNCH}, {"tcb_status": "TDRelaunchAdvised"}, "warn"),
+        ({"warning": RELAUNCH}, {"tcb_status": "TdRelaunchAdvised"}, "warn"),
+        ({"warning": RELAUNCH}, {"tcb_status": "TDRelaunchAdvisedConfigurationNeeded"}, "fail"),
+        ({"min_evaluation": 17}, {"tcb_status": "UpToDate"}, "fail"),
+        ({"min_evaluation": 17}, {"tcb_status": "UpToDate", "tcb_eval_num": "17"}, "fail"),
+        ({"min_evaluation": 17}, {"tcb_status": "UpToDate", "tcb_eval_num": True}, "fail"),
+        ({"min_evaluation": 17}, {"tcb_status": "UpToDate", "tcb_eval_num": 16}, "fail"),
+        ({"min_evaluation": 17}, {"tcb_status": "UpToDate", "tcb_eval_num": 17}, "pass"),
         ({"advisories": frozenset()}, {"tcb_status": "UpToDate"}, "fail"),
         ({"advisories": frozenset()}, {"tcb_status": "UpToDate", "advisory_ids": []}, "pass"),
         ({"advisories": frozenset()}, {"tcb_status": "UpToDate", "advisory_ids": ["A"]}, "fail"),

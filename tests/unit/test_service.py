@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import http.client
 import json
@@ -22,8 +23,9 @@ from urllib.parse import urlsplit
 import httpx
 import jwt
 import pytest
-from cczoo_verifier import service
+from cczoo_verifier import protocol, service
 from cczoo_verifier.__main__ import main
+from cczoo_verifier.appraisal import Rejected, Trust
 from cczoo_verifier.server import listen
 from cczoo_verifier.service import Settings, create_app
 from cczoo_verifier.signing import Signer
@@ -103,6 +105,7 @@ def test_a_good_quote_gets_a_token(
         "root": "SIMULATION Root CA",
         "tcb_status": "UpToDate",
         "advisory_ids": [],
+        "tcb_eval_num": 17,
     }
     body = evidence["tdx"]["quote"]["body"]
     parsed = parse_quote(quote).body.to_dict()
@@ -202,7 +205,7 @@ def test_evidence_that_does_not_hold_gets_no_token(
 ) -> None:
     _, quote = bound_quote(simulator)
     forged = quote[:200] + bytes([quote[200] ^ 1]) + quote[201:]
-    other = Simulator.open(tmp_path / "other")
+    other, signed = Simulator.open(tmp_path / "other"), parse_quote(quote).body.report_data
     body = flat_body(simulator)
     cases = {
         "quote-signature/quote-forged": {"evidence": encode(forged)},
@@ -210,7 +213,7 @@ def test_evidence_that_does_not_hold_gets_no_token(
             "evidence": encode(quote + b"\0")
         },
         "evidence-format/quote-malformed": {"evidence": encode(b"")},
-        "quote-signature/chain": {"evidence": encode(other.quote(bytes(64)))},
+        "quote-signature/chain": {"evidence": encode(other.quote(signed))},
         "nonce-binding/report-data-differs": {"runtime_data": {"raw": encode_base64url(bytes(64))}},
         "evidence-format/evidence-malformed": {"evidence": "%"},
         "evidence-format/tee-unknown": {"tee": "snp"},
@@ -218,6 +221,27 @@ def test_evidence_that_does_not_hold_gets_no_token(
     }
     for code, change in cases.items():
         assert code in refused(client, body | change)
+
+
+def test_what_was_made_for_another_question_costs_nothing_more(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither root nor collateral is read, no signature verified, and no log replayed."""
+    asked: list[str] = []
+
+    def trust() -> Trust:
+        asked.append("trust")
+        return Trust(simulator.root_der, simulator.collateral())
+
+    monkeypatch.setattr(service, "replay_logs", lambda *_: asked.append("logs"))
+    body = flat_body(simulator)
+    foreign = body | {"runtime_data": {"raw": encode_base64url(bytes(64))}}
+    for given, expected in ((foreign, []), (body, ["trust", "logs"])):
+        asked.clear()
+        (request,) = protocol.parse_body(json.dumps(given).encode()).requests
+        with contextlib.suppress(Rejected):
+            service.appraise_request(request, trust, time.time())
+        assert asked == expected
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"null", b"[]", b'{"tee":1}', b"[" * 100_000, b"\xff"])

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import astuple
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dcap_qvl
 import jwt
 import pytest
+from cczoo_verifier.appraisal import Rejected
+from cczoo_verifier.eventlogs import judge_logs, replay_logs
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from quote_generator import evidence
 from quote_generator.errors import BadInput
-from quote_generator.eventlog import compare, parse_aael
+from quote_generator.eventlog import parse_aael
 from quote_generator.quote import parse_quote
 from vectors import make
 
@@ -72,18 +76,31 @@ def test_evidence_logs_lead_to_the_registers() -> None:
 @pytest.mark.parametrize("case", load("eventlogs.json")["cases"], ids=lambda case: case["name"])
 def test_event_logs_lead_where_they_should(case: Any) -> None:
     registers = {name: bytes.fromhex(value) for name, value in case["registers"].items()}
+    quote: Any = SimpleNamespace(body=SimpleNamespace(**registers))
     log = None if case["cc_eventlog"] is None else base64.b64decode(case["cc_eventlog"])
-    if case["outcome"] == "log-malformed":
-        with pytest.raises(BadInput):
-            compare(registers, ccel=log, aael=case["aa_eventlog"])
+    logs = None
+    if case["outcome"] in ("log-malformed", "log-differs"):
+        with pytest.raises(Rejected) as caught:
+            replay_logs(quote, log, case["aa_eventlog"])
+        assert (caught.value.check, caught.value.code) == ("event-log", case["outcome"])
+        if case["names"]:
+            told = [part.split(":")[0] for part in str(caught.value).split("; ")]
+            assert ", ".join(told) == case["names"]
         return
-    compared = compare(registers, ccel=log, aael=case["aa_eventlog"])
-    differing = ", ".join(item.register for item in compared if item.outcome == "differs")
-    explained = ", ".join(item.register for item in compared if item.outcome == "match")
-    if case["outcome"] == "log-differs":
-        assert differing == case["names"]
-    else:
-        assert (differing, explained) == ("", case["names"])
+    if (log, case["aa_eventlog"]) != (None, None):
+        logs = replay_logs(quote, log, case["aa_eventlog"])
+    check = judge_logs(logs, case["demanded"])
+    if case["outcome"] == "log-unexplained":
+        assert (check.outcome, check.code) == ("fail", "log-unexplained")
+        assert case["names"] in check.detail
+        return
+    assert check.outcome == case["outcome"]
+    if case["outcome"] == "pass":
+        assert logs is not None
+        assert ", ".join(logs.explained) == case["names"]
+        assert ", ".join(logs.unexplained) == case["unexplained"]
+        assert [list(astuple(row)) for row in logs.events] == case["events"]
+        assert check.code == ("log-unexplained" if case["unexplained"] else "")
 
 
 TOKENS = load("tokens.json")

@@ -19,7 +19,9 @@ from typing import Any
 import pytest
 from cczoo_verifier.__main__ import main
 from cczoo_verifier.appraisal import Trust
+from cczoo_verifier.evaluations import HighestSeen
 from cczoo_verifier.verification import Verifier
+from cczoo_verifier.waiting import Countdown
 from cczoo_verifier.watch_command import (
     MAX_SERVERS,
     Outcome,
@@ -42,6 +44,7 @@ EVENTS = {
     "result-changed",
     "measurements-changed",
     "unreachable",
+    "expired",
     "recovered",
     "stopped",
 }
@@ -117,7 +120,7 @@ def test_the_life_of_a_server(td: Simulator, chat: Chat, url: str, verifier: Ver
         "stopped",
     ]
     events = out.events
-    assert set(out.names) == EVENTS
+    assert set(out.names) == EVENTS - {"expired"}
     assert events[0]["urls"] == [url]
     for event in events:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", event["time"])
@@ -126,6 +129,7 @@ def test_the_life_of_a_server(td: Simulator, chat: Chat, url: str, verifier: Ver
     assert (first["result"], first["failing"], first["warning"]) == ("pass", [], [])
     assert re.fullmatch("[0-9a-f]{64}", first["measurements"])
     assert gone["code"] == "evidence-unreachable"
+    assert 3500 < gone["holds"] <= 3600  # the result before it
     assert failed["failing"] == ["nonce-binding/nonce-differs"]
     assert failed["measurements"] is None  # whose they are nobody knows
     assert events[5]["from"], events[5]["to"] == ("pass", "fail")
@@ -171,6 +175,45 @@ def test_our_nonce_and_the_platform_are_no_measurements(
     assert check().digest != first.digest
 
 
+def test_an_older_edition_than_one_seen_before_is_told(td: Simulator, chat: Chat, url: str) -> None:
+    """Of this platform, whichever server it was and whether or not it passed by the newer one."""
+    editions = [
+        {},
+        {"evaluation": 18, "tcb_status": "OutOfDate"},
+        {},
+        {"evaluation": 18},
+    ]
+    verifier = Verifier(
+        timeout=10,
+        source=lambda: Trust(td.root_der, td.collateral(**editions.pop(0))),
+        seen=HighestSeen(),
+    )
+    outcomes = [checker(url, None, verifier)() for _ in range(4)]
+    assert [(one.result, one.failing, one.warning) for one in outcomes] == [
+        ("pass", (), ()),
+        ("fail", ("tcb-status/tcb-not-up-to-date",), ()),
+        ("warn", (), ("collateral/collateral-older",)),
+        ("pass", (), ()),
+    ]
+
+
+def test_the_command_remembers_editions(
+    td: Simulator, url: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    path = tmp_path / "collateral.json"
+
+    def supply(evaluation: int) -> None:
+        path.write_text(json.dumps(td.collateral(evaluation=evaluation)))
+
+    supply(18)
+    out = Lines(lambda event: supply(17) if event["event"] == "result" else None)
+    monkeypatch.setattr(sys, "stdout", out)
+    trust = ["--root", f"{td.directory}/root.pem", "--collateral", str(path)]
+    assert main(["watch", url, "--count", "2", "--interval", "0.05", *trust]) == 3
+    warnings = [event["warning"] for event in out.events if event["event"] == "result"]
+    assert warnings == [[], ["collateral/collateral-older"]]
+
+
 def test_a_checker_never_raises(url: str, verifier: Verifier, monkeypatch: Any) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("odd")
@@ -191,6 +234,79 @@ def test_the_worst_result_is_the_exit_code() -> None:
     assert code("pass", "warn") == 3
     assert code("warn", "unreachable", "pass") == 4
     assert code("unreachable", "fail", "pass") == 1
+
+
+# --- answers that do not come ---------------------------------------------------------------------
+
+
+def scripted(*outcomes: Outcome) -> Callable[[], Outcome]:
+    """Gives these outcomes one after the other, the last one for ever."""
+    left = list(outcomes)
+    return lambda: left.pop(0) if len(left) > 1 else left[0]
+
+
+GONE = Outcome("unreachable", "evidence-unreachable")
+
+
+def test_a_failed_fetch_is_made_again_before_its_turn(monkeypatch: Any) -> None:
+    """After growing pauses; the turns and their count stay what they were."""
+    monkeypatch.setattr("cczoo_verifier.waiting.FIRST_STEP", 0.02)
+
+    def enough(event: dict[str, Any]) -> None:
+        if event["event"] == "result":
+            watch.stop()
+
+    out = Lines(enough)
+    server = Server("x", scripted(*[GONE] * 5, Outcome("pass", life=3600.0)))
+    server.life = Countdown(3600.0)  # of an earlier result
+    watch = Watch([server], 3600, 2, out, chance=lambda: 1.0)
+    watch.run()
+    assert out.names == ["started", *["unreachable"] * 5, "recovered", "result", "stopped"]
+    gone = [event for event in out.events if event["event"] == "unreachable"]
+    assert [event["again"] for event in gone] == [0.02, 0.04, 0.08, 0.16, 0.32]
+    assert all(3590 < event["holds"] <= 3600 for event in gone)
+    assert (server.rounds, server.failed) == (1, 0)
+
+
+def test_no_pause_is_longer_than_the_interval() -> None:
+    out = Lines()
+    Watch([Server("x", scripted(GONE))], 0.02, 4, out, chance=lambda: 0.0).run()
+    assert out.names == ["started", *["unreachable"] * 4, "stopped"]
+    assert [event["holds"] for event in out.events[1:-1]] == [0.0] * 4
+    assert all(0 <= event["again"] <= 0.02 for event in out.events[1:-2])
+    assert out.events[-2]["again"] is None  # that was the last turn
+
+
+def test_a_result_that_ends_unrenewed_is_told_once() -> None:
+    def enough(event: dict[str, Any]) -> None:
+        if event["event"] == "unreachable" and "expired" in out.names:
+            watch.stop()
+
+    out = Lines(enough)
+    server = Server("x", scripted(Outcome("pass", life=0.1), GONE))
+    watch = Watch([server], 0.02, None, out)
+    watch.run()
+    assert out.names[:2] == ["started", "result"]
+    assert out.names.count("expired") == 1
+    rest = out.events[out.names.index("expired") + 1 : -1]
+    assert {(event["event"], event["holds"]) for event in rest} == {("unreachable", 0.0)}
+
+
+def test_a_failed_verification_holds_nothing() -> None:
+    server = Server("x", scripted(GONE))
+    server.taken(Outcome("pass", life=100.0), 0.0, 0.0)
+    assert 99 < server.left() <= 100
+    server.taken(Outcome("fail"), 0.0, 0.0)
+    assert server.left() == 0
+
+
+def test_a_busy_server_is_left_alone_as_long_as_it_asks(chat: Chat, url: str) -> None:
+    chat.mode = "busy"
+    outcome = checker(url, None, Verifier(timeout=10))()
+    assert (outcome.code, outcome.wait) == ("evidence-unreachable", 7.0)
+    server = Server("x", scripted(GONE), due=1000.0)
+    server.taken(outcome, 100.0, 0.0)
+    assert server.next == 107.0
 
 
 # --- several servers -----------------------------------------------------------------------------

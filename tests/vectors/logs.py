@@ -5,37 +5,53 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 ZEROS = bytes(48)
 SHA1, SHA256, SHA384 = 4, 0xB, 0xC
 SIZES = {SHA1: 20, SHA256: 32, SHA384: 48}
-NO_ACTION, SEPARATOR, IPL, VARIABLE, PLATFORM = 3, 4, 0xD, 0x80000001, 0xA
+NO_ACTION, SEPARATOR, TAG, IPL, VARIABLE, PLATFORM = 3, 4, 6, 0xD, 0x80000001, 0xA
+BOOT, APPLICATION, GPT, EFI_ACTION = 0x80000002, 0x80000003, 0x80000006, 0x80000007
+BOOT2, AUTHORITY = 0x8000000C, 0x800000E0
 
 T = TypeVar("T")
-Register = int
-Event = tuple[Register, int, bytes]
-"""The log's register (0 is MRTD), the event's type and its data; the digest is of the data."""
+
+
+class Event(NamedTuple):
+    """An event: the log's register (0 is MRTD), its type, its data, and what its digest is of.
+
+    That is the data where nothing else is said.
+    """
+
+    register: int
+    kind: int
+    data: bytes
+    measured: bytes | None = None
+
+    @property
+    def digest(self) -> bytes:
+        return sha384(self.data if self.measured is None else self.measured)
+
 
 EVENTS: Sequence[Event] = (
-    (0, NO_ACTION, b"StartupLocality\0\3"),
-    (1, PLATFORM, b"td_hob\0" + bytes(20)),
-    (1, VARIABLE, bytes(range(1, 17)) + bytes(16) + "SecureBoot".encode("utf-16-le") + b"\1"),
-    (1, SEPARATOR, bytes(4)),
-    (2, SEPARATOR, bytes(4)),
-    (3, IPL, b"kernel_cmdline: root=/dev/vda1 <b>quiet</b>\0"),
-    (7, 0x80000ABC, b"\x01\x02"),
+    Event(0, NO_ACTION, b"StartupLocality\0\3"),
+    Event(1, PLATFORM, b"td_hob\0" + bytes(20)),
+    Event(1, VARIABLE, bytes(range(1, 17)) + bytes(16) + "SecureBoot".encode("utf-16-le") + b"\1"),
+    Event(1, SEPARATOR, bytes(4)),
+    Event(2, SEPARATOR, bytes(4)),
+    Event(3, IPL, b"kernel_cmdline: root=/dev/vda1 <b>quiet</b>\0"),
+    Event(7, 0x80000ABC, b"\x01\x02"),
 )
 SHOWN = [
-    ["mr_td", "NO_ACTION", "StartupLocality"],
-    ["rtmr_0", "PLATFORM_CONFIG_FLAGS", "td_hob"],
-    ["rtmr_0", "EFI_VARIABLE_DRIVER_CONFIG", "SecureBoot"],
-    ["rtmr_0", "SEPARATOR", ""],
-    ["rtmr_1", "SEPARATOR", ""],
-    ["rtmr_2", "IPL", "kernel_cmdline: root=/dev/vda1 <b>quiet</b>"],
-    ["#7", "0x80000abc", ""],
+    ["mr_td", "NO_ACTION", "StartupLocality", ""],
+    ["rtmr_0", "PLATFORM_CONFIG_FLAGS", "", "td_hob"],
+    ["rtmr_0", "EFI_VARIABLE_DRIVER_CONFIG", "", "SecureBoot"],
+    ["rtmr_0", "SEPARATOR", "", ""],
+    ["rtmr_1", "SEPARATOR", "", ""],
+    ["rtmr_2", "IPL", "", "kernel_cmdline: root=/dev/vda1 <b>quiet</b>"],
+    ["#7", "0x80000abc", "", ""],
 ]
-"""How a reader sees these events: register, kind, and what the event says of itself."""
+"""How a reader sees these events: register, kind, the machine's own word, and what is proven."""
 
 LINES = (
     "INIT sha384/" + "00" * 48,
@@ -66,10 +82,9 @@ def header(algorithms: Sequence[int] = (SHA384,), **changes: bytes) -> bytes:
 
 
 def event(entry: Event, algorithms: Sequence[int] = (SHA384,)) -> bytes:
-    register, kind, data = entry
-    digests = b"".join(u16(a) + sha384(data)[: SIZES[a]] for a in algorithms)
-    head = u32(register) + u32(kind) + u32(len(algorithms))
-    return head + digests + u32(len(data)) + data
+    digests = b"".join(u16(a) + entry.digest[: SIZES[a]] for a in algorithms)
+    head = u32(entry.register) + u32(entry.kind) + u32(len(algorithms))
+    return head + digests + u32(len(entry.data)) + entry.data
 
 
 def ccel(events: Sequence[Event] = EVENTS, algorithms: Sequence[int] = (SHA384,)) -> bytes:
@@ -79,57 +94,230 @@ def ccel(events: Sequence[Event] = EVENTS, algorithms: Sequence[int] = (SHA384,)
 def replay(events: Sequence[Event], lines: Sequence[str]) -> list[bytes]:
     """The four registers, from zeros."""
     registers = [ZEROS] * 4
-    for register, kind, data in events:
-        if kind != NO_ACTION and 1 <= register <= 4:
-            registers[register - 1] = sha384(registers[register - 1] + sha384(data))
+    for item in events:
+        if item.kind != NO_ACTION and 1 <= item.register <= 4:
+            at = item.register - 1
+            registers[at] = sha384(registers[at] + item.digest)
     for line in lines:
         registers[3] = sha384(registers[3] + sha384(line.encode()))
     return registers
 
 
+AGENTS_HEADERS = {
+    name: b"".join(
+        (
+            u32(0) + u32(NO_ACTION) + bytes(20) + u32(29 + 4 * len(sizes)) + bytes(24),
+            u32(len(sizes)),
+            *(u16(algorithm) + u16(size) for algorithm, size in sizes),
+            b"\0",
+        )
+    )
+    for name, sizes in {
+        "of two algorithms": [(SHA384, 48), (0x12, 32)],
+        "of three algorithms": [(SHA256, 32), (SHA384, 48), (0x12, 32)],
+    }.items()
+}
+"""What the CoCo agent puts before its events on a TD without CCEL, and what it puts there later."""
+
+ALL = ("rtmr_0", "rtmr_1", "rtmr_2", "rtmr_3")
+EVERYTHING = ", ".join(ALL)
+
+
+def tagged(line: str) -> bytes:
+    """The data of an application's event, as the CoCo agent writes it since mid-2025."""
+    return b"LEAA" + u32(len(line.encode())) + line.encode()
+
+
+def application(*lines: str) -> tuple[Event, ...]:
+    return tuple(Event(4, TAG, tagged(line)) for line in lines)
+
+
+def proven(lines: Sequence[str], kind: str = "") -> list[list[str]]:
+    return [["rtmr_3", kind, "", line] for line in lines]
+
+
+def words(lines: Sequence[str], kind: str = "") -> list[list[str]]:
+    return [["rtmr_3", kind, line, ""] for line in lines]
+
+
 def cases() -> Iterator[object]:
     """Logs that lead to the registers, logs that lead elsewhere, and bytes that are no log."""
-    both, firmware, application = replay(EVENTS, LINES), replay(EVENTS, ()), replay((), LINES)
-    everything = "rtmr_0, rtmr_1, rtmr_2, rtmr_3"
-    rows = [["rtmr_3", "", line] for line in LINES]
+    both, firmware, text_only = replay(EVENTS, LINES), replay(EVENTS, ()), replay((), LINES)
+    rows = proven(LINES)
     yield _case("none", both, None, None, "skipped")
-    yield _case("both", both, ccel(), AAEL, "pass", everything, [*SHOWN, *rows])
-    yield _case("firmware only", firmware, ccel(), None, "pass", everything, SHOWN)
-    yield _case("application only", application, None, AAEL, "pass", "rtmr_3", rows)
-    yield _case("no end of line", application, None, AAEL[:-1], "pass", "rtmr_3", rows)
+    yield _case("both", both, ccel(), AAEL, "pass", EVERYTHING, [*SHOWN, *rows])
+    yield _case("firmware only", firmware, ccel(), None, "pass", EVERYTHING, SHOWN)
+    yield _case("application only", text_only, None, AAEL, "pass", "rtmr_3", rows)
+    yield _case("no end of line", text_only, None, AAEL[:-1], "pass", "rtmr_3", rows)
     three = (SHA1, SHA256, SHA384)
     log = ccel(algorithms=three)
-    yield _case("three algorithms", firmware, log, None, "pass", everything, SHOWN)
+    yield _case("three algorithms", firmware, log, None, "pass", EVERYTHING, SHOWN)
     for name, rest in {"zeros": bytes(64), "ones": b"\xff" * 64, "3 zeros": bytes(3)}.items():
-        yield _case(f"rest of {name}", firmware, ccel() + rest, None, "pass", everything, SHOWN)
-    yield _case("no events", [ZEROS] * 4, header(), None, "pass", everything, [])
+        yield _case(f"rest of {name}", firmware, ccel() + rest, None, "pass", EVERYTHING, SHOWN)
+    yield _case("no events", [ZEROS] * 4, header(), None, "pass", EVERYTHING, [])
+    yield from _newer_form()
+    yield from _extended_by_others(both)
+    yield from _proven()
     yield from _differing(both)
     yield from _malformed(both)
+    yield from _demanded(both)
+
+
+def _newer_form() -> Iterator[object]:
+    """The application's log as TCG2 events."""
+    lines = ("coco.example pull registry.example/app@sha256:ab", 'coco.example start {"\u00e9": 1}')
+    events = application(*lines)
+    entries = b"".join(map(event, events))
+    rows = proven(lines, "EVENT_TAG")
+    merged, log = replay((*EVENTS, *events), ()), ccel() + entries + b"\xff" * 8
+    yield _case("new: after the firmware's", merged, log, None, "pass", EVERYTHING, [*SHOWN, *rows])
+    alone = [b"\1" * 48, b"\2" * 48, b"\3" * 48, replay(events, ())[3]]
+    for name, head in AGENTS_HEADERS.items():
+        log = head + entries + b"\xff" * 8
+        yield _case(f"new: after a header {name}", alone, log, None, "pass", "rtmr_3", rows)
+    agents = AGENTS_HEADERS["of two algorithms"]
+    yield _case("new: a header and no events", alone, agents, None, "skipped")
+    wrong = agents + event(EVENTS[1]) + entries
+    yield _case("new: RTMR0 after the agent's header", alone, wrong, None, "log-differs", "rtmr_0")
+    yield _case("new: cut", alone, agents + entries[:-1], None, "log-malformed")
+    begun = f"INIT sha384/{alone[3].hex()}"
+    end = [*alone[:3], replay(events, [begun])[3]]
+    shown = [*rows, *proven([begun])]
+    yield _case("new: and text after it", end, agents + entries, begun, "pass", "rtmr_3", shown)
+
+
+def _extended_by_others(both: list[bytes]) -> Iterator[object]:
+    """RTMR2 and RTMR3, which somebody extended after boot: told, not failed."""
+
+    def told(
+        name: str, registers: Sequence[bytes], log: bytes | None, text: str | None,
+        unexplained: str, events: object,
+    ) -> object:  # fmt: skip
+        spoken = ALL if log else ALL[3:]
+        names = ", ".join(register for register in spoken if register not in unexplained)
+        return _case(name, registers, log, text, "pass", names, events, unexplained=unexplained)
+
+    def extended(registers: Sequence[bytes], *which: int) -> list[bytes]:
+        changed = list(registers)
+        for number in which:
+            changed[number] = sha384(changed[number] + b"\5" * 48)
+        return changed
+
+    firmware, log = replay(EVENTS, ()), ccel()
+    word = ["rtmr_2", "IPL", "kernel_cmdline: root=/dev/vda1 <b>quiet</b>", ""]
+    no_2 = [*SHOWN[:5], word, *SHOWN[6:]]
+    late, later = [*no_2, *proven(LINES)], [*no_2, *words(LINES)]
+    yield told("RTMR3 extended", extended(firmware, 3), log, None, "rtmr_3", SHOWN)
+    yield told("RTMR2 extended", extended(firmware, 2), log, None, "rtmr_2", no_2)
+    yield told("RTMR2 extended, two logs", extended(both, 2), log, AAEL, "rtmr_2", late)
+    yield told("both extended", extended(both, 2, 3), log, AAEL, "rtmr_2, rtmr_3", later)
+    after = extended(replay((), LINES), 3)
+    yield told("RTMR3 extended after the text", after, None, AAEL, "rtmr_3", words(LINES))
+    yield told("application's log held back", both, log, None, "rtmr_3", SHOWN)
+    swapped = _swapped(LINES, 1, 2)
+    text = "\n".join(swapped)
+    yield told("application's lines swapped", after, None, text, "rtmr_3", words(swapped))
+    begun = replay((), LINES[:2])[3]
+    hiding = f"INIT sha384/{begun.hex()}"
+    end = [ZEROS, ZEROS, ZEROS, sha384(begun + sha384(hiding.encode()))]
+    name = "begins at a value that nothing accounts for"
+    yield told(name, end, None, f"{hiding}\n", "rtmr_3", words([hiding]))
+    marked = application("a b \u2713 proven \U0001f600")
+    shown = words(["a b ? proven ?"], "EVENT_TAG")
+    yield told("own words are ASCII", after, ccel(marked), None, "rtmr_3", shown)
+
+
+def variable(name: str, value: bytes) -> bytes:
+    """UEFI_VARIABLE_DATA."""
+    length = len(name).to_bytes(8, "little") + len(value).to_bytes(8, "little")
+    return b"\xee" * 16 + length + name.encode("utf-16-le") + value
+
+
+def _proven() -> Iterator[object]:
+    """Events whose digest covers their text, a part of it, or something else."""
+    line, long = "root=/dev/vda1 quiet", "x" * 200
+    grub = f"kernel_cmdline: {line}\0".encode()
+    wide = ".cmdline\0".encode("utf-16-le")
+    option = variable("Boot0001", "UEFI disk".encode("utf-16-le"))
+    huge = option[:16] + b"\xff" * 8 + option[24:]
+    secure = variable("SecureBoot", b"\1")
+    stub = b"\xed\x22\x3b\x8f\x1a\0\0\0LOADED_IMAGE::LoadOptions\0"
+    changed = grub.replace(b"vda1", b"vdb2")
+    rows: dict[str, tuple[int, bytes, bytes | None, str, str]] = {
+        "GRUB's command line": (IPL, grub, line.encode(), "kernel_cmdline:", line),
+        "GRUB's command": (IPL, b"grub_cmd: search\0", b"search", "grub_cmd:", "search"),
+        "RHEL's command line": (
+            IPL, f"grub_kernel_cmdline {line}\0_".encode(), f"{line}\0".encode(),
+            "grub_kernel_cmdline", line,
+        ),
+        "RHEL's command": (IPL, b"grub_cmd search\0\0", b"search\0", "grub_cmd", "search"),
+        "text without its zero": (IPL, b"some text\0", b"some text", "", "some text"),
+        "text without a label": (IPL, b"MokList\0", b"what is in it", "MokList", ""),
+        "systemd-stub's section": (IPL, wide, b".cmdline\0", "", ".cmdline"),
+        "systemd-stub's section's content": (IPL, wide, line.encode(), ".cmdline", ""),
+        "command line changed": (IPL, changed, line.encode(), changed[:-1].decode(), ""),
+        "command line changed, all measured": (IPL, changed, grub, changed[:-1].decode(), ""),
+        "label changed": (IPL, f"grub_cmd: {line}\0".encode(), line.encode(), "grub_cmd:", line),
+        "another type than a loader's": (5, grub, line.encode(), grub[:-1].decode(), ""),
+        "no zero at the end": (IPL, grub[:-1], line.encode(), "kernel_cmdline:", line),
+        "label alone": (IPL, b"grub_cmd:", b"", "grub_cmd:", ""),
+        "empty": (IPL, b"", None, "", ""),
+        "boot option": (BOOT, option, option[48:], "Boot0001", "UEFI disk"),
+        "boot option of the newer type": (BOOT2, option, option[48:], "Boot0001", "UEFI disk"),
+        "boot option changed": (BOOT, option, option[48:-2], "Boot0001UEFI disk", ""),
+        "boot option with an absurd length": (BOOT, huge, b"x", "Boot0001UEFI disk", ""),
+        "boot option cut": (BOOT, option[:32], b"x", "", ""),
+        "variable": (VARIABLE, secure, None, "", "SecureBoot"),
+        "variable changed": (VARIABLE, secure[:-1] + b"\0", secure, "SecureBoot", ""),
+        "authority": (AUTHORITY, variable("db", b"CN=Someone"), None, "", "CN=Someone"),
+        "image": (APPLICATION, b"\x18" + "a.efi".encode("utf-16-le"), b"MZ", "a.efi", ""),
+        "partitions": (GPT, b"EFI PART\0\0", b"others", "EFI PART", ""),
+        "action": (EFI_ACTION, b"Exit Boot Services", None, "", "Exit Boot Services"),
+        "EFI stub's command line": (TAG, stub, line.encode(), "LOADED_IMAGE::LoadOptions", ""),
+        "application's event": (TAG, tagged("a b c"), None, "", "a b c"),
+        "application's event changed": (TAG, tagged("a b d"), tagged("a b c"), "a b d", ""),
+        "application's event without a length": (TAG, b"LEAA\1\0\0\0a b", None, "", "LEAA"),
+        "application's event that is no UTF-8": (TAG, b"LEAA\6\0\0\0\xffa b c", None, "", "a b c"),
+        "application's event of a tag alone": (TAG, b"LEAA", None, "", "LEAA"),
+        "not extended": (NO_ACTION, b"some text", None, "some text", ""),
+        "long": (IPL, long.encode(), None, "", f"{'x' * 159}…"),
+        "long, changed": (IPL, long.encode(), b"x", f"{'x' * 159}…", ""),
+    }  # fmt: skip
+    kinds = {
+        NO_ACTION: "NO_ACTION", 5: "ACTION", TAG: "EVENT_TAG", IPL: "IPL",
+        BOOT: "EFI_VARIABLE_BOOT", BOOT2: "EFI_VARIABLE_BOOT2",
+        VARIABLE: "EFI_VARIABLE_DRIVER_CONFIG",
+        APPLICATION: "EFI_BOOT_SERVICES_APPLICATION", GPT: "EFI_GPT_EVENT",
+        EFI_ACTION: "EFI_ACTION", AUTHORITY: "0x800000e0",
+    }  # fmt: skip
+    for name, (kind, data, measured, word, fact) in rows.items():
+        events = [Event(3, kind, data, measured)]
+        shown = [["rtmr_2", kinds[kind], word, fact]]
+        registers = replay(events, ())
+        yield _case(f"text: {name}", registers, ccel(events), None, "pass", EVERYTHING, shown)
 
 
 def _differing(both: list[bytes]) -> Iterator[object]:
     def differs(name: str, log: bytes | None, text: str | None, registers: str) -> object:
         return _case(name, both, log, text, "log-differs", registers)
 
-    yield differs("firmware's last entry missing", ccel(EVENTS[:-2]), AAEL, "rtmr_2")
+    yield differs("firmware's last entry of RTMR1 missing", ccel(EVENTS[:-3]), AAEL, "rtmr_1")
     yield differs("firmware's entries swapped", ccel(_swapped(EVENTS, 1, 2)), AAEL, "rtmr_0")
-    changed = (*EVENTS[:4], (2, SEPARATOR, bytes(3) + b"\1"), *EVENTS[5:])
+    changed = (*EVENTS[:4], Event(2, SEPARATOR, bytes(3) + b"\1"), *EVENTS[5:])
     yield differs("firmware's entry changed", ccel(changed), AAEL, "rtmr_1")
     yield differs("an entry that says it is none", ccel(_silenced(EVENTS, 1)), AAEL, "rtmr_0")
-    yield differs("application's log held back", ccel(), None, "rtmr_3")
-    yield differs("application's line missing", None, "\n".join(LINES[:2]), "rtmr_3")
-    yield differs("application's lines swapped", None, "\n".join(_swapped(LINES, 1, 2)), "rtmr_3")
-    begun = replay((), LINES[:2])[3]
-    hiding = f"INIT sha384/{begun.hex()}\n"
-    yield _case(
-        "begins at a value that nothing accounts for",
-        [ZEROS, ZEROS, ZEROS, sha384(begun + sha384(hiding[:-1].encode()))],
-        None,
-        hiding,
-        "log-differs",
-        "rtmr_3",
-    )
-    in_rtmr3: tuple[Event, ...] = ((4, IPL, b"early"),)
+    yield differs("no entries but RTMR2's", ccel(EVENTS[5:]), AAEL, "rtmr_0, rtmr_1")
+    # Whoever else extends a register cannot bring it back: such entries were never measured.
+    more = "".join(f"a b {number}\n" for number in range(3))
+    yield differs("application's lines that were not measured", ccel(), AAEL + more, "rtmr_3")
+    again = (*EVENTS, EVENTS[5])
+    yield differs("firmware's entry that was not measured", ccel(again), AAEL, "rtmr_2")
+    yield differs("application's entry not measured", ccel() + event(EVENTS[3]), AAEL, "rtmr_0")
+    unmeasured = [*both[:3], ZEROS]
+    log = ccel((*EVENTS, *application("a b c")))
+    yield _case("nothing was measured", unmeasured, log, None, "log-differs", "rtmr_3")
+    yield _case("no line was measured", unmeasured, ccel(), AAEL, "log-differs", "rtmr_3")
+    in_rtmr3 = (Event(4, IPL, b"early"),)
     start = replay(in_rtmr3, ())[3]
     continued = f"INIT sha384/{start.hex()}"
     end = sha384(start + sha384(continued.encode()))
@@ -140,7 +328,29 @@ def _differing(both: list[bytes]) -> Iterator[object]:
         continued,
         "pass",
         "rtmr_0, rtmr_1, rtmr_2, rtmr_3",
-        [["rtmr_3", "IPL", "early"], ["rtmr_3", "", continued]],
+        [["rtmr_3", "IPL", "", "early"], ["rtmr_3", "", "", continued]],
+    )
+
+
+def _demanded(both: list[bytes]) -> Iterator[object]:
+    """A policy that names the registers which a log must account for."""
+
+    def asked(
+        name: str, log: bytes | None, text: str | None, demanded: Sequence[str], missing: str
+    ) -> object:
+        return _case(name, both, log, text, "log-unexplained", missing, demanded=demanded)
+
+    yield asked("all asked for, none given", None, None, ALL, EVERYTHING)
+    yield asked("one asked for, none given", None, None, ["rtmr_3"], "rtmr_3")
+    yield asked("application's log asked for and held back", ccel(), None, ALL, "rtmr_3")
+    only = replay((), LINES)
+    rows = proven(LINES)
+    yield _case(
+        "firmware's log asked for and held back",
+        only, None, AAEL, "log-unexplained", "rtmr_0", demanded=["rtmr_3", "rtmr_0"],
+    )  # fmt: skip
+    yield _case(
+        "asked for and given", only, None, AAEL, "pass", "rtmr_3", rows, demanded=["rtmr_3"]
     )
 
 
@@ -196,15 +406,23 @@ def _case(
     outcome: str,
     names: str = "",
     events: object = None,
+    *,
+    unexplained: str = "",
+    demanded: Sequence[str] = (),
 ) -> object:
-    """`outcome` is pass, skipped, or the code of a failure; `names` the registers it is about."""
+    """`outcome` is pass, skipped, or the code of a failure; `names` the registers it is about.
+
+    `demanded` are the policy's explained registers, `unexplained` those that a pass tells.
+    """
     return {
         "name": name,
         "registers": {f"rtmr_{i}": value.hex() for i, value in enumerate(registers)},
         "cc_eventlog": None if log is None else base64.b64encode(log).decode(),
         "aa_eventlog": text,
+        "demanded": list(demanded),
         "outcome": outcome,
         "names": names,
+        "unexplained": unexplained,
         "events": events,
     }
 
@@ -216,5 +434,4 @@ def _swapped(items: Sequence[T], a: int, b: int) -> list[T]:
 
 
 def _silenced(events: Sequence[Event], at: int) -> list[Event]:
-    register, _, data = events[at]
-    return [*events[:at], (register, NO_ACTION, data), *events[at + 1 :]]
+    return [*events[:at], events[at]._replace(kind=NO_ACTION), *events[at + 1 :]]

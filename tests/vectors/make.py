@@ -35,6 +35,7 @@ from quote_generator.quote import parse_quote
 from quote_generator.simulator import Simulator
 from quote_generator.simulator.pki import sign_raw
 from vectors import logs
+from vectors.addresses import addresses
 from vectors.chains import chains
 
 HERE = Path(__file__).resolve().parent
@@ -48,6 +49,14 @@ APPLICATION_LOG = (
     "cczoo ServeFrontEnd sha384:def with spaces\n"
 )
 """A log of the application's events; the evidence's RTMR3 is where it leads."""
+
+
+LIMITS = {
+    "events": 1 << 16,
+    "quote_bytes": 1 << 16,
+    "runtime_data_characters": 8192,
+}
+"""What evidence may have of each; one more is refused before anything is made of it."""
 
 
 def seeded(seed: str) -> Callable[[int], bytes]:
@@ -310,6 +319,7 @@ def _answer(td: Simulator, *, simulated: bool) -> object:
             status: to_members(td.collateral(tcb_status=status, advisory_ids=ids))
             for status, ids in statuses.items()
         },
+        "next edition, OutOfDate": to_members(td.collateral(tcb_status="OutOfDate", evaluation=18)),
     }
 
 
@@ -488,6 +498,8 @@ def make() -> dict[str, str]:
             "eventlogs.json": eventlogs(),
             "dcap.json": dcap(td, Path(folder) / "other"),
             "tokens.json": tokens(),
+            "addresses.json": addresses(),
+            "limits.json": LIMITS,
         }
     return {name: json.dumps(value, indent=1) + "\n" for name, value in vectors.items()}
 

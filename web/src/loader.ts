@@ -1,3 +1,5 @@
+import { guard } from './guard/guard';
+import { watchViolations } from './guard/violations';
 import { brokenIn } from './i18n/broken';
 import type * as Page from './page';
 import { SITES, type PlaceName } from './places/anchors';
@@ -15,7 +17,7 @@ declare global {
 }
 
 /** What the loader calls of the page's piece. */
-type Piece = Pick<typeof Page, 'mount' | 'openChat' | 'offerSettings'>;
+type Piece = Pick<typeof Page, 'mount' | 'openChat' | 'offerSettings' | 'blocked' | 'originAsked'>;
 
 /** Milliseconds between two tries to load the page's piece. */
 export const RETRY = 15_000;
@@ -38,11 +40,13 @@ const mark = (place: HTMLElement): void => {
  * @param self Address of this script: the other pieces are beside it, the kit's routes one above.
  * @param piece Name of the page's piece.
  * @param load Loads a module by its address.
+ * @param asked Resolves when the app asked for the page's origin for something from outside.
  */
 export const start = (
 	self: string,
 	piece: string,
-	load: (address: string) => Promise<Piece>
+	load: (address: string) => Promise<Piece>,
+	asked: Promise<void>
 ): void => {
 	let page: Promise<Piece> | undefined;
 	let failures = 0;
@@ -126,6 +130,27 @@ export const start = (
 		}
 	});
 	keeper.start();
+
+	/** Have the page's piece tell something that the console has said already. */
+	const tell = (words: (piece: Piece) => void): void => {
+		page ??= loadPage();
+		page.then(words, () => {
+			// it stays with the console
+		});
+	};
+	watchViolations(window, (violation) => {
+		tell(({ blocked }) => {
+			blocked(violation);
+		});
+	});
+	void asked.then(() => {
+		console.warn(
+			'This open-webui would show something from outside, such as what a model wrote, with all rights of this page. The trust badge took that right from it.'
+		);
+		tell(({ originAsked }) => {
+			originAsked();
+		});
+	});
 };
 
 /**
@@ -145,6 +170,10 @@ const insideTheApp = window.top !== window && isInsideTheApp(window);
 const isFirst = window.cczooTrustBadge === undefined;
 window.cczooTrustBadge ??= {};
 const { currentScript } = document;
-if (isFirst && !insideTheApp && currentScript instanceof HTMLScriptElement) {
-	start(currentScript.src, PAGE_PIECE, (address) => import(/* @vite-ignore */ address));
+if (isFirst && currentScript instanceof HTMLScriptElement) {
+	const asked = guard(window);
+	if (!insideTheApp) {
+		const load = (address: string) => import(/* @vite-ignore */ address) as Promise<Piece>;
+		start(currentScript.src, PAGE_PIECE, load, asked);
+	}
 }

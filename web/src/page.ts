@@ -1,38 +1,66 @@
 import { atom } from 'nanostores';
 import type { Environment } from './base/environment';
-import { Problem } from './base/problem';
+import { Passing } from './base/problem';
 import { createTexts } from './i18n/texts';
+import { markedStorage, openMarks } from './session/marks';
 import { createSession } from './session/session';
 import { createSettings, MEMORY_KEY, STORAGE_KEY } from './session/settings';
+import { courierFetch } from './transport/courier';
 import { TrustBadge } from './ui/badge';
+import { createBlocked } from './ui/blocked';
 import type { Parts, TrustElement } from './ui/element';
+import { OutsideImage } from './ui/outside-image';
 import { TrustSettings } from './ui/settings-form';
 
-/** This browser's storage. Asked for late: where it is forbidden, even its name throws. */
-const storage: Environment['memory'] = {
-	getItem: (key) => localStorage.getItem(key),
-	setItem: (key, value) => {
-		localStorage.setItem(key, value);
+/** Tells this browser's other tabs that a mark was changed. */
+const tabs = new BroadcastChannel('tee');
+const marks = openMarks(
+	() => indexedDB,
+	() => {
+		tabs.postMessage(null);
 	}
+);
+
+/** This browser's storage. Asked for late: where it is forbidden, even its name throws. */
+const storage = markedStorage(
+	{
+		getItem: (key) => localStorage.getItem(key),
+		setItem: (key, value) => {
+			localStorage.setItem(key, value);
+		}
+	},
+	marks
+);
+
+// This file is <api>/tee/page/<name>.
+const api = new URL('../..', import.meta.url).href.replace(/\/$/, '');
+
+const later: Environment['later'] = (ms, call) => {
+	const timer = setTimeout(call, ms);
+	return () => {
+		clearTimeout(timer);
+	};
 };
+
+const askService = courierFetch(document, api, later);
 
 /** The real outside world. The only place that reads it for the session. */
 const environment: Environment = {
-	fetch: (...args) => fetch(...args),
+	fetch: (input, init) => {
+		const address = input instanceof Request ? input.url : input;
+		const isOwn = new URL(address, location.href).origin === location.origin;
+		return isOwn ? fetch(input, init) : askService(input, init);
+	},
 	now: () => Date.now(),
+	elapsed: () => performance.now(),
 	random: (length) => crypto.getRandomValues(new Uint8Array(length)),
 	// Missing where the page came without HTTPS, whatever the types say.
 	subtle: (globalThis.crypto as Crypto | undefined)?.subtle,
 	memory: storage,
+	marks,
 	token: () => storage.getItem('token') ?? '',
-	// This file is <api>/tee/page/<name>.
-	api: new URL('../..', import.meta.url).href.replace(/\/$/, ''),
-	later: (ms, call) => {
-		const timer = setTimeout(call, ms);
-		return () => {
-			clearTimeout(timer);
-		};
-	}
+	api,
+	later
 };
 
 export const settings = createSettings(storage);
@@ -40,7 +68,7 @@ export const settings = createSettings(storage);
 /** The verification comes as its own piece of code, and only when attestation is on. */
 export const session = createSession(environment, settings, async (...args) => {
 	const { attest } = await import('./session/attest').catch(() => {
-		throw new Problem('internal');
+		throw new Passing('internal', 'code');
 	});
 	return attest(...args);
 });
@@ -49,6 +77,7 @@ addEventListener('storage', ({ key }) => {
 	if (key === STORAGE_KEY || key === null) settings.reload();
 	if (key === MEMORY_KEY || key === null) session.restart();
 });
+tabs.addEventListener('message', session.restart);
 addEventListener('offline', session.offline);
 addEventListener('online', session.online);
 document.addEventListener('visibilitychange', () => {
@@ -74,7 +103,8 @@ new MutationObserver(() => void texts.speak(page.lang)).observe(page, {
 
 const chat = atom('');
 const settingsInPanel = atom(false);
-const parts: Parts = { session, settings, texts: texts.state, chat, settingsInPanel };
+const rightsTaken = atom(false);
+const parts: Parts = { session, settings, texts: texts.state, chat, settingsInPanel, rightsTaken };
 
 const ELEMENTS = {
 	badge: { tag: 'cczoo-trust-badge', element: TrustBadge },
@@ -82,6 +112,7 @@ const ELEMENTS = {
 } as const;
 
 for (const { tag, element } of Object.values(ELEMENTS)) customElements.define(tag, element);
+customElements.define('cczoo-outside-image', OutsideImage);
 
 /** Put the badge, or the settings, into a place; nothing happens where it already is. */
 export const mount = (place: HTMLElement, name: keyof typeof ELEMENTS): void => {
@@ -103,3 +134,21 @@ export const openChat = (number: string): void => {
 export const offerSettings = (): void => {
 	settingsInPanel.set(true);
 };
+
+/** The app asked for this page's origin for something from outside: the panel says so. */
+export const originAsked = (): void => {
+	rightsTaken.set(true);
+};
+
+/** The page's policy kept something from loading: it is shown, or told to the server's log. */
+export const blocked = createBlocked(document, {
+	cover: (address, alt) =>
+		Object.assign(new OutsideImage(), { parts, address, alt, frame: `${api}/tee/image` }),
+	tell: (directive, origin) => {
+		const body = JSON.stringify({ v: 1, blocked: { directive, origin } });
+		const headers = { 'content-type': 'application/json' };
+		fetch(`${api}/tee/report`, { method: 'POST', headers, body, credentials: 'omit' }).catch(() => {
+			// the browser has said so in its console
+		});
+	}
+});

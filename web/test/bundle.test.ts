@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { build, LIMITS } from '../build.js';
 
 const WEB = join(import.meta.dirname, '..');
-const PACKAGES = ['lit', 'lit-html', 'lit-element', '@lit', 'nanostores'];
+const PACKAGES = ['lit', 'lit-html', 'lit-element', '@lit', '@noble', 'nanostores'];
 
 /** A copy of all that the build reads, in a folder of another name; `sources` is its src/. */
 const copyTo = (folder: string): string => {
@@ -84,7 +84,14 @@ describe('the bundle', () => {
 
 	it('comes with the licenses of what others wrote', () => {
 		const text = read(bundle.files['LICENSES.txt'] ?? '');
-		for (const name of ['lit', 'lit-html', 'lit-element', '@lit/reactive-element', 'nanostores']) {
+		for (const name of [
+			'lit',
+			'lit-html',
+			'lit-element',
+			'@lit/reactive-element',
+			'@noble/hashes',
+			'nanostores'
+		]) {
 			expect(text).toMatch(new RegExp(`^${name}$`, 'm'));
 		}
 		expect(text).toContain('BSD 3-Clause License');

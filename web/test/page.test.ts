@@ -77,4 +77,27 @@ describe('the page’s own wiring', () => {
 		await badge.updateComplete;
 		expect(find('open-settings')?.textContent).toContain('Settings');
 	});
+
+	it('shows an outside image that the policy blocked, and tells the server of other things', async () => {
+		request.mockResolvedValueOnce(new Response(null, { status: 204 }));
+		const image = document.body.appendChild(document.createElement('img'));
+		image.src = 'https://evil.example/?q=words';
+		const violate = (effectiveDirective: string) => {
+			const blockedURI = image.src;
+			const violation = { effectiveDirective, blockedURI, disposition: 'enforce' };
+			page.blocked(violation as SecurityPolicyViolationEvent);
+		};
+		violate('img-src');
+		const cover = image.nextElementSibling as unknown as { updateComplete: Promise<unknown> };
+		await cover.updateComplete;
+		expect(image.nextElementSibling?.shadowRoot?.textContent).toContain('evil.example');
+		expect(request).not.toHaveBeenCalled();
+		violate('connect-src');
+		const [[address, options] = []] = request.mock.calls;
+		expect(address).toMatch(/\/tee\/report$/);
+		expect(options?.body).toBe(
+			'{"v":1,"blocked":{"directive":"connect-src","origin":"https://evil.example"}}'
+		);
+		request.mockClear();
+	});
 });

@@ -111,11 +111,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def fetch(url: str, seconds: float = 5, platform: Any = PLATFORM) -> Any:
+def fetch(url: str, seconds: float = 5, platform: Any = PLATFORM, update: str | None = None) -> Any:
     found = []
 
     async def once() -> None:
-        found.append(await collateral.fetch_collateral(platform, url, seconds))
+        found.append(await collateral.fetch_collateral(platform, url, seconds, update=update))
 
     run(once)
     return found[0]
@@ -140,6 +140,18 @@ def test_what_comes_back_verifies_a_quote(td: Simulator, hex_lists: bool) -> Non
     next_update = json.loads(found.parts["tcb_info_json"])["tcbInfo"]["nextUpdate"]
     assert found.document(source="pccs", stale=False).items() >= {"v": 1, "stale": False}.items()
     assert time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(found.expires)) == next_update
+
+
+@pytest.mark.parametrize("update", [None, "early", "standard"])
+def test_an_edition_is_asked_for_where_the_documents_are(
+    service: str, state: pccs.State, update: str | None
+) -> None:
+    fetch(service, update=update)
+    edition = f"update={update}" if update else None
+    asked = {path: query for path, _, query in (one.partition("?") for one, _ in state.seen)}
+    assert asked[pccs.IDENTITY] == (edition or "")
+    assert (edition in asked[pccs.TCB].split("&")) if edition else "update" not in asked[pccs.TCB]
+    assert not any("update" in asked[path] for path in (pccs.PCK_CRL, pccs.ROOT_CRL))
 
 
 def sooner(td: Simulator, part: str, answer: Any, end: int) -> Any:

@@ -60,6 +60,15 @@ def test_it_hands_collateral_out(environ: dict[str, str], state: pccs.State, td:
     assert state.count[pccs.TCB] == 1
 
 
+def test_it_asks_for_the_edition_in_the_settings(
+    environ: dict[str, str], state: pccs.State
+) -> None:
+    asking(environ | {"TEE_PCCS_UPDATE": "early"}, now=lambda: time.time())()
+    assert f"{pccs.IDENTITY}?update=early" in [address for address, _ in state.seen]
+    wrong = asking(environ | {"TEE_PCCS_UPDATE": "late"})()
+    assert_error(wrong, 503, "misconfigured", "TEE_PCCS_UPDATE")
+
+
 def test_it_says_when_what_it_hands_out_was_fetched_and_marks_what_is_stale(
     environ: dict[str, str], state: pccs.State
 ) -> None:

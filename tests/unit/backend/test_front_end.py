@@ -12,12 +12,14 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
-from host_double import a_bundle, client_of
+from host_double import a_bundle, client_of, routes_of
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse
 from starlette.testclient import TestClient
 
 from cczoo_backend import content
+from cczoo_backend.content_policy import SANDBOX, AnswerHeaders, policy_text
+from cczoo_backend.layer import Layer
 from cczoo_backend.openwebui import add_loader
 
 PAGE = (
@@ -182,6 +184,23 @@ def test_a_page_that_takes_no_loader_stays_and_is_told_once(
         assert answer.content == page
         assert "etag" in answer.headers
     assert [why in record.getMessage() for record in caplog.records] == [True]
+
+
+@pytest.mark.parametrize("page", [PAGE, b"no head"], ids=["with-loader", "as-it-is"])
+def test_the_page_and_nothing_else_has_the_pages_policy(tmp_path: Path, page: bytes) -> None:
+    site = Site(tmp_path, page)
+    client = client_of(Layer(site.app, routes_of(), site.stock_loader, AnswerHeaders(())))
+
+    def policies(path: str) -> list[str]:
+        headers = client.get(path).headers
+        assert not [name for name in headers if name.startswith("x-cczoo")]
+        return headers.get_list("content-security-policy")
+
+    for path in ("/", "/c/abc", "/index.html", "/api/v1/nothing"):
+        assert policies(path) == [policy_text(())]
+    for path in ("/cache/upload.html", "/api/v1/files/7"):
+        assert policies(path) == [f"{SANDBOX}; {policy_text(())}"]
+    assert policies("/icon.png") == []
 
 
 def test_an_application_without_a_front_end_is_told_of(caplog: pytest.LogCaptureFixture) -> None:

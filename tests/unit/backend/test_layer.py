@@ -15,6 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from cczoo_backend.content_policy import AnswerHeaders
 from cczoo_backend.front_end import StockLoader
 from cczoo_backend.layer import Layer
 from error_document import assert_error
@@ -66,6 +67,20 @@ def test_nothing_below_the_kits_root_reaches_the_application(path: str, method: 
     app = Recorder()
     assert_error(answer_to(around(app), scope_of(path, method)), 404, "not-found")
     assert app.calls == []
+
+
+def test_with_headers_only_the_way_out_of_http_answers_is_another() -> None:
+    app, receive, send = Recorder(), Recorder(), Recorder()
+    layer = Layer(app, routes_of(), None, AnswerHeaders(()))
+    for scope in (scope_of("/"), {"type": "websocket", "path": "/ws", "headers": []}):
+        coroutine = layer(scope, receive, send)
+        with pytest.raises(StopIteration):
+            coroutine.send(None)
+    (http, websocket) = app.calls
+    assert http[0]["type"] == "http"
+    assert http[1] is receive
+    assert http[2] is not send
+    assert websocket[2] is send
 
 
 def test_an_application_below_another_is_found_there() -> None:

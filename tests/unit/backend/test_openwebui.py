@@ -54,6 +54,15 @@ def ask(app: FastAPI, path: str = CONFIG, **headers: str) -> httpx.Response:
 # The layer
 
 
+def test_the_page_has_a_policy_with_what_the_administrator_allows(
+    main: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEE_PAGE_SOURCES", "https://a.example")
+    cczoo_backend.install(main.app)
+    (policy,) = ask(main.app, "/").headers.get_list("content-security-policy")
+    assert "connect-src 'self' data: blob: https://a.example;" in policy
+
+
 def test_the_application_has_the_routes_and_its_page_the_loader(app: FastAPI) -> None:
     assert_error(ask(app), 403, "not-allowed", "Not authenticated")
     tag = f'<head><script src="/api/v1/tee/page/{LOADER}"></script></head>'

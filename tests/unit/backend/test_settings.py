@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from cczoo_backend.errors import TeeError
 from cczoo_backend.settings import Settings
+from quote_generator.service_address import WELL_KNOWN, base_address
+
+ADDRESSES = json.loads(
+    (Path(__file__).resolve().parents[2] / "vectors" / "addresses.json").read_text("utf-8")
+)
 
 
-def providers(settings: Settings, root: str | None = None) -> dict[str, object]:
+def providers(settings: Settings, root: str | None = None) -> dict[str, Any]:
     found = settings.document(root)["providers"]
     assert isinstance(found, dict)
     return found
@@ -37,6 +46,32 @@ def test_the_relay_goes_to_the_configured_address_and_the_providers_path() -> No
     assert providers(settings)["alibaba"] == {"url": None, "relay": True}
 
 
+@pytest.mark.parametrize("case", ADDRESSES["read"], ids=lambda case: case["text"].strip())
+def test_a_services_address_may_have_its_path(case: dict[str, str]) -> None:
+    """The relay reads it as page and command line do, and the page gets what they read alike."""
+    name = case["provider"]
+    settings = Settings.from_environment(
+        {"TEE_RELAY": name, f"TEE_{name.upper()}_URL": case["text"]}
+    )
+    path = WELL_KNOWN[name]
+    assert settings.relay_url(name) == case["address"] + path
+    suggested = providers(settings)[name]["url"]
+    assert base_address(suggested, path) == case["address"]
+
+
+@pytest.mark.parametrize("text", [text for text in ADDRESSES["refused"] if text.strip()])
+def test_other_addresses_are_wrong_settings(text: str) -> None:
+    for variable in ("TEE_TRUSTEE_URL", "TEE_PCCS_URL"):
+        with pytest.raises(TeeError, match=variable):
+            Settings.from_environment({variable: text})
+
+
+@pytest.mark.parametrize("half", ["", "/sgx/certification/v4/", "/tdx/certification/v4"])
+def test_a_collateral_services_address_may_have_its_path(half: str) -> None:
+    settings = Settings.from_environment({"TEE_PCCS_URL": f"https://pccs.example/a{half}"})
+    assert settings.pccs_url == "https://pccs.example/a"
+
+
 def test_a_relay_without_an_address_is_not_offered() -> None:
     settings = Settings.from_environment({"TEE_RELAY": "trustee"})
     assert settings.relay_url("trustee") is None
@@ -49,6 +84,15 @@ def test_verification_in_the_browser_can_be_suggested_and_has_no_address() -> No
     )
     assert settings.document(None)["default_provider"] == "dcap"
     assert providers(settings, "a root")["dcap"] == {"url": None, "relay": False, "root": "a root"}
+
+
+def test_an_edition_of_intels_documents_can_be_asked_for() -> None:
+    assert Settings.from_environment({}).pccs_update is None
+    for text in ("early", " standard "):
+        settings = Settings.from_environment({"TEE_PCCS_UPDATE": text})
+        assert settings.pccs_update == text.strip()
+    with pytest.raises(TeeError, match="TEE_PCCS_UPDATE must be one of early, standard"):
+        Settings.from_environment({"TEE_PCCS_UPDATE": "late"})
 
 
 def test_collateral_comes_from_intel_or_from_the_configured_address() -> None:
@@ -89,6 +133,7 @@ def test_collateral_comes_from_intel_or_from_the_configured_address() -> None:
         ("TEE_QUOTE_LIMIT_USER", "many"),
         ("TEE_QUOTE_LIMIT_ADDRESS", "-1/minute"),
         ("TEE_QUOTE_LIMIT_PUBLIC", "10"),
+        ("TEE_PAGE_SOURCES", "everything"),
     ],
 )
 def test_a_wrong_setting_is_named(variable: str, value: str) -> None:

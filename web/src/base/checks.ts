@@ -14,6 +14,7 @@ export const CHECKS = [
 	'event-log',
 	'reference-values',
 	'appraisal',
+	'settings',
 	'not-simulated'
 ] as const;
 

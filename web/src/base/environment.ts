@@ -1,8 +1,26 @@
+/**
+ * Which texts in this browser's storage the kit itself put there: kept in a second storage, apart
+ * from the first, so that what others write or delete there is noticed.
+ */
+export interface Marks {
+	/** The marked text of this name, or null; rejects where the browser keeps no marks. */
+	get: (name: string) => Promise<string | null>;
+	/** By the person's word: mark a text, or with null nothing. */
+	set: (name: string, text: string | null) => void;
+	/** The kit wrote a text in the place of another: it is marked exactly where that one was. */
+	follow: (name: string, before: string | null, text: string) => void;
+}
+
 /** Everything that the verification takes from outside: a test passes its own. */
 export interface Environment {
 	fetch: typeof fetch;
 	/** Milliseconds since 1970. */
 	now: () => number;
+	/**
+	 * Milliseconds since some moment, by a clock that nobody sets. It may stand still while the
+	 * machine sleeps.
+	 */
+	elapsed: () => number;
 	random: (length: number) => Uint8Array<ArrayBuffer>;
 	/** Undefined where the browser gives no WebCrypto (plain HTTP). */
 	subtle: SubtleCrypto | undefined;
@@ -10,6 +28,8 @@ export interface Environment {
 	token: () => string;
 	/** This browser's storage for this origin; it may be missing, and then throws. */
 	memory: Pick<Storage, 'getItem' | 'setItem'>;
+	/** What the kit itself put there. */
+	marks: Marks;
 	/** Base of open-webui's API, for example `/api/v1`. */
 	api: string;
 	/** Call back once after so many milliseconds; returns what cancels it. */

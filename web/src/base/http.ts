@@ -1,19 +1,31 @@
 import type { Environment } from './environment';
 import type { JsonObject } from './json';
-import { Problem } from './problem';
+import { Passing, Problem } from './problem';
 import type { ReasonCode } from './reasons';
 
 export interface Reply {
 	status: number;
 	text: string;
+	/** Milliseconds after which it may be asked again, by the answer's own word; 0 where it says none. */
+	wait: number;
 }
 
 /** Milliseconds that any answer may take, and bytes that it may have. */
 const TIME_LIMIT = 30_000;
 const SIZE_LIMIT = 4 << 20;
 
+/** Is this a page for people? No service that is asked here has answers like that. */
+export const isPage = (text: string): boolean => /^\s*</.test(text);
+
 /** Detail of a request that got no connection at all. */
 export const NO_CONNECTION = 'no connection';
+
+/** Milliseconds that an answer's Retry-After asks for (RFC 9110 section 10.2.3). */
+const askedWait = (response: Response, now: number): number => {
+	const text = response.headers.get('Retry-After') ?? '';
+	const wait = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now;
+	return wait > 0 ? wait : 0;
+};
 
 /** Read a body while counting: a stream without end is cut off, not collected. */
 const readBody = async (response: Response): Promise<string> => {
@@ -54,7 +66,8 @@ const exchange = async (
 		referrerPolicy: 'no-referrer',
 		signal
 	});
-	return { status: response.status, text: await readBody(response) };
+	const wait = askedWait(response, env.now());
+	return { status: response.status, text: await readBody(response), wait };
 };
 
 /**
@@ -63,7 +76,7 @@ const exchange = async (
  * cookies.
  *
  * The wait ends at its time-out even where `fetch` or the body ignores the abort signal. Whatever
- * goes wrong throws `code`, with how in the detail.
+ * goes wrong throws `code`, with how in the detail, and may pass by itself.
  */
 export const request = (
 	env: Environment,
@@ -75,7 +88,7 @@ export const request = (
 	new Promise((resolve, reject) => {
 		const controller = new AbortController();
 		const stop = () => {
-			reject(new Problem(code, 'no answer in time'));
+			reject(new Passing(code, 'no answer in time'));
 			controller.abort();
 		};
 		const cancel = env.later(TIME_LIMIT, stop);
@@ -83,7 +96,7 @@ export const request = (
 		if (signal.aborted) stop();
 		exchange(env, controller.signal, url, body)
 			.then(resolve, (error: unknown) => {
-				reject(new Problem(code, error instanceof Problem ? error.detail : NO_CONNECTION));
+				reject(new Passing(code, error instanceof Problem ? error.detail : NO_CONNECTION));
 			})
 			.finally(() => {
 				cancel();

@@ -22,6 +22,21 @@ export class Problem extends Error {
 	}
 }
 
+/**
+ * A problem that says nothing about the machine and may pass by itself: no answer, or one of
+ * somebody who cannot answer now. Whoever meets it may ask again.
+ */
+export class Passing extends Problem {
+	constructor(
+		code: ReasonCode,
+		detail: unknown = '',
+		/** Milliseconds that we were asked to wait. */
+		readonly wait = 0
+	) {
+		super(code, detail);
+	}
+}
+
 /** Anything thrown, as a Problem: what we did not foresee becomes `internal`, never a success. */
 export const asProblem = (error: unknown): Problem => {
 	if (error instanceof Problem) return error;

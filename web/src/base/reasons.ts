@@ -24,10 +24,12 @@ export const REASONS = [
 	'no-log',
 	'log-malformed',
 	'log-differs',
+	'log-unexplained',
 
 	// An attestation service and its token
 	'no-service',
 	'service-unreachable',
+	'service-address',
 	'service-rejected',
 	'server-chosen',
 	'keys-unreachable',
@@ -41,17 +43,33 @@ export const REASONS = [
 	'quote-signature',
 	'collateral',
 	'collateral-unreachable',
+	'collateral-older',
+	'collateral-memory',
 
 	// The policy and this browser's memory
 	'tcb-status',
 	'tcb-advisory',
 	'tcb-old',
+	'tcb-relaunch',
+	'tcb-evaluation',
+	'service-td-unknown',
 	'td-attributes',
 	'reference-values',
 	'first-use',
+	'not-remembered',
 	'unchanged',
 	'changed',
 	'memory',
+
+	// What this browser keeps, and who wrote it
+	'settings-storage',
+	'settings-unreadable',
+	'settings-gone',
+	'settings-off',
+	'settings-foreign',
+	'settings-unmarked',
+	'settings-differ',
+	'marks',
 
 	// What vouches for the hardware
 	'root',

@@ -45,6 +45,8 @@ const ORDER = 'ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551'
 export const UNCOMPRESSED = 0x04;
 
 export const KEY_USAGE = '551d0f';
+const CRL_NUMBER = '551d14';
+const AUTHORITY_KEY_ID = '551d23';
 export const BASIC_CONSTRAINTS = '551d13';
 /** Bits of keyUsage. */
 const DIGITAL_SIGNATURE = 0x80;
@@ -73,9 +75,9 @@ const exactly = (element: Element, hex: string, name: string): void => {
 export const parseTime = (text: unknown): number => {
 	if (typeof text !== 'string') return refuse('time');
 	const date = new Date(text);
-	// Only the one spelling that comes back as it went in.
-	const same = !isNaN(date.getTime()) && date.toISOString().replace('.000Z', 'Z') === text;
-	return same ? date.getTime() / 1000 : refuse('time');
+	// Only the one spelling that comes back as it went in; the calendar begins with year 1.
+	const same = !isNaN(date.getTime()) && date.toISOString().replace(/\.\d+Z$/, 'Z') === text;
+	return same && text > '0001' ? date.getTime() / 1000 : refuse('time');
 };
 
 /** UTCTime up to 2049, GeneralizedTime after (RFC 5280 section 4.1.2.5), both in whole seconds UTC. */
@@ -204,31 +206,38 @@ export const parseRevocationList = (bytes: Uint8Array<ArrayBuffer>): RevocationL
 		readExtensions(entry.maybe(der.SEQUENCE), []);
 		entry.end();
 	}
-	const wrapped = inside.maybe(der.explicit(0));
-	if (wrapped) {
-		const list = fields(wrapped, der.explicit(0));
-		readExtensions(list.take(der.SEQUENCE), []);
-		list.end();
-	}
+	const wrapped = fields(inside.take(der.explicit(0)), der.explicit(0));
+	const extensions = readExtensions(wrapped.take(der.SEQUENCE), []);
+	wrapped.end();
 	inside.end();
+	// Every list has a number, and says whose key signed it (RFC 5280 sections 5.2.1 and 5.2.3).
+	const says = (oid: string, tag: number): boolean => {
+		const value = extensions.get(oid);
+		return value !== undefined && parseDer(value).tag === tag;
+	};
+	if (!says(CRL_NUMBER, der.INTEGER)) refuse('CRL number');
+	if (!says(AUTHORITY_KEY_ID, der.SEQUENCE)) refuse('authority key');
 	return { tbs, signature, issuer, from, until, revoked };
 };
 
 const BEGIN = '-----BEGIN CERTIFICATE-----';
 const END = '-----END CERTIFICATE-----';
+/** White space, as PEM has it: JavaScript's own kind has more of it. */
+const BLANK = /^[ \t\r\n]*$/;
+const BODY = /^[ \t\r\n][A-Za-z\d+/= \t\r\n]*$/;
 
 /**
  * The DER of the certificates in a PEM text (RFC 7468), which must hold nothing else but white
- * space, and at its end the NUL that Intel's service puts there. Throws `internal`.
+ * space. Throws `internal`.
  */
 export const parsePem = (text: string): Uint8Array<ArrayBuffer>[] => {
 	const blocks = text.split(END);
 	const rest = blocks.pop() ?? '';
-	if (blocks.length > CHAIN_LIMIT || !/^\s*\0?$/.test(rest)) refuse('PEM');
+	if (blocks.length > CHAIN_LIMIT || !BLANK.test(rest)) refuse('PEM');
 	return blocks.map((block) => {
 		const [before = '', body = '', more] = block.split(BEGIN);
-		if (before.trim() || more !== undefined) refuse('PEM');
-		return strictBase64(body.replace(/\s/g, ''));
+		if (!BLANK.test(before) || !BODY.test(body) || more !== undefined) refuse('PEM');
+		return strictBase64(body.replace(/[ \t\r\n]/g, ''));
 	});
 };
 

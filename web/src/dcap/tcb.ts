@@ -2,7 +2,6 @@ import { work } from '../base/der';
 import { fromHex, toHex, toUtf8 } from '../base/encoding';
 import { own, parseObject } from '../base/json';
 import { Problem } from '../base/problem';
-import { reader } from '../base/reader';
 import { parseTime } from '../base/x509';
 import type { BodyField } from '../evidence/quote';
 import type { Platform } from './pck';
@@ -37,6 +36,20 @@ const UNKNOWN = 16;
 export const statusName = (status: Status): string | undefined =>
 	status < UNKNOWN ? NAMES[Math.min(status, 8)] : undefined;
 
+/** What each status with which a TD was started is called where the host is up to date by now. */
+const RELAUNCH = new Map([
+	['OutOfDate', 'TDRelaunchAdvised'],
+	['OutOfDateConfigurationNeeded', 'TDRelaunchAdvisedConfigurationNeeded']
+]);
+
+/**
+ * The status of a TD that was started with one status, by TEE_TCB_SVN, and runs under another one
+ * by now, by TEE_TCB_SVN2: where the host was updated under it, the TD has to be started anew
+ * (Intel's quote verification library 1.27).
+ */
+export const relaunched = (launch: string, current: string | undefined): string =>
+	current === undefined || RELAUNCH.has(current) ? launch : (RELAUNCH.get(launch) ?? launch);
+
 /** What a level of anything says. */
 export interface Level {
 	status: Status;
@@ -52,7 +65,7 @@ interface PlatformLevel extends Level {
 	tdx: number[];
 }
 
-/** Who a TDX module or a quoting enclave must be. */
+/** Who a TDX module or a quoting enclave must be; its levels with the highest first. */
 interface Identity {
 	signer: string;
 	attributes: Uint8Array<ArrayBuffer>;
@@ -68,11 +81,14 @@ interface Signed {
 	/** Seconds since 1970 between which it counts. */
 	from: number;
 	until: number;
+	/** `tcbEvaluationDataNumber`: it grows with every TCB recovery. */
+	evaluation: number;
 }
 
 export interface TcbInfo extends Signed {
 	fmspc: string;
 	pceId: string;
+	/** The highest first. */
 	levels: PlatformLevel[];
 	/** The TDX module of version 0, and the others. */
 	module: Identity;
@@ -122,6 +138,19 @@ const readLevel = (value: unknown, svn: string): Level => {
 	return { status: statusOf(name), advisories, date, svn: numberOf(own(value, 'tcb'), svn) };
 };
 
+/** What a level asks for, so that the higher of two comes first. */
+const compare = (one: readonly number[], other: readonly number[]): number => {
+	const at = one.findIndex((svn, index) => svn !== other[index]);
+	return at < 0 ? refuse('two levels') : (other[at] ?? 0) - (one[at] ?? 0);
+};
+
+/**
+ * Levels with the highest first, whatever the order in the document: the first one that is reached
+ * is then the one. Two that ask for the same are refused: either could be meant.
+ */
+const sorted = <T extends Level>(levels: T[], asked: (level: T) => number[]): T[] =>
+	levels.sort((one, other) => compare(asked(one), asked(other)));
+
 /** A level of a TDX module or an enclave. */
 const readOwnLevel = (value: unknown): Level => readLevel(value, 'isvsvn');
 
@@ -138,6 +167,9 @@ const readPlatformLevel = (value: unknown): PlatformLevel => {
 	};
 };
 
+const readOwnLevels = (value: unknown): Level[] =>
+	sorted(listOf(value, 'tcbLevels').map(readOwnLevel), ({ svn }) => [svn]);
+
 const readIdentity = (value: unknown, signer: number, attributes: number): Identity => ({
 	signer: toHex(bytesOf(value, 'mrsigner', signer)),
 	attributes: bytesOf(value, 'attributes', attributes),
@@ -145,38 +177,57 @@ const readIdentity = (value: unknown, signer: number, attributes: number): Ident
 	levels: []
 });
 
+/** White space, as JSON has it: JavaScript's own kind has more of it. */
+const BLANK = '[ \\t\\r\\n]*';
+
+/** Texts of JSON are skipped; what is a fraction or has an exponent then stands outside of them. */
+const hasFraction = (json: string): boolean =>
+	/\d[.eE]/.test(json.replace(/"(?:[^"\\]|\\.)*"/g, ''));
+
 /**
  * Open `{"<name>":{...},"signature":"..."}`, in either order. The signature is over the inner object's
  * bytes as they stand, and only those bytes are parsed: nothing that was not signed is looked at.
+ * All numbers are whole, and are written so: 1.0 and 1 are the same to some readers only.
  */
 const openDocument = (text: unknown, name: string, id: string, version: number) => {
-	const member = `\\s*"${name}"\\s*:\\s*(\\{[^]*\\})\\s*`;
-	const beside = '\\s*"signature"\\s*:\\s*"([\\da-fA-F]{128})"\\s*';
-	const whole = new RegExp(`^\\s*\\{(?:${member},${beside}|${beside},${member})\\}\\s*$`);
+	const pair = (key: string, value: string) => `${BLANK}"${key}"${BLANK}:${BLANK}${value}${BLANK}`;
+	const member = pair(name, '(\\{[^]*\\})');
+	const beside = pair('signature', '"([\\da-fA-F]{128})"');
+	const inside = `\\{(?:${member},${beside}|${beside},${member})\\}`;
+	const whole = new RegExp(`^${BLANK}${inside}${BLANK}$`);
 	const found = whole.exec(typeof text === 'string' ? text : '');
 	const inner = found?.[1] ?? found?.[4];
 	const signature = found?.[2] ?? found?.[3];
 	if (inner === undefined) return refuse(name);
 	const value = parseObject(inner);
+	if (hasFraction(inner)) refuse('number');
 	if (value.id !== id || value.version !== version) refuse(`other-platform: ${name}`);
 	const signed = { signed: toUtf8(inner), signature: fromHex(signature) };
 	const times = { from: parseTime(value.issueDate), until: parseTime(value.nextUpdate) };
-	return { value, document: { ...signed, ...times } };
+	const evaluation = numberOf(value, 'tcbEvaluationDataNumber', 0xffffffff);
+	return { value, document: { ...signed, ...times, evaluation } };
 };
 
 /** Parse TCB info of TDX; throws `internal`. Nothing is verified yet. */
 export const parseTcbInfo = (text: unknown): TcbInfo => {
 	const { value, document } = openDocument(text, 'tcbInfo', 'TDX', 3);
+	// The only way of composing a TCB level that the interface describes.
+	if (value.tcbType !== 0) refuse('tcbType');
 	return {
 		...document,
 		fmspc: toHex(bytesOf(value, 'fmspc', 6)),
 		pceId: toHex(bytesOf(value, 'pceId', 2)),
-		levels: listOf(value, 'tcbLevels').map(readPlatformLevel),
+		// In this order Intel's library sorts by them.
+		levels: sorted(listOf(value, 'tcbLevels').map(readPlatformLevel), ({ sgx, svn, tdx }) => [
+			...sgx,
+			svn,
+			...tdx
+		]),
 		module: readIdentity(own(value, 'tdxModule'), 48, 8),
 		identities: listOf(value, 'tdxModuleIdentities', true).map((item) => ({
 			...readIdentity(item, 48, 8),
 			id: String(own(item, 'id')).toUpperCase(),
-			levels: listOf(item, 'tcbLevels').map(readOwnLevel)
+			levels: readOwnLevels(item)
 		}))
 	};
 };
@@ -190,7 +241,7 @@ export const parseQeIdentity = (text: unknown): QeIdentity => {
 		miscselect: bytesOf(value, 'miscselect', 4),
 		miscselectMask: bytesOf(value, 'miscselectMask', 4),
 		product: numberOf(value, 'isvprodid'),
-		levels: listOf(value, 'tcbLevels').map(readOwnLevel)
+		levels: readOwnLevels(value)
 	};
 };
 
@@ -202,7 +253,7 @@ const masked = (value: Uint8Array, mask: Uint8Array): Uint8Array =>
 export const agrees = (actual: Uint8Array, expected: Uint8Array, mask: Uint8Array): boolean =>
 	actual.length === mask.length && toHex(masked(actual, mask)) === toHex(masked(expected, mask));
 
-/** The level of a security version: the first in Intel's order that it reaches. */
+/** The level of a security version: the highest that it reaches. */
 export const levelOf = ({ levels }: Identity, svn: number): Level | undefined =>
 	levels.find((level) => svn >= level.svn);
 
@@ -210,7 +261,7 @@ export const levelOf = ({ levels }: Identity, svn: number): Level | undefined =>
 const reaches = (svns: ArrayLike<number>, level: number[], from: number): boolean =>
 	level.every((svn, at) => at < from || (svns[at] ?? -1) >= svn);
 
-/** The platform's level: the first in Intel's order of which everything is reached. */
+/** The platform's level with these TDX SVNs: the highest of which everything is reached. */
 export const platformLevel = (
 	{ levels }: TcbInfo,
 	{ components, pceSvn }: Platform,
@@ -225,25 +276,31 @@ export const platformLevel = (
 		return platform && reaches(tdx, level.tdx, first);
 	});
 
-/**
- * The TDX module's level, or null for the first version, which has none of its own.
- *
- * Throws `internal` where the module is not signed by whom Intel names, has attributes that Intel
- * does not expect, or is older than all that Intel knows.
- */
-export const moduleLevel = (
-	{ module, identities }: TcbInfo,
-	body: Record<BodyField, string>
-): Level | null => {
-	const svns = reader(fromHex(body.tcb_svn));
-	const svn = svns.number(1);
-	const version = svns.number(1);
+/** The identity of a module with these SVNs; throws `internal` where Intel describes none. */
+const moduleOf = ({ module, identities }: TcbInfo, tdx: Uint8Array): Identity => {
+	const version = tdx[1] ?? 0;
+	if (version === 0) return module;
 	const wanted = `TDX_${toHex(Uint8Array.of(version)).toUpperCase()}`;
-	const named = identities.find(({ id }) => id === wanted) ?? null;
-	const identity = (version > 0 ? named : module) ?? refuse(wanted);
+	return identities.find(({ id }) => id === wanted) ?? refuse(wanted);
+};
+
+/**
+ * Is the TDX module one that Intel signed? Throws `internal` where it is not signed by whom Intel
+ * names, or has attributes that Intel does not expect.
+ */
+export const checkModule = (info: TcbInfo, body: Record<BodyField, string>): void => {
+	const identity = moduleOf(info, fromHex(body.tcb_svn));
 	if (body.mrsigner_seam !== identity.signer) refuse('MRSIGNERSEAM');
 	// Bits outside the mask must be zero: Intel has given them no meaning yet.
 	const expected = toHex(masked(identity.attributes, identity.mask));
 	if (body.seam_attributes !== expected) refuse('SEAMATTRIBUTES');
-	return version > 0 ? (levelOf(identity, svn) ?? refuse('ISVSVN')) : null;
+};
+
+/**
+ * The level of a TDX module with these SVNs, or null for the first version, which has none of its
+ * own. Throws `internal` for one that Intel does not describe, or that is older than all it knows.
+ */
+export const moduleLevel = (info: TcbInfo, tdx: Uint8Array): Level | null => {
+	const [svn = 0, version = 0] = tdx;
+	return version > 0 ? (levelOf(moduleOf(info, tdx), svn) ?? refuse('ISVSVN')) : null;
 };

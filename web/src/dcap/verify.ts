@@ -38,6 +38,16 @@ export interface MergedTcb {
 	advisories: string[];
 	/** RFC 3339, of the platform's level. */
 	date: string;
+	/** The lower number of the two documents. */
+	evaluation: number;
+}
+
+/** Which edition of Intel's documents was used: their numbers can differ, and grow. */
+export interface Evaluation {
+	/** Hex, lower case: what kind of platform. */
+	fmspc: string;
+	tcbInfo: number;
+	qeIdentity: number;
 }
 
 export interface DcapResult {
@@ -45,6 +55,8 @@ export interface DcapResult {
 	findings: Findings;
 	/** Once everything it rests on is verified. */
 	tcb?: MergedTcb;
+	/** Once collateral and quote are verified, whatever the documents say of the platform. */
+	evaluation?: Evaluation;
 	/** Seconds since 1970: when the first thing that this result rests on ends; 0 for no result. */
 	expires: number;
 }
@@ -248,34 +260,81 @@ const step10Level = ({ body }: Quote, info: tcb.TcbInfo, { platform }: Pck): tcb
 	tcb.platformLevel(info, platform, fromHex(body.tcb_svn)) ?? refuse('tcb-unknown');
 
 /** 11: the TDX module is one that Intel signed and still knows. */
-const step11Module = ({ body }: Quote, info: tcb.TcbInfo): tcb.Level | null =>
-	tcb.moduleLevel(info, body);
+const step11Module = ({ body }: Quote, info: tcb.TcbInfo): tcb.Level | null => {
+	tcb.checkModule(info, body);
+	return tcb.moduleLevel(info, fromHex(body.tcb_svn));
+};
+
+/** The levels that count together, by the platform's and the TDX module's SVNs. */
+type Levels = readonly [tcb.Level, ...(tcb.Level | null)[]];
+
+const mergedStatus = (levels: Levels): string | undefined =>
+	tcb.statusName(levels.reduce((merged, level) => merged | (level?.status ?? 0), 0));
+
+/**
+ * The status by TEE_TCB_SVN2: of the TDX module that runs by now. Undefined where a quote of this
+ * kind has none, or it reaches nothing that Intel knows.
+ */
+const currentStatus = (
+	{ body: { tee_tcb_svn2 } }: Quote,
+	info: tcb.TcbInfo,
+	{ platform }: Pck,
+	enclave: tcb.Level
+): string | undefined => {
+	if (tee_tcb_svn2 === undefined) return undefined;
+	const tdx = fromHex(tee_tcb_svn2);
+	const level = tcb.platformLevel(info, platform, tdx);
+	try {
+		return level && mergedStatus([level, tcb.moduleLevel(info, tdx), enclave]);
+	} catch {
+		return undefined;
+	}
+};
 
 /**
  * 12: platform, TDX module and quoting enclave together; the worst status wins. What is revoked, or
  * has a status that nobody here understands, is refused: no policy can say yes to it.
  */
 const step12Merge = (
+	quote: Quote,
+	info: tcb.TcbInfo,
+	identity: tcb.QeIdentity,
+	pck: Pck,
 	platform: tcb.Level,
 	module: tcb.Level | null,
 	enclave: tcb.Level
 ): MergedTcb => {
-	const levels = [platform, ...(module ? [module] : []), enclave];
-	const status = tcb.statusName(levels.reduce((merged, { status }) => merged | status, 0));
+	const levels = [platform, module, enclave] as const;
+	const status = mergedStatus(levels);
+	const current = currentStatus(quote, info, pck, enclave);
 	if (status === undefined) return refuse('tcb-unknown');
-	if (status === 'Revoked') return refuse('tcb-revoked');
+	if (status === 'Revoked' || current === 'Revoked') return refuse('tcb-revoked');
 	return {
-		status,
-		advisories: [...new Set(levels.flatMap(({ advisories }) => advisories))],
-		date: platform.date
+		status: tcb.relaunched(status, current),
+		advisories: [...new Set(levels.flatMap((level) => level?.advisories ?? []))],
+		date: platform.date,
+		evaluation: Math.min(info.evaluation, identity.evaluation)
 	};
 };
 
 /** 13: nobody debugs this TD or serves it from outside, and it has the features it must have. */
-const step13Attributes = ({ body }: Quote, policy: Policy): void => {
-	appraiseAttributes(policy, body);
+const step13Attributes = ({ body }: Quote, policy: Policy): Finding => {
+	const finding = appraiseAttributes(policy, body);
 	appraiseServiceTd(policy, body);
+	return finding;
 };
+
+const evaluationOf = (info: tcb.TcbInfo, identity: tcb.QeIdentity): Evaluation => ({
+	fmspc: info.fmspc,
+	tcbInfo: info.evaluation,
+	qeIdentity: identity.evaluation
+});
+
+/** Told where they differ: each of the two could be an old one. */
+const tellDifference = ({ tcbInfo, qeIdentity }: Evaluation): Finding | undefined =>
+	tcbInfo === qeIdentity
+		? undefined
+		: { outcome: 'pass', detail: `tcbInfo ${tcbInfo}, enclaveIdentity ${qeIdentity}` };
 
 /**
  * Verify a quote, from its bytes up to the root, as of `now`: steps 1 to 13, each of which belongs
@@ -336,7 +395,7 @@ export const verifyQuote = async (
 	const textOf = (name: 'tcb_info' | 'qe_identity') => own(collateral, `${name}_json`);
 
 	const quote = await step(1, 'evidence-format', 'quote-malformed', [], () => step1Format(bytes));
-	const [pck, info, identity] = await Promise.all([
+	const [pck, info, identity, attributes] = await Promise.all([
 		step(2, 'quote-signature', 'chain', [quote], (q) => step2PckChain(subtle, q, options)),
 		step(4, 'collateral', 'collateral-malformed', [], () =>
 			step4TcbInfo(subtle, textOf('tcb_info'), signersOf('tcb_info'), now)
@@ -344,11 +403,9 @@ export const verifyQuote = async (
 		step(5, 'collateral', 'collateral-malformed', [], () =>
 			step5QeIdentity(subtle, textOf('qe_identity'), signersOf('qe_identity'), now)
 		),
+		step(13, 'td-attributes', '', [quote], (q) => step13Attributes(q, policy)),
 		step(7, 'quote-signature', '', [quote], (q) => step7AttestationKey(subtle, q)),
-		step(9, 'quote-signature', '', [quote], (q) => step9QuoteSignature(subtle, q)),
-		step(13, 'td-attributes', '', [quote], (q) => {
-			step13Attributes(q, policy);
-		})
+		step(9, 'quote-signature', '', [quote], (q) => step9QuoteSignature(subtle, q))
 	]);
 	const documents = [info, identity].flatMap((document) => document ?? []);
 	const signing = documents.flatMap(({ signers }) => [...signers]);
@@ -363,7 +420,13 @@ export const verifyQuote = async (
 	await step(10, 'collateral', '', [info, pck], step10Platform);
 	const platform = await step(10, 'tcb-status', '', [quote, info, pck], step10Level);
 	const module = await step(11, 'tcb-status', 'tdx-module', [quote, info], step11Module);
-	const merged = await step(12, 'tcb-status', '', [platform, module, enclave], step12Merge);
+	const merged = await step(
+		12,
+		'tcb-status',
+		'',
+		[quote, info, identity, pck, platform, module, enclave],
+		step12Merge
+	);
 	const verdict = await step(12, 'tcb-status', '', [merged], (found) => appraiseTcb(policy, found));
 
 	const findings: Findings = {};
@@ -375,17 +438,23 @@ export const verifyQuote = async (
 		else if (ready) findings[id] = { id, outcome: 'pass', ...good };
 		return !first && ready;
 	};
+	const evaluation = info && identity && evaluationOf(info, identity);
 	settle('evidence-format', []);
-	const current = settle('collateral', ['evidence-format']);
+	const current = settle(
+		'collateral',
+		['evidence-format'],
+		evaluation && tellDifference(evaluation)
+	);
 	const signed = settle('quote-signature', ['evidence-format']);
 	settle('tcb-status', ['collateral', 'quote-signature'], verdict);
-	settle('td-attributes', ['collateral', 'quote-signature']);
+	settle('td-attributes', ['collateral', 'quote-signature'], attributes);
 	const holds = current && signed;
 	const chain = pck ? [pck.leaf, pck.ca, pck.root] : [];
 	const used = [...chain, ...documents, ...signing, ...(lists ?? [])];
 	return {
 		findings,
 		tcb: holds ? merged : undefined,
+		evaluation: holds ? evaluation : undefined,
 		expires: holds ? Math.min(...used.map(({ until }) => until)) : 0
 	};
 };

@@ -1,57 +1,61 @@
-import { fromHex, latin1, toHex, toUtf8 } from '../base/encoding';
+import { fromHex, latin1, toUtf8 } from '../base/encoding';
 import { Problem } from '../base/problem';
 import { reader, type Reader } from '../base/reader';
+import { sha384 } from '../base/sha384';
+import { REGISTERS, registerOf, rowsOf, type Event, type LogRow, type Register } from './eventtext';
 
 /**
  * Event logs: what led to the runtime measurement registers (RTMRs) of a trust domain. The rules
  * and bounds are those of quote_generator/eventlog.py, and the vectors hold both to them.
  *
  * CCEL is a TCG2 crypto-agile log (TCG PC Client Platform Firmware Profile, sections 9.2 and 10;
- * UEFI 2.10, section 38 for the registers); the application's log is CoCo's text format.
+ * UEFI 2.10, section 38 for the registers). The application's log is CoCo's: text, or, since
+ * mid-2025, events after those of the firmware, or alone after a header of the agent's.
  */
 
-export const REGISTERS = ['rtmr_0', 'rtmr_1', 'rtmr_2', 'rtmr_3'] as const;
-type Register = (typeof REGISTERS)[number];
-type Registers = Record<Register, string>;
+export { REGISTERS, type LogRow };
 
-/** One event to show: a register's name, what kind it is, and what it says of itself. */
-export type LogRow = readonly [register: string, kind: string, text: string];
+type Bytes = Uint8Array<ArrayBuffer>;
 
-/** Bytes of a register, and what it holds before its first event. */
+/** Bytes of a register. */
 const SIZE = 48;
-const ZEROS = '0'.repeat(2 * SIZE);
 
 const EV_NO_ACTION = 3;
 const SHA384 = 0x0c;
 const ALGORITHMS_MAX = 16;
+/** Events of a log; real ones have some hundreds. */
+const EVENTS_MAX = 1 << 16;
 const SPEC_ID = 'Spec ID Event03\0';
-
-interface Event {
-	/** The log's measurement register: 0 is MRTD, 1 to 4 are RTMR0 to RTMR3. */
-	register: number;
-	type: number;
-	digest: Uint8Array<ArrayBuffer>;
-	data: Uint8Array<ArrayBuffer>;
-}
+/** What the agent's header has in its place. */
+const NO_SPEC_ID = '\0'.repeat(16);
 
 const malformed = (what: string) => new Problem('log-malformed', what);
 
-const open = (bytes: Uint8Array<ArrayBuffer>): Reader => reader(bytes, 'log-malformed');
+const open = (bytes: Bytes): Reader => reader(bytes, 'log-malformed');
 
-/** Digest sizes by algorithm, from the first event (of the older form). */
-const parseHeader = (log: Reader): Map<number, number> => {
+interface Header {
+	/** Digest sizes by algorithm. */
+	sizes: Map<number, number>;
+	/** Is it the firmware's, or the agent's? */
+	firmware: boolean;
+}
+
+/** The header in a log's first event (of the older form). */
+const parseHeader = (log: Reader): Header => {
 	log.take(4);
 	const type = log.number(4);
 	log.take(20);
 	const spec = open(log.take(log.number(4)));
-	if (type !== EV_NO_ACTION || latin1(spec.take(16)) !== SPEC_ID) throw malformed('Spec ID');
+	const signature = latin1(spec.take(16));
+	const known = signature === SPEC_ID || signature === NO_SPEC_ID;
+	if (type !== EV_NO_ACTION || !known) throw malformed('Spec ID');
 	spec.take(8); // platform class, versions, size of UINTN
 	const count = spec.number(4);
 	if (count === 0 || count > ALGORITHMS_MAX) throw malformed('algorithms');
 	const sizes = new Map<number, number>();
 	for (let n = 0; n < count; n += 1) sizes.set(spec.number(2), spec.number(2));
 	if (sizes.get(SHA384) !== SIZE) throw malformed('SHA-384');
-	return sizes;
+	return { sizes, firmware: signature === SPEC_ID };
 };
 
 const parseEvent = (log: Reader, sizes: Map<number, number>): Event => {
@@ -59,7 +63,7 @@ const parseEvent = (log: Reader, sizes: Map<number, number>): Event => {
 	const type = log.number(4);
 	const count = log.number(4);
 	if (count > sizes.size) throw malformed('digests');
-	let digest: Uint8Array<ArrayBuffer> | undefined;
+	let digest: Bytes | undefined;
 	for (let n = 0; n < count; n += 1) {
 		const algorithm = log.number(2);
 		const size = sizes.get(algorithm);
@@ -71,10 +75,10 @@ const parseEvent = (log: Reader, sizes: Map<number, number>): Event => {
 	return { register, type, digest, data: log.take(log.number(4)) };
 };
 
-/** The events of a CCEL, trimmed or with the empty rest of its table; throws `log-malformed`. */
-export const parseCcel = (bytes: Uint8Array<ArrayBuffer>): Event[] => {
+/** A log's events, with or without the empty rest of its table; throws `log-malformed`. */
+const parseLog = (bytes: Bytes): { events: Event[]; firmware: boolean } => {
 	const log = open(bytes);
-	const sizes = parseHeader(log);
+	const { sizes, firmware } = parseHeader(log);
 	const events: Event[] = [];
 	/** No bytes, or the zeros or ones of an empty table. */
 	const over = () => {
@@ -82,9 +86,15 @@ export const parseCcel = (bytes: Uint8Array<ArrayBuffer>): Event[] => {
 		const rest = bytes.subarray(at, at + 8);
 		return [0, 0xff].some((empty) => rest.every((byte) => byte === empty));
 	};
-	while (!over()) events.push(parseEvent(log, sizes));
-	return events;
+	while (!over()) {
+		if (events.length === EVENTS_MAX) throw malformed('too many events');
+		events.push(parseEvent(log, sizes));
+	}
+	return { events, firmware };
 };
+
+/** The events of a CCEL alone; throws `log-malformed`. */
+export const parseCcel = (bytes: Bytes): Event[] => parseLog(bytes).events;
 
 /** Its first line, with the register's value then, and the form of all others. */
 const AAEL_BEGIN = /^INIT sha384\/([\da-f]{96})$/;
@@ -93,8 +103,9 @@ const AAEL_LINE = /^[^ ]+ [^ ]+ [^]+$/;
 /** The lines of the application's log, the first one included; throws `log-malformed`. */
 export const parseAael = (text: string): { initial: string; lines: string[] } => {
 	if (/\p{Surrogate}/u.test(text)) throw malformed('UTF-8'); // half a pair, which JSON can bring
-	const lines = text.split('\n');
+	const lines = text.split('\n', EVENTS_MAX + 2);
 	if (lines.at(-1) === '') lines.pop(); // the last line's end
+	if (lines.length > EVENTS_MAX) throw malformed('too many events');
 	const [first = '', ...others] = lines;
 	const initial = AAEL_BEGIN.exec(first)?.[1];
 	if (initial === undefined) throw malformed('line 1');
@@ -103,127 +114,118 @@ export const parseAael = (text: string): { initial: string; lines: string[] } =>
 	return { initial, lines };
 };
 
-/** Event types by number, the usual ones (TCG PC Client Platform Firmware Profile, section 10.4.1). */
-const TYPES: Partial<Record<number, string>> = {
-	1: 'POST_CODE',
-	3: 'NO_ACTION',
-	4: 'SEPARATOR',
-	5: 'ACTION',
-	6: 'EVENT_TAG',
-	8: 'S_CRTM_VERSION',
-	0xa: 'PLATFORM_CONFIG_FLAGS',
-	0xd: 'IPL'
-};
-/** Those of UEFI, which follow one another from here. */
-const EFI_FIRST = 0x80000001;
-const EFI_TYPES = [
-	'VARIABLE_DRIVER_CONFIG',
-	'VARIABLE_BOOT',
-	'BOOT_SERVICES_APPLICATION',
-	'BOOT_SERVICES_DRIVER',
-	'RUNTIME_SERVICES_DRIVER',
-	'GPT_EVENT',
-	'ACTION',
-	'PLATFORM_FIRMWARE_BLOB',
-	'HANDOFF_TABLES',
-	'PLATFORM_FIRMWARE_BLOB2',
-	'HANDOFF_TABLES2',
-	'VARIABLE_BOOT2'
-];
+/** Where a log leads one register. */
+interface Way {
+	value: Bytes;
+	/** Was its value the quoted one, before an event that followed? */
+	passed: boolean;
+}
 
-const typeName = (type: number): string => {
-	const efi = EFI_TYPES[type - EFI_FIRST];
-	return TYPES[type] ?? (efi ? `EFI_${efi}` : `0x${type.toString(16)}`);
+const isEqual = (a: Uint8Array, b: Uint8Array): boolean =>
+	a.length === b.length && a.every((byte, at) => byte === b[at]);
+
+const join = (a: Uint8Array, b: Uint8Array): Bytes => {
+	const both = new Uint8Array(a.length + b.length);
+	both.set(a);
+	both.set(b, a.length);
+	return both;
 };
 
-/** The longest piece of readable text (ASCII, or the same in UTF-16) near an event's beginning. */
-const describe = (data: Uint8Array): string =>
-	(latin1(data.subarray(0, 2048)).match(/(?:[ -~]\0){3,}|[ -~]{4,}/g) ?? [])
-		.map((piece) => piece.replace(/\0/g, ''))
-		.reduce((best, piece) => (piece.length > best.length ? piece : best), '');
+/** What is known of the registers: their values in the quote, and where the logs lead. */
+class Registers {
+	readonly #quoted: Record<Register, Bytes>;
+	readonly #ways: Partial<Record<Register, Way>> = {};
 
-const ROWS_MAX = 200;
-const TEXT_MAX = 160;
-
-const rowsOf = (events: Event[], lines: string[]): LogRow[] => {
-	const measured = events.map(({ register, type, data }): LogRow => [
-		register === 0 ? 'mr_td' : (REGISTERS[register - 1] ?? `#${register}`),
-		typeName(type),
-		describe(data).slice(0, TEXT_MAX)
-	]);
-	const reported = lines.map((line): LogRow => ['rtmr_3', '', line.slice(0, TEXT_MAX)]);
-	const rows = [...measured, ...reported];
-	const more = rows.length - ROWS_MAX;
-	// Each log's end tells more than its beginning's end: of too many rows the middle is left out.
-	return more > 0
-		? [...rows.slice(0, ROWS_MAX / 2), ['…', '', String(more)], ...rows.slice(-ROWS_MAX / 2)]
-		: rows;
-};
-
-/** The value of a register after an event. */
-const extend = async (
-	subtle: SubtleCrypto,
-	register: string,
-	digest: Uint8Array
-): Promise<string> => {
-	const both = Uint8Array.of(...fromHex(register), ...digest);
-	return toHex(new Uint8Array(await subtle.digest('SHA-384', both)));
-};
-
-/** Where the firmware's events lead; each register begins at zeros. */
-const replayCcel = async (subtle: SubtleCrypto, events: Event[]): Promise<Registers> => {
-	const registers = { rtmr_0: ZEROS, rtmr_1: ZEROS, rtmr_2: ZEROS, rtmr_3: ZEROS };
-	for (const { register, type, digest } of events) {
-		const name = REGISTERS[register - 1];
-		if (name && type !== EV_NO_ACTION) {
-			registers[name] = await extend(subtle, registers[name], digest);
-		}
+	constructor(quoted: Record<Register, string>) {
+		this.#quoted = {
+			rtmr_0: fromHex(quoted.rtmr_0),
+			rtmr_1: fromHex(quoted.rtmr_1),
+			rtmr_2: fromHex(quoted.rtmr_2),
+			rtmr_3: fromHex(quoted.rtmr_3)
+		};
 	}
-	return registers;
-};
 
-/** Where the application's lines lead. */
-const replayAael = async (
-	subtle: SubtleCrypto,
-	initial: string,
-	lines: string[]
-): Promise<string> => {
-	let register = initial;
-	for (const line of lines) {
-		const digest = await subtle.digest('SHA-384', toUtf8(line));
-		register = await extend(subtle, register, new Uint8Array(digest));
+	/** The way of a register, which begins at zeros; from now on the logs speak of it. */
+	way(name: Register): Way {
+		return (this.#ways[name] ??= { value: new Uint8Array(SIZE), passed: false });
 	}
-	return register;
-};
+
+	/** Go on to a register's next value. */
+	move(name: Register, value: Bytes): void {
+		const way = this.way(name);
+		way.passed ||= isEqual(way.value, this.#quoted[name]);
+		way.value = value;
+	}
+
+	/** Go on by an event: to the hash of the value and the event's digest. */
+	extend(name: Register, digest: Uint8Array): void {
+		this.move(name, sha384(join(this.way(name).value, digest)));
+	}
+
+	/** Do the logs lead to the quoted value? Undefined where they do not speak of the register. */
+	matches(name: Register): boolean | undefined {
+		const way = this.#ways[name];
+		return way && isEqual(way.value, this.#quoted[name]);
+	}
+
+	/**
+	 * Is the log wrong? Nobody but firmware and boot loader extends RTMR0 and RTMR1; the others lead
+	 * elsewhere where anybody extends them after boot, but never back to what they were.
+	 */
+	contradicts(name: Register): boolean {
+		const late = name === 'rtmr_2' || name === 'rtmr_3';
+		return this.matches(name) === false && (!late || this.way(name).passed);
+	}
+}
+
+/** What the logs tell: the registers that they account for, and those that they speak of in vain. */
+export interface Replayed {
+	explained: Register[];
+	unexplained: Register[];
+	events: LogRow[];
+}
 
 /**
- * Replay the logs and compare with the quote's registers; null where there is no log.
+ * Replay the logs and compare with the quote's registers; null where none speaks of any.
  *
- * `explained` names the registers that the logs lead to. Throws `log-malformed`, or `log-differs`
- * with the registers that a log speaks of and leads elsewhere.
+ * Throws `log-malformed`, or `log-differs` with the registers where a log is wrong.
  */
 export const replay = async (
 	subtle: SubtleCrypto,
-	quoted: Registers,
-	ccel: Uint8Array<ArrayBuffer> | null,
+	quoted: Record<Register, string>,
+	ccel: Bytes | null,
 	aael: string | null
-): Promise<{ explained: string; events: LogRow[] } | null> => {
-	if (ccel === null && aael === null) return null;
-	const events = ccel ? parseCcel(ccel) : [];
-	const logged: Partial<Registers> = ccel ? await replayCcel(subtle, events) : {};
-	let lines: string[] = [];
-	let begun = true;
+): Promise<Replayed | null> => {
+	const registers = new Registers(quoted);
+	const { events, firmware } = ccel ? parseLog(ccel) : { events: [], firmware: false };
+	const application = aael === null ? { initial: '', lines: [] } : parseAael(aael);
+	// The firmware's log speaks of all of them; the agent's by itself of those that it has events of.
+	if (firmware) REGISTERS.forEach((name) => registers.way(name));
+	for (const event of events) {
+		const name = registerOf(event);
+		if (name) registers.extend(name, event.digest);
+	}
+	let accounted = true;
 	if (aael !== null) {
-		const application = parseAael(aael);
 		// The log names the value that it began with; earlier events must account for that value, or
 		// it could hide any.
-		begun = application.initial === (logged.rtmr_3 ?? ZEROS);
-		lines = application.lines;
-		logged.rtmr_3 = await replayAael(subtle, application.initial, lines);
+		const initial = fromHex(application.initial);
+		accounted = isEqual(registers.way('rtmr_3').value, initial);
+		registers.move('rtmr_3', initial);
 	}
-	const spoken = REGISTERS.filter((name) => name in logged);
-	const matches = (name: Register) => logged[name] === quoted[name] && (begun || name !== 'rtmr_3');
-	const differing = spoken.filter((name) => !matches(name));
+	for (const line of application.lines) {
+		registers.extend('rtmr_3', sha384(toUtf8(line)));
+	}
+	const differing = REGISTERS.filter((name) => registers.contradicts(name));
 	if (differing.length > 0) throw new Problem('log-differs', differing.join(', '));
-	return { explained: spoken.join(', '), events: rowsOf(events, lines) };
+	const spoken = REGISTERS.filter((name) => registers.matches(name) !== undefined);
+	if (spoken.length === 0) return null;
+	const isExplained = (name: Register) =>
+		registers.matches(name) === true && (accounted || name !== 'rtmr_3');
+	const explained = spoken.filter(isExplained);
+	return {
+		explained,
+		unexplained: spoken.filter((name) => !explained.includes(name)),
+		events: await rowsOf(subtle, [...events, ...application.lines], explained)
+	};
 };

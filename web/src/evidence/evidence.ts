@@ -2,12 +2,14 @@ import { fromBase64, fromBase64url, fromHex, fromUtf8, toBase64url, toHex } from
 import type { Environment } from '../base/environment';
 import { request, type Reply } from '../base/http';
 import { own, parseObject, type JsonObject } from '../base/json';
-import { asProblem, Problem } from '../base/problem';
+import { asProblem, Passing, Problem } from '../base/problem';
 import { inclusionRoot } from './merkle';
 import { parseQuote, type Quote } from './quote';
 
 /** Hashes in a proof: as many as a tree of 2^64 leaves is high. */
 const PATH_LIMIT = 64;
+/** Characters of runtime data: they are a few hashes. */
+const RUNTIME_DATA_LIMIT = 8192;
 
 /** Where a nonce's leaf is in the tree, and the hashes from there to the root. */
 interface Proof {
@@ -30,16 +32,29 @@ export interface Evidence {
 	simulated: boolean;
 }
 
-/** The server's reason in its own words; one that everybody must understand has ours as well. */
-const refusal = ({ status, text }: Reply): Problem => {
+/**
+ * The server's reason in its own words. One is about the machine, and has ours as well; any other
+ * (busy, starting, not signed in, somebody else's page) may pass.
+ */
+const refusal = ({ status, text, wait }: Reply): Problem => {
 	let answer: JsonObject = {};
 	try {
 		answer = parseObject(text);
 	} catch {
 		// not ours: the status says enough
 	}
-	const code = own(answer, 'code') === 'tdx-not-available' ? 'tdx-not-available' : 'quote-refused';
-	return new Problem(code, own(answer, 'detail') ?? `HTTP ${status}`);
+	const detail = own(answer, 'detail') ?? `HTTP ${status}`;
+	const without = 'tdx-not-available';
+	return own(answer, 'code') === without
+		? new Problem(without, detail)
+		: new Passing('quote-refused', detail, wait);
+};
+
+/** A text of limited length, which is therefore cheap to decode and to hash. */
+const shortText = (answer: JsonObject, name: string): string => {
+	const text = answer[name];
+	if (typeof text === 'string' && text.length <= RUNTIME_DATA_LIMIT) return text;
+	throw new Problem('internal', name);
 };
 
 const optionalText = (answer: JsonObject, name: string): string | null => {
@@ -83,7 +98,7 @@ export const parseEvidence = (text: string): Evidence => {
 		return {
 			quoteBytes,
 			quote: parseQuote(quoteBytes),
-			runtimeData: fromBase64url(answer.runtime_data),
+			runtimeData: fromBase64url(shortText(answer, 'runtime_data')),
 			proof: parseProof(answer.nonce_proof),
 			ccEventlog,
 			ccel: ccEventlog === null ? null : fromPlainBase64(ccEventlog),

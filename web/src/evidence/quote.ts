@@ -30,6 +30,9 @@ const BODY_15 = [
 	['mr_servicetd', 48]
 ] as const;
 
+/** Bytes of any quote; real ones have some 5,000. */
+const SIZE_LIMIT = 64 << 10;
+
 const ECDSA_P256 = 2;
 const TDX = 0x81;
 const INTEL_QE_VENDOR = '939a7233f79c4ca9940a0db3957f0607';
@@ -73,6 +76,7 @@ export const parseQuote = (bytes: Uint8Array<ArrayBuffer>): Quote => {
 	const expect = (field: string, good: boolean) => {
 		if (!good) throw new Problem('evidence-malformed', field);
 	};
+	expect('size', bytes.length <= SIZE_LIMIT);
 	const version = whole.number(2);
 	expect('version', version === 4 || version === 5);
 	expect('att_key_type', whole.number(2) === ECDSA_P256);
@@ -99,7 +103,8 @@ export const parseQuote = (bytes: Uint8Array<ArrayBuffer>): Quote => {
 	const qeSignature = certified.take(64);
 	const authData = certified.take(certified.number(2));
 	expect('certification data', certified.number(2) === PCK_CHAIN);
-	const chain = latin1(certified.take(certified.number(4)));
+	// Intel's own service ends the text with a NUL byte.
+	const chain = latin1(certified.take(certified.number(4))).replace(/\0$/, '');
 	certified.end();
 	return { body, chain, signed, signature, attestationKey, qeReport, qeSignature, authData };
 };

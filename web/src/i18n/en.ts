@@ -12,18 +12,32 @@ type Named =
 const en = {
 	'state.off': 'Remote attestation is off',
 	'state.pending': 'Checking this server…',
-	'state.green': 'Verified: a genuine Intel TDX trust domain',
+	'state.green': 'Verified: a genuine Intel TDX trust domain answered',
 	'state.amber': 'Verified, with warnings',
 	'state.simulated': 'Simulated TD: no hardware protection',
 	'state.red': 'Not verified',
 
 	'panel.recheck': 'Check again',
 	'panel.accept': 'Accept these measurements from now on',
-	'panel.events': 'Event logs, in their own words',
+	'panel.events': 'Event logs',
+	'panel.events.proof':
+		'✓ marks what the quote proves was measured. All else is this machine’s own word.',
+	'panel.events.proven': 'proven:',
 	'panel.more': '{0} more are not shown.',
+	'panel.renewal': 'The result could not be renewed.',
+	'panel.again': 'Trying again at {0}.',
+	'panel.trying': 'Trying again now…',
+	'panel.holds': 'The result on show holds until {0}.',
 	'panel.settings': 'Settings',
+	'panel.rights':
+		'This open-webui would give what a model wrote all rights of this page; the badge took them away. If Settings, Interface has “iframe Sandbox Allow Same Origin” or “Terminal Preview Allow Same Origin” on, switch it off.',
 	'panel.note':
-		'The page itself comes from the machine being checked; cczoo-verify checks from your own machine.',
+		'This is about the trust domain that answered, not about your connection: a machine in between could pass its answers on, whatever the measurements. The page itself comes from the machine being checked; cczoo-verify checks from your own machine.',
+
+	'image.blocked': 'An image from {0} was not loaded.',
+	'image.load': 'Load this image',
+	'image.note': 'Its address, which may hold words of this chat, then goes to {0}.',
+	'image.failed': 'The image could not be loaded.',
 
 	'outcome.pass': 'passed',
 	'outcome.warn': 'warning',
@@ -34,7 +48,8 @@ const en = {
 	'reason.not-offered': 'Not checked by this page.',
 	'reason.internal': BROKEN.en,
 	'reason.offline': 'You are offline.',
-	'reason.bad-address': 'The service needs an https:// address (http:// on this machine).',
+	'reason.bad-address':
+		'The service needs an https:// address (http:// on this machine) without user, query and fragment.',
 	'reason.keys-malformed': 'These are no public keys (JWK Set) and no certificates (PEM).',
 	'reason.policy-malformed': 'This is no appraisal policy; wrong member:',
 	'reason.insecure': 'Without HTTPS the browser cannot check anything.',
@@ -44,6 +59,7 @@ const en = {
 	'reason.evidence-malformed': 'This server’s answer holds no intact Intel TDX quote.',
 	'reason.nonce': 'The quote was not made for this page: it may be old or foreign.',
 	'reason.service-unreachable': 'The attestation service did not answer.',
+	'reason.service-address': 'There is no attestation service at this address.',
 	'reason.service-rejected': 'The attestation service refused the evidence.',
 	'reason.keys-unreachable': 'The attestation service gave no keys.',
 	'reason.token-malformed': 'The attestation service gave no acceptable token.',
@@ -60,21 +76,50 @@ const en = {
 	'reason.no-service': 'No attestation service is asked.',
 	'reason.tcb-advisory': 'The policy does not tolerate an advisory.',
 	'reason.tcb-old': 'The platform’s TCB is older than the policy allows.',
+	'reason.tcb-relaunch':
+		'The host was updated while this TD ran. The host is up to date; restart the TD.',
+	'reason.tcb-evaluation':
+		'The platform was judged by an older edition of Intel’s TCB data than the policy asks for.',
+	'reason.service-td-unknown':
+		'A quote of this kind does not tell whether a service TD is bound to this TD.',
 	'reason.reference-values': 'The measurements are not the expected ones.',
 	'reason.first-use': 'Remembered from now on.',
+	'reason.not-remembered': 'Nothing is remembered before you have confirmed the settings.',
 	'reason.unchanged': 'Unchanged since',
 	'reason.changed': 'The measurements have changed since',
 	'reason.memory': 'This browser’s memory of the measurements is damaged or not available.',
+	'reason.settings-storage': 'This browser does not let the page read your settings.',
+	'reason.settings-unreadable':
+		'Your stored settings cannot be read. What you chose (switch, service, address, keys, policy) is lost, and nothing was asked in its place.',
+	'reason.settings-gone':
+		'Your stored settings are gone. What you chose (switch, service, address, keys, policy) is lost, and nothing was asked in its place.',
+	'reason.settings-off': 'Something other than this page’s own form switched the check off.',
+	'reason.settings-foreign': 'Something other than this page’s own form changed what is stored.',
+	'reason.settings-unmarked':
+		'An older version, or something other than this page’s own form, stored this.',
+	'reason.settings-differ':
+		'The settings that hold on this page are not the stored ones; reload it.',
+	'reason.marks':
+		'This browser window keeps no marks (is it private?): a change of your settings from outside would not be noticed.',
 	'reason.no-log': 'The server sent no event log.',
 	'reason.log-malformed': 'An event log cannot be read.',
 	'reason.log-differs': 'The event logs do not lead to the measured registers.',
+	'reason.log-unexplained': 'No event log accounts for all that is in:',
 	'reason.collateral-unreachable': 'This server gave no collateral for the quote.',
+	'reason.collateral-older':
+		'Intel’s TCB data is of an older edition than this browser has seen for this kind of platform:',
+	'reason.collateral-memory':
+		'This browser cannot tell whether it has seen a newer edition of Intel’s TCB data.',
 	'reason.root': 'Another root than Intel’s vouches for the evidence.',
 	'reason.simulated': 'The evidence is simulated: for demonstrations only.',
 
 	'advice.accept': 'If you know why, accept them below; if not, send nothing confidential.',
+	'advice.kept': 'If you did not do that, send nothing confidential before you have looked at it.',
+	'advice.storage':
+		'Let this site store data in your browser, or use a window that is not private.',
 	'advice.settings': 'See Settings › General › Remote attestation.',
 	'advice.retry': 'Check again in a moment; send nothing confidential until then.',
+	'advice.wait': 'This page goes on trying; send nothing confidential until it is verified.',
 	'advice.distrust': 'Send nothing confidential, and tell the administrator of this server.',
 
 	'settings.title': 'Remote attestation',
@@ -87,7 +132,14 @@ const en = {
 	'settings.policy': 'Appraisal policy (JSON)',
 	'settings.local': 'Kept in this browser, not on this server.',
 	'settings.trust': 'Trust {0}',
-	'settings.broken': 'The stored settings are unreadable; defaults are in force.'
+	'settings.broken': 'The stored settings are unreadable: nothing is checked until you start anew.',
+	'settings.review': 'Review and confirm',
+	'settings.stored': 'What is stored as {0}',
+	'settings.confirmed': 'What this form stored last as {0}',
+	'settings.nothing': '(nothing)',
+	'settings.confirm': 'Confirm what is stored',
+	'settings.restore': 'Put back what this form stored last',
+	'settings.anew': 'Start anew'
 } satisfies Record<Named, string> & Record<string, string>;
 
 export type TextKey = keyof typeof en;

@@ -3,15 +3,16 @@
  * anything else is no chat (the open one is then still the last).
  *
  * A new chat gets its id with its first message, by `history.replaceState`: that is the same chat.
- * `history.pushState` to `/` is another new chat, also from one that was not used. After the first
- * message, though, open-webui itself forgets the address: its New Chat button then leaves it as it
- * is, and only the click tells.
+ * `history.pushState` to `/` is another new chat, also from one that was not used. In two cases only
+ * the click tells. After the first message open-webui itself forgets the address, and its New Chat
+ * button leaves it as it is. And a link to `/` that is followed at `/` only replaces the address by
+ * itself: such links, the app's name and sign, begin a new chat from 0.6 on.
  */
 
 type Move = 'push' | 'replace' | 'travel';
 
-/** The app's buttons for a new chat, which its shortcuts and menus click as well. */
-const NEW_CHAT = '#new-chat-button, #sidebar-new-chat-button';
+/** The app's buttons and links for a new chat; its shortcuts and menus click the buttons as well. */
+const NEW_CHAT = '#new-chat-button, #sidebar-new-chat-button, a[href="/"], a[href^="/?"]';
 
 /** The chat at an address: its id, empty for a new one, or undefined where there is none. */
 const chatAt = (path: string): string | undefined => {

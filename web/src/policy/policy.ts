@@ -8,9 +8,13 @@ type Rule = 'require' | 'allow' | 'forbid';
 
 /** The bits of TD_ATTRIBUTES that a policy may rule on (Intel TDX module ABI). */
 const RULED = [
+	['icssd', 16n],
+	['lass', 27n],
 	['sept_ve_disable', 28n],
+	['migratable', 29n],
 	['pks', 30n],
 	['key_locker', 31n],
+	['tpa', 62n],
 	['perfmon', 63n]
 ] as const;
 type Ruled = (typeof RULED)[number][0];
@@ -18,10 +22,21 @@ type Ruled = (typeof RULED)[number][0];
 /** What the relying party accepts (policy.schema.json), with every default filled in. */
 export interface Policy {
 	/** TCB statuses; one that is in neither list fails, one that is in both passes. */
-	tcb: { pass: string[]; warn: string[]; advisories?: string[]; min_date?: string };
+	tcb: {
+		pass: string[];
+		warn: string[];
+		advisories?: string[];
+		min_date?: string;
+		/** The lowest `tcbEvaluationDataNumber` of the documents by which it was judged. */
+		min_evaluation?: number;
+	};
 	td_attributes: Record<Ruled, Rule>;
 	/** A body field's name, and the values (lower-case hex) of which the quote's must be one. */
 	reference_values: Record<string, string[]>;
+	/** The RTMRs that the event logs must account for; none where it does not say. */
+	explained_registers?: string[];
+	/** 5: the quote has to name the service TD. */
+	min_quote_version: number;
 	/** Seconds that a result counts. */
 	max_age: number;
 }
@@ -38,9 +53,14 @@ export const DEFAULT_POLICY: Policy = {
 		sept_ve_disable: 'require',
 		pks: 'allow',
 		key_locker: 'allow',
-		perfmon: 'allow'
+		perfmon: 'allow',
+		icssd: 'forbid',
+		lass: 'forbid',
+		migratable: 'forbid',
+		tpa: 'forbid'
 	},
 	reference_values: {},
+	min_quote_version: 4,
 	max_age: 3600
 };
 
@@ -153,7 +173,8 @@ export const parsePolicy = (text: string): Policy => {
 	const wrong = violation(value, SCHEMA);
 	if (wrong !== null) throw new Problem('policy-malformed', wrong);
 	// The schema vouches for the shape.
-	const { tcb, td_attributes, reference_values, max_age } = value as Partial<Policy>;
+	const { tcb, td_attributes, reference_values, explained_registers, min_quote_version, max_age } =
+		value as Partial<Policy>;
 	if (tcb?.min_date !== undefined && !isDate(tcb.min_date)) {
 		throw new Problem('policy-malformed', '/tcb/min_date');
 	}
@@ -161,6 +182,8 @@ export const parsePolicy = (text: string): Policy => {
 		tcb: { ...DEFAULT_POLICY.tcb, ...tcb },
 		td_attributes: { ...DEFAULT_POLICY.td_attributes, ...td_attributes },
 		reference_values: lowered(reference_values ?? {}),
+		...(explained_registers && { explained_registers }),
+		min_quote_version: min_quote_version ?? DEFAULT_POLICY.min_quote_version,
 		max_age: max_age ?? DEFAULT_POLICY.max_age
 	};
 };
@@ -171,13 +194,20 @@ export interface Tcb {
 	advisories?: string[];
 	/** RFC 3339, of the platform's TCB level. */
 	date?: string;
+	/** `tcbEvaluationDataNumber` of the documents by which it was judged, the lower one. */
+	evaluation?: number;
 }
 
+/** The statuses of a host that was updated while the TD ran. */
+const RELAUNCH = ['TDRelaunchAdvised', 'TDRelaunchAdvisedConfigurationNeeded'];
+
 /** tcb-status under a policy; throws `tcb-status`. What the policy asks for and nobody says fails. */
-export const appraiseTcb = ({ tcb }: Policy, { status, advisories, date }: Tcb): Finding => {
+export const appraiseTcb = ({ tcb }: Policy, told: Tcb): Finding => {
+	const { status, advisories, date, evaluation = -1 } = told;
 	const detail = [status, ...(advisories ?? [])].join(' ');
+	const code = RELAUNCH.includes(status) ? 'tcb-relaunch' : 'tcb-status';
 	const pass = tcb.pass.includes(status);
-	if (!pass && !tcb.warn.includes(status)) throw new Problem('tcb-status', detail);
+	if (!pass && !tcb.warn.includes(status)) throw new Problem(code, detail);
 	const allowed = tcb.advisories;
 	if (allowed && !advisories?.every((id) => allowed.includes(id))) {
 		throw new Problem('tcb-advisory', detail);
@@ -185,7 +215,10 @@ export const appraiseTcb = ({ tcb }: Policy, { status, advisories, date }: Tcb):
 	if (tcb.min_date && !(Date.parse(date ?? '') >= Date.parse(tcb.min_date))) {
 		throw new Problem('tcb-old', date ?? '');
 	}
-	return pass ? { outcome: 'pass', detail } : { outcome: 'warn', code: 'tcb-status', detail };
+	if (tcb.min_evaluation !== undefined && evaluation < tcb.min_evaluation) {
+		throw new Problem('tcb-evaluation', String(told.evaluation ?? ''));
+	}
+	return pass ? { outcome: 'pass', detail } : { outcome: 'warn', code, detail };
 };
 
 /** Fields of a quote's body in lower-case hex, by their names there. */
@@ -204,17 +237,21 @@ const DEBUG = 1n;
 /** XFAM bits that a TD must have, and all that it may have (Intel TDX module ABI). */
 const XFAM_FIXED = 0x3n;
 const XFAM_ALLOWED = 0x6dbe7n;
+/** The version of quotes that can say, with a body of TDX 1.5, which service TD is bound. */
+const NAMES_SERVICE_TD = 5;
+const UNKNOWN_SERVICE_TD = 'service-td-unknown';
 
 /**
  * td-attributes under a policy; throws `td-attributes`.
  *
- * Nothing but the four bits that a policy rules on may be set: the lowest byte puts a TD under
- * debug or profiling, the others are reserved.
+ * Nothing but the bits that a policy rules on may be set: the lowest byte puts a TD under debug or
+ * profiling, the others are reserved. A quote of a kind that names no service TD is told, as the
+ * host chooses the kind, and could hide one by it.
  */
 export const appraiseAttributes = (
-	{ td_attributes: rules }: Policy,
-	body: { td_attributes: string; xfam: string }
-): void => {
+	{ td_attributes: rules, min_quote_version }: Policy,
+	body: { td_attributes: string; xfam: string; mr_servicetd?: string }
+): Finding => {
 	const bits = little(body.td_attributes);
 	const known = RULED.reduce((all, [, at]) => all | (1n << at), 0n);
 	if ((bits & DEBUG) !== 0n) fail('debug');
@@ -227,6 +264,9 @@ export const appraiseAttributes = (
 	}
 	const xfam = little(body.xfam);
 	if ((xfam & XFAM_FIXED) !== XFAM_FIXED || (xfam & ~XFAM_ALLOWED) !== 0n) fail('xfam');
+	if (body.mr_servicetd !== undefined) return { outcome: 'pass' };
+	if (min_quote_version >= NAMES_SERVICE_TD) throw new Problem('td-attributes', UNKNOWN_SERVICE_TD);
+	return { outcome: 'pass', code: UNKNOWN_SERVICE_TD };
 };
 
 /**
@@ -238,6 +278,32 @@ export const appraiseServiceTd = (
 	{ mr_servicetd = '' }: Body
 ): void => {
 	if (/[^0]/.test(mr_servicetd) && !reference_values.mr_servicetd) fail('service-td');
+};
+
+/** Where the event logs lead: see evidence/eventlog.ts. */
+interface Replayed {
+	explained: readonly string[];
+	unexplained: readonly string[];
+}
+
+/**
+ * event-log under a policy, null where there is no log; throws `log-unexplained` with the registers
+ * that a log should account for and does not.
+ *
+ * Without such a policy they are told: a log that was held back would say less, and must not be
+ * better.
+ */
+export const appraiseLogs = (
+	{ explained_registers = [] }: Policy,
+	replayed: Replayed | null
+): Finding => {
+	const { explained = [], unexplained = [] } = replayed ?? {};
+	const missing = explained_registers.filter((name) => !explained.includes(name));
+	if (missing.length > 0) throw new Problem('log-unexplained', missing.join(', '));
+	if (!replayed) return { outcome: 'skipped', code: 'no-log' };
+	return unexplained.length > 0
+		? { outcome: 'pass', code: 'log-unexplained', detail: unexplained.join(', ') }
+		: { outcome: 'pass', detail: explained.join(', ') };
 };
 
 /**

@@ -1,9 +1,9 @@
 import { fromHex, toBase64url } from '../base/encoding';
 import { parseObject, type JsonObject } from '../base/json';
-import { Problem } from '../base/problem';
+import { Passing } from '../base/problem';
 import { accepted, encodeEvidence, serviceProvider, simpleClaims, type Service } from './service';
 
-const refusal = (what: string) => new Problem('keys-unreachable', what);
+const refusal = (what: string) => new Passing('keys-unreachable', what);
 
 const parse = (text: string): JsonObject => {
 	try {
@@ -32,7 +32,7 @@ export default serviceProvider({
 	issuer: true,
 	token: async (service, evidence) =>
 		accepted(
-			await service.post('/v1/attestation', {
+			await service.post({
 				tee: 'tdx',
 				evidence: encodeEvidence(evidence),
 				policy_ids: [],

@@ -46,7 +46,7 @@ export const parseConfig = (text: string): ServerConfig => {
 		url: (id) => {
 			const url = own(about(id), 'url');
 			try {
-				return typeof url === 'string' ? normaliseAddress(url) : '';
+				return typeof url === 'string' ? normaliseAddress(url, PROVIDERS[id].path) : '';
 			} catch {
 				return '';
 			}
@@ -61,12 +61,13 @@ export const NO_CONFIG = parseConfig('');
 /** Which service to ask: the user's word first, then what is built in, then the suggestion. */
 export const choose = (preferences: Preferences, config: ServerConfig): Choice => {
 	const provider = preferences.provider ?? config.defaultProvider ?? DEFAULT_PROVIDER;
-	const builtIn = PROVIDERS[provider].address;
+	const { address: builtIn, path } = PROVIDERS[provider];
 	const trusted = preferences.addresses[provider] || builtIn;
 	const suggestedProvider = preferences.provider === null && provider !== DEFAULT_PROVIDER;
 	return {
 		provider,
-		address: trusted ? normaliseAddress(trusted) : config.url(provider),
+		address: trusted ? normaliseAddress(trusted, path) : config.url(provider),
+		path,
 		keys: preferences.keys[provider],
 		// Where nobody is asked, nobody else is trusted.
 		serverChosen: builtIn !== null && (!trusted || suggestedProvider)

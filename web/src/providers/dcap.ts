@@ -1,12 +1,12 @@
-import type { CheckId } from '../base/checks';
+import type { CheckId, Finding } from '../base/checks';
 import { fromBase64url, toBase64url } from '../base/encoding';
-import { request } from '../base/http';
+import { isPage, request } from '../base/http';
 import { parseObject, type JsonObject } from '../base/json';
-import { asProblem, Problem } from '../base/problem';
+import { asProblem, Passing, Problem } from '../base/problem';
 import { parseCertificate, parsePem, UNCOMPRESSED } from '../base/x509';
 import { readPlatform } from '../dcap/pck';
 import { INTEL_ROOT_KEY } from '../dcap/root';
-import { verifyQuote } from '../dcap/verify';
+import { verifyQuote, type Evaluation } from '../dcap/verify';
 import { parsePins, type Jwk } from '../token/keys';
 import type { Context, Provider, Result } from './provider';
 
@@ -62,8 +62,10 @@ const ask = (context: Context): Asked => {
 /** Collateral for a platform, by way of this server. */
 const fetchCollateral = async ({ env, signal }: Context, query: string): Promise<JsonObject> => {
 	const code = 'collateral-unreachable';
-	const { status, text } = await request(env, signal, `${env.api}/tee/collateral?${query}`, code);
-	if (status !== 200) throw new Problem(code, `HTTP ${status} ${text}`);
+	const url = `${env.api}/tee/collateral?${query}`;
+	const { status, text, wait } = await request(env, signal, url, code);
+	if (status !== 200) throw new Passing(code, `HTTP ${status} ${text}`, wait);
+	if (isPage(text)) throw new Problem(code, `HTTP ${status} ${text}`);
 	try {
 		return parseObject(text);
 	} catch (error) {
@@ -90,6 +92,24 @@ const need = async <T>(
 	}
 };
 
+/** Both numbers, or the one that both documents have. */
+const numbersOf = ({ tcbInfo, qeIdentity }: Evaluation): number[] => [
+	...new Set([tcbInfo, qeIdentity])
+];
+
+/**
+ * What this browser remembers of editions says to this one. A root that only this server suggests
+ * could name any number, and is not remembered: nothing under it is ever green.
+ */
+const hold = (
+	{ choice, remember }: Context,
+	{ fmspc, tcbInfo, qeIdentity }: Evaluation,
+	root: string
+): Finding | undefined => {
+	if (root && !choice.keys) return undefined;
+	return remember({ about: `${fmspc}${root && ` ${root}`}`, numbers: [tcbInfo, qeIdentity] });
+};
+
 /** Verify the evidence up to a root that is Intel's or, for a result below green, another. */
 const verifyEvidence = async (context: Context): Promise<Result | null> => {
 	const { env, subtle, evidence, policy, check } = context;
@@ -99,8 +119,12 @@ const verifyEvidence = async (context: Context): Promise<Result | null> => {
 	const collateral = await need(context, 'collateral', () => fetchCollateral(context, query));
 	if (!collateral) return null;
 
+	const otherRoot = root !== INTEL_ROOT_KEY;
 	const options = { rootKey: fromBase64url(root), now: env.now() / 1000, policy };
 	const verified = await verifyQuote(subtle, evidence.quoteBytes, collateral, options);
+	const { expires, tcb, evaluation } = verified;
+	const finding = evaluation && hold(context, evaluation, otherRoot ? root : '');
+	if (finding) verified.findings.collateral = { id: 'collateral', ...finding };
 	let good = true;
 	for (const { id, outcome, code, detail } of Object.values(verified.findings)) {
 		const passed = await check(id, () => {
@@ -110,8 +134,6 @@ const verifyEvidence = async (context: Context): Promise<Result | null> => {
 		good &&= passed;
 	}
 	if (!good) return null;
-	const { expires, tcb } = verified;
-	const otherRoot = root !== INTEL_ROOT_KEY;
 	return {
 		expires,
 		simulated: false,
@@ -122,6 +144,8 @@ const verifyEvidence = async (context: Context): Promise<Result | null> => {
 			tcb_status: tcb?.status,
 			tcb_date: tcb?.date,
 			advisory_ids: tcb?.advisories.join(' ') || undefined,
+			fmspc: evaluation?.fmspc,
+			tcb_evaluation: evaluation && numbersOf(evaluation).join(', '),
 			root: otherRoot ? root : 'Intel SGX Root CA'
 		}
 	};
@@ -137,6 +161,7 @@ const dcap: Provider = {
 		'collateral',
 		'tcb-status',
 		'td-attributes',
+		'settings',
 		'not-simulated'
 	],
 	async verify(context) {

@@ -7,8 +7,10 @@ import type { Policy } from '../policy/policy';
 export interface Target {
 	/** The provider's id. */
 	provider: string;
-	/** Of its service; empty: there is none. */
+	/** Of its service, without its well-known path; empty: there is none. */
 	address: string;
+	/** Where below that address it takes evidence. */
+	path: string;
 	/** The user's pinned keys, as text (`parsePins`); empty: ask the service for its keys. */
 	keys: string;
 	/** Only this server named the provider or the address: such a result is never green. */
@@ -27,8 +29,18 @@ export interface Context {
 	/** A root key besides Intel's that this server suggests; what it vouches for is never green. */
 	suggestedRoot: unknown;
 	policy: Policy;
+	/** Hold an edition of Intel's documents against the newest one that this browser has seen. */
+	remember: (edition: Edition) => Finding | undefined;
 	/** Run one check and keep its outcome; a false answer means that it failed. */
 	check: RunCheck;
+}
+
+/** An edition of Intel's TCB data. */
+export interface Edition {
+	/** Which kind of platform it is about, and whose word it is. */
+	about: string;
+	/** Of TCB info and QE identity: they grow with every TCB recovery. */
+	numbers: readonly [tcbInfo: number, qeIdentity: number];
 }
 
 export type RunCheck = (

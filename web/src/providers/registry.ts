@@ -7,6 +7,8 @@ interface Registered {
 	name: string;
 	/** The built-in address of its service; empty where it has none, null where it asks none. */
 	address: string | null;
+	/** Where below that address the service takes evidence; an address may be given with it. */
+	path: string;
 	/** Its code: a piece of its own, which comes when it is used. */
 	load: () => Promise<{ default: Provider }>;
 }
@@ -18,10 +20,16 @@ export const PROVIDERS = register({
 	alibaba: {
 		name: 'Alibaba Cloud',
 		address: 'https://attest.cn-beijing.aliyuncs.com',
+		path: '/v1/attestation',
 		load: () => import('./alibaba')
 	},
-	trustee: { name: 'CoCo Trustee', address: '', load: () => import('./trustee') },
-	dcap: { name: 'In this browser', address: null, load: () => import('./dcap') }
+	trustee: {
+		name: 'CoCo Trustee',
+		address: '',
+		path: '/attestation',
+		load: () => import('./trustee')
+	},
+	dcap: { name: 'In this browser', address: null, path: '', load: () => import('./dcap') }
 });
 
 export type ProviderId = keyof typeof PROVIDERS;

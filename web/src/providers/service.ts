@@ -1,8 +1,8 @@
 import type { CheckId, Finding } from '../base/checks';
 import { toBase64, toBase64url, toUtf8 } from '../base/encoding';
-import { NO_CONNECTION, request, type Reply } from '../base/http';
+import { isPage, NO_CONNECTION, request, type Reply } from '../base/http';
 import { asText, own, parseObject, type JsonObject } from '../base/json';
-import { asProblem, Problem } from '../base/problem';
+import { asProblem, Passing, Problem } from '../base/problem';
 import type { Evidence } from '../evidence/evidence';
 import { appraiseTcb, DEFAULT_POLICY, type Policy, type Tcb } from '../policy/policy';
 import { parseJwt, verifyJwt, type Algorithm, type Jwt } from '../token/jwt';
@@ -27,7 +27,7 @@ export interface Claims {
 /** HTTP to one service: the token directly or by the relay, everything else directly only. */
 export interface Service {
 	address: string;
-	post: (path: string, body: JsonObject) => Promise<Reply>;
+	post: (body: JsonObject) => Promise<Reply>;
 	get: (url: string) => Promise<string>;
 }
 
@@ -55,31 +55,60 @@ export const encodeEvidence = ({ quoteBytes, ccEventlog, aaEventlog }: Evidence)
 	return toBase64url(toUtf8(JSON.stringify(evidence)));
 };
 
-/** A successful answer's text; throws `service-rejected` with what the service said. */
-export const accepted = ({ status, text }: Reply): string => {
+/** Answers of a server that has no service there; and of what stands before one that does. */
+const NO_SERVICE = [404, 405];
+const NO_APPRAISAL = [401, 403, 429, 502, 503, 504];
+
+/** Why an answer is not a word about the evidence, or undefined where it is one. */
+const whyNoWord = ({ status, text, wait }: Reply): Problem | undefined => {
+	const said = `HTTP ${status} ${text}`;
+	if (NO_SERVICE.includes(status)) return new Passing('service-address', said, wait);
+	if (NO_APPRAISAL.includes(status)) return new Passing('service-unreachable', said, wait);
+	if (!isPage(text)) return undefined;
+	return new Problem(status < 500 ? 'service-address' : 'service-unreachable', said);
+};
+
+/** A successful answer's text; throws with what came instead, `service-rejected` for a refusal. */
+export const accepted = (reply: Reply): string => {
+	const { status, text } = reply;
+	const elsewhere = whyNoWord(reply);
+	if (elsewhere) throw elsewhere;
 	if (status !== 200) throw new Problem('service-rejected', `HTTP ${status} ${text}`);
 	return text.trim();
 };
 
+/** What the relay says itself (docs/backend.md, section Errors), or undefined for an answer passed on. */
+const relaysOwn = (text: string): string | undefined => {
+	try {
+		const { status, code, detail } = parseObject(text);
+		return status === false ? `${asText(code)}: ${asText(detail)}` : undefined;
+	} catch {
+		return undefined;
+	}
+};
+
 const connect = ({ env, signal, choice, relay }: Context): Service => {
-	const { provider, address } = choice;
+	const { provider, address, path } = choice;
 	const post = (url: string, body: JsonObject) =>
 		request(env, signal, url, 'service-unreachable', body);
 	return {
 		address,
-		async post(path, body) {
+		async post(body) {
 			try {
 				return await post(address + path, body);
 			} catch (error) {
 				// No connection and no CORS look the same from here, and the relay helps with both.
 				if (asProblem(error).detail !== NO_CONNECTION || !relay) throw error;
-				return post(`${env.api}/tee/relay/${provider}`, body);
+				const reply = await post(`${env.api}/tee/relay/${provider}`, body);
+				const own = relaysOwn(reply.text);
+				if (own !== undefined) throw new Passing('service-unreachable', own, reply.wait);
+				return reply;
 			}
 		},
 		async get(url) {
 			const code = 'keys-unreachable';
-			const { status, text } = await request(env, signal, url, code);
-			if (status !== 200) throw new Problem(code, `HTTP ${status}`);
+			const { status, text, wait } = await request(env, signal, url, code);
+			if (status !== 200) throw new Passing(code, `HTTP ${status}`, wait);
 			return text;
 		}
 	};
@@ -132,11 +161,16 @@ export const readTcb = (claim: (name: string) => unknown): Tcb | undefined => {
 	if (status === undefined) return undefined;
 	const advisories = claim('advisory_ids');
 	const date = claim('tcb_date');
+	const evaluation = claim('tcb_eval_num');
 	return {
 		// Trustee up to v0.13 has names of its own.
-		status: asText(status).replace(/^OK$/, 'UpToDate').replace('Software', 'SW'),
+		status: asText(status)
+			.replace(/^OK$/, 'UpToDate')
+			.replace('Software', 'SW')
+			.replace(/^Td/, 'TD'),
 		advisories: Array.isArray(advisories) ? advisories.map(asText) : undefined,
-		date: date === undefined ? undefined : asText(date)
+		date: date === undefined ? undefined : asText(date),
+		evaluation: Number.isInteger(evaluation) ? Number(evaluation) : undefined
 	};
 };
 
@@ -155,6 +189,7 @@ const required: readonly CheckId[] = [
 	'token-claims',
 	'td-attributes',
 	'appraisal',
+	'settings',
 	'not-simulated'
 ];
 
@@ -170,6 +205,15 @@ const pinnedKeys = async (
 	return [await keyOfChain(subtle, jwt.chain, certificates, env.now() / 1000)];
 };
 
+/** The key set that a service published; a bad one says nothing about the machine. */
+const readPublished = (text: string): Jwk[] => {
+	try {
+		return parseKeySet(text);
+	} catch (error) {
+		throw new Passing('keys-malformed', asProblem(error).detail);
+	}
+};
+
 /** Fetch a token and verify its signature, under the user's pins or else the service's own keys. */
 const obtainToken = async (context: Context, spec: ServiceSpec): Promise<Jwt> => {
 	const { subtle, evidence, choice } = context;
@@ -182,7 +226,7 @@ const obtainToken = async (context: Context, spec: ServiceSpec): Promise<Jwt> =>
 		await verifyJwt(subtle, jwt, keys, spec.algorithms, true);
 		return jwt;
 	}
-	const published = spec.keys(service).then(parseKeySet);
+	const published = spec.keys(service).then(readPublished);
 	published.catch(() => undefined); // awaited below, after the token's own problems
 	const jwt = parseJwt(await spec.token(service, evidence));
 	await verifyJwt(subtle, jwt, await published, spec.algorithms, false);

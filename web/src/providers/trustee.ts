@@ -71,12 +71,12 @@ export default serviceProvider({
 	async token({ address, post }, evidence) {
 		const first = remembered.get(address) ?? LISTED;
 		const second = first === LISTED ? FLAT : LISTED;
-		let reply = await post('/attestation', first(evidence));
+		let reply = await post(first(evidence));
 		if (!misunderstood(reply)) {
 			remembered.set(address, first);
 			return accepted(reply);
 		}
-		reply = await post('/attestation', second(evidence));
+		reply = await post(second(evidence));
 		if (!misunderstood(reply)) remembered.set(address, second);
 		return accepted(reply);
 	},

@@ -8,13 +8,15 @@ import {
 } from '../base/checks';
 import type { Environment } from '../base/environment';
 import { request } from '../base/http';
-import { asProblem, Problem } from '../base/problem';
+import { asProblem, Passing, Problem } from '../base/problem';
 import type { ReasonCode } from '../base/reasons';
-import { replay, type LogRow } from '../evidence/eventlog';
+import { replay } from '../evidence/eventlog';
+import type { LogRow } from '../evidence/eventtext';
 import { fetchEvidence, verifyBinding, type Evidence } from '../evidence/evidence';
 import { namesSimulator } from '../evidence/quote';
 import {
 	appraiseAttributes,
+	appraiseLogs,
 	appraiseReferences,
 	DEFAULT_POLICY,
 	parsePolicy,
@@ -29,8 +31,9 @@ import {
 } from '../providers/choice';
 import type { Context, Provider, Result, RunCheck } from '../providers/provider';
 import { PROVIDERS, type ProviderId } from '../providers/registry';
-import { recognise, remember, valuesOf, type Change } from './memory';
-import type { Settings } from './settings';
+import { examineKept, type Keeping } from './keeping';
+import { recognise, remember, rememberEdition, valuesOf, type Change } from './memory';
+import { MEMORY_KEY, type Settings } from './settings';
 
 /** Milliseconds that any result lasts: a token about to end must not make us run in circles. */
 const MIN_AGE = 10_000;
@@ -59,10 +62,15 @@ export interface Verdict extends Told {
 	fields: Record<string, unknown>;
 	/** Milliseconds since 1970. */
 	expires: number;
+	/**
+	 * Only where all that failed may pass by itself, so that the run says nothing about the machine:
+	 * the milliseconds that we were asked to wait before the next one.
+	 */
+	wait?: number;
 }
 
 /** What some checks tell beyond their outcome. */
-interface Told {
+interface Told extends Keeping {
 	/** What differs from the measurements that this browser remembers. */
 	changes?: readonly Change[];
 	/** Remember the measurements of this verdict from now on; throws where storage does. */
@@ -71,21 +79,28 @@ interface Told {
 	events?: readonly LogRow[];
 }
 
+/** What this server suggests; throws where it does not answer now. */
 const fetchConfig = async (env: Environment, signal: AbortSignal): Promise<ServerConfig> => {
-	try {
-		const { status, text } = await request(env, signal, `${env.api}/tee/config`, 'internal');
-		return status === 200 ? parseConfig(text) : NO_CONFIG;
-	} catch {
-		return NO_CONFIG; // only suggestions: without them the user's and the built-in choice hold
-	}
+	const code = 'quote-unreachable';
+	const { status, text, wait } = await request(env, signal, `${env.api}/tee/config`, code);
+	if (status === 429 || status >= 500) throw new Passing(code, `HTTP ${status}`, wait);
+	// Only suggestions: of a server that has none the user's and the built-in choice hold.
+	return status === 200 ? parseConfig(text) : NO_CONFIG;
 };
 
 /** Stands for a provider whose code did not come: its one check of its own fails. */
 const ABSENT: Provider = {
-	required: ['secure-context', 'evidence-format', 'nonce-binding', 'td-attributes', 'appraisal'],
+	required: [
+		'secure-context',
+		'evidence-format',
+		'nonce-binding',
+		'td-attributes',
+		'appraisal',
+		'settings'
+	],
 	async verify({ check }) {
 		await check('appraisal', () => {
-			throw new Problem('internal', 'code');
+			throw new Passing('internal', 'code');
 		});
 		return null;
 	}
@@ -108,23 +123,29 @@ const readPolicy = (text: string): { policy: Policy; problem?: Problem } => {
 	}
 };
 
+/** A check that an earlier one made pointless. */
+const NOT_RUN: Finding = { outcome: 'skipped', code: 'not-run' };
+
 /** event-log, with the events to show. */
-const checkLogs = async ({ subtle, evidence }: Context, told: Told): Promise<Finding> => {
+const checkLogs = async ({ subtle, evidence, policy }: Context, told: Told): Promise<Finding> => {
 	const { quote, ccel, aaEventlog } = evidence;
 	const replayed = await replay(subtle, quote.body, ccel, aaEventlog);
-	if (!replayed) return { outcome: 'skipped', code: 'no-log' };
-	told.events = replayed.events;
-	return { outcome: 'pass', detail: replayed.explained };
+	const finding = appraiseLogs(policy, replayed);
+	if (replayed) told.events = replayed.events;
+	return finding;
 };
 
 /** reference-values where nobody gave any: trust on first use, with what has changed since. */
 const checkMemory = ({ env, evidence }: Context, simulated: boolean, told: Told): Finding => {
 	const values = valuesOf(evidence.quote, simulated);
-	const { finding, changes } = recognise(env.memory, values, env.now());
+	// Nothing is remembered on settings, or in the place of a memory, that somebody else changed.
+	const mayBegin = told.unmarked === undefined;
+	const { finding, changes } = recognise(env.memory, values, env.now(), mayBegin);
 	if (finding.outcome === 'warn') {
 		told.changes = changes;
 		told.accept = () => {
 			remember(env.memory, values, env.now());
+			env.marks.set(MEMORY_KEY, env.memory.getItem(MEMORY_KEY));
 		};
 	}
 	return finding;
@@ -140,30 +161,48 @@ const whyNotHardware = (evidence: Evidence, result: Result | null): ReasonCode |
 /** What a run has found so far. */
 interface Run {
 	findings: Findings;
+	/** Why checks failed. */
+	problems: Problem[];
 	told: Told;
 	check: RunCheck;
 }
 
 const beginRun = (): Run => {
 	const findings: Findings = {};
+	const problems: Problem[] = [];
 	const check: RunCheck = async (id, examine) => {
 		try {
 			findings[id] = { id, outcome: 'pass', ...(await examine()) };
 			return true;
 		} catch (error) {
-			const { code, detail } = asProblem(error);
+			const problem = asProblem(error);
+			const { code, detail } = problem;
+			problems.push(problem);
 			findings[id] = { id, outcome: 'fail', code, detail };
 			return false;
 		}
 	};
-	return { findings, told: {}, check };
+	return { findings, problems, told: {}, check };
 };
 
-/** Whom to ask, with the code that it takes. */
+/** How long to wait before the next run, where nothing failed but what may pass by itself. */
+const waitOf = (problems: Problem[]): number | undefined => {
+	const passing = problems.filter((problem) => problem instanceof Passing);
+	if (passing.length === 0 || passing.length < problems.length) return undefined;
+	return Math.max(...passing.map(({ wait }) => wait));
+};
+
+/** Whom to ask, with the code that it takes; and why it is perhaps not the one that is meant. */
 const chooseProvider = async (env: Environment, settings: Settings, signal: AbortSignal) => {
-	const config = await fetchConfig(env, signal);
+	let config = NO_CONFIG;
+	let problem: Problem | undefined;
+	try {
+		config = await fetchConfig(env, signal);
+	} catch (error) {
+		problem = asProblem(error);
+	}
 	const choice = choose(settings, config);
-	return { config, choice, provider: await loadProvider(choice.provider) };
+	return { config, choice, provider: await loadProvider(choice.provider), problem };
 };
 
 /** The server's evidence over a nonce, where it can be asked for and read. */
@@ -195,10 +234,7 @@ const examine = async (
 	const { findings, told, check } = run;
 	const { subtle, evidence, policy } = context;
 	const { quote } = evidence;
-	await check('td-attributes', () => {
-		appraiseAttributes(policy, quote.body);
-	});
-	await check('event-log', () => checkLogs(context, told));
+	await check('td-attributes', () => appraiseAttributes(policy, quote.body));
 	const explicit = policyProblem !== undefined || Object.keys(policy.reference_values).length > 0;
 	if (explicit) {
 		await check('reference-values', () => {
@@ -206,7 +242,9 @@ const examine = async (
 			return appraiseReferences(policy, quote.body);
 		});
 	}
+	// Whatever was not made for this page costs nothing more: no log is read, and nobody is asked.
 	const bound = await check('nonce-binding', () => verifyBinding(subtle, nonce, evidence));
+	await check('event-log', () => (bound ? checkLogs(context, told) : NOT_RUN));
 	const result = bound ? await provider.verify(context) : null;
 	// Without a result nobody has vouched for the hardware: then only the bad news counts.
 	const code = whyNotHardware(evidence, result);
@@ -228,6 +266,15 @@ const endOf = (result: Result | null, now: number, policy: Policy): number => {
 	return Math.min(Math.max(seconds * 1000, now + MIN_AGE), now + policy.max_age * 1000);
 };
 
+/** Where settings are lost nobody is asked: not a service that the person did not choose. */
+const withoutAsking = ({ findings, told }: Run, now: number): Verdict => ({
+	...told,
+	status: 'red',
+	checks: complete(findings, ABSENT.required),
+	fields: {},
+	expires: now
+});
+
 /**
  * One attestation, from a fresh nonce to a verdict. Never throws for what the server or the
  * service does wrong: that is a failed check.
@@ -239,18 +286,38 @@ export const attest = async (
 ): Promise<Verdict> => {
 	const { subtle } = env;
 	const run = beginRun();
+	const kept = await run.check('settings', () => examineKept(env, settings, run.told));
+	if (!kept) return withoutAsking(run, env.now());
 	const nonce = env.random(NONCE_BYTES);
-	const [{ config, choice, provider }, evidence] = await Promise.all([
+	const [{ config, choice, provider, problem: unsure }, obtained] = await Promise.all([
 		chooseProvider(env, settings, signal),
 		obtainEvidence(env, signal, nonce, run)
 	]);
+	// Nobody but the one that is meant gets the evidence, and only its verdict counts.
+	const evidence = unsure ? undefined : obtained;
+	if (obtained && unsure) {
+		await run.check('evidence-format', () => {
+			throw unsure;
+		});
+	}
 	const { policy, problem } = readPolicy(settings.policy);
 	let result: Result | null = null;
 	if (subtle && evidence) {
 		const { check } = run;
 		const relay = config.relay(choice.provider);
 		const suggestedRoot = config.root;
-		const context = { env, subtle, signal, evidence, choice, relay, suggestedRoot, policy, check };
+		const context: Context = {
+			env,
+			subtle,
+			signal,
+			evidence,
+			choice,
+			relay,
+			suggestedRoot,
+			policy,
+			remember: (edition) => rememberEdition(env.memory, edition),
+			check
+		};
 		result = await examine(run, context, nonce, provider, problem);
 	}
 	const fields: Verdict['fields'] = { ...result?.fields };
@@ -262,6 +329,7 @@ export const attest = async (
 		checks,
 		choice,
 		fields,
-		expires: endOf(result, env.now(), policy)
+		expires: endOf(result, env.now(), policy),
+		wait: waitOf(run.problems)
 	};
 };

@@ -3,7 +3,8 @@ import type { Environment } from '../base/environment';
 import { isObject, own, parseObject } from '../base/json';
 import { recordOf } from '../base/record';
 import type { Quote } from '../evidence/quote';
-import { MEMORY_KEY } from './settings';
+import type { Edition } from '../providers/provider';
+import { EDITIONS_KEY, MEMORY_KEY } from './settings';
 
 /** Characters of the stored memory. */
 const TEXT_LIMIT = 1 << 14;
@@ -78,15 +79,20 @@ const changesOf = (before: Partial<Values>, now: Values): Change[] =>
  *
  * Looks and, the first time, writes without a pause between, so that of two tabs one is first.
  * A memory that is damaged or not there warns: it must not pass for a first time, or for no change.
+ * Nor is anything a first time where it may not begin.
  */
 export const recognise = (
 	memory: Memory,
 	values: Values,
-	now: number
+	now: number,
+	mayBegin = true
 ): { finding: Finding; changes: Change[] } => {
 	try {
 		const known = recall(memory);
 		if (!known) {
+			if (!mayBegin) {
+				return { finding: { outcome: 'skipped', code: 'not-remembered' }, changes: [] };
+			}
 			remember(memory, values, now);
 			if (!recall(memory)) throw new Error('not kept');
 			return { finding: { outcome: 'skipped', code: 'first-use' }, changes: [] };
@@ -100,5 +106,63 @@ export const recognise = (
 		// Every value counts as new: the old ones are lost.
 		const changes = NAMES.map((name): Change => [name, '', values[name]]);
 		return { finding: { outcome: 'warn', code: 'memory' }, changes };
+	}
+};
+
+/** Kinds of platforms that are remembered; Intel has some dozens. */
+const EDITIONS_MAX = 128;
+
+/** The highest numbers seen of TCB info and QE identity. */
+type Highest = readonly [about: string, tcbInfo: number, qeIdentity: number];
+
+const isHighest = (item: unknown): item is Highest => {
+	if (!Array.isArray(item) || item.length !== 3) return false;
+	const [about, ...numbers] = item as unknown[];
+	return typeof about === 'string' && numbers.every(Number.isSafeInteger);
+};
+
+/** The highest of each kind of platform; throws for a memory that is not whole. */
+const recallEditions = (memory: Memory): Highest[] => {
+	const text = memory.getItem(EDITIONS_KEY);
+	if (text === null) return [];
+	if (text.length > TEXT_LIMIT) throw new Error('size');
+	const { v, highest } = parseObject(text);
+	if (v !== 1 || !Array.isArray(highest) || !highest.every(isHighest)) throw new Error('shape');
+	return highest;
+};
+
+const rememberEditions = (memory: Memory, highest: readonly Highest[]): void => {
+	const text = JSON.stringify({ v: 1, highest: highest.slice(-EDITIONS_MAX) });
+	memory.setItem(EDITIONS_KEY, text);
+};
+
+/**
+ * Remember an edition of Intel's TCB data, and warn where a newer one was seen: both are signed and
+ * in date, and whoever supplies the collateral chose the older one. Undefined where all is well.
+ *
+ * A memory that is damaged or not there warns as well, and begins anew where it can.
+ */
+export const rememberEdition = (
+	memory: Memory,
+	{ about, numbers: [tcbInfo, qeIdentity] }: Edition
+): Finding | undefined => {
+	try {
+		const now: Highest = [about, tcbInfo, qeIdentity];
+		let known: Highest[];
+		try {
+			known = recallEditions(memory);
+		} catch (error) {
+			rememberEditions(memory, [now]);
+			throw error;
+		}
+		const [, tcbBefore, qeBefore] = known.find(([name]) => name === about) ?? now;
+		const highest = [Math.max(tcbInfo, tcbBefore), Math.max(qeIdentity, qeBefore)] as const;
+		const others = known.filter(([name]) => name !== about);
+		rememberEditions(memory, [...others, [about, ...highest]]);
+		if (highest[0] === tcbInfo && highest[1] === qeIdentity) return undefined;
+		const detail = `${tcbInfo}, ${qeIdentity} < ${highest.join(', ')}`;
+		return { outcome: 'warn', code: 'collateral-older', detail };
+	} catch {
+		return { outcome: 'warn', code: 'collateral-memory' };
 	}
 };

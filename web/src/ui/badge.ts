@@ -9,6 +9,7 @@ import {
 } from 'lit';
 import type { Translate } from '../i18n/texts';
 import { TrustElement, type Parts } from './element';
+import { mend } from './kept';
 import { panelStyles, panelView, type Actions } from './panel';
 import { labelOf, stateOf, type StateName } from './state';
 
@@ -113,9 +114,9 @@ export class TrustBadge extends TrustElement {
 		this.settingsOpen = false;
 	}
 
-	protected override begin({ session, chat, settingsInPanel }: Parts): (() => void)[] {
+	protected override begin({ session, chat, settingsInPanel, rightsTaken }: Parts): (() => void)[] {
 		return [
-			...this.follow(session.state, settingsInPanel),
+			...this.follow(session.state, settingsInPanel, rightsTaken),
 			session.attach(),
 			chat.subscribe((number) => {
 				session.chat(number);
@@ -232,21 +233,40 @@ export class TrustBadge extends TrustElement {
 			accept: () => {
 				this.#find('.recheck')?.focus(); // the other button is about to go
 				session.accept();
-			}
+			},
+			mend: (remedy) => {
+				this.#find('.recheck')?.focus();
+				mend(parts, remedy);
+			},
+			review: this.settingsOpen
+				? undefined
+				: () => {
+						parts.settings.reload(); // what is shown is what is stored
+						this.#openSettings();
+					}
 		};
 		return html`
-			<div class="panel">
-				${panelView(session.state.get(), t, actions, this.#settings(parts, t))}
-			</div>
+			<div class="panel">${panelView(session.state.get(), t, actions, this.#extras(parts, t))}</div>
 		`;
 	}
 
-	/** The settings form behind a button, where the app has no place for it. */
+	#extras(parts: Parts, t: Translate): TemplateResult {
+		return html`
+			${
+				parts.rightsTaken.get()
+					? html`<p class="note" role="note" data-testid="tee-rights">${t('panel.rights')}</p>`
+					: nothing
+			}
+			${this.#settings(parts, t)}
+		`;
+	}
+
+	/** The settings form: for who reviews it, and behind a button where the app has no place for it. */
 	#settings(parts: Parts, t: Translate): TemplateResult | typeof nothing {
-		if (!parts.settingsInPanel.get()) return nothing;
 		if (this.settingsOpen) {
 			return html`<cczoo-trust-settings .parts=${parts}></cczoo-trust-settings>`;
 		}
+		if (!parts.settingsInPanel.get()) return nothing;
 		return html`
 			<button
 				type="button"

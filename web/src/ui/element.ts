@@ -23,6 +23,8 @@ export interface Parts {
 	chat: ReadableAtom<string>;
 	/** Does the badge's panel offer the settings, because the app has no place for them? */
 	settingsInPanel: ReadableAtom<boolean>;
+	/** Was a right of this page taken from something from outside, for which the app asked for it? */
+	rightsTaken: ReadableAtom<boolean>;
 }
 
 /** Anything whose change an element shows. */

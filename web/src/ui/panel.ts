@@ -4,7 +4,9 @@ import type { TextKey } from '../i18n/en';
 import type { Translate } from '../i18n/texts';
 import { PROVIDERS } from '../providers/registry';
 import type { Verdict } from '../session/attest';
-import type { State } from '../session/session';
+import type { Remedy } from '../session/keeping';
+import type { Renewal, State } from '../session/session';
+import { remedyButtons } from './kept';
 import { labelOf } from './state';
 
 /** What comes from outside is shown up to here: rows of a list, characters of a text. */
@@ -15,6 +17,9 @@ const TEXT_MAX = 8_192;
 export interface Actions {
 	recheck: () => void;
 	accept: () => void;
+	mend: (remedy: Remedy) => void;
+	/** Look at the settings as they are stored; missing where they are on show. */
+	review: (() => void) | undefined;
 }
 
 /** A part of the panel about a verdict; nothing where it has nothing to say. */
@@ -44,19 +49,22 @@ const rows = <T>(all: readonly T[], t: Translate, row: (item: T) => TemplateResu
 
 const why = (t: Translate, { code }: Check): string => (code ? t(`reason.${code}`) : '');
 
-/** What the reader can do about a check that did not pass. */
-const advice = ({ code = 'internal' }: Check): TextKey => {
+/** What the reader can do about a check that did not pass, and may pass by itself. */
+const advice = ({ code = 'internal' }: Check, passing: boolean): TextKey => {
 	if (/^(changed|memory)$/.test(code)) return 'advice.accept';
+	if (/^marks$|^settings-(storage|differ)$/.test(code)) return 'advice.storage';
+	if (code.startsWith('settings-')) return 'advice.kept';
 	if (/^keys|^policy|-(address|forged|chosen)$/.test(code)) return 'advice.settings';
+	if (passing) return 'advice.wait';
 	return /^offline|^internal|-unreachable$/.test(code) ? 'advice.retry' : 'advice.distrust';
 };
 
-const reason: Section = ({ checks }, t) => {
+const reason: Section = ({ checks, wait }, t) => {
 	const check = headline(checks);
 	if (!check) return nothing;
 	return html`
 		<p data-testid="tee-reason" data-check=${check.id}>${check.id}: ${why(t, check)}</p>
-		<p class="strong">${t(advice(check))}</p>
+		<p class="strong">${t(advice(check, wait !== undefined))}</p>
 	`;
 };
 
@@ -105,6 +113,18 @@ const changes: Section = (verdict, t, actions) => html`
 	}
 `;
 
+/** What to do about what this browser keeps; most of it takes a look at that first. */
+const keeping: Section = ({ remedies = [] }, t, { review, mend }) => {
+	if (!review || remedies.length === 0) return nothing;
+	const blind = remedies.filter(({ name }) => name === 'anew');
+	return html`
+		<button type="button" class="row link" data-testid="tee-review" @click=${review}>
+			${t('settings.review')}
+		</button>
+		${remedyButtons(blind, t, mend)}
+	`;
+};
+
 /** Times of a token are seconds since 1970: shown as the reader's time, and as they are. */
 const fieldText = (name: string, value: unknown): string => {
 	const text = shown(value);
@@ -131,25 +151,47 @@ const fields: Section = ({ fields, status }, t) => {
 	);
 };
 
+/** What a register proves; all else in a row, its kind included, is the machine's own word. */
+const factView = (fact: string, t: Translate) => html`
+	<b class="pass" role="img" aria-label=${t('panel.events.proven')}>${SIGNS.pass}</b>
+	<span class="value" data-testid="tee-fact">${shown(fact)}</span>
+`;
+
 const events: Section = ({ events = [], status }, t) => {
 	if (status === 'red' || events.length === 0) return nothing;
 	return html`
 		<details data-testid="tee-events">
 			<summary class="muted">${t('panel.events')}</summary>
+			<p class="muted">${t('panel.events.proof')}</p>
 			${rows(
 				events,
 				t,
-				([register, kind, text]) =>
+				([register, kind, word, fact]) =>
 					html`<div class="row" data-testid="tee-event">
-						${shown(register)} ${shown(kind)} <span class="value">${shown(text)}</span>
+						${shown(register)} <span class="muted">${shown(kind)} ${shown(word)}</span>
+						${fact ? factView(fact, t) : nothing}
 					</div>`
 			)}
 		</details>
 	`;
 };
 
+const timeOfDay = (ms: number): string => new Date(ms).toLocaleTimeString();
+
+/** That another result was tried for and did not come: why, and what happens now. */
+const renewalView = ({ check, again, until }: Renewal, t: Translate): TemplateResult => {
+	const next = again === undefined ? t('panel.trying') : t('panel.again', timeOfDay(again));
+	if (until === undefined) return html`<p data-testid="tee-renewal">${next}</p>`;
+	return html`
+		<p data-testid="tee-renewal">
+			${t('panel.renewal')} ${check && `${check.id}: ${why(t, check)} ${shown(check.detail ?? '')}`}
+			${next} ${t('panel.holds', timeOfDay(until))}
+		</p>
+	`;
+};
+
 /** What the panel shows of a verdict, from top to bottom. A new section is one more entry. */
-const SECTIONS: readonly Section[] = [reason, provider, checks, changes, fields, events];
+const SECTIONS: readonly Section[] = [reason, provider, checks, keeping, changes, fields, events];
 
 /** The panel's contents about a state; `extras` come last. */
 export const panelView = (
@@ -163,6 +205,7 @@ export const panelView = (
 			${t('panel.recheck')}
 		</button>
 		<div class="title strong">${t(labelOf(state))}</div>
+		${state.kind === 'done' && state.renewal ? renewalView(state.renewal, t) : nothing}
 		${
 			state.kind === 'done'
 				? SECTIONS.map((section) => section(state.verdict, t, actions))

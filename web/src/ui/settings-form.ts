@@ -12,6 +12,7 @@ import {
 } from '../providers/registry';
 import type { Settings } from '../session/settings';
 import { TrustElement, type Parts } from './element';
+import { keptView, mend } from './kept';
 
 /**
  * `<cczoo-trust-settings>`: on or off, the service, its address and keys, and the policy.
@@ -110,8 +111,7 @@ export class TrustSettings extends TrustElement {
 		return [
 			...this.follow(settings.state),
 			session.state.subscribe((state) => {
-				if (state.kind !== 'done' || !state.verdict.choice) return;
-				this.#asked = state.verdict.choice;
+				this.#asked = (state.kind === 'done' && state.verdict.choice) || this.#asked;
 				this.requestUpdate();
 			})
 		];
@@ -124,8 +124,11 @@ export class TrustSettings extends TrustElement {
 		super.disconnectedCallback();
 	}
 
-	protected override view({ texts, settings }: Parts): TemplateResult {
+	protected override view(parts: Parts): TemplateResult {
+		const { texts, session, settings } = parts;
 		const { t } = texts.get();
+		const state = session.state.get();
+		const kept = state.kind === 'done' ? state.verdict : {};
 		const { settings: stored, broken } = settings.state.get();
 		const provider = this.#providerOf(stored);
 		const { address } = PROVIDERS[provider];
@@ -133,6 +136,9 @@ export class TrustSettings extends TrustElement {
 		return html`
 			<div class="form" data-testid="tee-settings">
 				<div class="title">${t('settings.title')}</div>
+				${keptView(kept, t, (remedy) => {
+					mend(parts, remedy);
+				})}
 				<label class="line">
 					${t('settings.enabled')}
 					<input
@@ -311,7 +317,9 @@ export class TrustSettings extends TrustElement {
 		if (!asked) return;
 		this.#change((draft) => {
 			draft.provider = asked.provider;
-			draft.addresses[asked.provider] = asked.address;
+			const { address, path } = asked;
+			// One that itself ends in the well-known path would lose that where it is read.
+			draft.addresses[asked.provider] = address.endsWith(path) ? address + path : address;
 		});
 	}
 }

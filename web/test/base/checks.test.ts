@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -76,7 +77,17 @@ describe('the status', () => {
 	});
 });
 
+/** What only a browser can check. */
+const BROWSER_ONLY = ['secure-context', 'settings'];
+
 describe('the list', () => {
+	it('is that of the command line, with what only a browser can check', () => {
+		const source = readFileSync(new URL('../../../verifier/checks.py', import.meta.url), 'utf8');
+		const [, listed = ''] = /^CHECK_IDS = \(([^)]*)\)/m.exec(source) ?? [];
+		const ids = Array.from(listed.matchAll(/"([a-z-]+)"/g), ([, id]) => id);
+		expect(CHECKS.filter((id) => !BROWSER_ONLY.includes(id))).toEqual(ids);
+	});
+
 	it('has every check once and in order', () => {
 		fc.assert(
 			fc.property(findings, required, (found, ids) => {

@@ -60,14 +60,18 @@ describe('PEM', () => {
 	const one = pki.pem(hex('3000'));
 	it('of one and of several is read', () => {
 		expect(parsePem(one)).toEqual([new Uint8Array([0x30, 0])]);
-		expect(parsePem(` \n${one}${one.replace(/\n/g, '\r\n')}\n\0`)).toHaveLength(2);
+		expect(parsePem(` \n${one}${one.replace(/\n/g, '\r\n')}\n`)).toHaveLength(2);
 		expect(parsePem('')).toEqual([]);
 	});
 	it.each([
 		['text before', `x${one}`],
 		['text after', `${one}x`],
 		['text between', `${one}x${one}`],
-		['NULs', `${one}\0\0`],
+		['a NUL', `${one}\0`],
+		['white space that PEM does not have', `${one}\u00a0`],
+		['white space of that kind before', `\ufeff${one}`],
+		['white space of that kind inside', one.replace('MAA=', 'MAA=\u2028')],
+		['no white space after the beginning', one.replace('-----\nMAA=', '-----MAA=')],
 		['another label', one.replaceAll('CERTIFICATE', 'X509 CRL')],
 		['no end', one.replace(/-----END.*/, '')],
 		['two beginnings', one.replace('\n', '\n-----BEGIN CERTIFICATE-----\n')],
@@ -370,12 +374,15 @@ describe('revocation lists', () => {
 		}
 	});
 
+	const rest = tlv(0xa0, seq(...pki.listExtensions()));
+
 	it('hold what they say', () => {
 		const serials = Array.from({ length: 1500 }, (_, at) => Buffer.of(9, at >> 8, at & 0xff));
 		expect(refusal({})).toBe(0);
 		expect(refusal({ revoked: serials })).toBe(1500);
-		expect(refusal(inside(5, seq(entry())))).toBe(1);
-		expect(refusal(inside(5, seq(entry(seq(extension('551d15', tlv(10, Buffer.of(1))))))))).toBe(1);
+		expect(refusal(inside(5, seq(entry()), rest))).toBe(1);
+		const reason = seq(extension('551d15', tlv(10, Buffer.of(1))));
+		expect(refusal(inside(5, seq(entry(reason)), rest))).toBe(1);
 	});
 
 	it.each<[string, Partial<ListSpec>, string]>([
@@ -385,6 +392,11 @@ describe('revocation lists', () => {
 		['an entry in another form', inside(5, seq(tlv(0x31, number(9), time(NOW)))), 'DER tag'],
 		['more in an entry', inside(5, seq(entry(seq(), tlv(5)))), 'DER has more'],
 		['more in the extensions', inside(5, seq(entry()), tlv(0xa0, seq(), tlv(5))), 'DER has more'],
+		['no extensions', inside(5), 'DER tag'],
+		['empty extensions', { extensions: [] }, 'CRL number'],
+		['no number', { extensions: pki.listExtensions().slice(1) }, 'CRL number'],
+		['nobody’s key', { extensions: pki.listExtensions().slice(0, 1) }, 'authority key'],
+		['a number that is none', { extensions: [extension('551d14', tlv(5))] }, 'CRL number'],
 		['more after the extensions', { tbs: more }, 'DER has more'],
 		['more after the signature', { whole: more }, 'DER has more']
 	])('with %s are refused', (_name, change, why) => {

@@ -62,6 +62,7 @@ describe('the conformance adapter', () => {
 		expect(answer.checks[1]).toEqual({
 			id: 'collateral',
 			outcome: 'fail',
+			code: 'collateral',
 			detail: 'signer-chain: another root'
 		});
 	});

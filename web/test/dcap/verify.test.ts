@@ -780,17 +780,93 @@ describe('a quote', () => {
 
 describe('TCB levels', () => {
 	const old = Array<number>(16).fill(0);
-	it('are taken in the order given: the first that is met', async () => {
-		const levels = (...names: string[]) => names.map((name) => pki.goodLevel(name));
+	it('are taken from the highest on, in whatever order they stand', async () => {
+		const lower = (name: string) => pki.platformLevel(old, 0, old, name);
 		const tooHigh = pki.platformLevel([5, ...old.slice(1)], 0, old, 'UpToDate');
+		const good = pki.goodLevel('SWHardeningNeeded');
 		const status = async (list: unknown[]) =>
 			(await verify({ tcbInfo: put('/tcbLevels', list) })).tcb?.status;
-		expect(await status([tooHigh, ...levels('SWHardeningNeeded', 'UpToDate')])).toBe(
-			'SWHardeningNeeded'
+		for (const list of [
+			[tooHigh, good, lower('OutOfDate')],
+			[lower('UpToDate'), good, tooHigh],
+			[good, tooHigh, lower('UpToDate')]
+		]) {
+			expect(await status(list)).toBe('SWHardeningNeeded');
+		}
+		const revoked = put('/tcbLevels', [lower('UpToDate'), pki.goodLevel('Revoked')]);
+		expect(failing(await verify({ tcbInfo: revoked }))).toBe('tcb-status tcb-revoked');
+	});
+
+	it('of modules and enclaves too', async () => {
+		const levels = [pki.ownLevel(1), pki.ownLevel(4, 'Revoked')];
+		for (const faults of [
+			{ tcbInfo: put('/tdxModuleIdentities/0/tcbLevels', levels) },
+			{ qeIdentity: put('/tcbLevels', levels) }
+		]) {
+			expect(failing(await verify(faults))).toBe('tcb-status tcb-revoked');
+		}
+	});
+
+	it('that ask for the same are refused', async () => {
+		const twice = put('/tcbLevels', [pki.goodLevel(), pki.goodLevel('Revoked')]);
+		expect(failing(await verify({ tcbInfo: twice }))).toBe(
+			'collateral collateral-malformed: two levels'
 		);
-		expect(await status([pki.platformLevel(old, 0, old, 'OutOfDate'), ...levels('UpToDate')])).toBe(
-			'OutOfDate'
-		);
+	});
+
+	describe('of a TD that runs on under an updated TDX module', () => {
+		/** The SVNs after the update, as TEE_TCB_SVN2. */
+		const updated = (...svns: number[]): Faults => ({
+			later: true,
+			body: (b) => void Buffer.from(svns).copy(b, 584)
+		});
+		const modules = (newer = 'UpToDate') =>
+			put('/tdxModuleIdentities/0/tcbLevels', [
+				pki.ownLevel(9, newer),
+				pki.ownLevel(3, 'OutOfDate', ['INTEL-SA-00001'])
+			]);
+
+		it.each<[string, Faults, string]>([
+			['the update reaches', updated(9, 1, 2), 'TDRelaunchAdvised'],
+			['the update does not reach', updated(8, 1, 2), 'OutOfDate'],
+			['nobody knows', updated(9, 7, 2), 'OutOfDate'],
+			['no platform has', updated(9, 1, 1), 'OutOfDate'],
+			['a quote of TDX 1.0 does not tell', {}, 'OutOfDate']
+		])('which %s', async (_name, faults, status) => {
+			const { findings, tcb, evaluation } = await verify({ ...faults, tcbInfo: modules() });
+			expect(tcb?.status).toBe(status);
+			expect(tcb?.advisories).toEqual(['INTEL-SA-00001']);
+			expect(findings['tcb-status']).toMatchObject({
+				outcome: 'fail',
+				code: status === 'OutOfDate' ? 'tcb-status' : 'tcb-relaunch'
+			});
+			expect(evaluation).toEqual({ fmspc: pki.FMSPC, tcbInfo: 17, qeIdentity: 17 });
+		});
+
+		it('says also what needs configuration', async () => {
+			const tcbInfo = both(modules(), put('/tcbLevels/0/tcbStatus', 'ConfigurationNeeded'));
+			const { tcb } = await verify({ ...updated(9, 1, 2), tcbInfo });
+			expect(tcb?.status).toBe('TDRelaunchAdvisedConfigurationNeeded');
+		});
+
+		it('is out of date with the quoting enclave', async () => {
+			const qeIdentity = put('/tcbLevels/0/tcbStatus', 'OutOfDate');
+			const { tcb } = await verify({ ...updated(9, 1, 2), tcbInfo: modules(), qeIdentity });
+			expect(tcb?.status).toBe('OutOfDate');
+		});
+
+		it('is no better than the module that runs now', async () => {
+			const result = await verify({ ...updated(9, 1, 2), tcbInfo: modules('Revoked') });
+			expect(failing(result)).toBe('tcb-status tcb-revoked');
+			// What a newer edition says is remembered though nobody likes it.
+			expect(result.evaluation?.tcbInfo).toBe(17);
+		});
+
+		it('passes where the policy says so', async () => {
+			const policy = parsePolicy('{"v":1,"tcb":{"warn":["TDRelaunchAdvised"]}}');
+			const { findings } = await verify({ ...updated(9, 1, 2), tcbInfo: modules() }, { policy });
+			expect(findings['tcb-status']).toMatchObject({ outcome: 'warn', code: 'tcb-relaunch' });
+		});
 	});
 
 	it('do not look at the first two TDX components of a module with a version', async () => {
@@ -1046,8 +1122,8 @@ describe('any input', () => {
 		});
 		const levels = (count: number): Faults => ({
 			tcbInfo: put('/tcbLevels', [
-				...Array<unknown>(count).fill(
-					pki.platformLevel(Array<number>(16).fill(255), 1, Array<number>(16).fill(1))
+				...Array.from({ length: count }, (_, at) =>
+					pki.platformLevel(Array<number>(16).fill(255), at, Array<number>(16).fill(1))
 				),
 				pki.goodLevel()
 			])

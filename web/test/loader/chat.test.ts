@@ -66,6 +66,28 @@ describe('the open chat', () => {
 		expect(await settled()).toEqual(['2', '3']);
 	});
 
+	it.each(['/', '/?models=a'])(
+		'is another one at a click on a link to %s in an unused chat, which leaves the address',
+		async (href) => {
+			// the app's name and sign in the side bar, 0.6.43 and 0.12.4
+			const { settled } = openAt('/');
+			const link = document.body.appendChild(document.createElement('a'));
+			link.href = href;
+			link.append(document.createElement('img'));
+			link.addEventListener('click', (event) => {
+				event.preventDefault();
+				history.replaceState({}, '', href);
+			});
+			(link.firstElementChild as HTMLElement).click();
+			expect(await settled()).toEqual(['2']);
+			link.click();
+			expect(await settled()).toEqual(['2', '3']);
+			link.href = '/workspace';
+			link.click();
+			expect(await settled()).toEqual(['2', '3']);
+		}
+	);
+
 	it('stays the same while its address only gets parameters, or is left and come back to', async () => {
 		const { settled } = openAt('/c/one');
 		history.replaceState({}, '', '/c/one?x=1');

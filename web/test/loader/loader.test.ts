@@ -13,7 +13,9 @@ const makePage = () => ({
 		place.replaceChildren(element('b'));
 	}),
 	openChat: vi.fn(),
-	offerSettings: vi.fn()
+	offerSettings: vi.fn(),
+	blocked: vi.fn(),
+	originAsked: vi.fn()
 });
 
 type Load = Parameters<typeof start>[2];
@@ -21,6 +23,8 @@ type Load = Parameters<typeof start>[2];
 let page: ReturnType<typeof makePage>;
 let load: ReturnType<typeof vi.fn<Load>>;
 let send: ReturnType<typeof vi.fn<typeof fetch>>;
+let asked: Promise<void>;
+let ask: () => void;
 let endObservers: () => void;
 /** The browser's own functions are those of the prototype. */
 const isWatched = () => Object.hasOwn(history, 'pushState');
@@ -29,7 +33,7 @@ const unwatch = () => {
 };
 
 const begin = () => {
-	start(SELF, 'page-DEF.js', load);
+	start(SELF, 'page-DEF.js', load, asked);
 };
 const broken = () => [...document.querySelectorAll('[data-testid=tee-broken]')];
 const frame = () => vi.advanceTimersByTimeAsync(20);
@@ -40,6 +44,9 @@ beforeEach(() => {
 	vi.spyOn(console, 'warn').mockImplementation(() => undefined);
 	endObservers = collectObservers();
 	page = makePage();
+	asked = new Promise((resolve) => {
+		ask = resolve;
+	});
 	load = vi.fn<Load>(() => Promise.resolve(page));
 	send = vi.fn<typeof fetch>(() => Promise.resolve(new Response(null, { status: 204 })));
 	vi.stubGlobal('fetch', send);
@@ -56,6 +63,16 @@ afterEach(() => {
 });
 
 describe('the loader', () => {
+	it('tells when the app asked for the page’s origin for something from outside', async () => {
+		begin();
+		await frame();
+		expect(load).not.toHaveBeenCalled();
+		ask();
+		await frame();
+		expect(page.originAsked).toHaveBeenCalledTimes(1);
+		expect(console.warn).toHaveBeenCalledWith(expect.stringContaining('took that right'));
+	});
+
 	it('loads the page’s piece with the first place, once, and fills all places', async () => {
 		begin();
 		await frame();

@@ -110,6 +110,8 @@ describe('the vectors that the command line shares', () => {
 			tcb: { ...DEFAULT_POLICY.tcb, ...said.tcb },
 			td_attributes: { ...DEFAULT_POLICY.td_attributes, ...said.td_attributes },
 			reference_values: JSON.parse(lowered) as unknown,
+			explained_registers: said.explained_registers,
+			min_quote_version: said.min_quote_version ?? 4,
 			max_age: said.max_age ?? DEFAULT_POLICY.max_age
 		});
 	});
@@ -131,8 +133,13 @@ describe('a policy', () => {
 			sept_ve_disable: 'require',
 			pks: 'allow',
 			key_locker: 'allow',
-			perfmon: 'allow'
+			perfmon: 'allow',
+			icssd: 'forbid',
+			lass: 'forbid',
+			migratable: 'forbid',
+			tpa: 'forbid'
 		});
+		expect(DEFAULT_POLICY.min_quote_version).toBe(4);
 	});
 
 	it('holds for what it says', () => {
@@ -143,10 +150,12 @@ describe('a policy', () => {
 					pass: [],
 					warn: ['OutOfDate'],
 					advisories: ['INTEL-SA-00837'],
-					min_date: '2024-02-29T00:00:00Z'
+					min_date: '2024-02-29T00:00:00Z',
+					min_evaluation: 18
 				},
-				td_attributes: { perfmon: 'forbid' },
+				td_attributes: { perfmon: 'forbid', migratable: 'allow' },
 				reference_values: { xfam: ['E700000000000000', 'e700060000000000'] },
+				min_quote_version: 5,
 				max_age: 60
 			})
 		);
@@ -155,10 +164,16 @@ describe('a policy', () => {
 				pass: [],
 				warn: ['OutOfDate'],
 				advisories: ['INTEL-SA-00837'],
-				min_date: '2024-02-29T00:00:00Z'
+				min_date: '2024-02-29T00:00:00Z',
+				min_evaluation: 18
 			},
-			td_attributes: { ...DEFAULT_POLICY.td_attributes, perfmon: 'forbid' },
+			td_attributes: {
+				...DEFAULT_POLICY.td_attributes,
+				perfmon: 'forbid',
+				migratable: 'allow'
+			},
 			reference_values: { xfam: ['e700000000000000', 'e700060000000000'] },
+			min_quote_version: 5,
 			max_age: 60
 		});
 	});
@@ -243,7 +258,17 @@ describe('a platform’s TCB', () => {
 			'tcb-old'
 		],
 		[{ min_date: '2024-01-01T00:00:00Z' }, { status: 'UpToDate', date: 'x' }, 'tcb-old'],
-		[{ min_date: '2024-01-01T00:00:00Z' }, { status: 'UpToDate' }, 'tcb-old']
+		[{ min_date: '2024-01-01T00:00:00Z' }, { status: 'UpToDate' }, 'tcb-old'],
+		[{}, { status: 'TDRelaunchAdvised' }, 'tcb-relaunch'],
+		[{}, { status: 'TDRelaunchAdvisedConfigurationNeeded' }, 'tcb-relaunch'],
+		[{ warn: ['TDRelaunchAdvised'] }, { status: 'TDRelaunchAdvised' }, 'warn'],
+		[{ pass: ['TDRelaunchAdvised'] }, { status: 'TDRelaunchAdvised' }, 'pass'],
+		[{ warn: ['OutOfDate'] }, { status: 'TDRelaunchAdvised' }, 'tcb-relaunch'],
+		[{}, { status: 'UpToDate', evaluation: 0 }, 'pass'],
+		[{ min_evaluation: 18 }, { status: 'UpToDate', evaluation: 18 }, 'pass'],
+		[{ min_evaluation: 18 }, { status: 'UpToDate', evaluation: 17 }, 'tcb-evaluation'],
+		[{ min_evaluation: 18 }, { status: 'UpToDate' }, 'tcb-evaluation'],
+		[{ min_evaluation: 0 }, { status: 'UpToDate' }, 'tcb-evaluation']
 	])('under %j: %j is %s', (tcb, found, expected) => {
 		expect(refused(tcb, found)).toBe(expected);
 	});

@@ -25,6 +25,7 @@ describe('the server’s suggestions', () => {
 		expect(choose(defaults(), config)).toEqual({
 			provider: 'dcap',
 			address: '',
+			path: '',
 			keys: '',
 			serverChosen: false
 		});
@@ -50,6 +51,8 @@ describe('the server’s suggestions', () => {
 		});
 		expect(choose(defaults(), config)).toMatchObject({ provider: 'alibaba', serverChosen: false });
 		expect(choose(defaults(), config).address).not.toContain('evil');
+		user.addresses.trustee = 'https://mine.example/as/attestation/';
+		expect(choose(user, config).address).toBe('https://mine.example/as');
 		user.addresses.trustee = '';
 		expect(choose(user, config)).toMatchObject({
 			address: 'https://evil.example',

@@ -4,8 +4,16 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { headline } from '../../src/base/checks';
 import { attest, type Verdict } from '../../src/session/attest';
 import { defaults, type Settings } from '../../src/session/settings';
-import { answer, fakeFetch, makeEnvironment, type Answer } from '../support/environment';
+import {
+	answer,
+	fakeFetch,
+	fakeStorage,
+	makeEnvironment,
+	refusingStorage,
+	type Answer
+} from '../support/environment';
 import { put } from '../support/json';
+import { keptBy } from '../support/kept';
 import { must } from '../support/must';
 import { readVectors } from '../support/vectors';
 
@@ -15,6 +23,7 @@ interface Recorded {
 	collateral: Record<string, string>;
 	OutOfDate: Record<string, string>;
 	SWHardeningNeeded: Record<string, string>;
+	'next edition, OutOfDate': Record<string, string>;
 }
 const {
 	simulator,
@@ -65,6 +74,8 @@ interface Scene {
 	config?: unknown;
 	settings?: (settings: Settings) => void;
 	now?: number;
+	/** What the browser keeps from one run to the next. */
+	kept?: ReturnType<typeof fakeStorage>;
 }
 
 const run = async (scene: Scene = {}) => {
@@ -80,6 +91,7 @@ const run = async (scene: Scene = {}) => {
 	chosen.provider = 'dcap';
 	scene.settings?.(chosen);
 	const env = makeEnvironment(fetch, {
+		...keptBy(chosen, scene.kept),
 		now: () => now * 1000,
 		random: () => Buffer.from(nonce_base64url, 'base64url')
 	});
@@ -130,10 +142,22 @@ describe('under the root that counts as Intel’s', () => {
 		expect(verdict.fields).toMatchObject({
 			tee: 'tdx',
 			tcb_status: 'UpToDate',
+			fmspc: '53494d000000',
+			tcb_evaluation: '17',
 			root: 'Intel SGX Root CA'
 		});
 		expect(verdict.fields.mr_td).toMatch(/^[\da-f]{96}$/);
 		expect(verdict.events?.map(([register]) => register)).toContain('rtmr_3');
+	});
+
+	it.each<[string, Answer]>([
+		['no connection', 'no connection'],
+		['no PCCS', { status: 502, text: '{"code":"collateral-unreachable"}' }],
+		['too many who ask', { status: 429, text: '' }]
+	])('collateral that cannot be had now (%s) may come later', async (_name, reply) => {
+		expect((await run({ reply })).verdict.wait).toBe(0);
+		expect((await run({ reply: { text: '<html>' } })).verdict.wait).toBeUndefined();
+		expect((await run()).verdict.wait).toBeUndefined();
 	});
 
 	it('is green whatever the server suggests', async () => {
@@ -219,10 +243,17 @@ describe('under the root that counts as Intel’s', () => {
 		['with collateral of nobody', { reply: { text: '{}' } }, 'collateral', 'collateral'],
 		[
 			'with collateral that is no JSON',
-			{ reply: { text: '<html>' } },
+			{ reply: { text: 'Welcome' } },
 			'collateral',
 			'collateral',
 			/malformed/
+		],
+		[
+			'with a page in place of collateral',
+			{ reply: { text: '<html>' } },
+			'collateral',
+			'collateral-unreachable',
+			/HTTP 200 <html>/
 		],
 		[
 			'with collateral that names a member twice',
@@ -247,6 +278,45 @@ describe('under the root that counts as Intel’s', () => {
 		]
 	])('evidence %s is red', async (_name, scene, id, code, detail) => {
 		await failsAt(scene, id, code, detail);
+	});
+
+	describe('an edition of Intel’s documents', () => {
+		const NEWER = other['next edition, OutOfDate'];
+		const collateralOf = ({ checks }: Verdict) => checks.find(({ id }) => id === 'collateral');
+
+		it('older than one seen before warns, though the platform failed by that', async () => {
+			const kept = fakeStorage();
+			expect((await run({ kept })).verdict.status).toBe('green');
+			const newer = (await run({ kept, collateral: NEWER })).verdict;
+			expect([headline(newer.checks)?.id, newer.status]).toEqual(['tcb-status', 'red']);
+			expect(collateralOf(newer)?.outcome).toBe('pass');
+			for (let time = 0; time < 2; time += 1) {
+				const { verdict } = await run({ kept });
+				expect(verdict.status).toBe('amber');
+				expect(collateralOf(verdict)).toMatchObject({
+					outcome: 'warn',
+					code: 'collateral-older',
+					detail: '17, 17 < 18, 18'
+				});
+			}
+			const settings = (s: Settings) => void (s.policy = '{"v":1,"tcb":{"warn":["OutOfDate"]}}');
+			const again = (await run({ kept, collateral: NEWER, settings })).verdict;
+			expect(collateralOf(again)?.outcome).toBe('pass');
+			expect(again.fields.tcb_evaluation).toBe('18');
+		});
+
+		it('below the policy’s floor fails', async () => {
+			const floor = (number: number) => (s: Settings) =>
+				void (s.policy = `{"v":1,"tcb":{"min_evaluation":${number}}}`);
+			expect((await run({ settings: floor(17) })).verdict.status).toBe('green');
+			await failsAt({ settings: floor(18) }, 'tcb-status', 'tcb-evaluation', /^17$/);
+		});
+
+		it('warns where the browser keeps nothing', async () => {
+			const kept = { ...fakeStorage(), setItem: refusingStorage.setItem };
+			const { verdict } = await run({ kept });
+			expect(collateralOf(verdict)).toMatchObject({ outcome: 'warn', code: 'collateral-memory' });
+		});
 	});
 
 	it('a quote with one byte of its chain changed asks for nothing', async () => {
@@ -279,6 +349,21 @@ describe('under another root', () => {
 		expect(verdict.status).toBe('amber');
 		expect(headline(verdict.checks)).toMatchObject({ id: 'not-simulated', code: 'root' });
 		expect(verdict.fields.root).toBe(keyOf(other));
+	});
+
+	it('is remembered by a root that the user pinned, and not by one that the server names', async () => {
+		const newer = { collateral: other['next edition, OutOfDate'] };
+		const collateralOf = async (scene: Scene) =>
+			(await run(scene)).verdict.checks.find(({ id }) => id === 'collateral')?.outcome;
+		const pinned = { kept: fakeStorage(), settings: pin(other.root_pem) };
+		await run({ ...pinned, ...newer });
+		expect(await collateralOf(pinned)).toBe('warn');
+		const suggested = { kept: fakeStorage(), config: suggest(keyOf(other)) };
+		await run({ ...suggested, ...newer });
+		expect(await collateralOf(suggested)).toBe('pass');
+		// Whatever another root says of this kind of platform is not Intel's word.
+		pretended.root = keyOf(other);
+		expect(await collateralOf({ kept: pinned.kept })).toBe('pass');
 	});
 
 	it('evidence of the simulator is amber and says so', async () => {

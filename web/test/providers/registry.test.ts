@@ -8,6 +8,7 @@ const NEEDED: CheckId[] = [
 	'evidence-format',
 	'nonce-binding',
 	'td-attributes',
+	'settings',
 	'not-simulated'
 ];
 

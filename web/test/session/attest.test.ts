@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { CHECKS, headline } from '../../src/base/checks';
 import type { Environment } from '../../src/base/environment';
+import en from '../../src/i18n/en';
 import { attest, type Verdict } from '../../src/session/attest';
 import { defaults, type Settings } from '../../src/session/settings';
 import { base64url, bits, fill, sha384 } from '../support/bytes';
@@ -19,6 +20,7 @@ import {
 	type Call
 } from '../support/environment';
 import { change, drop, put, read } from '../support/json';
+import { keptBy } from '../support/kept';
 import { must } from '../support/must';
 import {
 	alibabaClaims,
@@ -38,9 +40,14 @@ import {
 	type Fields,
 	type TdOptions
 } from '../support/pretended-td';
+import { readVectors } from '../support/vectors';
 
 const ALIBABA = 'https://attest.cn-beijing.aliyuncs.com';
 const TRUSTEE = 'https://trustee.example';
+/** Answers in place of a token; without a code they are a service's word. */
+const { answers: answersOfOthers } = readVectors('addresses') as {
+	answers: { status: number; body: string; code: string | null }[];
+};
 const ES256 = makeSigner('ES256');
 const RS256 = makeSigner('RS256');
 const RS384 = makeSigner('RS384');
@@ -111,7 +118,7 @@ const run = async (scene: Scene) => {
 	const settings = defaults();
 	scene.settings?.(settings);
 	const verdict = await attest(
-		makeEnvironment(fetch, scene.env),
+		makeEnvironment(fetch, { ...scene.env, ...keptBy(settings, scene.env?.memory) }),
 		settings,
 		new AbortController().signal
 	);
@@ -329,8 +336,7 @@ describe('TD attributes', () => {
 		['debug', 0, 'fail'],
 		['a profiling bit', 4, 'fail'],
 		['a reserved bit', 20, 'fail'],
-		['MIGRATABLE', 29, 'fail'],
-		['the highest reserved bit', 62, 'fail'],
+		['the highest reserved bit', 61, 'fail'],
 		['PERFMON', 63, 'pass'],
 		['PKS', 30, 'pass']
 	])('%s', async (_name, bit, expected) => {
@@ -340,6 +346,19 @@ describe('TD attributes', () => {
 		const word = expected === 'pass' ? undefined : bit ? 'reserved' : 'debug';
 		expect(headline(verdict.checks)?.detail).toBe(word);
 		expect(verdict.status).toBe(expected === 'fail' ? 'red' : 'green');
+	});
+
+	it.each([
+		['icssd', 16],
+		['lass', 27],
+		['migratable', 29],
+		['tpa', 62]
+	])('fails where %s is on, unless the policy allows that', async (name, bit) => {
+		const td = { fields: someFields({ td_attributes: bits(28, bit) }) };
+		const refused = new RegExp(`^attributes-refused: ${name}$`);
+		await failsAt(trustee({ td }), 'td-attributes', 'td-attributes', refused);
+		const settings = policy({ td_attributes: { [name]: 'allow' } });
+		expect((await run(trustee({ td, settings }))).verdict.status).toBe('green');
 	});
 
 	it('fails where SEPT_VE_DISABLE is off, unless the policy allows that', async () => {
@@ -550,7 +569,8 @@ describe('trust on first use', () => {
 	});
 
 	it('warns where there is no memory, and cannot be accepted away', async () => {
-		const { verdict } = await run(trustee({ env: { memory: refusingStorage } }));
+		const memory = { getItem: () => null, setItem: refusingStorage.setItem };
+		const { verdict } = await run(trustee({ env: { memory } }));
 		expect([verdict.status, check(verdict)?.code]).toEqual(['amber', 'memory']);
 		expect(verdict.accept).toThrow(DOMException);
 	});
@@ -572,16 +592,36 @@ describe('the event logs', () => {
 	it('that lead to the registers pass, and are shown', async () => {
 		const { verdict } = await run(trustee({ td: { aael: line, fields: someFields({ rtmr_3 }) } }));
 		expect([verdict.status, outcome(verdict, 'event-log')]).toEqual(['green', 'pass']);
-		expect(verdict.events).toEqual([['rtmr_3', '', line]]);
+		expect(verdict.events).toEqual([['rtmr_3', '', '', line]]);
 	});
 	it('that lead elsewhere fail, and are not shown', async () => {
 		const { verdict } = await failsAt(
-			trustee({ td: { aael: line } }),
+			trustee({ td: { aael: line, fields: someFields({ rtmr_3: fill(48, 0) }) } }),
 			'event-log',
 			'log-differs',
 			/^rtmr_3$/
 		);
 		expect(verdict.events).toBeUndefined();
+	});
+	it('that do not explain what somebody extended after boot are no better held back', async () => {
+		const shown = (await run(trustee({ td: { aael: line } }))).verdict;
+		const withheld = (await run(trustee())).verdict;
+		expect([shown.status, withheld.status]).toEqual(['green', 'green']);
+		expect(shown.checks.find(({ id }) => id === 'event-log')).toMatchObject({
+			outcome: 'pass',
+			code: 'log-unexplained',
+			detail: 'rtmr_3'
+		});
+		expect(outcome(withheld, 'event-log')).toBe('skipped');
+		expect(shown.events).toEqual([['rtmr_3', '', line, '']]);
+	});
+	it('that a policy asks for and nobody shows fail', async () => {
+		const settings = policy({ explained_registers: ['rtmr_3'] });
+		for (const td of [{}, { aael: line }]) {
+			await failsAt(trustee({ td, settings }), 'event-log', 'log-unexplained', /^rtmr_3$/);
+		}
+		const good = trustee({ td: { aael: line, fields: someFields({ rtmr_3 }) }, settings });
+		expect((await run(good)).verdict.status).toBe('green');
 	});
 	it('that cannot be read fail', async () => {
 		await failsAt(trustee({ td: { ccel: fill(70, 1) } }), 'event-log', 'log-malformed');
@@ -617,7 +657,8 @@ describe('the service', () => {
 			'service-rejected',
 			/HTTP 500 Verifier/
 		],
-		['answers HTML', { text: '<html><script>alert(1)</script>' }, 'token-malformed', /size/],
+		['answers HTML', { text: '<html><script>alert(1)</script>' }, 'service-address', /<html>/],
+		['answers text', { text: 'Welcome' }, 'token-malformed', /size/],
 		['answers nothing', { text: '' }, 'token-malformed', /size/],
 		['cannot be reached', 'no connection', 'service-unreachable', /no connection/],
 		['answers without end', endless(97), 'service-unreachable', /too large/]
@@ -659,11 +700,65 @@ describe('the service', () => {
 		]);
 	});
 
+	it.each([
+		[400, 'bad-request'],
+		[404, 'relay-not-configured'],
+		[413, 'too-large'],
+		[502, 'relay-failed']
+	])('is not what a relay says itself: %i %s', async (status, code) => {
+		const config = { providers: { trustee: { url: null, relay: true } } };
+		const text = JSON.stringify({ status: false, code, detail: 'why' });
+		const routes = {
+			[`${TRUSTEE}/attestation`]: (): Answer => 'no connection',
+			'/tee/relay/': (): Answer => ({ status, text })
+		};
+		const scene = trustee({ config, routes });
+		const { calls } = await failsAt(
+			scene,
+			'token-signature',
+			'service-unreachable',
+			`${code}: why`
+		);
+		expect(calls.filter(({ url }) => url.includes('/tee/relay/'))).toHaveLength(1);
+	});
+
 	it('is not reached by a relay that is not offered', async () => {
 		const routes = { [`${TRUSTEE}/attestation`]: (): Answer => 'no connection' };
 		const { calls } = await failsAt(trustee({ routes }), 'token-signature', 'service-unreachable');
 		expect(calls.some(({ url }) => url.includes('/tee/relay/'))).toBe(false);
 	});
+
+	it.each(answersOfOthers)(
+		'is not what answers $status, $body',
+		async ({ status, body: text, code }) => {
+			const service = () => ({ status, text });
+			await failsAt(
+				trustee({ service }),
+				'token-signature',
+				code ?? 'service-rejected',
+				`HTTP ${status}`
+			);
+		}
+	);
+
+	it.each([
+		[trustee, 'https://as.example/kbs/', 'https://as.example/kbs/attestation'],
+		[trustee, 'https://as.example/kbs/attestation/', 'https://as.example/kbs/attestation'],
+		[alibaba, ALIBABA, `${ALIBABA}/v1/attestation`],
+		[alibaba, `${ALIBABA}/v1/attestation`, `${ALIBABA}/v1/attestation`]
+	])(
+		'is asked where it takes evidence, whatever of that was said: %o',
+		async (with_, said, asked) => {
+			const settings = (s: Settings) => {
+				s.provider = with_ === alibaba ? 'alibaba' : 'trustee';
+				s.addresses[s.provider] = said;
+			};
+			const { verdict, calls } = await run(with_({ settings }));
+			expect(headline(verdict.checks)).toBeUndefined();
+			const posts = calls.filter(({ init }) => init.method === 'POST');
+			expect(posts.map(({ url }) => url)).toEqual([asked]);
+		}
+	);
 
 	it('is not set', async () => {
 		const settings = (s: Settings) => void (s.addresses.trustee = '');
@@ -714,10 +809,16 @@ describe('Trustee before 0.14', () => {
 		expect((await run(trustee({ settings, service: updated }))).verdict.status).toBe('green');
 	});
 
-	it.each([401, 403, 404, 413, 429])('is not assumed where the answer is %i', async (status) => {
+	it.each([
+		[401, 'service-unreachable'],
+		[403, 'service-unreachable'],
+		[404, 'service-address'],
+		[413, 'service-rejected'],
+		[429, 'service-unreachable']
+	])('is not assumed where the answer is %i', async (status, code) => {
 		const settings = (s: Settings) => void (s.addresses.trustee = `https://t${status}.example`);
 		const scene = trustee({ settings, service: () => ({ status, text: 'no' }) });
-		const { calls } = await failsAt(scene, 'token-signature', 'service-rejected', `HTTP ${status}`);
+		const { calls } = await failsAt(scene, 'token-signature', code, `HTTP ${status}`);
 		expect(calls.filter(({ init }) => init.method === 'POST')).toHaveLength(1);
 	});
 
@@ -912,6 +1013,36 @@ describe('the verdict of the service', () => {
 		expect([outcome(verdict, 'tcb-status'), verdict.status]).toEqual([expected, colour]);
 	});
 
+	it.each([
+		['warns', 'TDRelaunchAdvised', 'warn', 'amber'],
+		['warns by another name', 'TdRelaunchAdvised', 'warn', 'amber'],
+		['fails', 'TDRelaunchAdvisedConfigurationNeeded', 'fail', 'red']
+	])('says that the TD is to be restarted: %s', async (_name, tcb_status, expected, colour) => {
+		const claims = (fields: Fields) => earClaims(fields, {}, { cczoo: { tcb_status } });
+		const settings = policy({ tcb: { warn: ['TDRelaunchAdvised'] } });
+		const { verdict } = await run(trustee({ claims, settings }));
+		expect([outcome(verdict, 'tcb-status'), verdict.status]).toEqual([expected, colour]);
+		expect(headline(verdict.checks)).toMatchObject({ id: 'tcb-status', code: 'tcb-relaunch' });
+		expect(en['reason.tcb-relaunch']).toContain('restart the TD');
+	});
+
+	it.each([
+		[17, 'pass'],
+		[16, 'fail'],
+		['17', 'fail'],
+		[17.5, 'fail'],
+		[undefined, 'fail']
+	])(
+		'holds the edition %j that Trustee names against the policy’s floor',
+		async (told, expected) => {
+			const platform = { tcb_status: 'UpToDate', tcb_eval_num: told };
+			const claims = (fields: Fields) => earClaims(fields, {}, { cczoo: platform });
+			const settings = policy({ tcb: { min_evaluation: 17 } });
+			const { verdict } = await run(trustee({ claims, settings }));
+			expect(outcome(verdict, 'tcb-status')).toBe(expected);
+		}
+	);
+
 	// Where Trustee has it itself, with the names of v0.13 among the others.
 	it.each([
 		['UpToDate', 'pass', 'green'],
@@ -920,6 +1051,7 @@ describe('the verdict of the service', () => {
 		['ConfigurationAndSoftwareHardeningNeeded', 'warn', 'amber'],
 		['OutOfDate', 'fail', 'red'],
 		['TDRelaunchAdvised', 'fail', 'red'],
+		['TdRelaunchAdvisedConfigurationNeeded', 'fail', 'red'],
 		[null, 'fail', 'red'],
 		[{ OK: 1 }, 'fail', 'red']
 	])('of Trustee names the platform status %s', async (tcb_status, expected, colour) => {

@@ -18,6 +18,7 @@ import {
 	type Answer
 } from '../support/environment';
 import { change } from '../support/json';
+import { keptBy } from '../support/kept';
 import {
 	alibabaClaims,
 	earClaims,
@@ -115,7 +116,8 @@ const run = async (service: Service, scene: Scene = {}) => {
 	settings.provider = service;
 	settings.addresses[service] = address;
 	settings.keys[service] = scene.pins ?? '';
-	const verdict = await attest(makeEnvironment(fetch), settings, new AbortController().signal);
+	const env = makeEnvironment(fetch, keptBy(settings));
+	const verdict = await attest(env, settings, new AbortController().signal);
 	return { verdict, urls: calls.map(({ url }) => url) };
 };
 

@@ -1,8 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseQuote } from '../../src/evidence/quote';
-import { recognise, remember, valuesOf, type Values } from '../../src/session/memory';
-import { MEMORY_KEY } from '../../src/session/settings';
+import {
+	recognise,
+	remember,
+	rememberEdition,
+	valuesOf,
+	type Values
+} from '../../src/session/memory';
+import { EDITIONS_KEY, MEMORY_KEY } from '../../src/session/settings';
 import { fill } from '../support/bytes';
 import { fakeStorage, NOW, refusingStorage } from '../support/environment';
 import { drop, put } from '../support/json';
@@ -29,6 +35,17 @@ describe('the memory', () => {
 			changes: []
 		});
 		expect(look(memory)).toMatchObject({ finding: { outcome: 'pass', code: 'unchanged' } });
+	});
+
+	it('does not begin where it may not, and compares all the same', () => {
+		const memory = fakeStorage();
+		expect(recognise(memory, values(), LATER, false)).toEqual({
+			finding: { outcome: 'skipped', code: 'not-remembered' },
+			changes: []
+		});
+		expect(memory.items.size).toBe(0);
+		const other = values({ mr_td: fill(48, 0xee) });
+		expect(recognise(known(), other, LATER, false).finding.code).toBe('changed');
 	});
 
 	it('says since when nothing has changed', () => {
@@ -109,6 +126,57 @@ describe('the memory', () => {
 			outcome: 'warn',
 			code: 'changed'
 		});
+	});
+});
+
+describe('the memory of editions', () => {
+	const hold = (memory: ReturnType<typeof fakeStorage>, ...numbers: [number, number]) =>
+		rememberEdition(memory, { about: '00906ed50000', numbers });
+	const older = (detail: string) => ({ outcome: 'warn', code: 'collateral-older', detail });
+
+	it('keeps the highest number of each document', () => {
+		const memory = fakeStorage();
+		expect(hold(memory, 20, 19)).toBeUndefined();
+		expect(hold(memory, 20, 20)).toBeUndefined();
+		expect(hold(memory, 19, 21)).toEqual(older('19, 21 < 20, 21'));
+		expect(hold(memory, 20, 20)).toEqual(older('20, 20 < 20, 21'));
+		expect(hold(memory, 20, 21)).toBeUndefined();
+	});
+
+	it('keeps kinds of platforms apart, and is bounded', () => {
+		const memory = fakeStorage();
+		hold(memory, 20, 20);
+		for (let at = 0; at < 500; at += 1) {
+			expect(rememberEdition(memory, { about: `platform ${at}`, numbers: [1, 1] })).toBeUndefined();
+		}
+		expect(must(memory.getItem(EDITIONS_KEY)).length).toBeLessThan(1 << 14);
+		expect(rememberEdition(memory, { about: 'platform 499', numbers: [0, 1] })).toEqual(
+			older('0, 1 < 1, 1')
+		);
+	});
+
+	it('leaves the memory of measurements as it was stored before', () => {
+		const memory = known();
+		const before = memory.getItem(MEMORY_KEY);
+		hold(memory, 20, 20);
+		expect(memory.getItem(MEMORY_KEY)).toBe(before);
+		expect(look(memory).finding.code).toBe('unchanged');
+	});
+
+	it.each([
+		['nothing', ''],
+		['a list', '[]'],
+		['another version', '{"v":2,"highest":[]}'],
+		['no list', '{"v":1,"highest":{}}'],
+		['a number less', '{"v":1,"highest":[["00906ed50000",1]]}'],
+		['numbers as texts', '{"v":1,"highest":[["00906ed50000","1","1"]]}'],
+		['fractions', '{"v":1,"highest":[["00906ed50000",1.5,1]]}'],
+		['huge', JSON.stringify({ v: 1, highest: [], more: 'x'.repeat(1 << 15) })]
+	])('that is damaged (%s) warns once, and begins anew', (_name, text) => {
+		const memory = fakeStorage(new Map([[EDITIONS_KEY, text]]));
+		expect(hold(memory, 20, 20)).toEqual({ outcome: 'warn', code: 'collateral-memory' });
+		expect(hold(memory, 20, 20)).toBeUndefined();
+		expect(hold(memory, 19, 20)).toEqual(older('19, 20 < 20, 20'));
 	});
 });
 

@@ -5,6 +5,7 @@ import { PROVIDERS, providerIds } from '../../src/providers/registry';
 import { attest } from '../../src/session/attest';
 import { defaults, type Settings } from '../../src/session/settings';
 import { answer, fakeFetch, makeEnvironment, nonceOf } from '../support/environment';
+import { keptBy } from '../support/kept';
 import { earClaims, makeSigner, makeToken, type Claims } from '../support/pretended-service';
 import { makeEvidence } from '../support/pretended-td';
 import { readVectors } from '../support/vectors';
@@ -31,7 +32,8 @@ const run = async (edit: (settings: Settings) => void) => {
 	const settings = defaults();
 	settings.addresses.trustee = 'https://trustee.example';
 	edit(settings);
-	const verdict = await attest(makeEnvironment(fetch), settings, new AbortController().signal);
+	const env = makeEnvironment(fetch, keptBy(settings));
+	const verdict = await attest(env, settings, new AbortController().signal);
 	return { status: verdict.status, reason: headline(verdict.checks), checks: verdict.checks };
 };
 
@@ -47,7 +49,13 @@ describe('a run', () => {
 		expect(reason).toMatchObject({ id: 'appraisal', code: 'internal', detail: 'code' });
 		// What the page can check by itself is shown all the same.
 		const passed = checks.filter(({ outcome }) => outcome === 'pass').map((check) => check.id);
-		expect(passed).toEqual(['secure-context', 'evidence-format', 'nonce-binding', 'td-attributes']);
+		expect(passed).toEqual([
+			'secure-context',
+			'evidence-format',
+			'nonce-binding',
+			'td-attributes',
+			'settings'
+		]);
 	});
 
 	it('without the code that reads certificates is red only where a CA is pinned', async () => {

@@ -1,70 +1,6 @@
-import { atom } from 'nanostores';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { Verdict } from '../../src/session/attest';
-import { createSession, DEADLINE, SETTLE, type Session } from '../../src/session/session';
-import { defaults, type Settings } from '../../src/session/settings';
-import { fakeClock, makeEnvironment } from '../support/environment';
-import { must } from '../support/must';
-
-const LIFE = 300_000;
-
-/** A run that the test ends when it wants. */
-interface Run {
-	settings: Settings;
-	signal: AbortSignal;
-	end: (status?: Verdict['status'], life?: number, more?: Partial<Verdict>) => Promise<void>;
-	fail: (error: Error) => Promise<void>;
-}
-
-const flush = async () => {
-	for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
-};
-
-const stage = (enabled = true, read = (now: number) => now) => {
-	const clock = fakeClock();
-	const settings = atom({ settings: { ...defaults(), enabled }, broken: false });
-	const runs: Run[] = [];
-	const env = makeEnvironment(fetch, { now: () => read(clock.now()), later: clock.later });
-	const session: Session = createSession(
-		env,
-		{ state: settings },
-		(_env, chosen, signal) =>
-			new Promise((resolve, reject) => {
-				runs.push({
-					settings: chosen,
-					signal,
-					end: async (status = 'green', life = LIFE, more = {}) => {
-						const expires = clock.now() + life;
-						resolve({ status, checks: [], fields: { run: runs.length }, expires, ...more });
-						await flush();
-					},
-					fail: async (error) => {
-						reject(error);
-						await flush();
-					}
-				});
-			})
-	);
-	const states: string[] = [];
-	session.state.subscribe((state) => {
-		states.push(state.kind === 'done' ? state.verdict.status : state.kind);
-	});
-	const change = (edit: (s: Settings) => void) => {
-		const next = structuredClone(settings.get().settings);
-		edit(next);
-		settings.set({ settings: next, broken: false });
-	};
-	return {
-		clock,
-		session,
-		/** All that began, and one by its number; the last is -1. */
-		runs,
-		run: (at: number) => must(runs.at(at)),
-		states,
-		change,
-		now: () => states.at(-1)
-	};
-};
+import { DEADLINE, SETTLE } from '../../src/session/session';
+import { LIFE, stage } from '../support/stage';
 
 let scene: ReturnType<typeof stage>;
 /** A badge on the page, and the first run begun. */
@@ -248,17 +184,6 @@ describe('the end of a result', () => {
 			one.clock.advance(1);
 			expect(one.now()).toBe('pending');
 		}
-	});
-
-	it('comes by the timers where the clock is set back', async () => {
-		let back = 0;
-		const set = stage(true, (now) => now - back);
-		set.session.attach();
-		set.clock.advance(SETTLE);
-		await set.run(0).end('green');
-		back = 86_400_000;
-		set.clock.advance(LIFE);
-		expect(set.now()).toBe('pending');
 	});
 
 	it('begins one refresh, which an impatient user and a second badge share', () => {

@@ -36,7 +36,7 @@ describe('stored settings', () => {
 		'{"v":1,"policy":{}}',
 		`{"v":1,"policy":"${'x'.repeat(1 << 17)}"}`,
 		'{"v":1,"v":1}'
-	])('%j give the defaults and a notice, and stay as they are', (text) => {
+	])('%j are not read, and stay as they are', (text) => {
 		const storage = memory(text);
 		expect(createSettings(storage).state.get()).toEqual({ settings: defaults(), broken: true });
 		expect(storage.items.get(STORAGE_KEY)).toBe(text);
@@ -95,10 +95,19 @@ describe('stored settings', () => {
 		expect(store.state.get()).toEqual({ settings: defaults(), broken: false });
 	});
 
-	it('hold for the page where storage is full or forbidden', () => {
-		const store = createSettings(refusingStorage);
+	it('hold for the page where storage is full', () => {
+		const store = createSettings({ getItem: () => null, setItem: refusingStorage.setItem });
 		store.change((s) => (s.enabled = false));
 		expect(store.state.get().settings.enabled).toBe(false);
+	});
+
+	it('are not changed where storage is forbidden', () => {
+		const store = createSettings(refusingStorage);
+		const refusal = problemOf(() => {
+			store.change((s) => (s.enabled = false));
+		});
+		expect(refusal?.code).toBe('settings-unreadable');
+		expect(store.state.get()).toEqual({ settings: defaults(), broken: true });
 	});
 
 	it('follow another tab', () => {

@@ -47,12 +47,21 @@ export const fakeFetch = (routes: Record<string, (call: Call) => Answer>) => {
 	return { fetch: run, calls };
 };
 
-/** A clock that moves only when told to. */
+/** A clock that moves only when told to, and another one that cannot be set. */
 export const fakeClock = (start = NOW * 1000) => {
 	let now = start;
+	/** What the one that people see is ahead of this. */
+	let ahead = 0;
+	/** What the steady one is behind it. */
+	let stood = start;
 	let timers: { at: number; call: () => void }[] = [];
 	return {
-		now: () => now,
+		now: () => now + ahead,
+		elapsed: () => now - stood,
+		/** Somebody sets the clock: forward, or with less than zero back. */
+		set: (ms: number) => {
+			ahead += ms;
+		},
 		later: (ms: number, call: () => void) => {
 			const timer = { at: now + ms, call };
 			timers.push(timer);
@@ -62,8 +71,9 @@ export const fakeClock = (start = NOW * 1000) => {
 		},
 		waiting: () => timers.length,
 		/** Time goes by and no timer notices: the machine sleeps. */
-		sleep: (ms: number) => {
+		sleep: (ms: number, steadily = true) => {
 			now += ms;
+			if (!steadily) stood += ms; // as on some platforms
 			timers.forEach((timer) => (timer.at += ms));
 		},
 		/** Go forward, ringing what is due in its order. */
@@ -126,10 +136,12 @@ export const makeEnvironment = (
 	return {
 		fetch,
 		now: clock.now,
+		elapsed: clock.elapsed,
 		later: clock.later,
 		random: draw,
 		subtle: crypto.subtle,
 		memory: fakeStorage(),
+		marks: { get: () => Promise.resolve(null), set: () => undefined, follow: () => undefined },
 		token: () => 'session-token',
 		api: '/api/v1',
 		...more

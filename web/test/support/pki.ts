@@ -333,6 +333,12 @@ const spec = (
 	whole: same
 });
 
+/** A list's number, and the key that signed it: what every list says (RFC 5280 section 5.2). */
+export const listExtensions = (): Bytes[] => [
+	extension('551d14', number(1)),
+	extension('551d23', seq(tlv(0x80, Buffer.alloc(20, 7))))
+];
+
 export const listSpec = (issuer = 'Platform CA', signer = keys.ca): ListSpec => ({
 	issuer,
 	signer,
@@ -340,7 +346,7 @@ export const listSpec = (issuer = 'Platform CA', signer = keys.ca): ListSpec => 
 	until: [time(NOW + 30 * DAY)],
 	revoked: [],
 	entryExtensions: [],
-	extensions: [extension('551d14', number(7))],
+	extensions: listExtensions(),
 	version: [number(1)],
 	inner: algorithm(),
 	outer: algorithm(),

@@ -4,8 +4,10 @@ import { CHECKS, type Check } from '../../src/base/checks';
 import type { Catalogue } from '../../src/i18n/en';
 import en from '../../src/i18n/en';
 import { createTexts } from '../../src/i18n/texts';
-import type { State } from '../../src/session/session';
+import type { Remedy } from '../../src/session/keeping';
+import type { Renewal, State } from '../../src/session/session';
 import { TrustBadge } from '../../src/ui/badge';
+import type { TrustSettings } from '../../src/ui/settings-form';
 import {
 	all,
 	failed,
@@ -177,11 +179,77 @@ describe('the badge', () => {
 		['quote-unreachable', 'Check again in a moment'],
 		['offline', 'Check again in a moment'],
 		['bad-address', 'See Settings'],
-		['changed', 'accept them below']
+		['changed', 'accept them below'],
+		['settings-foreign', 'If you did not do that'],
+		['settings-unreadable', 'If you did not do that'],
+		['settings-storage', 'Let this site store'],
+		['marks', 'Let this site store']
 	] as const)('says what to do about %s', async (code, advice) => {
 		await become(verdict('red', [{ ...failed, code }]));
 		await open();
 		expect(textOf(need(badge, 'reason').nextElementSibling)).toContain(advice);
+	});
+
+	it('says that a result could not be renewed, when that is tried again and how long it holds', async () => {
+		const at = (clock: string) => Date.parse(`2026-11-28T${clock}`);
+		const check: Check = {
+			id: 'evidence-format',
+			outcome: 'fail',
+			code: 'quote-refused',
+			detail: MARKUP
+		};
+		const shown = async (state: State, renewal: Renewal) => {
+			await become({ ...state, renewal } as State);
+			return textOf(need(badge, 'renewal'));
+		};
+		await become(verdict('green'));
+		await open();
+		expect(find(badge, 'renewal')).toBeNull();
+		const until = at('12:05:00');
+		const said = await shown(verdict('green'), { check, again: at('12:00:07'), until });
+		expect(said).toBe(
+			'The result could not be renewed. evidence-format: This server gave no quote. ' +
+				`${MARKUP} Trying again at ${new Date(at('12:00:07')).toLocaleTimeString()}. ` +
+				`The result on show holds until ${new Date(until).toLocaleTimeString()}.`
+		);
+		expect(need(badge, 'badge').dataset.state).toBe('green');
+		expect(need(badge, 'panel').querySelector('img')).toBeNull();
+		expect(await shown(verdict('green'), { check, until })).toContain('Trying again now…');
+
+		// Where nothing holds any more, what failed is the headline.
+		const red = verdict('red', [check], { wait: 0 });
+		expect(await shown(red, { check, again: at('12:00:07') })).toMatch(/^Trying again at \S+/);
+		expect(textOf(need(badge, 'reason'))).toContain('This server gave no quote.');
+		expect(textOf(need(badge, 'reason').nextElementSibling)).toContain('goes on trying');
+	});
+
+	it('opens the form to review what something else stored, wherever the app has its settings', async () => {
+		const foreign: Check = { id: 'settings', outcome: 'warn', code: 'settings-foreign' };
+		const remedies: Remedy[] = [{ name: 'confirm', apply: () => undefined }];
+		const unmarked = [{ name: 'tee.settings', text: MARKUP, mark: null }];
+		await become(verdict('amber', [foreign], { unmarked, remedies }));
+		await open();
+		expect(find(badge, 'confirm')).toBeNull();
+		need(badge, 'review').click();
+		await badge.updateComplete;
+		const form = badge.renderRoot.querySelector<TrustSettings>('cczoo-trust-settings');
+		await form?.updateComplete;
+		expect(textOf(form && find(form, 'confirm'))).toBe('Confirm what is stored');
+		expect(find(badge, 'review')).toBeNull();
+	});
+
+	it('offers to start anew where settings are lost', async () => {
+		const lost: Check = { id: 'settings', outcome: 'fail', code: 'settings-unreadable' };
+		let done = 0;
+		const remedies: Remedy[] = [{ name: 'anew', apply: () => (done += 1) }];
+		await become(verdict('red', [lost], { remedies }));
+		await open();
+		expect(textOf(need(badge, 'reason'))).toContain('switch, service, address, keys, policy');
+		expect(find(badge, 'restore')).toBeNull();
+		need(badge, 'anew').click();
+		expect([done, page.calls.filter(([name]) => name === 'mend').length]).toEqual([1, 1]);
+		await badge.updateComplete;
+		expect(focused()).toBe(need(badge, 'recheck'));
 	});
 
 	it('shows what has changed, old and new, with a button that accepts it', async () => {
@@ -218,10 +286,19 @@ describe('the badge', () => {
 		expect([find(badge, 'accept'), find(badge, 'change')]).toEqual([null, null]);
 	});
 
+	it('says which right was taken from what a model wrote', async () => {
+		await open();
+		expect(find(badge, 'rights')).toBeNull();
+		page.rightsTaken.set(true);
+		await badge.updateComplete;
+		expect(need(badge, 'rights').textContent).toContain('all rights of this page');
+	});
+
 	it('shows the events of the logs, folded', async () => {
 		const events = [
-			['rtmr_1', 'EFI_BOOT_SERVICES_APPLICATION', 'grub'],
-			['rtmr_3', '', MARKUP]
+			['rtmr_1', 'EFI_BOOT_SERVICES_APPLICATION', 'grub', ''],
+			['rtmr_2', 'IPL', 'kernel_cmdline:', 'root=/dev/vda1'],
+			['rtmr_3', '', '', MARKUP]
 		] as const;
 		await become(verdict('green', [], { events }));
 		await open();
@@ -229,8 +306,14 @@ describe('the badge', () => {
 		expect([box.tagName, box.open]).toEqual(['DETAILS', false]);
 		expect(all(badge, 'event').map(textOf)).toEqual([
 			'rtmr_1 EFI_BOOT_SERVICES_APPLICATION grub',
-			`rtmr_3 ${MARKUP}`
+			'rtmr_2 IPL kernel_cmdline: ✓ root=/dev/vda1',
+			`rtmr_3 ✓ ${MARKUP}`
 		]);
+		// What is proven is marked by more than its looks, and the mark is explained beside it.
+		expect(all(badge, 'fact').map(textOf)).toEqual(['root=/dev/vda1', MARKUP]);
+		const marks = Array.from(box.querySelectorAll('[role=img]'));
+		expect(marks.map((mark) => mark.getAttribute('aria-label'))).toEqual(['proven:', 'proven:']);
+		expect(box.textContent).toContain('All else is this machine’s own word.');
 		await become(verdict('red', [failed], { events }));
 		expect(find(badge, 'events')).toBeNull();
 	});
@@ -328,9 +411,9 @@ describe('what comes from outside', () => {
 		await become(
 			verdict('amber', [{ ...failed, outcome: 'warn' }], {
 				fields: { jti: MARKUP, tee: MARKUP, exp: MARKUP, [MARKUP]: MARKUP, mr_td: undefined },
-				choice: { provider: 'trustee', address: MARKUP, keys: '', serverChosen: true },
+				choice: { provider: 'trustee', address: MARKUP, path: '', keys: '', serverChosen: true },
 				changes: [[MARKUP, MARKUP, MARKUP]],
-				events: [[MARKUP, MARKUP, MARKUP]]
+				events: [[MARKUP, MARKUP, MARKUP, MARKUP]]
 			})
 		);
 		await open();
@@ -338,7 +421,7 @@ describe('what comes from outside', () => {
 		expect(panel.querySelector('img, script, a, iframe')).toBeNull();
 		expect(textOf(panel.querySelector('[data-field=jti]'))).toBe(MARKUP);
 		expect(panel.querySelector('[data-field=mr_td]')).toBeNull();
-		expect(panel.textContent.split(MARKUP)).toHaveLength(14);
+		expect(panel.textContent.split(MARKUP)).toHaveLength(15);
 		expect('pwned' in window).toBe(false);
 	});
 
@@ -348,7 +431,7 @@ describe('what comes from outside', () => {
 			verdict('amber', [], {
 				fields: { long: 'x'.repeat(1 << 20), ...Object.fromEntries(many.map((n) => [`f${n}`, n])) },
 				changes: many.map((n) => [String(n), 'a', 'b'] as const),
-				events: many.map((n) => ['rtmr_3', '', String(n)] as const)
+				events: many.map((n) => ['rtmr_3', '', String(n), ''] as const)
 			})
 		);
 		await open();

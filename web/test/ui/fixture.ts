@@ -56,6 +56,10 @@ export const makeParts = (stored?: string) => {
 		chat: note('chat'),
 		recheck: note('recheck'),
 		accept: note('accept'),
+		mend: (act) => {
+			note('mend')();
+			act();
+		},
 		restart: note('restart'),
 		offline: note('offline'),
 		online: note('online'),
@@ -69,9 +73,10 @@ export const makeParts = (stored?: string) => {
 	});
 	const chat = atom('1');
 	const settingsInPanel = atom(false);
+	const rightsTaken = atom(false);
 	const texts = createTexts().state;
-	const parts: Parts = { session, settings, texts, chat, settingsInPanel };
-	return { parts, calls, state, settings, storage, chat, settingsInPanel };
+	const parts: Parts = { session, settings, texts, chat, settingsInPanel, rightsTaken };
+	return { parts, calls, state, settings, storage, chat, settingsInPanel, rightsTaken };
 };
 
 /** Put an element with these parts on the page, and wait until it shows them. */

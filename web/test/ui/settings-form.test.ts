@@ -1,13 +1,16 @@
 // @vitest-environment jsdom
 import { afterEach, describe, expect, it } from 'vitest';
+import type { Remedy } from '../../src/session/keeping';
+import { choose, NO_CONFIG } from '../../src/providers/choice';
 import { STORAGE_KEY } from '../../src/session/settings';
 import { TrustSettings } from '../../src/ui/settings-form';
-import { failed, fire, makeParts, need, show, textOf, verdict } from './fixture';
+import { all, failed, find, fire, makeParts, MARKUP, need, show, textOf, verdict } from './fixture';
 
 const CHOICE = {
 	provider: 'trustee' as const,
 	address: 'https://t.example',
 	keys: '',
+	path: '/attestation',
 	serverChosen: true
 };
 
@@ -169,6 +172,13 @@ describe('the settings form', () => {
 		});
 	});
 
+	it('trusts an address that itself ends in the well-known path, whole', async () => {
+		const { now, become, click } = await open();
+		await become('amber', [], { choice: { ...CHOICE, address: 'https://t.example/attestation' } });
+		await click('trust');
+		expect(choose(now(), NO_CONFIG).address).toBe('https://t.example/attestation');
+	});
+
 	it('trusts the provider that the server chose where the address was stored before', async () => {
 		const { now, become, click } = await open(
 			'{"v":1,"addresses":{"trustee":"https://t.example"}}'
@@ -220,10 +230,55 @@ describe('the settings form', () => {
 		expect([field('enabled').checked, field('policy').value]).toEqual([false, '{"v":1}']);
 	});
 
-	it('says that the stored settings were unreadable, until others are stored', async () => {
-		const { problem, click } = await open('{');
+	it('says that the stored settings are unreadable, and changes nothing of them', async () => {
+		const { problem, click, field, storage } = await open('{');
 		expect(problem()).toContain('unreadable');
 		await click('enabled');
-		expect(problem()).toBe('');
+		expect(problem()).toContain('cannot be read');
+		expect(field('enabled').checked).toBe(true);
+		expect(storage.get(STORAGE_KEY)).toBe('{');
+	});
+
+	it('shows what something else stored, as text, and does what the person says', async () => {
+		const { become, form, click, calls, problem, storage, settings } = await open('{');
+		const done: string[] = [];
+		const remedy = (name: Remedy['name']): Remedy => ({
+			name,
+			apply: () => {
+				done.push(name);
+				storage.set(STORAGE_KEY, '{"v":1,"policy":"{}"}');
+			}
+		});
+		expect(find(form, 'kept')).toBeNull();
+		await become('red', [], {
+			unmarked: [
+				{ name: STORAGE_KEY, text: MARKUP, mark: '{"v":1}' },
+				{ name: 'tee.memory', text: null, mark: MARKUP }
+			],
+			remedies: [remedy('restore'), remedy('anew')]
+		});
+		const shown = all(form, 'stored') as HTMLTextAreaElement[];
+		expect(shown.map(({ value, readOnly }) => [value, readOnly])).toEqual([
+			[MARKUP, true],
+			['(nothing)', true]
+		]);
+		// What would be put back is shown as well.
+		const confirmed = all(form, 'confirmed') as HTMLTextAreaElement[];
+		expect(confirmed.map(({ value }) => value)).toEqual(['{\n "v": 1\n}', MARKUP]);
+		expect(form.renderRoot.querySelector('img')).toBeNull();
+		expect(find(form, 'confirm')).toBeNull();
+		await click('anew');
+		expect([done, calls.map(([name]) => name)]).toEqual([['anew'], ['mend']]);
+		expect([settings.state.get().broken, problem()]).toEqual([false, '']);
+	});
+
+	it('hides nothing of what is to be confirmed behind blanks', async () => {
+		const { become, field } = await open();
+		const stored = `{"v":1,${'\n'.repeat(1000)}"policy":"x"}`;
+		await become('amber', [], {
+			unmarked: [{ name: STORAGE_KEY, text: stored, mark: null }],
+			remedies: [{ name: 'confirm', apply: () => undefined }]
+		});
+		expect(field('stored').value).toBe('{\n "v": 1,\n "policy": "x"\n}');
 	});
 });

@@ -1,0 +1,293 @@
+"""The check `settings`: what this browser keeps about trust, and who put it there.
+
+A script in the page stands for whatever is not the kit's form: an extension, a tool of the user's,
+another part of the app, a model's answer that got through.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from e2e.browser import SETTINGS_KEY, ChatPage, tee_settings
+from e2e.stack import Backend
+
+OpenChat = Callable[..., ChatPage]
+
+MEMORY_KEY = "tee.memory"
+# What the TD in these tests does not have.
+STRICT = json.dumps({"v": 1, "reference_values": {"mr_td": ["00" * 48]}})
+# Runs before the page: a browser that gives no second storage, as some private windows do.
+WITHOUT_MARKS = "Object.defineProperty(window, 'indexedDB', {get() { throw new DOMException(); }});"
+
+
+def write(page: Page, key: str, value: str | None) -> None:
+    """Change this browser's storage as any script can."""
+    code = "([key, value]) => value === null ? localStorage.removeItem(key)"
+    page.evaluate(f"{code} : localStorage.setItem(key, value)", [key, value])
+
+
+def read(page: Page, key: str) -> str | None:
+    """Return what this browser stores under a name."""
+    value: str | None = page.evaluate("(key) => localStorage.getItem(key)", key)
+    return value
+
+
+def reason(chat: ChatPage) -> str:
+    """Return what the panel says at the check, and not only in its headline."""
+    row = chat.open_panel().locator("[data-testid=tee-check][data-check=settings]")
+    return row.inner_text()
+
+
+def confirm(chat: ChatPage) -> None:
+    """Look at what is stored, and confirm it."""
+    chat.open_panel().get_by_test_id("tee-review").click()
+    chat.page.get_by_test_id("tee-confirm").click()
+
+
+def restore(chat: ChatPage) -> None:
+    """Look at what was confirmed last, and put it back."""
+    chat.open_panel().get_by_test_id("tee-review").click()
+    expect(chat.page.get_by_test_id("tee-confirmed")).to_be_visible()
+    chat.page.get_by_test_id("tee-restore").click()
+
+
+@pytest.fixture
+def strict(service: str) -> dict[str, Any]:
+    """Settings under which the TD of these tests is red."""
+    return {**tee_settings("trustee", trustee=service), "policy": STRICT}
+
+
+@pytest.mark.smoke
+def test_settings_that_a_script_changed_are_amber_until_confirmed(
+    hardware: Backend, service: str, strict: dict[str, Any], open_chat: OpenChat
+) -> None:
+    chat = open_chat(hardware, strict)
+    chat.expect_state("red")
+    assert chat.checks()["settings"] == "pass"
+    lax = json.dumps(tee_settings("trustee", trustee=service))
+    write(chat.page, SETTINGS_KEY, lax)
+
+    for _ in range(2):  # to look at it is no confirmation
+        chat.reload().expect_state("amber")
+        assert chat.states() == ["pending", "amber"]
+        assert {c for c, o in chat.checks().items() if o == "warn"} == {"settings"}
+        assert "Something other than this page" in chat.reason()
+        assert SETTINGS_KEY in reason(chat)
+
+    chat.open_panel().get_by_test_id("tee-review").click()
+    shown = chat.page.get_by_test_id("tee-stored").input_value()
+    assert json.loads(shown) == json.loads(lax)
+    chat.page.get_by_test_id("tee-confirm").click()
+    chat.expect_state("green")
+    chat.reload().expect_state("green")
+    assert chat.states() == ["pending", "green"]
+    assert chat.errors == []
+
+
+def test_a_page_that_is_open_notices_it_at_its_next_look(
+    hardware: Backend, service: str, open_chat: OpenChat
+) -> None:
+    chat = open_chat(hardware, tee_settings("trustee", trustee=service))
+    chat.expect_state("green")
+    write(chat.page, SETTINGS_KEY, json.dumps(tee_settings("trustee", trustee="https://evil.test")))
+    assert chat.recheck() == "amber"
+    # What was confirmed is still in force here, and comes back at a click.
+    assert "evil" not in " ".join(request.url for request in chat.requests)
+    restore(chat)
+    chat.expect_state("green")
+    assert chat.stored_settings()["addresses"]["trustee"] == service
+    chat.reload().expect_state("green")
+
+
+def test_a_change_in_the_form_does_not_confirm_what_a_script_changed(
+    hardware: Backend, service: str, strict: dict[str, Any], open_chat: OpenChat
+) -> None:
+    chat = open_chat(hardware, strict)
+    chat.expect_state("red")
+    write(chat.page, SETTINGS_KEY, json.dumps(tee_settings(None, trustee=service)))
+    chat.reload().expect_state("amber")
+    chat.open_settings().get_by_test_id("tee-provider").select_option("trustee")
+    chat.close_settings()
+    chat.settle()
+    assert chat.recheck() == "amber"
+    assert chat.checks()["settings"] == "warn"
+
+
+def test_settings_of_an_older_kit_are_confirmed_once(
+    hardware: Backend, service: str, open_chat: OpenChat
+) -> None:
+    chat = open_chat(hardware, tee_settings("trustee", trustee=service), marked=False)
+    chat.expect_state("amber")
+    assert "An older version" in chat.reason()
+    confirm(chat)
+    chat.expect_state("green")
+    chat.reload().expect_state("green")
+
+
+def test_a_memory_that_a_script_changed_is_amber_until_confirmed(
+    hardware: Backend, service: str, open_chat: OpenChat
+) -> None:
+    chat = open_chat(hardware, tee_settings("trustee", trustee=service))
+    chat.expect_state("green")
+    chat.reload().expect_state("green")
+    memory = json.loads(read(chat.page, MEMORY_KEY) or "")
+    mine = memory["values"]["mr_td"]
+
+    memory["values"]["mr_td"] = "77" * 48
+    write(chat.page, MEMORY_KEY, json.dumps(memory))
+    chat.reload().expect_state("amber")
+    assert {c for c, o in chat.checks().items() if o == "warn"} == {"settings", "reference-values"}
+    assert MEMORY_KEY in reason(chat)
+    restore(chat)
+    chat.expect_state("green")
+    assert mine in (read(chat.page, MEMORY_KEY) or "")
+
+    write(chat.page, MEMORY_KEY, None)
+    for _ in range(2):  # and it is no first time
+        chat.reload().expect_state("amber")
+        assert chat.checks()["settings"] == "warn"
+        assert read(chat.page, MEMORY_KEY) is None
+    confirm(chat)
+    chat.expect_state("green")
+    assert mine in (read(chat.page, MEMORY_KEY) or "")
+    chat.reload().expect_state("green")
+
+
+def test_a_script_that_switches_the_check_off_does_not_get_off(
+    hardware: Backend, service: str, open_chat: OpenChat
+) -> None:
+    chat = open_chat(hardware, tee_settings("trustee", trustee=service))
+    chat.expect_state("green")
+    asked = tee_settings("trustee", enabled=False, trustee=service)
+    write(chat.page, SETTINGS_KEY, json.dumps(asked))
+    chat.requests.clear()
+    chat.reload().expect_state("red")
+    assert "switched the check off" in chat.reason()
+    assert chat.requests_to("/api/v1/tee/quote", "/attestation") == []
+    confirm(chat)
+    chat.expect_state("off")
+    chat.reload().expect_state("off")
+
+
+# Settings that cannot be read
+
+LOST: dict[str, Callable[[dict[str, Any]], str | None]] = {
+    "truncated": lambda stored: json.dumps(stored)[:-20],
+    "version-2": lambda stored: json.dumps({**stored, "v": 2}),
+    "policy-object": lambda stored: json.dumps({**stored, "policy": json.loads(STRICT)}),
+    "unknown-provider": lambda stored: json.dumps({**stored, "provider": "itta"}),
+    "bad-address": lambda stored: json.dumps({**stored, "addresses": {"trustee": "http://x"}}),
+    "long-policy": lambda stored: json.dumps({**stored, "policy": STRICT + " " * 70_000}),
+    "bad-key": lambda stored: json.dumps({**stored, "keys": {"trustee": "{"}}),
+    "gone": lambda stored: None,
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_settings_that_are_lost_are_red_and_nobody_is_asked(
+    hardware: Backend, strict: dict[str, Any], open_chat: OpenChat, name: str
+) -> None:
+    chat = open_chat(hardware, strict)
+    chat.expect_state("red")
+    assert chat.checks()["settings"] == "pass"
+    broken = LOST[name](strict)
+    write(chat.page, SETTINGS_KEY, broken)
+    chat.requests.clear()
+    chat.reload().expect_state("red")
+    assert chat.states() == ["pending", "red"]
+    assert chat.checks()["settings"] == "fail"
+    assert "switch, service, address, keys, policy" in chat.reason()
+    assert chat.requests_to("/api/v1/tee/quote", "/attestation") == []
+    assert read(chat.page, SETTINGS_KEY) == broken
+
+    restore(chat)
+    expect(chat.page.get_by_test_id("tee-restore")).to_have_count(0)
+    chat.settle()
+    assert chat.checks()["settings"] == "pass"
+    assert chat.checks()["reference-values"] == "fail"
+    assert chat.stored_settings()["policy"] == STRICT
+
+
+@pytest.mark.smoke
+def test_who_starts_anew_begins_with_the_defaults(
+    hardware: Backend, service: str, strict: dict[str, Any], open_chat: OpenChat
+) -> None:
+    chat = open_chat(hardware, strict)
+    chat.expect_state("red")
+    broken = json.dumps(strict)[:-20]
+    write(chat.page, SETTINGS_KEY, broken)
+    chat.reload().expect_state("red")
+    expect(chat.open_panel().get_by_test_id("tee-anew")).to_have_text("Start anew")
+    chat.panel.get_by_test_id("tee-review").click()
+    assert chat.page.get_by_test_id("tee-stored").input_value() == broken
+    chat.page.get_by_test_id("tee-anew").click()
+    chat.expect_state("amber")  # the service that only this server named
+    assert {c for c, o in chat.checks().items() if o == "warn"} == {"token-signature"}
+    assert chat.stored_settings()["policy"] == ""
+    chat.page.get_by_test_id("tee-address").fill(service)
+    chat.page.get_by_test_id("tee-address").press("Tab")
+    chat.expect_state("green")
+
+
+def test_an_emptied_storage_is_no_first_visit(
+    hardware: Backend, strict: dict[str, Any], open_chat: OpenChat
+) -> None:
+    chat = open_chat(hardware, strict)
+    chat.expect_state("red")
+    token = read(chat.page, "token")
+    chat.page.evaluate("localStorage.clear()")
+    write(chat.page, "token", token)
+    chat.reload().expect_state("red")
+    assert "are gone" in chat.reason()
+
+
+# Other windows
+
+
+def test_what_one_tab_changes_by_the_form_is_not_foreign_in_another(
+    hardware: Backend, service: str, open_chat: OpenChat
+) -> None:
+    chat = open_chat(hardware, tee_settings(None, trustee=service))
+    chat.expect_state("amber")  # the provider that only this server named
+    other = ChatPage(chat.page.context.new_page(), hardware.url).open()
+    other.expect_state("amber")
+    assert other.checks()["settings"] == "pass"
+
+    chat.open_settings().get_by_test_id("tee-provider").select_option("trustee")
+    chat.close_settings()
+    chat.expect_state("green")
+    other.expect_state("green")
+    assert other.checks()["settings"] == "pass"
+    other.reload().expect_state("green")
+
+    # And what a script in one tab changes is told in both.
+    write(
+        chat.page,
+        SETTINGS_KEY,
+        json.dumps(tee_settings("trustee", trustee=service) | {"policy": '{"v":1}'}),
+    )
+    other.expect_state("amber")
+    assert chat.recheck() == "amber"
+    confirm(chat)
+    chat.expect_state("green")
+    other.expect_state("green")
+
+
+def test_a_window_that_keeps_no_marks_warns_and_says_why(
+    hardware: Backend, service: str, open_chat: OpenChat
+) -> None:
+    chat = open_chat(
+        hardware,
+        tee_settings("trustee", trustee=service),
+        marked=False,
+        prepare=lambda context: context.add_init_script(WITHOUT_MARKS),
+    )
+    chat.expect_state("amber")
+    assert {c for c, o in chat.checks().items() if o == "warn"} == {"settings"}
+    assert "keeps no marks" in chat.reason()
+    assert "green" not in chat.states()

@@ -1,0 +1,94 @@
+import { around } from './around';
+
+/** What a frame has when it shows something from outside and nobody has said what it may do. */
+const GIVEN = 'allow-scripts allow-forms allow-downloads';
+/** Rights by which such a frame would have this page's origin, lead the page away, or get free. */
+const TAKEN = /^allow-(same-origin|top-navigation.*|popups-to-escape-sandbox)$/i;
+const THE_ORIGIN = /(^|\s)allow-same-origin(\s|$)/i;
+/**
+ * Addresses of this origin that work in no sandbox, and where nobody else's script runs: files, which
+ * the server hands out as PDF, as plain text or for download, and the kit's own frame.
+ */
+const HARMLESS = /\/api\/v1\/(files\/[^/]+\/content|tee\/courier)$/;
+
+const NAMES = ['src', 'srcdoc', 'sandbox'] as const;
+type Name = (typeof NAMES)[number];
+
+/** Where a frame's document comes from. */
+type Source = Record<'src' | 'srcdoc', string | null>;
+
+const nameOf = (text: unknown): Name | undefined =>
+	NAMES.find((name) => name === String(text).toLowerCase());
+
+/** The value of `sandbox` for a frame that shows something from outside. */
+export const rightsOf = (sandbox: string | null): string =>
+	sandbox === null
+		? GIVEN
+		: sandbox
+				.split(/\s+/)
+				.filter((right) => right && !TAKEN.test(right))
+				.join(' ');
+
+/**
+ * Whether what a frame shows would run in this page's origin without being the app's own. Sites with
+ * an origin of their own are none of our business, nor are empty frames.
+ */
+export const isForeign = ({ src, srcdoc }: Source, page: Document): boolean => {
+	if (srcdoc !== null) return true;
+	if (!src) return false;
+	if (!URL.canParse(src, page.baseURI)) return true;
+	const { protocol, origin, pathname } = new URL(src, page.baseURI);
+	if (!/^https?:$/.test(protocol)) return protocol !== 'about:';
+	return origin === page.location.origin && !HARMLESS.test(pathname);
+};
+
+/**
+ * From now on no frame that shows something from outside has this page's origin, whatever the app
+ * asks for: its rights are cut before it loads. `asked` is called whenever that origin was asked for.
+ *
+ * Frames are made by code, by copying and from markup; but each gets its address by one of the ways
+ * that are watched here, or by the function that is returned: for frames that came with markup.
+ */
+export const guardFrames = (
+	{ document, Element, HTMLIFrameElement }: Window & typeof globalThis,
+	asked: () => void
+): ((frame: HTMLIFrameElement) => void) => {
+	const native = Object.getOwnPropertyDescriptors(Element.prototype);
+
+	const write = (frame: HTMLIFrameElement, name: Name, value: string | null): void => {
+		if (value === null) native.removeAttribute.value?.call(frame, name);
+		else native.setAttribute.value?.call(frame, name, value);
+	};
+
+	const change = (frame: HTMLIFrameElement, name: Name, value: string | null): void => {
+		const next = (each: Name) => (each === name ? value : frame.getAttribute(each));
+		const sandbox = next('sandbox');
+		const foreign = isForeign({ src: next('src'), srcdoc: next('srcdoc') }, document);
+		const rights = foreign ? rightsOf(sandbox) : sandbox;
+		if (rights !== sandbox && sandbox !== null && THE_ORIGIN.test(sandbox)) asked();
+		write(frame, 'sandbox', rights);
+		if (name !== 'sandbox') write(frame, name, value);
+	};
+
+	const VALUES = {
+		setAttribute: (value: unknown) => String(value),
+		removeAttribute: () => null
+	};
+	for (const [method, valueOf] of Object.entries(VALUES)) {
+		around(Element.prototype, method, (self, args, original) => {
+			const name = self instanceof HTMLIFrameElement && nameOf(args[0]);
+			if (!name) return Reflect.apply(original, self, args);
+			change(self, name, valueOf(args[1]));
+			return undefined;
+		});
+	}
+	for (const name of NAMES) {
+		around(HTMLIFrameElement.prototype, name, (self, [value]) => {
+			change(self as HTMLIFrameElement, name, String(value));
+		});
+	}
+
+	return (frame) => {
+		change(frame, 'sandbox', frame.getAttribute('sandbox'));
+	};
+};
