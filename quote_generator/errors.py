@@ -86,3 +86,9 @@ class LogMismatch(QuoteGeneratorError):  # noqa: N818
     """LogMismatch: the application's event log does not lead to the register's value."""
 
     code = "log-mismatch"
+
+
+class LogFull(QuoteGeneratorError):  # noqa: N818
+    """LogFull: the event would make the application's event log larger than is always read."""
+
+    code = "log-full"

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from .eventlog import Event, application_line
 
 EV_IPL = 0x0D
+_TEXTS = (5, EV_IPL, 0x80000007)
+"""EV_ACTION, EV_IPL and EV_EFI_ACTION, whose data are text; others' may hold some."""
 _VARIABLES_OF_BOOT = (0x80000002, 0x8000000C)
 """EV_EFI_VARIABLE_BOOT and EV_EFI_VARIABLE_BOOT2."""
 
@@ -41,14 +43,17 @@ _EFI_KINDS = (
 
 _VARIABLE_NAME_AT = 32
 _LOOKED_AT = 2048
-"""Bytes of data in which text is looked for."""
+"""Bytes of binary data in which text is looked for."""
+
+_LEFT_OUT = "…"
 
 
 @dataclass(frozen=True)
 class EventText:
     """EventText is an event's text: ``fact`` is what its digest covers, ``word`` what it does not.
 
-    A fact is one only where the log leads to the event's register.
+    A fact is one only where the log leads to the event's register. Both are in ASCII but for the
+    mark of what was left out.
     """
 
     word: str
@@ -59,9 +64,7 @@ def text_of(event: Event) -> EventText:
     """Return what an event says of itself, and what of that its digest is the hash of."""
     for covered, rest in _coverable(event):
         if hashlib.sha384(covered).digest() == event.digest:
-            line = application_line(event) if covered == event.data else None
-            fact = readable(covered) if line is None else line
-            return EventText(readable(rest), fact)
+            return EventText(_readable(event, rest), _readable(event, covered))
     return unproven(event)
 
 
@@ -76,20 +79,50 @@ def kind_of(event: Event) -> str:
 
 def unproven(event: Event) -> EventText:
     """Return what an event says of itself where no register holds its digest."""
-    line = application_line(event)
-    return EventText(readable(event.data) if line is None else plain(line), "")
+    return EventText(_readable(event, event.data), "")
 
 
-def plain(line: str) -> str:
-    """Return ASCII alone: what nobody vouches for must not look like the mark of what is proven."""
-    return re.sub("[^ -~]", "?", line)
+def plain(text: str) -> str:
+    """Return printable ASCII, with a question mark for all else.
+
+    Other characters can hide or reorder what is beside them, or look like the mark of what is
+    proven.
+    """
+    return re.sub("[^ -~]", "?", text)
 
 
-def readable(data: bytes) -> str:
-    """Return the longest piece of text (ASCII, or the same in UTF-16) near data's beginning."""
-    text = data[:_LOOKED_AT].decode("latin-1")
-    pieces = re.findall("(?:[ -~]\0){3,}|[ -~]{4,}", text)
-    return max((piece.replace("\0", "") for piece in pieces), key=len, default="").strip(" ")
+def _readable(event: Event, data: bytes) -> str:
+    """Return data of an event as text, from which nothing is left out without a mark."""
+    line = application_line(event) if data == event.data else None
+    if line is not None:
+        return plain(line)
+    return _whole(data) if event.event_type in _TEXTS else _longest_piece(data)
+
+
+def _whole(data: bytes) -> str:
+    """Return all of a text (ASCII, or the same in UTF-16), but for one zero at its end."""
+    narrow = _narrow(data)
+    text = data if narrow is None else narrow
+    return plain(text.removesuffix(b"\0").decode("latin-1"))
+
+
+def _narrow(data: bytes) -> bytes | None:
+    """Return text in UTF-16, none of it beyond a byte, as those bytes; None for other data."""
+    return data[::2] if len(data) % 2 == 0 and not any(data[1::2]) else None
+
+
+def _longest_piece(data: bytes) -> str:
+    """Return the longest text (ASCII, or the same in UTF-16) near the beginning of binary data.
+
+    One zero at the data's end belongs to it.
+    """
+    near = data[:_LOOKED_AT].decode("latin-1")
+    pieces = re.finditer(r"(?:[ -~]\0){3,}(?:\0\0\Z)?|[ -~]{4,}(?:\0\Z)?", near)
+    texts = ((piece[0].replace("\0", ""), piece.span()) for piece in pieces)
+    text, (begin, end) = max(texts, key=lambda found: len(found[0]), default=("", (0, len(data))))
+    before = _LEFT_OUT if begin > 0 else ""
+    after = _LEFT_OUT if end < len(data) else ""
+    return before + text + after
 
 
 def _coverable(event: Event) -> Iterator[tuple[bytes, bytes]]:
@@ -116,5 +149,6 @@ def _of_boot_loader(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     yield text, b""
     yield after, label
     yield after + b"\0", label
-    if not any(data[1::2]):
-        yield data[::2], b""
+    narrow = _narrow(data)
+    if narrow is not None:
+        yield narrow, b""

@@ -12,6 +12,8 @@ import base64
 import binascii
 import datetime
 import hashlib
+import json
+import logging
 import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -28,8 +30,20 @@ if TYPE_CHECKING:
 NONCE_MIN_BYTES = 16
 NONCE_MAX_BYTES = 64
 
+ANSWER_MAX = 4 << 20
+"""Bytes of an answer that every relying party reads: the page and the command line read no more."""
+
+LOGS_MAX = ANSWER_MAX - (256 << 10)
+"""Bytes of both event logs in it, as JSON.
+
+The rest is for the quote, of at most 64 KiB and so 128 KiB in hex, and for the other members, of
+some 10 KiB.
+"""
+
 RUNTIME_DATA_VERSION = 1
 """`v` of the runtime data; later versions add keys."""
+
+log = logging.getLogger(__name__)
 
 _LEAF, _NODE = b"\0", b"\1"
 
@@ -126,7 +140,9 @@ def build_evidence(
     `attest` makes the quote over 64 bytes of report data and is called once; what it raises
     comes through. `now` is in seconds since 1970. `cc_eventlog` is the firmware's log as
     bytes, `aa_eventlog` the application log as text, or as TCG2 events, which are joined to the
-    firmware's. Raises BadInput for no nonce or a nonce of the wrong size.
+    firmware's. A log that would make the documents larger than relying parties read (LOGS_MAX)
+    is left out, with a warning: without it less is proven, and nothing is judged better. Raises
+    BadInput for no nonce or a nonce of the wrong size.
     """
     if not nonces:
         raise BadInput("evidence needs at least one nonce")
@@ -135,11 +151,37 @@ def build_evidence(
     root, paths = _tree(nonces)
     bound = runtime_data(root)
     attestation = attest(report_data(bound))
-    shared = _shared_part(attestation, bound, now, *join_logs(cc_eventlog, aa_eventlog))
+    shared = _shared_part(attestation, bound, now, *_logs_that_fit(cc_eventlog, aa_eventlog))
     return [
         {**shared, "id": str(new_id()), "nonce_proof": _nonce_proof(index, path, len(nonces))}
         for index, path in enumerate(paths)
     ]
+
+
+def _logs_that_fit(ccel: bytes | None, aael: str | bytes | None) -> tuple[bytes | None, str | None]:
+    """Return the logs as evidence holds them, as many as it has room for."""
+    for firmware, application in ((ccel, aael), (ccel, None), (None, aael), (None, None)):
+        joined = join_logs(firmware, application)
+        if _size(*joined) <= LOGS_MAX:
+            break
+    for name, given, kept in (
+        ("firmware's", ccel, firmware),
+        ("application's", aael, application),
+    ):
+        if kept is not given:
+            log.warning(
+                "the %s event log, of %d bytes, is left out of the evidence: nobody reads an "
+                "answer of more than %d bytes; no log accounts for its registers meanwhile",
+                name,
+                len(given or ""),
+                ANSWER_MAX,
+            )
+    return joined
+
+
+def _size(cc_eventlog: bytes | None, aa_eventlog: str | None) -> int:
+    """Return the size of both logs in JSON, whose text is longest where it is ASCII alone."""
+    return -(-len(cc_eventlog or b"") // 3) * 4 + len(json.dumps(aa_eventlog))
 
 
 def _shared_part(

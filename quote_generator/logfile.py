@@ -18,8 +18,12 @@ from types import TracebackType
 
 from .errors import BadInput, Busy, NotAvailable, NotPermitted
 
-# Real logs have some ten thousand bytes; their tables are 64 KiB.
 MAX_LOG_SIZE = 16 << 20
+"""Bytes of a log that are read here, whoever wrote it.
+
+Real logs have some ten thousand; their tables are 64 KiB. Evidence holds less
+(``evidence.LOGS_MAX``), and ``measure.LOG_SIZE_MAX`` is what this package writes.
+"""
 
 _LOCK_PAUSE = 0.01
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH

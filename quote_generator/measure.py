@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +19,28 @@ from pathlib import Path
 from . import applog, attester
 from .applog import Replay
 from .attester import System
-from .errors import BadInput, Busy, LogMismatch, NotAvailable, NotPermitted, TimedOut
+from .errors import BadInput, Busy, LogFull, LogMismatch, NotAvailable, NotPermitted, TimedOut
 from .eventlog import EVENTS_MAX, REGISTER_SIZE, ApplicationEvent
-from .logfile import MAX_LOG_SIZE, LogFolder, folder_trouble, make_folder
+from .logfile import LogFolder, folder_trouble, make_folder
 from .tdreport import parse_tdreport
 
 # RTMR0 and RTMR1 belong to the firmware and the boot loader; RTMR3 has the application's log.
 WRITABLE = (2, 3)
 _LOG_REGISTER = 3
 
+LOG_SIZE_MAX = 1 << 20
+"""Bytes that the application's log may grow to: evidence has room for it, and so it can be read.
+
+A byte of printable text becomes up to three in JSON (the two of a letter with an accent become a
+``\\u`` and four digits), 3 MiB; TCG2 events become 4/3 in base64. A firmware's log of 256 KiB, four
+times a usual table, is 342 KiB in base64. Together less than ``evidence.LOGS_MAX``, 3.75 MiB.
+"""
+
 ENTRIES_MAX = EVENTS_MAX // 2
-"""Entries of the application's log: beside the firmware's, no more than a verifier reads."""
+"""Entries of the application's log: beside the firmware's, no more than a verifier reads.
+
+Short lines of text come to so many before they come to LOG_SIZE_MAX; TCG2 events do not.
+"""
 
 
 def extend_rtmr(
@@ -108,9 +119,9 @@ def record_event(
     """Append an event to the application's log, and extend RTMR3 with it.
 
     The log is begun where there is none, and continued in the form that it has. Raises LogMismatch
-    where log and register do not agree beforehand, and BadInput where the log is full (ENTRIES_MAX,
-    MAX_LOG_SIZE); nothing is changed then. If the kernel refuses the extension, the entry is taken
-    back; after TimedOut it stays, and ``check_log`` tells.
+    where log and register do not agree beforehand, and LogFull where the log has no room for the
+    event (LOG_SIZE_MAX, ENTRIES_MAX); nothing is changed then. If the kernel refuses the extension,
+    the entry is taken back; after TimedOut it stays, and ``check_log`` tells.
     """
     event = _make_event(domain, operation, content)
     attester.check_timeout(timeout)
@@ -120,16 +131,15 @@ def record_event(
     with _locked(system, deadline) as folder:
         data = folder.read()
         register = _register(deadline, system)
-        if not data:
-            if begin := applog.begin_line(register):
-                _record(folder, data, begin, deadline, system)
-                data = folder.read()
-        else:
-            replay = _replay(data, folder.path)
-            if (state := replay.state(register)) != "consistent":
-                raise _mismatch(state, folder.path)
-            if replay.count >= ENTRIES_MAX:
-                raise _full(folder.path)
+        begin = None if data else applog.begin_line(register)
+        known = _replay(data, folder.path) if data else Replay()
+        if data and (state := known.state(register)) != "consistent":
+            raise _mismatch(state, folder.path)
+        lines = [line for line in (begin, event.line) if line]
+        _check_room(folder.path, data or b"", known.count, lines)
+        if begin:
+            _record(folder, data, begin, deadline, system)
+            data = folder.read()
         _record(folder, data, event.line, deadline, system)
     return event
 
@@ -199,8 +209,6 @@ def _record(
     """Write an event to the log that holds ``data``, then extend the register with its digest."""
     path = folder.path
     entry = applog.form_of(data or b"").entry(data or b"", line)
-    if len(data or b"") + len(entry.data) > MAX_LOG_SIZE:
-        raise _full(path)
     try:
         with _explained(path):
             folder.append(entry.data)
@@ -240,12 +248,17 @@ def _left(deadline: float) -> float:
     return max(0.0, deadline - time.monotonic())
 
 
-def _full(path: Path) -> BadInput:
-    return BadInput(
-        f"the application log {path} is full: it holds up to {MAX_LOG_SIZE} bytes and "
-        f"{ENTRIES_MAX} entries; restart the TD.",
-        path=str(path),
-    )
+def _check_room(path: Path, data: bytes, count: int, lines: Sequence[str]) -> None:
+    """Raise LogFull unless a log of ``count`` entries has room for all these lines."""
+    form = applog.form_of(data)
+    size = len(data) + sum(len(form.entry(data, line).data) for line in lines)
+    if size > LOG_SIZE_MAX or count + len(lines) > ENTRIES_MAX:
+        raise LogFull(
+            f"the application log {path} has no room for this event: it holds up to "
+            f"{LOG_SIZE_MAX} bytes and {ENTRIES_MAX} entries, so that all who check this machine "
+            "can read it; record a shorter event, or restart the TD, which begins a new log.",
+            path=str(path),
+        )
 
 
 def _mismatch(state: str, path: Path) -> LogMismatch:

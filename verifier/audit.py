@@ -27,6 +27,7 @@ from quote_generator.quote import (
 
 from . import strictjson
 from .appraisal import SIMULATION, Rejected, Trust, Verdict, check_attributes, check_td, verify
+from .certificates import UNREADABLE
 from .checks import (
     FAIL,
     NOT_RUN,
@@ -225,7 +226,8 @@ def _read(document: object) -> _Evidence:
         path=tuple(contract.decode_base64url(_string(item, "path"), "path") for item in path),
         ccel=_log(document),
         aael=None if document.get("aa_eventlog") is None else _text(document, "aa_eventlog"),
-        says_simulated=document.get("simulated") is not False,
+        says_simulated=document.get("simulated") is not False
+        or document.get("provider") == "simulator",
     )
 
 
@@ -285,7 +287,11 @@ def _nonce_binding(evidence: _Evidence, nonce: bytes | None) -> Check:
         return Check(name, FAIL, "no nonce is known: the evidence may be old", "nonce-unknown")
     try:
         runtime = strictjson.loads(evidence.runtime_data)
-        if not isinstance(runtime, dict) or runtime.get("v") != contract.RUNTIME_DATA_VERSION:
+        if (
+            not isinstance(runtime, dict)
+            or runtime.get("v") is True
+            or runtime.get("v") != contract.RUNTIME_DATA_VERSION
+        ):
             return Check(name, FAIL, "runtime_data is of an unknown version", "version-unknown")
         root = contract.decode_base64url(_text(runtime, "nonce_root"), "nonce_root")
     except ValueError as error:
@@ -443,7 +449,7 @@ def _not_simulated(evidence: _Evidence, verdict: Verdict | None, opinion: Opinio
     name = "not-simulated"
     if verdict is not None and verdict.simulated:
         return Check(name, WARN, f"a simulator's root vouches for it: {verdict.root_name}", "root")
-    if opinion is not None and (opinion.simulated or names_simulator(evidence.quote)):
+    if (opinion is not None and opinion.simulated) or names_simulator(evidence.quote):
         return Check(name, WARN, "a simulator's root vouches for it", "root")
     if evidence.says_simulated:
         return Check(name, WARN, "the server says that the evidence is simulated", "server")
@@ -455,5 +461,5 @@ def names_simulator(quote: Quote) -> bool:
     try:
         chain = x509.load_pem_x509_certificates(quote.signature.pck_chain_pem.encode())
         return any(SIMULATION in item.issuer.rfc4514_string() for item in chain)
-    except (ValueError, x509.InvalidVersion):  # nobody will vouch for this chain anyway
+    except UNREADABLE:  # nobody will vouch for this chain anyway
         return False

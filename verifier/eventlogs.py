@@ -117,8 +117,8 @@ def event_rows(ccel: bytes | None, aael: str | None, explained: Sequence[str]) -
 
 def _row(event: Event | str, explained: Sequence[str]) -> Row:
     if isinstance(event, str):
-        is_proven = "rtmr_3" in explained
-        word, fact = ("", event) if is_proven else (plain(event), "")
+        line = plain(event)
+        word, fact = ("", line) if "rtmr_3" in explained else (line, "")
         return Row("rtmr_3", "", _short(word), _short(fact))
     text = text_of(event) if register_of(event) in explained else unproven(event)
     register = "mr_td" if event.register == 0 else f"#{event.register}"

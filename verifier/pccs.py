@@ -19,6 +19,7 @@ from quote_generator.errors import BadInput
 from quote_generator.quote import Quote
 
 from .appraisal import Rejected
+from .certificates import UNREADABLE
 from .collateral import split_signed
 from .fetching import Answer, get
 from .problems import Unreachable
@@ -128,7 +129,7 @@ def platform_of(quote: Quote) -> Platform:
         pem = quote.signature.pck_chain_pem
         fmspc = dcap_qvl.parse_pck_extension_from_pem(pem.encode()).fmspc
         issuer = x509.load_pem_x509_certificates(pem.encode())[0].issuer.rfc4514_string()
-    except (BadInput, ValueError, x509.InvalidVersion) as error:
+    except (BadInput, *UNREADABLE) as error:
         raise Rejected(
             "quote-signature", "pck-malformed", f"the PCK certificate cannot be read: {error}"
         ) from error

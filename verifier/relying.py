@@ -318,9 +318,14 @@ def _ear_claims(payload: Mapping[str, Any]) -> Claims:
         tee=None if annotated is None else "tdx",
         body=_member(_member(tdx, "quote"), "body"),
         appraise=lambda: _appraise_ear(parts),
-        tcb=_tcb({**tdx, **_member(annotated, "cczoo")}),
+        tcb=_tcb({**tdx, **_told(_member(annotated, "cczoo"))}),
         simulated=any(_member(part, "cczoo").get("simulated") is True for part in evidence),
     )
+
+
+def _told(claims: Mapping[str, Any]) -> dict[str, Any]:
+    """Without those that are null: what somebody does not tell hides nothing."""
+    return {name: value for name, value in claims.items() if value is not None}
 
 
 def _appraise_ear(submods: Sequence[object]) -> Check:
@@ -375,10 +380,10 @@ def _is_good(report: object) -> bool:
 
 
 def _tcb(claims: Mapping[str, Any]) -> Tcb:
+    if "tcb_status" not in claims:
+        return Tcb()
     status, ids, date = (claims.get(name) for name in ("tcb_status", "advisory_ids", "tcb_date"))
     number = claims.get("tcb_eval_num")
-    if status is None:
-        return Tcb()
     # Trustee up to v0.13 has names of its own.
     name = re.sub("^OK$", "UpToDate", _short(status)).replace("Software", "SW", 1)
     name = re.sub("^Td", "TD", name)

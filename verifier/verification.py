@@ -99,7 +99,7 @@ class Verifier:
         Raises Unreachable and TrustError where that cannot be had.
         """
         report = self._audit(record, nonce, at)
-        if report.quote and self.keep and _failed(report, "collateral"):
+        if report.quote and self.keep and not self.source and _was_refused(report, "collateral"):
             # It may have ended, or been replaced, since it was fetched.
             self.fetched.forget(report.quote)
             report = self._audit(record, nonce, at)
@@ -185,8 +185,12 @@ def remarked(report: Report, remarks: Mapping[str, str]) -> Report:
     return dataclasses.replace(report, checks=tuple(remark(check) for check in report.checks))
 
 
-def _failed(report: Report, name: str) -> bool:
-    return any(check.id == name and check.outcome == FAIL for check in report.checks)
+def _was_refused(report: Report, name: str) -> bool:
+    """Whether this check was made, and failed."""
+    return any(
+        (check.id, check.outcome) == (name, FAIL) and check.code != NOT_RUN
+        for check in report.checks
+    )
 
 
 # --- time ----------------------------------------------------------------------------------------

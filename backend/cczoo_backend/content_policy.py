@@ -8,6 +8,7 @@ stands, it stands here.
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from collections.abc import Awaitable, Mapping, Sequence
 
@@ -41,11 +42,20 @@ FIXED = "base-uri 'self'; object-src 'none'"
 SANDBOX = "sandbox allow-scripts allow-forms allow-modals allow-downloads"
 
 # Media types of which no browser makes a document with scripts in it; PDFs have a viewer of their
-# own, which a sandbox would keep from starting.
-_INERT = ("image/", "audio/", "video/", "font/", "text/plain", "text/css", "text/event-stream")
-_INERT_APPLICATIONS = frozenset({"json", "pdf", "octet-stream", "wasm", "x-ndjson", "zip"})
+# own, which a sandbox would keep from starting. SVG is a document, as is whatever ends with +xml.
+_INERT = frozenset(
+    {
+        *("text/plain", "text/css", "text/event-stream", "application/json", "application/pdf"),
+        *("application/octet-stream", "application/wasm", "application/x-ndjson"),
+        "application/zip",
+    }
+)
+_MEDIA = re.compile(r"(?:image(?!/svg)|audio|video|font)/[a-z0-9.+-]+(?<!\+xml)")
 _SCRIPTS = frozenset({"text/javascript", "application/javascript", "application/x-javascript"})
-_SVG = "image/svg"
+
+# A model server whose answer open-webui passes on could empty this origin's storage with it, by an
+# image's address: the user's policy and pinned keys would be gone. open-webui itself sends none.
+_REMOVED = b"clear-site-data"
 
 # How the index page is known when its answer comes out of open-webui's middleware: a header with a
 # value that nobody outside this process can send.
@@ -68,6 +78,7 @@ def policy_text(allowed: Sequence[str]) -> str:
 class AnswerHeaders:
     """Adds headers to the answers of open-webui that a browser may take for a document or worker.
 
+    None of its answers empties the browser's storage: that header is taken from all of them.
     A policy of open-webui's own (CONTENT_SECURITY_POLICY) stays, and holds beside ours.
 
     ``allowed`` are sources that the administrator allows beside this server. None turns the
@@ -101,7 +112,9 @@ class AnswerHeaders:
 
         def sending(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": list(message.get("headers", ()))}
+                named = ((name.lower(), value) for name, value in message.get("headers", ()))
+                headers = [(name, value) for name, value in named if name != _REMOVED]
+                message = {**message, "headers": headers}
                 self._describe(scope, message)
             return send(message)
 
@@ -117,7 +130,7 @@ class AnswerHeaders:
             return
         if 300 <= message["status"] < 400:  # the browser goes on, or has what this is about
             return
-        kind = headers.get("content-type", "").split(";")[0].strip().lower()
+        kind = _media_type(headers)
         if kind in _SCRIPTS:
             # A worker has no policy but its own script's; plain scripts need none.
             if _destination(scope) != b"script":
@@ -133,11 +146,20 @@ def _add_policy(headers: MutableHeaders, policy: str | None) -> None:
         headers.append("Content-Security-Policy", policy)
 
 
+def _media_type(headers: MutableHeaders) -> str:
+    """Return the media type on which all readers agree, or "".
+
+    Of several, in one header or more, browsers take the last that is valid (Fetch, section 2.2.2).
+    """
+    found = headers.getlist("content-type")
+    if len(found) != 1 or "," in found[0]:
+        return ""
+    return found[0].partition(";")[0].strip(" \t").lower()
+
+
 def _is_inert(kind: str) -> bool:
     """Whether a document of this media type runs no scripts; an unknown type might."""
-    if kind.startswith(_INERT):
-        return not kind.startswith(_SVG)
-    return kind.removeprefix("application/") in _INERT_APPLICATIONS
+    return kind in _INERT or _MEDIA.fullmatch(kind) is not None
 
 
 def _destination(scope: Scope) -> bytes | None:

@@ -103,7 +103,8 @@ class Settings:
         }
 
 
-_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+# A part of a host name, with all that addresses of services may have in one (service_address.py).
+_LABEL = "[a-z0-9_-]{1,63}"
 _HOST = rf"{_LABEL}(?:\.{_LABEL})*"
 # Longer than any host name with its scheme and port.
 _ORIGIN_CHARACTERS = 280

@@ -326,7 +326,12 @@ def test_the_app_is_as_before_and_breaks_no_policy(
         page.wait_for_timeout(1000)  # for what a page does when nobody waits for it
     outside = [line for line in violations(chat) if not expected(line)]
     assert outside == []
-    assert chat.errors == []
+    assert [error for error in chat.errors if not reaches_for_an_artifact(error)] == []
+
+
+def reaches_for_an_artifact(error: str) -> bool:
+    """Stock pages reach into an artifact's frame once it is there, which has another origin now."""
+    return "from accessing a cross-origin frame" in error
 
 
 def runs_python(backend: Backend) -> bool:

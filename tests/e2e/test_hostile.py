@@ -63,6 +63,11 @@ def assert_nothing_rendered(chat: ChatPage) -> None:
     expect(badge.locator("img, script, iframe, object, embed, a[href], [onerror]")).to_have_count(0)
 
 
+def says_nothing(mode: str) -> bool:
+    """Whether this says nothing about the machine, so that an older result holds meanwhile."""
+    return mode in {"endless", "garbage", "redirect"} or mode.startswith(("keys-", "discovery-"))
+
+
 def test_every_mode_of_the_double_is_tested() -> None:
     assert set(hostile.MODES) == set(FAILS) | SLOW | HARMLESS
 
@@ -77,8 +82,14 @@ def test_a_hostile_service_gives_red_and_the_reason_names_the_check(
         return
     forger.mode = mode
     arrived = len(forger.seen)
-    assert page.recheck() == "red"
-    assert page.states() == ["pending", "red"]
+    if says_nothing(mode):
+        page.reload()
+        page.open_panel()
+        assert page.settle() == "red"
+    else:
+        assert page.recheck() == "red"
+    assert page.states()[:2] == ["pending", "red"]
+    assert "green" not in page.states()
     assert len(forger.seen) > arrived
 
     outcomes = page.checks()

@@ -15,7 +15,7 @@ import pytest
 from application_logs import replayed, tcg2_entry
 from test_command_line import COMMAND, run
 
-from quote_generator import errors, eventlog
+from quote_generator import errors, eventlog, eventtext
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "data"
 ZEROS = bytes(48)
@@ -338,6 +338,35 @@ except errors.NotPermitted as error:
     print(error)
 """
     assert b"run as root" in run([sys.executable, "-c", code]).stdout
+
+
+@pytest.mark.parametrize("kind", [5, eventtext.EV_IPL, 0x80000007, 0xA, eventlog.EV_EVENT_TAG])
+def test_nothing_is_left_out_of_a_fact_without_a_mark(kind: int) -> None:
+    is_text = kind in (5, eventtext.EV_IPL, 0x80000007)
+    rng = random.Random(kind)
+    # No zero where it could be one of UTF-16.
+    alphabet = b"abc\t\xe9\0" if is_text else b"abc\t\xe9"
+    told = set()
+    for _ in range(2000):
+        data = b"ab" + bytes(rng.choices(alphabet, k=9))
+        data += b"text" * rng.randrange(2) + b"\0" * rng.randrange(2)
+        fact = eventtext.text_of(eventlog.Event(3, kind, h(data), data)).fact
+        shown = "".join(chr(byte) if 0x20 <= byte < 0x7F else "?" for byte in data)
+        shown = shown[:-1] if data.endswith(b"\0") else shown
+        begin, end = fact.startswith("…"), fact.endswith("…")
+        text = fact.strip("…")
+        whole = shown.startswith(text) or begin, shown.endswith(text) or end
+        assert fact == shown if is_text else whole == (True, True)
+        assert len(text) in (0, len(shown)) or begin or end
+        told.add((begin, end))
+    assert told == ({(False, False)} if is_text else {(a, b) for a in (0, 1) for b in (0, 1)})
+
+
+def test_a_text_of_any_length_is_a_fact_as_a_whole() -> None:
+    line = b"a" * 5000 + b"\t" + b"b" * 5000
+    event = eventlog.Event(3, eventtext.EV_IPL, h(line), b"kernel_cmdline: " + line + b"\0")
+    fact = line.decode().replace("\t", "?")
+    assert eventtext.text_of(event) == eventtext.EventText("kernel_cmdline:", fact)
 
 
 def test_the_command(tmp_path: Path) -> None:

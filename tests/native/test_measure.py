@@ -35,6 +35,7 @@ from quote_generator.attester import System
 from quote_generator.eventlog import read_application_log
 from quote_generator.logfile import MAX_LOG_SIZE, make_folder
 from quote_generator.measure import (
+    LOG_SIZE_MAX,
     check_log,
     extend_rtmr,
     finish_event,
@@ -264,18 +265,45 @@ def test_an_event_does_not_cost_all_events_before_it(
     assert check_log(system=machine) == "diverged"
 
 
-def test_a_full_log_is_said_so_and_left_alone(
-    machine: System, monkeypatch: pytest.MonkeyPatch, form: str
-) -> None:
+def test_an_event_beyond_what_everybody_reads_is_refused(machine: System, form: str) -> None:
     begin(machine, form)
     record_event("a", "b", "c", system=machine)
     log, register = log_bytes(machine), read_rtmr(3, system=machine)
-    monkeypatch.setattr(measure, "MAX_LOG_SIZE", len(log) + len(entry(form, "d e f")))
-    with pytest.raises(errors.BadInput, match=r"is full.*restart"):
-        record_event("d", "e", "ff", system=machine)
+    room = LOG_SIZE_MAX - len(log) - len(entry(form, "d e "))
+    with pytest.raises(errors.LogFull, match=f"{LOG_SIZE_MAX} bytes.*restart the TD") as caught:
+        record_event("d", "e", "x" * (room + 1), system=machine)
+    assert (caught.value.code, caught.value.path) == ("log-full", machine.aael)
     assert (log_bytes(machine), read_rtmr(3, system=machine)) == (log, register)
-    record_event("d", "e", "f", system=machine)
+    record_event("d", "e", "x" * room, system=machine)
+    assert len(log_bytes(machine)) == LOG_SIZE_MAX
     assert check_log(system=machine) == "consistent"
+
+
+def test_a_first_event_without_room_begins_no_log(machine: System) -> None:
+    """What says where the log begins is written no more than the event itself."""
+    extend_rtmr(3, DIGEST, system=machine)
+    register = read_rtmr(3, system=machine)
+    begun = len(tcg2_entry(f"cczoo begin sha384/{register.hex()}"))
+    room = LOG_SIZE_MAX - begun - len(tcg2_entry("a b "))
+    with pytest.raises(errors.LogFull):
+        record_event("a", "b", "x" * (room + 1), system=machine)
+    assert (check_log(system=machine), read_rtmr(3, system=machine)) == ("none", register)
+    record_event("a", "b", "x" * room, system=machine)
+    assert len(log_bytes(machine)) == LOG_SIZE_MAX
+
+
+def test_a_longer_log_of_others_is_read_and_not_continued(machine: System, form: str) -> None:
+    begin(machine, form)
+    record_event("a", "b", "c", system=machine)
+    longer = f"d e {'x' * LOG_SIZE_MAX}"
+    write_log(machine, log_bytes(machine) + entry(form, longer))
+    assert check_log(system=machine) == "unfinished"
+    finish_event(system=machine)
+    assert check_log(system=machine) == "consistent"
+    log, register = log_bytes(machine), read_rtmr(3, system=machine)
+    with pytest.raises(errors.LogFull):
+        record_event("a", "b", "c", system=machine)
+    assert (log_bytes(machine), read_rtmr(3, system=machine)) == (log, register)
 
 
 def test_a_log_of_too_many_entries_is_full(
@@ -286,7 +314,7 @@ def test_a_log_of_too_many_entries_is_full(
     for number in range(2):
         record_event("a", "b", str(number), system=machine)
     log, register = log_bytes(machine), read_rtmr(3, system=machine)
-    with pytest.raises(errors.BadInput, match=r"is full.*3 entries"):
+    with pytest.raises(errors.LogFull, match=r"no room.*3 entries"):
         record_event("a", "b", "3", system=machine)
     assert (log_bytes(machine), read_rtmr(3, system=machine)) == (log, register)
 

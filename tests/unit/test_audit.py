@@ -103,6 +103,11 @@ def test_a_server_that_does_not_deny_simulation_is_a_warning(td: Simulator, said
     assert outcomes(run(td, make(td) | {"simulated": said}))["not-simulated"] == "warn"
 
 
+def test_a_server_that_names_the_simulator_is_taken_at_its_word(td: Simulator) -> None:
+    said = {"simulated": False, "provider": "simulator"}
+    assert outcomes(run(td, make(td) | said))["not-simulated"] == "warn"
+
+
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [
@@ -400,6 +405,17 @@ def test_a_command_line_that_no_digest_covers_is_the_machines_own_word(td: Simul
     # Where the quote itself does not hold, nothing is proven.
     forged = run(td, document | log, nonce=b"\1" * 32)
     assert (forged.result, forged.to_dict()["events"]) == ("fail", [])
+
+
+@pytest.mark.parametrize("separator", ["\t", "\u00e9", "\0"])
+def test_a_command_line_hides_nothing_behind_a_byte(td: Simulator, separator: str) -> None:
+    line = f"/vmlinuz init=/evil{separator}root=/dev/vda1 ro console=ttyS0 quiet splash".encode()
+    event = logs.Event(3, logs.IPL, line)
+    body = {f"rtmr_{n}": value for n, value in enumerate(logs.replay([event], ()))}
+    log = {"cc_eventlog": base64.b64encode(logs.ccel([event])).decode()}
+    (row,) = run(td, make(td, measurements=body) | log).to_dict()["events"]
+    hidden = "?" * len(separator.encode())
+    assert row["fact"] == f"/vmlinuz init=/evil{hidden}root=/dev/vda1 ro console=ttyS0 quiet splash"
 
 
 def test_reference_values(td: Simulator) -> None:

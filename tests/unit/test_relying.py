@@ -518,6 +518,7 @@ RELAUNCH = frozenset({"TDRelaunchAdvised"})
     [
         ({}, {}, "skipped"),
         ({}, {"tcb_status": "OutOfDate"}, "fail"),
+        ({}, {"tcb_status": None}, "fail"),
         ({}, {"tcb_status": "OK"}, "pass"),
         ({}, {"tcb_status": "SoftwareHardeningNeeded"}, "warn"),
         ({"passing": frozenset({"OutOfDate"})}, {"tcb_status": "OutOfDate"}, "pass"),
@@ -585,6 +586,11 @@ def test_only_one_submodule_may_speak_for_the_td() -> None:
     assert (ear(cpu0=part, cpu1=part).tee, ear(cpu0=part, cpu1=part).body) == (None, {})
     sim = {"ear.veraison.annotated-evidence": {"cczoo": {"simulated": True}}}
     assert ear(cpu0=part, gpu0=sim).simulated
+
+
+def test_what_is_told_as_nothing_hides_nothing() -> None:
+    told = {"tdx": {"tcb_status": "OutOfDate"}, "cczoo": {"tcb_status": None}}
+    assert ear(cpu0={"ear.veraison.annotated-evidence": told}).tcb.status == "OutOfDate"
     assert math.isinf(Opinion(None, ()).expires)
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -18,8 +19,10 @@ from typing import Any
 
 import pytest
 from cczoo_verifier.__main__ import main
-from cczoo_verifier.appraisal import Trust
+from cczoo_verifier.appraisal import Rejected, Trust
+from cczoo_verifier.audit import names_simulator
 from cczoo_verifier.evaluations import HighestSeen
+from cczoo_verifier.pccs import platform_of
 from cczoo_verifier.verification import Verifier
 from cczoo_verifier.waiting import Countdown
 from cczoo_verifier.watch_command import (
@@ -36,7 +39,10 @@ from fastapi import FastAPI
 from doubles import pccs
 from doubles.chat import Chat
 from doubles.serving import serving
+from quote_generator.quote import parse_quote
 from quote_generator.simulator import Simulator
+
+COMMON_NAME = bytes.fromhex("0603550403")  # the object identifier in DER
 
 EVENTS = {
     "started",
@@ -380,6 +386,36 @@ def test_collateral_is_fetched_once_and_again_when_it_ends(td: Simulator, url: s
         assert check().result == "pass"  # still good
         verifier.fetched._keep = 0
         assert check().code == "collateral-unreachable"
+
+
+def test_an_answer_to_another_question_fetches_nothing_anew(
+    td: Simulator, chat: Chat, url: str
+) -> None:
+    """Else whoever answers could have us ask for collateral as often as we ask for quotes."""
+    state = pccs.State()
+    with serving(lambda _: pccs.create_app(td, state=state)) as service:
+        verifier = Verifier(timeout=10, root_der=td.root_der, pccs=service, keep=3600)
+        check = checker(url, None, verifier)
+        assert check().result == "pass"
+        chat.mode = "replay"
+        assert [check().result for _ in range(2)] == ["fail"] * 2
+        chat.mode = "good"
+        assert check().result == "pass"
+    assert state.count[pccs.TCB] == 1
+
+
+def test_an_issuer_that_cannot_be_read_is_a_failure(td: Simulator) -> None:
+    """Not a reason to call the server unreachable, under which an older result would hold."""
+    quote = td.quote(bytes(64))
+    pem = re.search(b"-----BEGIN.*?END CERTIFICATE-----\n", quote, re.DOTALL)
+    assert pem is not None
+    der = bytearray(ssl.PEM_cert_to_DER_cert(pem[0].decode()))
+    string = der.index(COMMON_NAME) + len(COMMON_NAME)
+    der[string], der[string + 2] = 0x03, 0  # a string of bits: a type that no name has
+    spoilt = parse_quote(quote.replace(pem[0], ssl.DER_cert_to_PEM_cert(bytes(der)).encode()))
+    with pytest.raises(Rejected, match="cannot be read"):
+        platform_of(spoilt)
+    assert not names_simulator(spoilt)
 
 
 def test_threads_share_a_fetch(td: Simulator, url: str) -> None:

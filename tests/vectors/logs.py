@@ -43,9 +43,9 @@ EVENTS: Sequence[Event] = (
     Event(7, 0x80000ABC, b"\x01\x02"),
 )
 SHOWN = [
-    ["mr_td", "NO_ACTION", "StartupLocality", ""],
-    ["rtmr_0", "PLATFORM_CONFIG_FLAGS", "", "td_hob"],
-    ["rtmr_0", "EFI_VARIABLE_DRIVER_CONFIG", "", "SecureBoot"],
+    ["mr_td", "NO_ACTION", "StartupLocality…", ""],
+    ["rtmr_0", "PLATFORM_CONFIG_FLAGS", "", "td_hob…"],
+    ["rtmr_0", "EFI_VARIABLE_DRIVER_CONFIG", "", "…SecureBoot…"],
     ["rtmr_0", "SEPARATOR", "", ""],
     ["rtmr_1", "SEPARATOR", "", ""],
     ["rtmr_2", "IPL", "", "kernel_cmdline: root=/dev/vda1 <b>quiet</b>"],
@@ -168,7 +168,7 @@ def _newer_form() -> Iterator[object]:
     lines = ("coco.example pull registry.example/app@sha256:ab", 'coco.example start {"\u00e9": 1}')
     events = application(*lines)
     entries = b"".join(map(event, events))
-    rows = proven(lines, "EVENT_TAG")
+    rows = proven((lines[0], 'coco.example start {"?": 1}'), "EVENT_TAG")
     merged, log = replay((*EVENTS, *events), ()), ccel() + entries + b"\xff" * 8
     yield _case("new: after the firmware's", merged, log, None, "pass", EVERYTHING, [*SHOWN, *rows])
     alone = [b"\1" * 48, b"\2" * 48, b"\3" * 48, replay(events, ())[3]]
@@ -225,6 +225,10 @@ def _extended_by_others(both: list[bytes]) -> Iterator[object]:
     marked = application("a b \u2713 proven \U0001f600")
     shown = words(["a b ? proven ?"], "EVENT_TAG")
     yield told("own words are ASCII", after, ccel(marked), None, "rtmr_3", shown)
+    line = f"{LINES[0]}\na b c\u202e\td\u200b"
+    rows = proven([LINES[0], "a b c??d?"])
+    registers = replay((), line.split("\n"))
+    yield _case("facts are ASCII", registers, None, line, "pass", "rtmr_3", rows)
 
 
 def variable(name: str, value: bytes) -> bytes:
@@ -239,10 +243,16 @@ def _proven() -> Iterator[object]:
     grub = f"kernel_cmdline: {line}\0".encode()
     wide = ".cmdline\0".encode("utf-16-le")
     option = variable("Boot0001", "UEFI disk".encode("utf-16-le"))
+    named = "UEFI disk\0".encode("utf-16-le")
+    load = variable("Boot0002", b"\1\0\0\0\x10\0" + named + b"\x7f\xff")
     huge = option[:16] + b"\xff" * 8 + option[24:]
     secure = variable("SecureBoot", b"\1")
     stub = b"\xed\x22\x3b\x8f\x1a\0\0\0LOADED_IMAGE::LoadOptions\0"
     changed = grub.replace(b"vda1", b"vdb2")
+
+    def of_grub(line: bytes, fact: str) -> tuple[int, bytes, bytes, str, str]:
+        return IPL, b"kernel_cmdline: " + line + b"\0", line, "kernel_cmdline:", fact
+
     rows: dict[str, tuple[int, bytes, bytes | None, str, str]] = {
         "GRUB's command line": (IPL, grub, line.encode(), "kernel_cmdline:", line),
         "GRUB's command": (IPL, b"grub_cmd: search\0", b"search", "grub_cmd:", "search"),
@@ -251,6 +261,16 @@ def _proven() -> Iterator[object]:
             "grub_kernel_cmdline", line,
         ),
         "RHEL's command": (IPL, b"grub_cmd search\0\0", b"search\0", "grub_cmd", "search"),
+        "command line with a tab": of_grub(b"init=/evil\troot=a", "init=/evil?root=a"),
+        "command line that is no UTF-8": of_grub(b"init=/evil \xe9 b", "init=/evil ? b"),
+        "command line in UTF-8": of_grub("\u00e9=1 a".encode(), "??=1 a"),
+        "command line with spaces at its ends": of_grub(b"  a ", "  a "),
+        "command line of three letters": of_grub(b"a\nb", "a?b"),
+        "text with zeros": (IPL, b"a\0b c\0\0", None, "", "a?b c?"),
+        "text in UTF-16": (IPL, "a\t\u00e9 b\0".encode("utf-16-le"), None, "", "a?? b"),
+        "text beyond Latin in UTF-16": (IPL, "a\u0142b".encode("utf-16-le"), None, "", "a?B?b"),
+        "text with a zero in it": (IPL, b"a\0b", None, "", "a?b"),
+        "text that leaves out a zero": (IPL, b"a\0b", b"ab", "a?b", ""),
         "text without its zero": (IPL, b"some text\0", b"some text", "", "some text"),
         "text without a label": (IPL, b"MokList\0", b"what is in it", "MokList", ""),
         "systemd-stub's section": (IPL, wide, b".cmdline\0", "", ".cmdline"),
@@ -264,20 +284,32 @@ def _proven() -> Iterator[object]:
         "empty": (IPL, b"", None, "", ""),
         "boot option": (BOOT, option, option[48:], "Boot0001", "UEFI disk"),
         "boot option of the newer type": (BOOT2, option, option[48:], "Boot0001", "UEFI disk"),
-        "boot option changed": (BOOT, option, option[48:-2], "Boot0001UEFI disk", ""),
-        "boot option with an absurd length": (BOOT, huge, b"x", "Boot0001UEFI disk", ""),
+        "boot option changed": (BOOT, option, option[48:-2], "…Boot0001UEFI disk", ""),
+        "boot option with an absurd length": (BOOT, huge, b"x", "…Boot0001UEFI disk", ""),
+        "boot option with more than text": (BOOT, load, load[48:], "Boot0002", "…UEFI disk…"),
         "boot option cut": (BOOT, option[:32], b"x", "", ""),
-        "variable": (VARIABLE, secure, None, "", "SecureBoot"),
-        "variable changed": (VARIABLE, secure[:-1] + b"\0", secure, "SecureBoot", ""),
-        "authority": (AUTHORITY, variable("db", b"CN=Someone"), None, "", "CN=Someone"),
-        "image": (APPLICATION, b"\x18" + "a.efi".encode("utf-16-le"), b"MZ", "a.efi", ""),
-        "partitions": (GPT, b"EFI PART\0\0", b"others", "EFI PART", ""),
+        "variable": (VARIABLE, secure, None, "", "…SecureBoot…"),
+        "variable changed": (VARIABLE, secure[:-1] + b"\0", secure, "…SecureBoot…", ""),
+        "authority": (AUTHORITY, variable("db", b"CN=Someone"), None, "", "…CN=Someone"),
+        "text among bytes": (PLATFORM, b"a=1\tlonger=2\0", None, "", "…longer=2"),
+        "text among bytes of UTF-16": (PLATFORM, wide + b"\0\0", None, "", ".cmdline…"),
+        "text with two zeros": (PLATFORM, b"text\0\0", None, "", "text…"),
+        "text with a zero": (PLATFORM, b"text\0", None, "", "text"),
+        "text with a zero of UTF-16": (PLATFORM, wide, None, "", ".cmdline"),
+        "text far behind": (PLATFORM, bytes(2042) + b"so far", None, "", "…so far"),
+        "text far behind, cut": (PLATFORM, bytes(2042) + b"so far\0", None, "", "…so far…"),
+        "text too far behind": (PLATFORM, bytes(2048) + b"so far", None, "", ""),
+        "two texts": (PLATFORM, b"12345\n1234\n67890", None, "", "12345…"),
+        "bytes without text": (PLATFORM, b"\1abc\2", None, "", ""),
+        "image": (APPLICATION, b"\x18" + "a.efi".encode("utf-16-le"), b"MZ", "…a.efi", ""),
+        "partitions": (GPT, b"EFI PART\0\0", b"others", "EFI PART…", ""),
         "action": (EFI_ACTION, b"Exit Boot Services", None, "", "Exit Boot Services"),
-        "EFI stub's command line": (TAG, stub, line.encode(), "LOADED_IMAGE::LoadOptions", ""),
+        "action with a tab": (EFI_ACTION, b"Exit\tBoot Services", None, "", "Exit?Boot Services"),
+        "EFI stub's command line": (TAG, stub, line.encode(), "…LOADED_IMAGE::LoadOptions", ""),
         "application's event": (TAG, tagged("a b c"), None, "", "a b c"),
         "application's event changed": (TAG, tagged("a b d"), tagged("a b c"), "a b d", ""),
-        "application's event without a length": (TAG, b"LEAA\1\0\0\0a b", None, "", "LEAA"),
-        "application's event that is no UTF-8": (TAG, b"LEAA\6\0\0\0\xffa b c", None, "", "a b c"),
+        "application's event without a length": (TAG, b"LEAA\1\0\0\0a b", None, "", "LEAA…"),
+        "application's event that is no UTF-8": (TAG, b"LEAA\6\0\0\0\xffa b c", None, "", "…a b c"),
         "application's event of a tag alone": (TAG, b"LEAA", None, "", "LEAA"),
         "not extended": (NO_ACTION, b"some text", None, "some text", ""),
         "long": (IPL, long.encode(), None, "", f"{'x' * 159}…"),
@@ -285,7 +317,7 @@ def _proven() -> Iterator[object]:
     }  # fmt: skip
     kinds = {
         NO_ACTION: "NO_ACTION", 5: "ACTION", TAG: "EVENT_TAG", IPL: "IPL",
-        BOOT: "EFI_VARIABLE_BOOT", BOOT2: "EFI_VARIABLE_BOOT2",
+        PLATFORM: "PLATFORM_CONFIG_FLAGS", BOOT: "EFI_VARIABLE_BOOT", BOOT2: "EFI_VARIABLE_BOOT2",
         VARIABLE: "EFI_VARIABLE_DRIVER_CONFIG",
         APPLICATION: "EFI_BOOT_SERVICES_APPLICATION", GPT: "EFI_GPT_EVENT",
         EFI_ACTION: "EFI_ACTION", AUTHORITY: "0x800000e0",

@@ -42,7 +42,7 @@ const later: Environment['later'] = (ms, call) => {
 	};
 };
 
-const askService = courierFetch(document, api, later);
+const askService = courierFetch(document, api, later, (...args) => fetch(...args));
 
 /** The real outside world. The only place that reads it for the session. */
 const environment: Environment = {

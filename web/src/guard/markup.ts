@@ -6,7 +6,7 @@ import { attributeOf, isScript } from './links';
  * slower. It finds too much rather than too little.
  */
 const SUSPECT =
-	/<(script|i?frame|object|embed|base|meta|animate|set|use)|[\s"'/]on[a-z]+\s*=|j\s*a\s*v\s*a\s*s\s*c\s*r\s*i\s*p\s*t\s*:|&(#|colon|tab|newline)/i;
+	/<(script|i?frame|object|embed|base|link|meta|animate|set|use)|[\s"'/]on[a-z]+\s*=|j\s*a\s*v\s*a\s*s\s*c\s*r\s*i\s*p\s*t\s*:|&(#|colon|tab|newline)/i;
 
 /** What has no place in text; an animation of an address could make any link a script. */
 const REMOVED =
@@ -19,17 +19,36 @@ const isOutsideUse = (element: Element, name: string, value: string): boolean =>
 	/^(xlink:)?href$/.test(name) &&
 	!value.startsWith('#');
 
-const runs = (element: Element, name: string): boolean => {
-	const value = attributeOf(element, name);
-	return name.startsWith('on') || isScript(value) || isOutsideUse(element, name, value);
+/**
+ * What a link or a `<meta>` may say: what the app's own templates for the page's head say, and no more.
+ * Without the rest they do nothing; the element stays, because the app counts on its place.
+ */
+const HEAD: Record<string, RegExp> = {
+	rel: /^(icon|search)$/,
+	href: /^\/\w/,
+	name: /^(apple-mobile-web-app-title|description|robots)$/
 };
 
-/** Remove what would run, once these nodes are in the page. */
+const leadsAway = (element: Element, name: string, value: string): boolean =>
+	(element instanceof HTMLLinkElement || element instanceof HTMLMetaElement) &&
+	HEAD[name]?.test(value) === false;
+
+const isHarmful = (element: Element, name: string): boolean => {
+	const value = attributeOf(element, name);
+	return (
+		name.startsWith('on') ||
+		isScript(value) ||
+		isOutsideUse(element, name, value) ||
+		leadsAway(element, name, value)
+	);
+};
+
+/** Remove what would run or lead away, once these nodes are in the page. */
 const clean = (root: ParentNode, settle: (frame: HTMLIFrameElement) => void): void => {
 	for (const element of root.querySelectorAll(REMOVED)) element.remove();
 	for (const element of root.querySelectorAll('*')) {
 		for (const name of Element.prototype.getAttributeNames.call(element)) {
-			if (runs(element, name)) Element.prototype.removeAttribute.call(element, name);
+			if (isHarmful(element, name)) Element.prototype.removeAttribute.call(element, name);
 		}
 		if (element instanceof HTMLIFrameElement) settle(element);
 		if (element instanceof HTMLTemplateElement) clean(element.content, settle);
@@ -53,7 +72,8 @@ const isPosition = (text: string): text is keyof typeof ADJACENT => Object.hasOw
 
 /**
  * From now on nothing runs that comes into the page as markup: neither event handlers nor scripts nor
- * links to them, and no frame has the page's origin. What else there is in the markup stays.
+ * links to them, no frame has the page's origin, and nothing connects elsewhere or changes what
+ * referrers say. What else there is in the markup stays.
  *
  * What is read from it (`DOMParser`) may hold anything: the app puts none of it into the page.
  */
@@ -69,12 +89,15 @@ export const guardMarkup = (
 	 * The nodes that markup is in an element of this kind, without what runs. Nodes, not text: what
 	 * was cleaned is never read a second time.
 	 */
-	const nodesOf = (context: Element, markup: string): ChildNode[] => {
+	const nodesOf = (context: Element, markup: string): DocumentFragment => {
 		const holder = inert.importNode(context, false);
 		property?.set?.call(holder, markup);
 		const root = holder instanceof HTMLTemplateElement ? holder.content : holder;
 		clean(root, settle);
-		return [...root.childNodes];
+		// One fragment: so many nodes as an answer may have are too many for arguments of a call.
+		const nodes = inert.createDocumentFragment();
+		while (root.firstChild) nodes.append(root.firstChild);
+		return nodes;
 	};
 
 	/** What gives an element, or anything that is none, its kind. */
@@ -98,15 +121,15 @@ export const guardMarkup = (
 	insteadOf(Element.prototype, 'innerHTML', (self, markup) => {
 		const element = self as Element;
 		const target = element instanceof HTMLTemplateElement ? element.content : element;
-		target.replaceChildren(...nodesOf(element, markup));
+		target.replaceChildren(nodesOf(element, markup));
 	});
 	insteadOf(ShadowRoot.prototype, 'innerHTML', (self, markup) => {
 		const root = self as ShadowRoot;
-		root.replaceChildren(...nodesOf(root.host, markup));
+		root.replaceChildren(nodesOf(root.host, markup));
 	});
 	insteadOf(Element.prototype, 'outerHTML', (self, markup) => {
 		const element = self as Element;
-		element.replaceWith(...nodesOf(contextOf(element.parentNode), markup));
+		element.replaceWith(nodesOf(contextOf(element.parentNode), markup));
 	});
 	insteadOf(Element.prototype, 'insertAdjacentHTML', (self, markup, [where]) => {
 		const element = self as Element;
@@ -114,11 +137,9 @@ export const guardMarkup = (
 		if (!isPosition(position)) throw new DOMException('no such position', 'SyntaxError');
 		const inside = position === 'afterbegin' || position === 'beforeend';
 		const context = inside ? element : contextOf(element.parentNode);
-		element[ADJACENT[position]](...nodesOf(context, markup));
+		element[ADJACENT[position]](nodesOf(context, markup));
 	});
-	insteadOf(Range.prototype, 'createContextualFragment', (self, markup) => {
-		const fragment = document.createDocumentFragment();
-		fragment.append(...nodesOf(contextOf((self as Range).startContainer), markup));
-		return fragment;
-	});
+	insteadOf(Range.prototype, 'createContextualFragment', (self, markup) =>
+		document.adoptNode(nodesOf(contextOf((self as Range).startContainer), markup))
+	);
 };

@@ -1,5 +1,5 @@
 import type { Anchor, PlaceName, Site } from './anchors';
-import { isContent } from './content';
+import { isContent } from '../base/content';
 
 /** Anchors that get a place: the app has one, or two while it draws a chat anew. */
 const ANCHORS_MAX = 16;

@@ -65,7 +65,10 @@ const whyNoWord = ({ status, text, wait }: Reply): Problem | undefined => {
 	if (NO_SERVICE.includes(status)) return new Passing('service-address', said, wait);
 	if (NO_APPRAISAL.includes(status)) return new Passing('service-unreachable', said, wait);
 	if (!isPage(text)) return undefined;
-	return new Problem(status < 500 ? 'service-address' : 'service-unreachable', said);
+	// A proxy's page about the service behind it, or somebody else's altogether.
+	return status >= 500
+		? new Passing('service-unreachable', said, wait)
+		: new Problem('service-address', said);
 };
 
 /** A successful answer's text; throws with what came instead, `service-rejected` for a refusal. */
@@ -177,9 +180,12 @@ export const readTcb = (claim: (name: string) => unknown): Tcb | undefined => {
 /** What a policy is held against where the service tells nothing of the platform's TCB. */
 const UNTOLD: Tcb = { status: '?' };
 
+/** What a policy asks of the TCB: the same text in whatever order its lists are. */
+const asked = ({ pass, warn, ...more }: Policy['tcb']): string =>
+	JSON.stringify({ ...more, pass: [...pass].sort(), warn: [...warn].sort() });
+
 /** Does a policy ask for another TCB than the default one does? */
-const asksForTcb = ({ tcb }: Policy): boolean =>
-	JSON.stringify(tcb) !== JSON.stringify(DEFAULT_POLICY.tcb);
+const asksForTcb = ({ tcb }: Policy): boolean => asked(tcb) !== asked(DEFAULT_POLICY.tcb);
 
 const required: readonly CheckId[] = [
 	'secure-context',

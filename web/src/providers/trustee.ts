@@ -39,10 +39,10 @@ const misunderstood = ({ status, text }: Reply): boolean =>
 
 /** EAR (draft-ietf-rats-ear): the verdict of every submodule counts, the worst one wins. */
 const appraiseEar = (submods: unknown[]): Finding | undefined => {
-	const statuses = submods.map((submod) => asText(own(submod, 'ear.status') ?? 'missing'));
+	const statuses = submods.map((submod) => own(submod, 'ear.status') ?? 'missing');
 	if (statuses.length === 0) throw new Problem('appraisal', 'submods');
-	const bad = statuses.find((status) => status !== 'affirming' && status !== 'warning');
-	if (bad) throw new Problem('appraisal', bad);
+	const bad = statuses.filter((status) => status !== 'affirming' && status !== 'warning');
+	if (bad.length > 0) throw new Problem('appraisal', asText(bad[0]));
 	if (!statuses.includes('warning')) return undefined;
 	return { outcome: 'warn', code: 'appraisal', detail: 'warning' };
 };
@@ -83,6 +83,6 @@ export default serviceProvider({
 	keys: ({ address, get }) => get(`${address}/.well-known/jwks.json`),
 	claims: (payload) =>
 		'submods' in payload
-			? earClaims(Object.values(Object(payload.submods) as object))
+			? earClaims(isObject(payload.submods) ? Object.values(payload.submods) : [])
 			: simpleClaims(payload)
 });

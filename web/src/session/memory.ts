@@ -147,18 +147,21 @@ export const rememberEdition = (
 	{ about, numbers: [tcbInfo, qeIdentity] }: Edition
 ): Finding | undefined => {
 	try {
-		const now: Highest = [about, tcbInfo, qeIdentity];
+		const seen: Highest = [about, tcbInfo, qeIdentity];
 		let known: Highest[];
 		try {
 			known = recallEditions(memory);
 		} catch (error) {
-			rememberEditions(memory, [now]);
+			rememberEditions(memory, [seen]);
 			throw error;
 		}
-		const [, tcbBefore, qeBefore] = known.find(([name]) => name === about) ?? now;
+		const before = known.find(([name]) => name === about);
+		const [, tcbBefore, qeBefore] = before ?? seen;
 		const highest = [Math.max(tcbInfo, tcbBefore), Math.max(qeIdentity, qeBefore)] as const;
-		const others = known.filter(([name]) => name !== about);
-		rememberEditions(memory, [...others, [about, ...highest]]);
+		const now: Highest = [about, ...highest];
+		// In its place: to other tabs, a text that changes is something new.
+		const all = before ? known.map((item) => (item === before ? now : item)) : [...known, now];
+		rememberEditions(memory, all);
 		if (highest[0] === tcbInfo && highest[1] === qeIdentity) return undefined;
 		const detail = `${tcbInfo}, ${qeIdentity} < ${highest.join(', ')}`;
 		return { outcome: 'warn', code: 'collateral-older', detail };

@@ -17,13 +17,18 @@ const unreachable = () => new TypeError('no courier');
  * also holds for whatever an answer brings into the page; so a frame does it, whose policy allows the
  * one origin that is asked. Another origin gets another frame: a change of settings needs no reload.
  *
+ * Where no courier comes, because a proxy forbids all frames, the page asks itself: its policy may
+ * allow the service.
+ *
  * @param page The document that the frames are put into.
  * @param api Base of open-webui's API.
+ * @param own The page's own `fetch`.
  */
 export const courierFetch = (
 	page: Document,
 	api: string,
-	later: Environment['later']
+	later: Environment['later'],
+	own: typeof fetch
 ): typeof fetch => {
 	let courier: Courier | undefined;
 
@@ -65,7 +70,7 @@ export const courierFetch = (
 
 	return async (input, init) => {
 		const { origin } = new URL(input instanceof Request ? input.url : input);
-		const { ready } = to(origin);
-		return (await ready).fetch(input, init);
+		const there = await to(origin).ready.catch(() => undefined);
+		return there ? there.fetch(input, init) : own(input, init);
 	};
 };

@@ -1,3 +1,5 @@
+import { isContent } from '../base/content';
+
 /** So many images, and origins, of a page are minded: an answer could bring thousands. */
 export const MINDED_MAX = 200;
 const TOLD_MAX = 20;
@@ -55,10 +57,11 @@ export const createBlocked = (
 		const secure = new URL(address);
 		secure.protocol = 'https:'; // as browsers do with images of a page that came by HTTPS
 		const element = cover(secure.href, image.alt);
-		// The app's own button around an image would show nothing, and in it no other can be clicked.
-		const hidden = image.closest('button') ?? image;
+		const button = image.closest('button');
+		// The app's own button around nothing but an image would show nothing.
+		const hidden = button?.textContent.trim() === '' ? button : image;
 		hidden.style.setProperty('display', 'none', 'important');
-		hidden.after(element);
+		(button ?? image).after(element); // in a button, no other can be clicked
 		covers.set(image, { address, hidden, element });
 	};
 
@@ -69,6 +72,7 @@ export const createBlocked = (
 		}
 		for (const image of document.images) {
 			if (covers.size >= MINDED_MAX) return;
+			if (!isContent(image)) continue; // such as a picture in the app's own menus
 			const address = addressOf(image);
 			if (!covers.has(image) && addresses.has(address)) put(image, address);
 		}

@@ -92,6 +92,28 @@ describe('bytes from outside', () => {
 		}
 	});
 
+	it('are all shown where they are text that a register proves', async () => {
+		const head = log.subarray(0, must(parseCcel(log)[0]).data.byteOffset - log.byteOffset - 66);
+		const number = (value: number) => Buffer.from(Uint32Array.of(value).buffer);
+		const start = Buffer.concat([number(3), number(0xd), number(1), Buffer.from([0x0c, 0])]);
+		const text = fc.uint8Array({ minLength: 3, maxLength: 99 });
+		await fc.assert(
+			fc.asyncProperty(text, async (data) => {
+				data[1] ||= 1; // or it could be UTF-16
+				const digest = sha384(data);
+				const event = [start, digest, number(data.length), data];
+				const rtmr_2 = sha384(fill(48, 0), digest).toString('hex');
+				const zeros = '0'.repeat(96);
+				const quoted = { rtmr_0: zeros, rtmr_1: zeros, rtmr_2, rtmr_3: zeros };
+				const told = must(await replay(subtle, quoted, Buffer.concat([head, ...event]), null));
+				const expected = Array.from(data.at(-1) === 0 ? data.subarray(0, -1) : data, (byte) =>
+					byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '?'
+				);
+				expect(told.events).toEqual([['rtmr_2', 'IPL', '', expected.join('')]]);
+			})
+		);
+	});
+
 	it('show no more than a bounded number of rows and characters', async () => {
 		const lines = [must(aael.split('\n')[0])];
 		for (let n = 0; n < 1000; n += 1) lines.push(`a b ${n} ${'x'.repeat(5000)}`);
@@ -147,7 +169,7 @@ describe('a log of a real machine', () => {
 		expect(told.events.at(-1)).toEqual([
 			'rtmr_1',
 			'PLATFORM_CONFIG_FLAGS',
-			'root=/dev/vdb2 console=hvc0 rw',
+			'…root=/dev/vdb2 console=hvc0 rw…',
 			''
 		]);
 	});

@@ -57,6 +57,9 @@ describe('a frame', () => {
 		['a page of a site', 'https://elsewhere.example/', null, false],
 		['bytes that the page made', `blob:${ORIGIN}/1`, null, true],
 		['bytes in the address', 'data:text/html,<p>', null, true],
+		['such a path within another', '/cache/x/api/v1/files/1-a/content', null, true],
+		['the kit’s frame within another path', '/cache/api/v1/tee/courier', null, true],
+		['a path that a server may read as another', '/api/v1/files/1%2Fcontent/content', null, true],
 		['a script', 'javascript:alert(1)', null, true],
 		['an address that is none', 'https://%', null, true]
 	])('of %s', (_what, src, srcdoc, foreign) => {
@@ -93,6 +96,17 @@ describe('a frame', () => {
 		made.setAttribute('SRC', '/x');
 		expect(sandboxOf(made)).toBe('');
 	});
+
+	it.each(['javascript:run()', ' java\nscript:run()'])(
+		'gets no script as address: %j',
+		(script) => {
+			const made = frame({ src: 'https://elsewhere.example/' });
+			made.src = script;
+			made.setAttribute('src', script);
+			expect(made.getAttribute('src')).toBe('https://elsewhere.example/');
+			expect(frame({ src: script }).outerHTML).toBe('<iframe></iframe>');
+		}
+	);
 
 	it('of a site is left as the app wants it', () => {
 		const made = frame({ src: 'https://www.youtube.com/embed/1', title: 'x' });
@@ -153,6 +167,11 @@ const CASES: [string, string][] = [
 		'<form action="javascript:run()"><button formaction="javascript:run()"></button></form>',
 		'<form><button></button></form>'
 	],
+	['<link rel=preconnect href=https://words.evil.example>', '<link>'],
+	['<p><LINK REL="icon preconnect" href="//words.evil.example"></p>', '<p><link></p>'],
+	['<link rel="icon" href="/\t/words.evil.example">', '<link rel="icon">'],
+	['<meta name=referrer content=unsafe-url>', '<meta content="unsafe-url">'],
+	['<template><meta name="Referrer"></template>', '<template><meta></template>'],
 	['<object data="/f"></object><embed src="/f"><b>x</b>', '<b>x</b>'],
 	['<base href="https://e.example/"><meta http-equiv="refresh" content="0"><b>x</b>', '<b>x</b>'],
 	[
@@ -185,6 +204,23 @@ describe('markup', () => {
 			'<p class="katex">a &amp; b</p><pre><code class="hljs">on = 1; &lt;script&gt;</code></pre><table><tbody><tr><td>x</td></tr></tbody></table><!---->';
 		document.body.innerHTML = harmless;
 		expect(document.body.innerHTML).toBe(harmless);
+	});
+
+	it('is left alone where the app fills its head from templates', () => {
+		const head =
+			'<link crossorigin="anonymous" rel="icon"> <meta name="apple-mobile-web-app-title"> <meta name="description"> <link rel="search" type="application/opensearchdescription+xml" href="/opensearch.xml" crossorigin="use-credentials"><meta name="robots" content="noindex,nofollow">';
+		const template = document.createElement('template');
+		template.innerHTML = head;
+		expect(template.innerHTML).toBe(head);
+	});
+
+	it('is handed on as one argument, however many nodes it has', () => {
+		const put = vi.spyOn(document.body, 'replaceChildren');
+		document.body.innerHTML = `${'x<br>'.repeat(100)}<img onerror="run()">`;
+		const counts = put.mock.calls.map((nodes) => nodes.length);
+		put.mockRestore();
+		expect(counts).toEqual([1]);
+		expect(document.body.childNodes.length).toBe(201);
 	});
 
 	const EVIL = '<b>x</b><img onerror="run()">';

@@ -49,6 +49,12 @@ describe('violations', () => {
 		expect(failed).toHaveBeenCalledTimes(4);
 	});
 
+	it('let the app hear of an own image that leads elsewhere', () => {
+		violate('img-src', `${location.origin}/picture`);
+		fail('/picture');
+		expect(failed).toHaveBeenCalledTimes(1);
+	});
+
 	it('are remembered up to a number', () => {
 		for (let i = 0; i < 1000; i++) violate('img-src', `${EVIL}${i}`);
 		fail(`${EVIL}999`);

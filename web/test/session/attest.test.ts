@@ -968,12 +968,21 @@ describe('the token', () => {
 describe('the verdict of the service', () => {
 	const status = (value: unknown) => (fields: Fields) => earClaims(fields, { 'ear.status': value });
 
-	it.each(['contraindicated', 'none', undefined, 'AFFIRMING', 2, null])(
-		'%s fails',
+	it.each(['contraindicated', 'none', undefined, 'AFFIRMING', 2, null, '', [], ['affirming']])(
+		'%j fails',
 		async (value) => {
 			await failsAt(trustee({ claims: status(value) }), 'appraisal', 'appraisal');
 		}
 	);
+	it('fails where submodules are a list', async () => {
+		const claims = (fields: Fields) => {
+			const all = earClaims(fields);
+			return { ...all, submods: Object.values(all.submods as object) };
+		};
+		const { verdict } = await run(trustee({ claims }));
+		expect(verdict.status).toBe('red');
+		expect(outcome(verdict, 'appraisal')).not.toBe('pass');
+	});
 	it('warning warns', async () => {
 		const { verdict } = await run(trustee({ claims: status('warning') }));
 		expect(verdict.status).toBe('amber');

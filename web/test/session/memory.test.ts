@@ -155,6 +155,20 @@ describe('the memory of editions', () => {
 		);
 	});
 
+	it('stays as it is where nothing is new, whichever platform answers', () => {
+		const memory = fakeStorage();
+		const see = (about: string, tcbInfo: number) =>
+			rememberEdition(memory, { about, numbers: [tcbInfo, 1] });
+		see('00906ed50000', 20);
+		see('50806f000000', 20);
+		const before = memory.getItem(EDITIONS_KEY);
+		see('00906ed50000', 20);
+		see('00906ed50000', 19);
+		expect(memory.getItem(EDITIONS_KEY)).toBe(before);
+		see('00906ed50000', 21);
+		expect(memory.getItem(EDITIONS_KEY)).toBe(before?.replace('20', '21'));
+	});
+
 	it('leaves the memory of measurements as it was stored before', () => {
 		const memory = known();
 		const before = memory.getItem(MEMORY_KEY);

@@ -85,6 +85,7 @@ describe('passes by itself', () => {
 		['a service that hangs', { service: 'hang' }],
 		['a service with too many who ask', { service: { status: 429, text: '' } }],
 		['a proxy without a service behind it', { service: { status: 502, text: '<html>' } }],
+		['a proxy with a page of its own', { service: { status: 520, text: '<html>' } }],
 		['a service that is not there now', { service: { status: 503, text: '' } }],
 		['keys that get no connection', { keys: 'no connection' }],
 		['keys that are not there now', { keys: { status: 503, text: '' } }],

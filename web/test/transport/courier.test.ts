@@ -5,15 +5,18 @@ import { courierFetch } from '../../src/transport/courier';
 const API = 'https://chat.example/api/v1';
 
 let ask: typeof fetch;
+let own: ReturnType<typeof vi.fn<typeof fetch>>;
 
 beforeEach(() => {
 	vi.useFakeTimers();
-	ask = courierFetch(document, API, (ms, call) => {
+	own = vi.fn<typeof fetch>(() => Promise.reject(new TypeError('forbidden by the policy')));
+	const later = (ms: number, call: () => void) => {
 		const timer = setTimeout(call, ms);
 		return () => {
 			clearTimeout(timer);
 		};
-	});
+	};
+	ask = courierFetch(document, API, later, own);
 });
 afterEach(() => {
 	vi.useRealTimers();
@@ -76,9 +79,18 @@ describe('the courier', () => {
 		await vi.advanceTimersByTimeAsync(60_000);
 		await late;
 		expect(frames()).toHaveLength(0);
+		expect(own).toHaveBeenCalledTimes(2);
 		const third = ask('https://a.example/');
 		arrive(answering());
 		expect((await third).status).toBe(200);
+	});
+
+	it('is not needed where the page itself may ask', async () => {
+		own.mockResolvedValueOnce(new Response('token'));
+		const answer = ask('https://a.example/b', { method: 'POST' });
+		arrive(undefined);
+		expect(await (await answer).text()).toBe('token');
+		expect(own.mock.calls).toEqual([['https://a.example/b', { method: 'POST' }]]);
 	});
 
 	it('is sent again where the app has removed it', async () => {

@@ -23,6 +23,7 @@ const settle = () => vi.advanceTimersByTimeAsync(100);
 
 beforeEach(() => {
 	vi.useFakeTimers();
+	document.body.className = 'markdown-prose';
 	endObservers = collectObservers();
 	covered = [];
 	told = [];
@@ -38,6 +39,7 @@ afterEach(() => {
 	endObservers();
 	vi.useRealTimers();
 	document.body.replaceChildren();
+	document.body.className = '';
 });
 
 describe('an outside image', () => {
@@ -60,6 +62,24 @@ describe('an outside image', () => {
 		violation('img-src', EVIL);
 		expect(button.style.display).toBe('none');
 		expect(button.nextSibling).toBe(covers()[0]);
+	});
+
+	it('leaves a button that says something where it is', () => {
+		const button = document.body.appendChild(document.createElement('button'));
+		const element = image(EVIL, button);
+		button.append('Open');
+		violation('img-src', EVIL);
+		expect([button.style.display, element.style.display]).toEqual(['', 'none']);
+		expect(button.nextSibling).toBe(covers()[0]);
+	});
+
+	it('outside of what people and models wrote is left to the app', () => {
+		document.body.className = '';
+		const button = document.body.appendChild(document.createElement('button'));
+		const element = image(EVIL, button);
+		violation('img-src', EVIL);
+		expect([button.style.display, element.style.display]).toEqual(['', '']);
+		expect(covers()).toEqual([]);
 	});
 
 	it('is asked for by HTTPS, as browsers do', () => {
