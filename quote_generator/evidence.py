@@ -170,10 +170,9 @@ def _logs_that_fit(ccel: bytes | None, aael: str | bytes | None) -> tuple[bytes 
     ):
         if kept is not given:
             log.warning(
-                "the %s event log, of %d bytes, is left out of the evidence: nobody reads an "
+                "the %s event log is too large and left out of the evidence: nobody reads an "
                 "answer of more than %d bytes; no log accounts for its registers meanwhile",
                 name,
-                len(given or ""),
                 ANSWER_MAX,
             )
     return joined
