@@ -293,7 +293,6 @@ window.worker.onmessage = () => { document.documentElement.dataset.worked = '1';
 """
 
 
-@pytest.mark.smoke
 def test_the_app_is_as_before_and_breaks_no_policy(
     bare: Backend, open_answer: Callable[..., ChatPage], tmp_path: Path
 ) -> None:

@@ -100,7 +100,6 @@ def touch(chat: ChatPage, way: str) -> None:
     chat.page.evaluate(CONTROL)
 
 
-@pytest.mark.smoke
 def test_no_answer_runs_in_the_page(chat: ChatPage, say: Say) -> None:
     for way, answer in ANSWERS.items():
         say(f"{answer}\n\nThat was {way}.")
@@ -111,7 +110,6 @@ def test_no_answer_runs_in_the_page(chat: ChatPage, say: Say) -> None:
     assert chat.dialogs == []
 
 
-@pytest.mark.smoke
 def test_an_artifact_is_shown_and_reaches_nothing(
     chat: ChatPage, say: Say, edition: Edition
 ) -> None:
