@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 
+# What a person's cookie opens, in every version.
+ACCOUNT = "/api/v1/users/user/settings"
 SEIZED = "localStorage.setItem('tee.settings','{}');localStorage.removeItem('tee.memory');"
 
 
@@ -103,7 +105,7 @@ const tries = {
   nodes: () => must(parent.document.body),
   page: () => { (top.seized ??= []).push('page'); },
   address: () => { top.location.href = '/?seized'; },
-  account: async () => must((await fetch('/api/v1/auths/', { credentials: 'include' })).ok),
+  account: async () => must((await fetch('ACCOUNT', { credentials: 'include' })).ok),
 };
 (async () => {
   const reached = [];
@@ -112,7 +114,7 @@ const tries = {
   }
   document.body.append('It reached ' + (reached.join(', ') || 'nothing') + '.');
 })();
-</script></body></html>"""
+</script></body></html>""".replace("ACCOUNT", ACCOUNT)
 
 # All that an answer may well have.
 ORDINARY = "\n\n".join(

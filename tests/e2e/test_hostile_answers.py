@@ -15,7 +15,7 @@ from playwright.sync_api import BrowserContext, FrameLocator, Route, expect
 
 from e2e.browser import ChatPage, tee_settings
 from e2e.editions import Edition
-from e2e.hostile_answers import ANSWERS, ORDINARY, PAGE, fenced, seizing
+from e2e.hostile_answers import ACCOUNT, ANSWERS, ORDINARY, PAGE, fenced, seizing
 from e2e.stack import Backend
 
 OpenChat = Callable[..., ChatPage]
@@ -44,7 +44,7 @@ def chat(bare: Backend, open_chat: OpenChat) -> ChatPage:
     opened = open_chat(bare, SETTINGS)
     opened.page.evaluate("memory => localStorage.setItem('tee.memory', memory)", MEMORY)
     # What a script would try has an effect where it is allowed.
-    account = "fetch('/api/v1/auths/', { credentials: 'include' }).then(({ ok }) => ok)"
+    account = f"fetch('{ACCOUNT}', {{ credentials: 'include' }}).then(({{ ok }}) => ok)"
     assert opened.page.evaluate(account)
     return opened
 
@@ -100,6 +100,7 @@ def touch(chat: ChatPage, way: str) -> None:
     chat.page.evaluate(CONTROL)
 
 
+@pytest.mark.smoke
 def test_no_answer_runs_in_the_page(chat: ChatPage, say: Say) -> None:
     for way, answer in ANSWERS.items():
         say(f"{answer}\n\nThat was {way}.")
@@ -110,6 +111,7 @@ def test_no_answer_runs_in_the_page(chat: ChatPage, say: Say) -> None:
     assert chat.dialogs == []
 
 
+@pytest.mark.smoke
 def test_an_artifact_is_shown_and_reaches_nothing(
     chat: ChatPage, say: Say, edition: Edition
 ) -> None:
@@ -121,6 +123,30 @@ def test_an_artifact_is_shown_and_reaches_nothing(
     # Stock 0.5.20 always asks for the page's origin; later versions have a setting for it.
     asked = edition.way == "plugin" and edition.version == "0.5.20"
     assert is_told(chat) == asked
+
+
+# Two texts for a frame, one after the other; whether the second is shown in the end.
+TWO_TEXTS = """async (pause) => {
+    const frame = document.createElement('iframe');
+    frame.setAttribute('sandbox', 'allow-scripts');
+    frame.setAttribute('srcdoc', '<style>p { color: red }</style><p>First</p>');
+    const shown = new Promise((resolve) => {
+        const settle = ({ source }) => source === frame.contentWindow && resolve(true);
+        addEventListener('message', settle);
+        setTimeout(resolve, 5000, false);
+    });
+    document.body.append(frame);
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    frame.setAttribute('srcdoc', '<p>Second</p><script>parent.postMessage(1, "*")</script>');
+    const outcome = await shown;
+    frame.remove();
+    return outcome;
+}"""
+
+
+def test_a_frame_ends_with_the_newest_text_however_fast_they_come(chat: ChatPage) -> None:
+    pauses = list(range(30)) * 3
+    assert [pause for pause in pauses if not chat.page.evaluate(TWO_TEXTS, pause)] == []
 
 
 def is_told(chat: ChatPage) -> bool:

@@ -1,4 +1,5 @@
 import { around } from './around';
+import { oneAfterTheOther } from './documents';
 import { isScript } from './links';
 
 /** What a frame has when it shows something from outside and nobody has said what it may do. */
@@ -74,6 +75,14 @@ export const guardFrames = (
 		if (name !== 'sandbox') write(frame, name, value);
 	};
 
+	const changeText = oneAfterTheOther((frame, text) => {
+		change(frame, 'srcdoc', text);
+	});
+	const order = (frame: HTMLIFrameElement, name: Name, value: string | null): void => {
+		if (name === 'srcdoc') changeText(frame, value);
+		else change(frame, name, value);
+	};
+
 	const VALUES = {
 		setAttribute: (value: unknown) => String(value),
 		removeAttribute: () => null
@@ -82,13 +91,13 @@ export const guardFrames = (
 		around(Element.prototype, method, (self, args, original) => {
 			const name = self instanceof HTMLIFrameElement && nameOf(args[0]);
 			if (!name) return Reflect.apply(original, self, args);
-			change(self, name, valueOf(args[1]));
+			order(self, name, valueOf(args[1]));
 			return undefined;
 		});
 	}
 	for (const name of NAMES) {
 		around(HTMLIFrameElement.prototype, name, (self, [value]) => {
-			change(self as HTMLIFrameElement, name, String(value));
+			order(self as HTMLIFrameElement, name, String(value));
 		});
 	}
 

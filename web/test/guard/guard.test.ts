@@ -124,6 +124,74 @@ describe('a frame', () => {
 		expect([sandboxOf(copy), sandboxOf(copy?.cloneNode() as Element)]).toEqual([GIVEN, GIVEN]);
 	});
 
+	describe('that gets one text after the other', () => {
+		beforeEach(() => {
+			vi.useFakeTimers();
+			return () => vi.useRealTimers();
+		});
+		const shown = (made: HTMLIFrameElement) => made.getAttribute('srcdoc');
+		const come = (made: HTMLIFrameElement) => made.dispatchEvent(new Event('load'));
+		/** A frame in the page, as the app makes one, whose first text has not come. */
+		const inPage = () => {
+			const made = frame({ srcdoc: '1' });
+			document.body.append(made);
+			return made;
+		};
+
+		it('shows each when the one before has come, and of those that wait the newest', () => {
+			const made = inPage();
+			for (const text of ['2', '3', '4']) made.setAttribute('srcdoc', text);
+			expect(shown(made)).toBe('1');
+			come(made);
+			expect(shown(made)).toBe('4');
+			made.srcdoc = '5';
+			expect(shown(made)).toBe('4');
+			come(made);
+			expect(shown(made)).toBe('5');
+			come(made);
+			made.srcdoc = '6';
+			expect(shown(made)).toBe('6');
+		});
+
+		it('does not wait for ever', () => {
+			const made = inPage();
+			made.srcdoc = '2';
+			vi.advanceTimersByTime(499);
+			expect(shown(made)).toBe('1');
+			vi.advanceTimersByTime(1);
+			expect(shown(made)).toBe('2');
+		});
+
+		it('does not wait outside the page', () => {
+			const made = frame({ srcdoc: '1' });
+			made.srcdoc = '2';
+			expect(shown(made)).toBe('2');
+			document.body.append(made);
+			made.srcdoc = '3';
+			expect(shown(made)).toBe('2');
+			vi.advanceTimersByTime(500);
+			expect(shown(made)).toBe('3');
+		});
+
+		it('shows nothing when the newest is none', () => {
+			const made = inPage();
+			made.srcdoc = '2';
+			made.removeAttribute('srcdoc');
+			come(made);
+			expect(shown(made)).toBeNull();
+		});
+
+		it('has no rights by what changed while one waited', () => {
+			const made = frame({ srcdoc: '' });
+			made.removeAttribute('srcdoc');
+			document.body.append(made);
+			made.srcdoc = '<p>';
+			made.setAttribute('sandbox', 'allow-scripts allow-same-origin');
+			come(made);
+			expect([sandboxOf(made), shown(made)]).toEqual(['allow-scripts', '<p>']);
+		});
+	});
+
 	it('leaves other elements alone', () => {
 		const image = document.createElement('img');
 		image.setAttribute('src', '/x');
