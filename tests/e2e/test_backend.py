@@ -372,6 +372,9 @@ def relay(backend: Backend, **options: Any) -> httpx.Response:
     return backend.call("POST", "/api/v1/tee/relay/alibaba", **options)
 
 
+# All modes and bodies: tests/unit/backend/test_relay.py.
+
+
 def test_the_relay_carries_the_body_and_nothing_of_the_user(
     simulated: Backend, target: RelayTarget
 ) -> None:
@@ -390,53 +393,10 @@ def test_the_relay_carries_the_body_and_nothing_of_the_user(
     assert simulated.token not in str(seen.headers)
 
 
-def test_the_relay_passes_the_services_refusal_on(simulated: Backend, target: RelayTarget) -> None:
-    target.mode = "refuse"
-    answer = relay(simulated)
-    assert (answer.status_code, answer.text) == (500, "Verifier error")
-
-
-@pytest.mark.parametrize(
-    ("mode", "status", "code"),
-    [
-        ("redirect", 502, "relay-failed"),
-        ("huge", 502, "relay-failed"),
-        ("hang", 504, "relay-timed-out"),
-    ],
-)
-def test_the_relay_is_bounded(
-    simulated: Backend, target: RelayTarget, mode: str, status: int, code: str
-) -> None:
-    target.mode = mode
-    assert_error(relay(simulated), status, code)
+def test_the_relay_is_bounded(simulated: Backend, target: RelayTarget) -> None:
+    target.mode = "hang"
+    assert_error(relay(simulated), 504, "relay-timed-out")
     assert [seen.path for seen in target.seen] == ["/v1/attestation"]
-
-
-def test_the_relay_does_not_decompress(simulated: Backend, target: RelayTarget) -> None:
-    target.mode = "compressed"
-    answer = relay(simulated)
-    assert answer.content == b"<b>token</b>"
-    assert "content-encoding" not in answer.headers
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "code"),
-    [
-        (b"[]", 400, "bad-request"),
-        (b"", 400, "bad-request"),
-        (b'{"a": NaN}', 400, "bad-request"),
-        (b"{" * 1000, 400, "bad-request"),
-        (b'{"a":' * 50_000, 400, "bad-request"),
-        (b'{"a": "' + b"x" * 256 * 1024 + b'"}', 413, "too-large"),
-    ],
-)
-def test_the_relay_takes_json_objects_of_bounded_size_only(
-    simulated: Backend, target: RelayTarget, body: bytes, status: int, code: str
-) -> None:
-    headers = {"Content-Type": "application/json"}
-    answer = relay(simulated, json=None, content=body, headers=headers)
-    assert_error(answer, status, code)
-    assert target.seen == []
 
 
 def test_the_relay_refuses_what_a_form_on_another_site_could_send(
