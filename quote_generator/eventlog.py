@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .errors import BadInput, NotAvailable, NotPermitted
-from .logfile import LogFolder, check_regular, read_whole
+from .errors import BadInput
+from .logfile import LogFolder, check_regular, read_whole, trouble
 
 CCEL_PATH = "sys/firmware/acpi/tables/data/CCEL"
 AAEL_PATH = "run/attestation-agent/eventlog"
@@ -130,22 +130,16 @@ def _read_firmware_log(path: Path) -> bytes | None:
 
 def _explained(path: Path, read: Callable[[], bytes | None]) -> bytes | None:
     """Return what is read, or None where there is no such file; say what is wrong otherwise."""
-    try:
-        return read()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except PermissionError as error:
-        raise NotPermitted(
-            f"cannot read the event log {path}; run as root, or give this process the file.",
-            errno=error.errno,
-            path=str(path),
-        ) from error
-    except OSError as error:
-        raise NotAvailable(
-            f"cannot read the event log {path} ({error.strerror}); see the kernel's log.",
-            errno=error.errno,
-            path=str(path),
-        ) from error
+    with trouble(
+        path,
+        denied=f"cannot read the event log {path}; run as root, or give this process the file.",
+        broken=f"cannot read the event log {path}",
+        cure="see the kernel's log.",
+    ):
+        try:
+            return read()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
 
 # --- TCG2 events -------------------------------------------------------------------------------

@@ -159,20 +159,25 @@ def make_folder(path: Path) -> None:
 @contextmanager
 def folder_trouble(path: Path) -> Iterator[None]:
     """Tell what goes wrong with the folder of a log as NotPermitted or NotAvailable."""
+    with trouble(
+        path,
+        denied=f"cannot write to {path.parent}; run as root, or give this process the folder.",
+        broken=f"cannot use {path}",
+        cure="give the log a folder that can be written.",
+    ):
+        yield
+
+
+@contextmanager
+def trouble(path: Path, *, denied: str, broken: str, cure: str) -> Iterator[None]:
+    """Tell an OSError as NotPermitted, ``denied``, or NotAvailable: ``broken``, why, and a cure."""
     try:
         yield
     except PermissionError as error:
-        raise NotPermitted(
-            f"cannot write to {path.parent}; run as root, or give this process the folder.",
-            errno=error.errno,
-            path=str(path),
-        ) from error
+        raise NotPermitted(denied, errno=error.errno, path=str(path)) from error
     except OSError as error:
-        raise NotAvailable(
-            f"cannot use {path} ({error.strerror}); give the log a folder that can be written.",
-            errno=error.errno,
-            path=str(path),
-        ) from error
+        said = f"{broken} ({error.strerror}); {cure}"
+        raise NotAvailable(said, errno=error.errno, path=str(path)) from error
 
 
 def _check_owner(found: os.stat_result, path: Path, kind: str) -> None:
