@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import shlex
 import sys
 from typing import Any
 
-__all__ = ["complain", "install"]
+__all__ = ["complain", "install", "install_as_plugin"]
 
 
 def install(app: Any) -> None:
@@ -25,13 +27,40 @@ def install(app: Any) -> None:
         complain(error)
 
 
-def complain(error: Exception) -> None:
-    """Say in the log and on stderr why open-webui runs without the kit.
+def install_as_plugin(app: Any, package: str | os.PathLike[str]) -> None:
+    """Add the kit to ``app``, whose open-webui lies in the folder ``package``; never raises.
 
-    On stderr too: open-webui may not have set its log up yet, or keep it elsewhere.
+    A source tree gets it by its patches or not at all: its page has no places for it without.
     """
-    message = f"The trust badge is not active: cczoo_backend is broken ({error!r})."
+    try:
+        from .stock import is_in_source_tree
+
+        if is_in_source_tree(package):
+            _expect_patches(app, package)
+        else:
+            install(app)
+    except Exception as error:
+        complain(error)
+
+
+def _expect_patches(app: Any, package: str | os.PathLike[str]) -> None:
+    from .openwebui import is_added
+
+    if not is_added(app):
+        top = os.path.dirname(os.path.dirname(os.path.realpath(package)))
+        cure = f"Put them in: cczoo-install --openwebui-dir {shlex.quote(top)}"
+        _tell(f"{top!r} is a source tree without the kit's patches.", cure)
+
+
+def complain(error: Exception) -> None:
+    """Say in the log and on stderr why open-webui runs without the kit."""
+    _tell(f"cczoo_backend is broken ({error!r}).", "Install the cczoo-trust-badge wheel again.")
+
+
+def _tell(why: str, cure: str) -> None:
+    """Say in the log, and on stderr: open-webui may not have its log yet, or keep it elsewhere."""
+    message = f"The trust badge is not active: {why}"
     # As it starts, open-webui silences the loggers that are there: hence one that was not.
     log = logging.getLogger(f"{__name__}.install")
-    log.error("%s Install the cczoo-trust-badge wheel again.", message)
+    log.error("%s %s", message, cure)
     print(message, file=sys.stderr)

@@ -11,6 +11,7 @@ from .errors import TeeError
 from .host import Host, User
 from .rate_limits import RateLimiter, address_key
 from .settings import Settings
+from .stock import TOKEN_COOKIE
 
 HOST_SECONDS = 30.0
 
@@ -70,6 +71,6 @@ class Admission:
     def _claimed_id(self, request: Request) -> str | None:
         scheme, _space, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
-            token = request.cookies.get("token", "")
+            token = request.cookies.get(TOKEN_COOKIE, "")
         claims = self._host.claims_of(token.strip()) if token else None
         return str(claims["id"]) if claims and "id" in claims else None

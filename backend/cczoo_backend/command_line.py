@@ -13,7 +13,7 @@ from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from cczoo_backend import hook
+from cczoo_backend import hook, stock
 
 
 class Finder:
@@ -29,7 +29,7 @@ class Finder:
 
 def main(arguments: Sequence[str]) -> None:
     """Run open-webui's command; without arguments, serve."""
-    app = import_module("open_webui").app
+    app = import_module(stock.PACKAGE).app
     app(args=list(arguments) or ["serve"], prog_name="python -m cczoo_backend")
 
 

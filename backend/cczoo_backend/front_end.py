@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from .content import HTML, JAVASCRIPT, RewrittenFile
+from .stock import LOADER
 
 # Asked for anew each time: no copy without the loader may outlive the kit's coming, and none with
 # it the kit's going.
@@ -36,7 +37,7 @@ class StockLoader:
     without asking. Such a page runs this file, and is loaded anew.
     """
 
-    PATH = "/static/loader.js"
+    PATH = LOADER
 
     def __init__(self, file: Path) -> None:
         self._script = RewrittenFile(file, lambda script: _RENEWAL + script, JAVASCRIPT)

@@ -12,9 +12,8 @@ from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-from . import complain, install
-
-MODULE = "open_webui.main"
+from . import complain, install_as_plugin
+from .stock import APPLICATION
 
 
 def find_spec(
@@ -23,16 +22,16 @@ def find_spec(
     target: ModuleType | None,
     package: str | os.PathLike[str],
 ) -> ModuleSpec | None:
-    """Return the spec of ``open_webui.main`` whose loader adds the kit after it has run.
+    """Return the spec of open-webui's application whose loader adds the kit after it has run.
 
     None for every other module, and for one that does not lie in ``package``, the folder of the
-    open_webui package that the kit was installed for. Never raises.
+    package that the kit was installed for. Never raises.
     """
     try:
-        spec = PathFinder.find_spec(name, path, target) if name == MODULE else None
+        spec = PathFinder.find_spec(name, path, target) if name == APPLICATION else None
         if spec is None or spec.loader is None or not _lies_in(spec, package):
             return None
-        _add_kit_after(spec.loader)
+        _add_kit_after(spec.loader, package)
         return spec
     except Exception as error:
         complain(error)
@@ -44,7 +43,7 @@ def _lies_in(spec: ModuleSpec, package: str | os.PathLike[str]) -> bool:
     return folder == os.path.realpath(package)
 
 
-def _add_kit_after(loader: Loader) -> None:
+def _add_kit_after(loader: Loader, package: str | os.PathLike[str]) -> None:
     """Wrap ``exec_module`` of one module's own loader; what else a loader is asked stays."""
     run = loader.exec_module
 
@@ -55,6 +54,6 @@ def _add_kit_after(loader: Loader) -> None:
         except AttributeError as error:
             complain(error)
         else:
-            install(app)
+            install_as_plugin(app, package)
 
     loader.exec_module = run_and_add  # type: ignore[method-assign]

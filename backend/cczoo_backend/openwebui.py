@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Mapping
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials
@@ -26,6 +26,7 @@ from .front_end import IndexPage, StockLoader
 from .host import User
 from .layer import Layer
 from .routes import PAGE_ROOT, Routes
+from .stock import LOADER, PACKAGE, TOKEN_COOKIE
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ _ADDED = "cczoo_trust_badge"
 
 def add_to(app: FastAPI) -> None:
     """Put the layer around ``app``, open-webui's, unless it is there already."""
-    if getattr(app.state, _ADDED, False):
+    if is_added(app):
         return
     if app.middleware_stack is not None:
         raise RuntimeError("the application runs already: no layer can be put around it")
@@ -50,6 +51,11 @@ def add_to(app: FastAPI) -> None:
 
     app.build_middleware_stack = build_with_layer  # type: ignore[method-assign]
     setattr(app.state, _ADDED, True)
+
+
+def is_added(app: FastAPI) -> bool:
+    """Whether the layer is around ``app``."""
+    return bool(getattr(app.state, _ADDED, False))
 
 
 def _bundle() -> Bundle | None:
@@ -84,8 +90,8 @@ class OpenWebUI:
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
-        self._env = import_module("open_webui.env")
-        self._auth = import_module("open_webui.utils.auth")
+        self._env = import_module(f"{PACKAGE}.env")
+        self._auth = import_module(f"{PACKAGE}.utils.auth")
         self._verified_user = Dependency(self._auth.get_verified_user)
 
     @property
@@ -120,7 +126,7 @@ class OpenWebUI:
         if scheme.lower() == "bearer" and token:
             return HTTPAuthorizationCredentials(scheme=scheme, credentials=token)
         header = getattr(self._env, "CUSTOM_API_KEY_HEADER", None)
-        token = request.cookies.get("token") or (header and request.headers.get(header)) or ""
+        token = request.cookies.get(TOKEN_COOKIE) or (header and request.headers.get(header)) or ""
         return HTTPAuthorizationCredentials(scheme="Bearer", credentials=token) if token else None
 
     def _check_endpoint(self, request: Request) -> None:
@@ -165,7 +171,7 @@ def add_loader(app: FastAPI, bundle: Bundle) -> StockLoader | None:
     _serve_page(pages, IndexPage(file, f"{PAGE_ROOT}/{bundle.loader}"), file)
     if static is None or static.directory is None:
         return None
-    return StockLoader(Path(static.directory, "loader.js"))
+    return StockLoader(Path(static.directory, PurePosixPath(LOADER).name))
 
 
 def _static_files(app: FastAPI, path: str) -> StaticFiles | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -63,3 +64,14 @@ def test_an_import_against_them_is_noticed(
     assert answer.returncode == 1, answer.stderr
     (line,) = [text for text in answer.stdout.splitlines() if " BROKEN" in text]
     assert line.startswith(rule)
+
+
+def test_open_webuis_name_stands_in_one_place_of_the_backend() -> None:
+    """import-linter sees statements only, not what ``import_module`` is given."""
+    naming = {
+        path.name
+        for path in (REPO / "backend" / "cczoo_backend").glob("**/*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and str(node.value).startswith("open_webui")
+    }
+    assert naming == {"stock.py"}

@@ -30,7 +30,13 @@ LIGHT = {
         print("main ran, FROM_INIT_PY is", os.environ.get("FROM_INIT_PY"))
         """
 }
-MARK = "def add_to(app):\n    app.state.cczoo_trust_badge = True\n"
+MARK = """\
+def add_to(app):
+    app.state.cczoo_trust_badge = True
+
+def is_added(app):
+    return hasattr(app.state, "cczoo_trust_badge")
+"""
 TYPER = """\
 class App:
     def __call__(self, args, prog_name):
@@ -257,3 +263,38 @@ def test_without_open_webui_the_command_says_what_is_missing(python: Python, sit
     done = python("-m", "cczoo_backend")
     assert done.returncode == 1
     assert "No module named 'open_webui'" in done.stderr.splitlines()[-1]
+
+
+# A source tree, which gets patches
+
+
+@pytest.fixture
+def source_tree(site: Path, tmp_path: Path) -> Path:
+    """open-webui's stand-in where its makers' source tree has it, and a link to it in its place."""
+    top = tmp_path / "open webui"
+    (top / "src").mkdir(parents=True)
+    (top / "backend").mkdir()
+    (site / "open_webui").rename(top / "backend" / "open_webui")
+    (site / "open_webui").symlink_to(top / "backend" / "open_webui")
+    return top
+
+
+@pytest.mark.parametrize("way", ["-m cczoo_backend", "-c import cczoo_backend.asgi"])
+def test_a_source_tree_without_patches_stays_as_it_is_and_is_told_of(
+    python: Python, source_tree: Path, way: str
+) -> None:
+    done = python(*way.split(" ", 1))
+    told = [line for line in done.stdout.splitlines() if line.startswith("log: ")]
+    assert told == [
+        f"log: The trust badge is not active: '{source_tree}' is a source tree without the kit's "
+        f"patches. Put them in: cczoo-install --openwebui-dir '{source_tree}'"
+    ]
+    assert "kit" not in done.stdout.splitlines()
+
+
+def test_a_source_tree_with_patches_has_the_kit_by_them(python: Python, source_tree: Path) -> None:
+    main = source_tree / "backend" / "open_webui" / "main.py"
+    main.write_text(main.read_text() + "from cczoo_backend import install\ninstall(app)\n")
+    done = python("-m", "cczoo_backend")
+    assert shown(done)[-1] == "kit"
+    assert done.stderr == ""
