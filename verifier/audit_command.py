@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         "runs inside an Intel TDX trust domain.",
         epilog="`cczoo-verify watch` looks after several servers, `cczoo-verify serve` runs an "
         "attestation service; each has a --help of its own. Exit codes: 0 verified, 1 failed, "
-        "2 usage, 3 verified with warnings, 4 nothing to verify could be fetched.",
+        "2 usage, 3 verified with warnings, 4 nothing to verify could be fetched, 70 a bug here.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {kit_version()}")

@@ -51,7 +51,8 @@ def add_verifier_options(parser: argparse.ArgumentParser) -> None:
         "--provider",
         choices=(DCAP, *SERVICES),
         default=DCAP,
-        help="who verifies the quote: this machine (dcap) or an attestation service (%(default)s)",
+        help="who verifies the quote: this machine (dcap) or an attestation service; "
+        "default: %(default)s",
     )
     parser.add_argument(
         "--service",
@@ -78,7 +79,7 @@ def add_verifier_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root",
         metavar="intel|FILE",
-        help=f"root certificate, PEM or DER ({INTEL}); not with --simulator",
+        help=f"root certificate, PEM or DER; default: {INTEL}; not with --simulator",
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
@@ -165,7 +166,11 @@ def _service(options: argparse.Namespace) -> Service:
         data = evidence_file.read(options.service_keys, _MAX_SMALL_FILE)
         keys = _parsed("keys-malformed", lambda: read_keys(data, pinned=True))
     if not address and keys is None:
-        raise UsageError("usage", f"--provider {options.provider} needs --service URL")
+        raise UsageError(
+            "usage",
+            f"--provider {options.provider} needs --service URL, or, with saved evidence, "
+            "--service-keys FILE",
+        )
     if keys is None and not is_private_enough(address):
         raise UsageError(
             "usage", "the service's keys are not fetched over plain http; give --service-keys"
