@@ -153,6 +153,39 @@ def test_users_whom_nobody_has_approved_may_not_ask(hardware: Backend) -> None:
     assert_error(answer, 401, "not-allowed")
 
 
+def set_role(backend: Backend, account: dict[str, str], role: str) -> None:
+    """Let the administrator change what a user may do; 0.5.20 has a route of its own for it."""
+    old = backend.call(
+        "POST", "/api/v1/users/update/role", json={"id": account["id"], "role": role}
+    )
+    if old.is_success:
+        return
+    form = {key: account[key] for key in ("name", "email", "profile_image_url")} | {"role": role}
+    answer = backend.call("POST", f"/api/v1/users/{account['id']}/update", json=form)
+    assert answer.is_success, answer.text
+
+
+@pytest.mark.smoke
+def test_a_token_that_was_good_is_looked_at_each_time(hardware: Backend) -> None:
+    form = {"name": "Bob", "email": "bob@example.com", "password": "x", "role": "user"}
+    account = hardware.call("POST", "/api/v1/auths/add", json=form).json()
+
+    def status() -> int:
+        return hardware.quote(new_nonce(), token=account["token"]).status_code
+
+    assert status() == 200
+    set_role(hardware, account, "pending")
+    assert status() == 401
+    set_role(hardware, account, "user")
+    assert status() == 200
+    assert hardware.call("DELETE", f"/api/v1/users/{account['id']}").is_success
+    assert_error(
+        hardware.quote(new_nonce(), token=account["token"]),
+        refusal_of(hardware, account["token"]),
+        "not-allowed",
+    )
+
+
 def test_public_quotes_are_limited_per_address_and_config_stays_private(
     simulated: Backend,
 ) -> None:
