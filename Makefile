@@ -108,5 +108,6 @@ bench: setup-test
 	$(VENV)/python tools/bench.py
 
 clean:
-	rm -rf .venv .venv-webui .venv-model out web/dist web/node_modules tests/bench/node_modules
+	rm -rf .venv .venv-webui .venv-model out build web/dist web/node_modules tests/bench/node_modules
+	rm -rf .pytest_cache .mypy_cache .ruff_cache *.egg-info quote_generator/native/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -63,10 +63,10 @@ def _parser() -> argparse.ArgumentParser:
         "`python -m cczoo_backend` does the same without a hook. All or nothing.",
         epilog="Exit codes: 0 done; 2 usage; 3 not open-webui, or an unsupported version; 4 local "
         "edits in the way; 5 the front end could not be built; 6 disk full, no permission or a "
-        "missing tool; 7 another run is at work; 8 the source could not be fetched; 130 stopped "
-        "by Ctrl-C; 1 a mistake in the kit. After anything but 0 all is as it was, except "
-        "that 6 in the middle of a change says how it stands, and that a fetched source stays. "
-        "The cache is $CCZOO_CACHE, or ~/.cache/cczoo.",
+        "missing tool; 7 another run is at work; 8 the source could not be fetched; 129, 130, 143 "
+        "stopped by a signal (hang-up, Ctrl-C, SIGTERM); 1 a mistake in the kit. After anything "
+        "but 0 all is as it was, except that 6 in the middle of a change says how it stands, and that a fetched source stays. "
+        "The cache is $CCZOO_CACHE, or cczoo in $XDG_CACHE_HOME or ~/.cache.",
     )
     parser.add_argument(
         "--openwebui-dir",

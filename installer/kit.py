@@ -22,10 +22,11 @@ def kit_version() -> str:
 
 
 def kit_source() -> str:
-    """Return what to hand to `pip install`: the checkout or file we came from, or our name."""
+    """Return what to hand to `pip install`: the wheel or checkout we came from, or our name."""
     checkout = Path(__file__).resolve().parent.parent
     if (checkout / "pyproject.toml").is_file():
-        return str(checkout)
+        wheels = sorted((checkout / "out" / "wheel").glob("*.whl"))  # by `make wheel`: one
+        return str(wheels[-1] if wheels else checkout)
     with contextlib.suppress(importlib.metadata.PackageNotFoundError, ValueError, KeyError):
         origin = importlib.metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
         path = Path(url2pathname(urlsplit(json.loads(origin or "{}")["url"]).path))

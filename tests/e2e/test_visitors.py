@@ -125,7 +125,7 @@ def test_after_install_and_after_revert_the_right_page_is_shown_at_the_next_load
     backend = serve("installed", installation)
     for how, visitor in visitors.items():
         expect_badge(visitor.comes_back(backend, how))
-    # A browser that asks for neither page nor loader.js (0.5.20's have no lifetime) shows the old one.
+    # Where a browser asks for neither page nor loader.js, as with 0.5.20's, it shows the old one.
     kept.comes_back(backend, "open")
     expect_badge(kept.comes_back(backend, "reload"))
 
