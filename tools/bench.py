@@ -2,9 +2,9 @@
 
     python tools/bench.py [FIGURE ...]     (all of FIGURES without a name)
 
-Nothing here passes or fails. Where an issue sets a limit, the row shows it; tests hold the budgets
-that do not depend on the machine. What is compared takes turns, so that a busy machine slows both
-alike. The measuring itself is in tests/bench.
+Where there is a limit, the row shows it, and the command ends with 1 where one is missed; tests
+hold the budgets that do not depend on the machine. What is compared takes turns, so that a busy
+machine slows both alike. The measuring itself is in tests/bench.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ from bench.attester import (  # noqa: E402
 )
 from bench.installation import time_hook, time_installation  # noqa: E402
 from bench.new_chat import time_new_chat  # noqa: E402
+from bench.open_webui import edition  # noqa: E402
 from bench.page_weight import weigh_page  # noqa: E402
 from bench.routes import time_health, time_routes  # noqa: E402
+from bench.rows import missed  # noqa: E402
 from bench.verifiers import time_audit, time_verifiers  # noqa: E402
 
 # What is measured, by name. A figure is a function that prints its rows; add new ones here.
@@ -62,12 +64,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"no such figure: {', '.join(unknown)}; there are {', '.join(FIGURES)}")
     # Ended from outside is ended like by Ctrl-C: with the servers that a figure has started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    print(f"open-webui is {edition()} here (CCZOO_EDITION names another)")
     try:
         for name in names:
             FIGURES[name]()
     except KeyboardInterrupt:
         return 130
-    return 0
+    if missed:
+        print(f"limits missed: {'; '.join(missed)}", file=sys.stderr)
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

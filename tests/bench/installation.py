@@ -7,14 +7,14 @@ import tempfile
 from pathlib import Path
 
 from bench.open_webui import copied_environment
-from bench.rows import detail, row
+from bench.rows import Limit, detail, row
 from bench.timing import Measured, in_turns, processor_timed, timed
 from e2e.environments import Environment
 from e2e.stack import REPO
 
 INSTALL_ROUNDS, PROCESS_ROUNDS = 10, 100
-INSTALL_LIMIT = "5000 ms"
-HOOK_LIMIT = "1 ms"
+INSTALL_LIMIT = Limit(5000)  # ms
+HOOK_LIMIT = Limit(1)  # ms
 
 MEASURE_HOOK = REPO / "tests" / "installer" / "measure_hook.py"
 

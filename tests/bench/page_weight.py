@@ -10,12 +10,12 @@ from pathlib import Path
 from starlette.responses import Response
 
 from bench.open_webui import stock_front_end
-from bench.rows import row
+from bench.rows import Limit, row
 from cczoo_backend.bundle import Bundle, find_bundle
 from cczoo_backend.front_end import IndexPage
 from cczoo_backend.routes import PAGE_ROOT
 
-START_LIMIT, ON_DEMAND_LIMIT = 6 * 1024, 120 * 1024
+START_LIMIT, ON_DEMAND_LIMIT = Limit(6 * 1024), Limit(120 * 1024)  # bytes
 
 REQUEST = {"type": "http", "method": "GET", "headers": [(b"accept-encoding", b"gzip")]}
 # The pages of SvelteKit's application: route -> its own node, [layouts around it but the root].
@@ -33,11 +33,10 @@ def weigh_page() -> None:
     baseline = "the stock app's for a chat"
     pieces = {name: _sent(file.response(REQUEST, {})) for name, file in bundle.files.items()}
     start = pieces.pop(bundle.loader) + _bytes_of_tag(front_end / "index.html", bundle)
-    limit = f"{START_LIMIT} B"
-    row("page start: the loader and its tag, gzip", start, baseline, stock, "B", limit=limit)
-    limit = f"{ON_DEMAND_LIMIT} B"
-    on_demand = sum(pieces.values())
-    row(f"on demand: all {len(pieces)} pieces, gzip", on_demand, baseline, stock, "B", limit=limit)
+    name = "page start: the loader and its tag, gzip"
+    row(name, start, baseline, stock, "B", limit=START_LIMIT)
+    on_demand, name = sum(pieces.values()), f"on demand: all {len(pieces)} pieces, gzip"
+    row(name, on_demand, baseline, stock, "B", limit=ON_DEMAND_LIMIT)
 
 
 def _bytes_of_tag(index: Path, bundle: Bundle) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.attester import REAL_LATENCY_SECONDS
 from bench.http_load import GRACE_SECONDS, Answers, Client, Load, client
 from bench.open_webui import hooked_environment, running
-from bench.rows import detail, row
+from bench.rows import Limit, detail, row
 from bench.timing import in_turns, percentile
 from e2e.evidence import verify_nonce
 from e2e.stack import Backend
@@ -25,11 +25,11 @@ CONNECTIONS = 64
 ROUNDS, ROUND_SECONDS = 5, 3.0
 CHECK_EVERY = 50
 # Answers a second: to anyone, and to users, each of whom is looked up.
-OPEN_LIMIT, SIGNED_IN_LIMIT = 1000, 600
+OPEN_LIMIT, SIGNED_IN_LIMIT = Limit(1000, at_least=True), Limit(600, at_least=True)
 
 HEALTH_RATE, QUOTE_RATE = 20, 200
 HEALTH_ROUNDS, HEALTH_SECONDS, WARM_UP_SECONDS = 6, 10.0, 2.0
-HEALTH_LIMIT = 1.5
+HEALTH_LIMIT = Limit(1.5, of_baseline=True)
 
 
 @contextmanager
@@ -89,7 +89,7 @@ def time_routes() -> None:
     _time_quotes("to a user", SIGNED_IN_LIMIT, public=False)
 
 
-def _time_quotes(whom: str, limit: int, *, public: bool) -> None:
+def _time_quotes(whom: str, limit: Limit, *, public: bool) -> None:
     with trust_domain(TEE_QUOTE_PUBLIC=str(public).lower()) as backend, client(1) as asker:
         token = "" if public else backend.token
         version = Load(backend.spec.port, VERSION, ROUND_SECONDS, CONNECTIONS, token=token)
@@ -97,7 +97,7 @@ def _time_quotes(whom: str, limit: int, *, public: bool) -> None:
         ours, theirs = (Asked(load, asker, backend.pid) for load in (quote, version))
         rate, baseline = in_turns(ROUNDS, ours.rate, theirs.rate)
     name = f"quotes {whom}, {CONNECTIONS} connections"
-    row(name, rate, VERSION, baseline, "/s", limit=f"{limit} /s")
+    row(name, rate, VERSION, baseline, "/s", limit=limit)
     row("  the server's processor for each", ours.cost, VERSION, theirs.cost, "ms")
 
 
@@ -130,7 +130,7 @@ def time_health() -> None:
             answers = under_way.result(GRACE_SECONDS)
             check(answers)
             served.append(answers.rate)
-    for percent, limit in ((50, ""), (99, f"{HEALTH_LIMIT} x"), (100, "")):
+    for percent, limit in ((50, None), (99, HEALTH_LIMIT), (100, None)):
         name = f"{HEALTH} beside {QUOTE_RATE} quotes a second, p{percent}"
         value, baseline = (percentile(times, percent) for times in (beside, alone))
         row(name, value, "alone", baseline, "ms", limit=limit)
