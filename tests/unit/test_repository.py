@@ -71,6 +71,11 @@ def test_versions_of_open_webui_are_named_by_their_list_alone() -> None:
     assert [str(file) for file in programs if named.search(file.read_text())] == []
 
 
+def test_the_readme_names_the_supported_versions() -> None:
+    listed = ", ".join(editions.versions())
+    assert f"({listed};" in (REPO / "README.md").read_text()
+
+
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{p.name}" for p in tracked("docs/*.md"))])
 def test_links_between_pages_lead_somewhere(page: str) -> None:
     text = re.sub("`[^`\n]*`", "", (REPO / page).read_text())  # code leads nowhere
