@@ -208,8 +208,9 @@ static int fail_call(struct entry *entry, int sys_errno, const char *reason, con
                     "somebody removed the entry while it was in use", attribute);
     if (attribute && sys_errno == EFBIG)
         return fail(entry, TDX_NOT_SUPPORTED, NEVER, EFBIG,
-                    "the quote is larger than this kernel hands out, as DICE quotes are before "
-                    "Linux 7.0", attribute);
+                    "the quote is larger than this kernel hands out: it is a DICE quote and the "
+                    "kernel is before Linux 7.0, or the host claims more than its buffer holds",
+                    attribute);
     return job_fail_call(entry->job, sys_errno, reason, job_request(entry->job)->path,
                          path_of(entry, attribute, path, sizeof path));
 }

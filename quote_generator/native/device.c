@@ -179,7 +179,7 @@ struct quote_buffer {
     uint64_t version;
     uint64_t status; /* the host's to change while it works: see status_of */
     uint32_t in_size;
-    uint32_t out_size;
+    uint32_t out_size; /* the host's as well: see out_size_of */
     uint8_t data[BUFFER_SIZE - 24];
 };
 
@@ -189,10 +189,16 @@ static uint64_t status_of(const struct quote_buffer *buffer)
     return __atomic_load_n(&buffer->status, __ATOMIC_ACQUIRE);
 }
 
-/* Buffers of quotes that were still in flight when their callers left. A driver may hold on to
- * them, so they are kept until their status changes: better lose one than have the host write into
- * memory that is somebody else's by then. Beyond MAX_LOST no quote is asked for; the workers that
- * were let through before may add one each. */
+/* out_size_of reads the size once, so that the one that is checked is the one that is used. */
+static size_t out_size_of(const struct quote_buffer *buffer)
+{
+    return __atomic_load_n(&buffer->out_size, __ATOMIC_RELAXED);
+}
+
+/* Buffers of quotes that were still in flight when their request had failed, or its caller left. A
+ * driver may hold on to them, so they are kept until their status changes: better lose one than
+ * have the host write into memory that is somebody else's by then. With MAX_LOST of them nobody is
+ * given a buffer; those who were given theirs before may add them. */
 #define MAX_LOST 16
 
 static struct {
@@ -211,6 +217,7 @@ static bool free_lost(void)
         if (status_of(lost.buffers[i]) != STATUS_IN_FLIGHT) {
             free(lost.buffers[i]);
             lost.buffers[i] = lost.buffers[--lost.count];
+            lost.buffers[lost.count] = NULL; /* else a leak here would not look like one */
         }
     room = lost.count < MAX_LOST;
     pthread_mutex_unlock(&lost.lock);
@@ -247,7 +254,7 @@ static const unsigned long get_quote_numbers[] = {
 };
 
 struct legacy {
-    struct quote_buffer *buffer;
+    struct quote_buffer *buffer; /* or NULL */
     bool raw;      /* hand the host the bare TDREPORT, as GHCI says, not a QGS message */
     bool answered; /* the host has answered to this form, well or badly */
 };
@@ -292,7 +299,7 @@ static int unwrap_quote(tdx_job *job, const struct quote_buffer *buffer)
     const char *path = job_request(job)->path, *wrong;
     uint8_t *data = job_answer(job)->data;
     const uint8_t *quote;
-    size_t size = buffer->out_size, quote_size;
+    size_t size = out_size_of(buffer), quote_size;
     uint32_t status = 0;
 
     if (size == 0)
@@ -310,6 +317,29 @@ static int unwrap_quote(tdx_job *job, const struct quote_buffer *buffer)
         return job_fail(job, status ? TDX_SERVICE_FAILED : TDX_CORRUPT_ANSWER, A_FEW_TIMES, 0,
                         wrong, path, NULL);
     return accept_quote(job, quote, quote_size, path);
+}
+
+/* drop_buffer parts with the buffer, if there is one. */
+static void drop_buffer(struct legacy *legacy)
+{
+    if (legacy->buffer && status_of(legacy->buffer) == STATUS_IN_FLIGHT)
+        lose(legacy->buffer);
+    else
+        free(legacy->buffer);
+    legacy->buffer = NULL;
+}
+
+/* take_buffer sees to it that there is a buffer which the host is not at. A driver that gives up on
+ * a quote (ETIMEDOUT, EINTR) leaves the last attempt's buffer in flight. */
+static int take_buffer(tdx_job *job, struct legacy *legacy)
+{
+    drop_buffer(legacy);
+    if (!free_lost())
+        return job_fail(job, TDX_BUSY, NEVER, EBUSY, "too many earlier quotes are still in flight",
+                        job_request(job)->path, NULL);
+    legacy->buffer = aligned_alloc(4096, BUFFER_SIZE);
+    return legacy->buffer ? TDX_OK
+                          : job_fail_call(job, ENOMEM, "cannot allocate a buffer", NULL, NULL);
 }
 
 static void fill_buffer(struct legacy *legacy, const uint8_t report[TDX_REPORT_SIZE])
@@ -337,8 +367,8 @@ static int attempt_legacy(tdx_job *job, void *context)
 
     if (code)
         return code;
-    code = read_report(job, fd, report);
-    if (code == TDX_OK) {
+    if ((code = read_report(job, fd, report)) == TDX_OK &&
+        (code = take_buffer(job, legacy)) == TDX_OK) {
         fill_buffer(legacy, report);
         if ((code = call_get_quote(job, fd, legacy->buffer)) == TDX_OK &&
             (code = await_quote(job, legacy->buffer)) == TDX_OK) {
@@ -355,19 +385,8 @@ static int attempt_legacy(tdx_job *job, void *context)
 int quote_by_legacy_ioctl(tdx_job *job)
 {
     struct legacy legacy = {0};
-    int code;
+    int code = job_attempt(job, attempt_legacy, &legacy);
 
-    if (!free_lost())
-        return job_fail(job, TDX_BUSY, NEVER, EBUSY, "too many earlier quotes are still in flight",
-                        job_request(job)->path, NULL);
-    legacy.buffer = aligned_alloc(4096, BUFFER_SIZE);
-    if (!legacy.buffer)
-        return job_fail_call(job, ENOMEM, "cannot allocate a buffer", NULL, NULL);
-    legacy.buffer->status = STATUS_DONE;
-    code = job_attempt(job, attempt_legacy, &legacy);
-    if (status_of(legacy.buffer) == STATUS_IN_FLIGHT)
-        lose(legacy.buffer);
-    else
-        free(legacy.buffer);
+    drop_buffer(&legacy);
     return code;
 }

@@ -24,6 +24,7 @@ from .kernel import (
     OTHER_DEVICE_FAULTS,
     OTHER_FAULTS,
     OUTBLOB_MAX,
+    SCENES,
     Fault,
 )
 from .machine import SetupError, check_machine
@@ -142,8 +143,8 @@ def emulate(options: argparse.Namespace) -> int:
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    texts = {**OTHER_FAULTS, **OTHER_DEVICE_FAULTS}
-    names = [*FAULTS, *DEVICE_FAULTS]
+    texts = {**OTHER_FAULTS, **OTHER_DEVICE_FAULTS, **SCENES}
+    names = [*FAULTS, *DEVICE_FAULTS, *SCENES]
     described = "\n".join(f"  {name:20}{texts.get(name, '')}".rstrip() for name in names)
     parser = argparse.ArgumentParser(
         prog="python -m emulator",

@@ -38,6 +38,8 @@ WITH_MEASUREMENTS = ("upstream",)  # in sysfs, as Linux 6.16 has them
 WRITABLE_REGISTERS = (2, 3)
 QUOTE_HEADER = struct.Struct("<QQII")
 STATUS_AT = 8  # in the header
+# With these the host goes on with its buffers until the fault is another.
+LATE_FAULTS = ("quote-in-flight", "quote-timed-out")
 BUFFER_SIZE = 16384
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -118,6 +120,11 @@ def get_quote(kernel: Kernel, pid: int, argument: int) -> None:
     if version != 1 or in_size > size - QUOTE_HEADER.size:
         raise OSError(errno.EINVAL, "header")
     _end_late_quotes(kernel)
+    if kernel.strikes("quote-timed-out"):
+        status = QUOTE_STATUSES["quote-in-flight"]
+        write_memory(pid, address, QUOTE_HEADER.pack(1, status, in_size, 0))
+        kernel.late_quotes.append((_process_of(pid), address))
+        raise OSError(errno.ETIMEDOUT, "the host has not answered")
     status, data = _answer(kernel, buffer[QUOTE_HEADER.size :][:in_size])
     out_size = len(data) if not kernel.strikes("quote-too-long") else size
     header = QUOTE_HEADER.pack(1, status, in_size, out_size)
@@ -134,7 +141,7 @@ def _process_of(thread: int) -> int:
 
 def _end_late_quotes(kernel: Kernel) -> None:
     """End with an error, long after, what the host was at while there was that fault."""
-    if kernel.fault.name == "quote-in-flight":
+    if kernel.fault.name in LATE_FAULTS:
         return
     for pid, address in kernel.late_quotes:
         status = QUOTE_STATUSES["quote-error"].to_bytes(8, "little")

@@ -156,6 +156,11 @@ OTHER_DEVICE_FAULTS = {
     "quote-unsigned": "the quote's signatures are empty",
 }
 DEVICE_FAULTS = sorted({*REPORT_ERRORS, *QUOTE_STATUSES, *EXTEND_ERRORS, *OTHER_DEVICE_FAULTS})
+# Those that set a scene for one test. The tables of what comes of each fault leave them out.
+SCENES = {
+    "held-generation": "who reads a generation is held as by held, and its entry has report data",
+    "quote-timed-out": "GET_QUOTE says ETIMEDOUT, and the host goes on with the buffer",
+}
 
 
 @dataclass
@@ -168,7 +173,7 @@ class Fault:
     @classmethod
     def parse(cls, text: str) -> Fault:
         name, _, count = text.strip().partition(":")
-        known = [*FAULTS, *DEVICE_FAULTS]
+        known = [*FAULTS, *DEVICE_FAULTS, *SCENES]
         if name != "none" and name not in known:
             raise ValueError(f"no such fault: {name!r}; there are {', '.join(known)}")
         return cls(name, int(count) if count else float("inf"))
@@ -252,6 +257,8 @@ class Kernel:
         return b"sev_guest\n" if self.strikes("other-provider") else b"tdx_guest\n"
 
     def generation(self, entry: Entry) -> bytes:
+        if entry.inblob and self.strikes("held-generation"):
+            self.hold()
         return b"%d\n" % entry.write_generation
 
     def check_write(self) -> None:

@@ -141,9 +141,10 @@ def test_legacy(legacy: Emulator, driver: Path, fault: str) -> None:
     assert run(driver, "quotes", lib.TDX_QUOTE_LEGACY, device_of(legacy), "-", 4, 15, 10000)
 
 
-def test_legacy_in_flight(legacy: Emulator, driver: Path) -> None:
+@pytest.mark.parametrize("fault", ["quote-in-flight:3", "quote-timed-out:3"])
+def test_legacy_in_flight(legacy: Emulator, driver: Path, fault: str) -> None:
     """A buffer that the host may still write to is kept, and freed once it may not."""
-    legacy.set_fault("quote-in-flight:3")
+    legacy.set_fault(fault)
     assert run(driver, "quotes", lib.TDX_QUOTE_LEGACY, device_of(legacy), "-", 4, 15, 1000)
 
 

@@ -572,7 +572,7 @@ static long get_quote(void __user *user)
 	u8 *buffer;
 	u32 out_size;
 	u64 status;
-	long result = -EFAULT;
+	long done, result = -EFAULT;
 
 	if (copy_from_user(request, user, sizeof(request)))
 		return -EFAULT;
@@ -582,11 +582,14 @@ static long get_quote(void __user *user)
 	if (!buffer)
 		return -ENOMEM;
 	if (!copy_from_user(buffer, (void __user *)(uintptr_t)request[0], BUFFER_SIZE)) {
-		status = answer_quote_request(buffer, *(u32 *)(buffer + 16), &out_size);
+		done = strikes("quote-timed-out") ? -ETIMEDOUT : 0;
+		out_size = 0;
+		status = done ? ~0ull :
+				answer_quote_request(buffer, *(u32 *)(buffer + 16), &out_size);
 		put(buffer, 8, status, 8);
 		put(buffer, 20, out_size, 4);
 		if (!copy_to_user((void __user *)(uintptr_t)request[0], buffer, BUFFER_SIZE))
-			result = 0;
+			result = done;
 	}
 	kvfree(buffer);
 	return result;

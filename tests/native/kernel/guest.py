@@ -12,7 +12,7 @@ VARIABLE = "CCZOO_REAL_KERNEL"
 PARAMETERS = Path("/sys/module/fake_tdx/parameters")
 REPORT = Path("/sys/kernel/config/tsm/report")
 QGS_PORT = 4050
-POLL_MS = "5"  # the real driver looks once a second; tests that wait for it would take long
+POLL_SECONDS = 0.005  # the real driver looks once a second; tests that wait would take long
 
 # What only the emulator can do: with the kernel's own code it takes a rival or a chance.
 EMULATED_FAULTS = {"stale", "overwritten", "vanished", "permission", "busy-mkdir", "write-error"}
@@ -30,10 +30,11 @@ class RealKernel:
         fault: str = "none",
         slow: float = 3.0,
         device: str = "upstream",
+        poll: float = POLL_SECONDS,
     ) -> None:
         self._settings = {
             **{"form": form, "device": device},
-            **{"slow_ms": str(int(slow * 1000)), "poll_ms": POLL_MS},
+            **{"slow_ms": str(int(slow * 1000)), "poll_ms": str(int(poll * 1000))},
         }
         self._fault = fault
 
