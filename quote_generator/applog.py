@@ -7,9 +7,10 @@ mid-2025; a text log (``eventlog`` describes both) is continued as text.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import BadInput
 from .eventlog import (
@@ -167,18 +168,45 @@ class Replay:
 
 def replay(log: bytes, known: Replay = Replay()) -> Replay:
     """Return where a log leads, going on from what is ``known`` of its beginning."""
+    return with_ending(log, whole_entries(log, known))
+
+
+def whole_entries(log: bytes, known: Replay = Replay(), steps: float = math.inf) -> Replay:
+    """Return where a log's whole entries lead, no more than ``steps`` of those not ``known`` yet.
+
+    What stands after them is left aside: so this can be gone on from, whatever comes of that. The
+    ``size`` of what is known means that there are no more.
+    """
     form, values, digest, at = form_of(log), known.values, known.digest, known.size
     count = known.count
-    while at < len(log):
+    while at < len(log) and count < known.count + steps:
         try:
             step = form.step(log, at, values[-1] if values else None)
-        except CutShort:
-            return Replay(values, digest, at, count, is_cut=True)
         except BadInput:
-            return Replay(values, digest, at, count, is_wrong=True)
-        if len(step.values) > 1 or not values:
-            values, digest = step.values, step.digest
+            break
         if step.is_open:
-            return Replay(values, digest, at, count, is_open=True)
+            break
+        if _extends(step, values):
+            values, digest = step.values, step.digest
         at, count = step.end, count + 1
     return Replay(values, digest, at, count)
+
+
+def with_ending(log: bytes, whole: Replay) -> Replay:
+    """Return where a log leads of whose whole entries all are known."""
+    if whole.size == len(log):
+        return whole
+    values = whole.values
+    try:
+        step = form_of(log).step(log, whole.size, values[-1] if values else None)
+    except CutShort:
+        return replace(whole, is_cut=True)
+    except BadInput:
+        return replace(whole, is_wrong=True)
+    # Not wrong, not cut and not among the whole ones: its end is open.
+    return replace(whole, values=step.values, digest=step.digest, is_open=True)
+
+
+def _extends(step: Step, values: tuple[bytes, ...]) -> bool:
+    """Say whether a step tells more of the register than the ``values`` before it."""
+    return len(step.values) > 1 or not values

@@ -161,6 +161,8 @@ def build_evidence(
 def _logs_that_fit(ccel: bytes | None, aael: str | bytes | None) -> tuple[bytes | None, str | None]:
     """Return the logs as evidence holds them, as many as it has room for."""
     for firmware, application in ((ccel, aael), (ccel, None), (None, aael), (None, None)):
+        if _is_too_large(application):
+            continue  # joining walks through it, for each quote
         joined = join_logs(firmware, application)
         if _size(*joined) <= LOGS_MAX:
             break
@@ -176,6 +178,13 @@ def _logs_that_fit(ccel: bytes | None, aael: str | bytes | None) -> tuple[bytes 
                 ANSWER_MAX,
             )
     return joined
+
+
+def _is_too_large(application: str | bytes | None) -> bool:
+    """Say whether an application's log of either form is too large by itself, as it lies there."""
+    if isinstance(application, bytes):
+        return _size(application, None) > LOGS_MAX
+    return len(application or "") > LOGS_MAX
 
 
 def _size(cc_eventlog: bytes | None, aa_eventlog: str | None) -> int:

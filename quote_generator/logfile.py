@@ -1,8 +1,8 @@
 """The application log's file: opened where nobody else can point it elsewhere.
 
 A service that runs as root reads this log and shows it to everybody. So its folder and its file
-must be root's or this user's own and nobody else's to write, and no symbolic link is followed: else
-whoever owns the folder could have us publish, or write into, any file of the machine.
+must be root's or this user's own and nobody else's to write, and neither may be a symbolic link:
+else whoever owns the folder could have us publish, or write into, any file of the machine.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class LogFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._fd = _open_folder(path.parent)
         try:
             _check_owner(os.fstat(self._fd), path.parent, "folder")
         except BaseException:
@@ -143,11 +143,25 @@ class LogFolder:
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
-            raise NotPermitted(
-                f"{path} is a symbolic link, and none is followed here; remove it.",
-                errno=error.errno,
-                path=str(path),
-            ) from error
+            raise _is_a_link(path) from error
+
+
+def _open_folder(path: Path) -> int:
+    """Open a folder that is no symbolic link itself; links above it, as /var/run, are followed."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except NotADirectoryError as error:  # what O_DIRECTORY makes of a link, not ELOOP
+        if not path.is_symlink():
+            raise
+        raise _is_a_link(path) from error
+
+
+def _is_a_link(path: Path) -> NotPermitted:
+    return NotPermitted(
+        f"{path} is a symbolic link, and none is followed here; remove it.",
+        errno=errno.ELOOP,
+        path=str(path),
+    )
 
 
 def make_folder(path: Path) -> None:

@@ -105,7 +105,7 @@ def check_log(*, timeout: float = 10.0, system: System | None = None) -> str:
         data = folder.read()
         if not data:
             return "none"
-        return _replay(data, folder.path).state(_register(deadline, system))
+        return _replay(data, folder.path, deadline).state(_register(deadline, system))
 
 
 def record_event(
@@ -132,7 +132,7 @@ def record_event(
         data = folder.read()
         register = _register(deadline, system)
         begin = None if data else applog.begin_line(register)
-        known = _replay(data, folder.path) if data else Replay()
+        known = _replay(data, folder.path, deadline) if data else Replay()
         if data and (state := known.state(register)) != "consistent":
             raise _mismatch(state, folder.path)
         lines = [line for line in (begin, event.line) if line]
@@ -159,7 +159,7 @@ def finish_event(*, timeout: float = 10.0, system: System | None = None) -> None
         data = folder.read()
         if not data:
             return
-        replay = _replay(data, folder.path)
+        replay = _replay(data, folder.path, deadline)
         state = replay.state(_register(deadline, system))
         if state == "diverged":
             raise _mismatch(state, folder.path)
@@ -285,16 +285,36 @@ class _Known:
 _NOTHING = _Known(hashlib.sha256().digest(), Replay())
 
 # By path. A log only grows: so what was replayed is hashed again, which is quick, and the entries
-# since then are replayed; not all entries for each event.
+# since then are replayed; not all entries for each event. What stands after the last whole entry is
+# looked at each time.
 _known: dict[Path, _Known] = {}
 
+# Between two looks at the clock: a few milliseconds' work.
+_STEPS = 1000
 
-def _replay(data: bytes, path: Path) -> Replay:
-    """Return where the log at a path leads, which holds ``data``."""
+
+def _replay(data: bytes, path: Path, deadline: float) -> Replay:
+    """Return where the log at a path leads, which holds ``data``. Raises TimedOut."""
     known = _known.get(path, _NOTHING)
     if hashlib.sha256(memoryview(data)[: known.replay.size]).digest() != known.digest:
         known = _NOTHING  # another log
-    replay = applog.replay(data, known.replay)
-    if replay.size == len(data):
-        _known[path] = _Known(hashlib.sha256(data).digest(), replay)
-    return replay
+    whole = known.replay
+    try:
+        while (further := applog.whole_entries(data, whole, _STEPS)).size > whole.size:
+            whole = further
+            _check_time(path, whole.size, len(data), deadline)
+    finally:
+        if whole is not known.replay:  # of a log too long for this call, the next one has less left
+            done = memoryview(data)[: whole.size]
+            _known[path] = _Known(hashlib.sha256(done).digest(), whole)
+    return applog.with_ending(data, whole)
+
+
+def _check_time(path: Path, done: int, size: int, deadline: float) -> None:
+    """Raise TimedOut where the time is over before the log's ``size`` bytes are ``done``."""
+    if done < size and time.monotonic() >= deadline:
+        raise TimedOut(
+            f"{done} of the {size} bytes of the application log {path} could be replayed in the "
+            "time allowed; call again, which goes on from there, or allow more time.",
+            path=str(path),
+        )

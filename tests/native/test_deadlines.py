@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from application_logs import FORMS, ZEROS, entry
 from test_configfs import REPORT_DATA
 
 from conftest import Emulate, another_reader, eventually
 from emulator import Emulator
 from emulator.qgs import Qgs
-from quote_generator import errors, eventlog
+from quote_generator import applog, errors, eventlog
 from quote_generator.attester import System, attest, available_transports, get_tdreport
+from quote_generator.logfile import MAX_LOG_SIZE
 from quote_generator.measure import check_log, extend_rtmr, finish_event, record_event
 
 ALLOWED = 0.3
@@ -110,6 +113,84 @@ def test_the_log_while_another_process_has_it(machine: System, call: Call) -> No
     with ends_in_time(errors.Busy):
         call(machine)
     os.close(fd)
+
+
+ENTRIES = {form: entry(form, "a b c") for form in FORMS}
+BEGIN = {"text": entry("text", f"INIT sha384/{ZEROS.hex()}"), "tcg2": b""}
+
+
+def write_log(machine: System, log: bytes) -> None:
+    path = Path(machine.aael)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(log)
+
+
+def longest_log(form: str) -> bytes:
+    """Return a log of short entries, of the size that is read at most."""
+    begin, event = BEGIN[form], ENTRIES[form]
+    return begin + event * ((MAX_LOG_SIZE - len(begin)) // len(event))
+
+
+@pytest.mark.emulated("the kernel has no part in it")
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("call", LOG_CALLS.values(), ids=LOG_CALLS)
+def test_a_log_that_is_too_long_for_the_time(machine: System, call: Call, form: str) -> None:
+    """Others than this package's writer may make it so long."""
+    log = longest_log(form)
+    write_log(machine, log)
+    with ends_in_time(errors.TimedOut):
+        call(machine)
+    assert Path(machine.aael).read_bytes() == log
+
+
+def bytes_replayed_in_no_time(machine: System) -> int | None:
+    """Return how far a call came in the log that has no time for it; None where it was done."""
+    try:
+        check_log(timeout=0, system=machine)
+    except errors.TimedOut as error:  # of the log, or then of the register
+        said = re.match(r"(\d+) of the", str(error))
+        return int(said[1]) if said else None
+    return None
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_call_goes_on_with_a_long_log_where_the_last_one_stopped(
+    machine: System, form: str
+) -> None:
+    write_log(machine, BEGIN[form] + ENTRIES[form] * 5000)
+    done = []
+    while (replayed := bytes_replayed_in_no_time(machine)) is not None:
+        done.append(replayed)
+    assert len(done) >= 4
+    assert done == sorted(set(done))
+    assert check_log(system=machine) == "diverged"
+
+
+@pytest.mark.parametrize(
+    ("form", "ending"),
+    [
+        *(("text", b"two words\n"), ("text", b"wo"), ("text", b"a b c")),
+        *(("tcg2", bytes(100)), ("tcg2", ENTRIES["tcg2"][:-1])),
+    ],
+    ids=["text-wrong", "text-cut", "text-open", "tcg2-wrong", "tcg2-cut"],
+)
+def test_of_a_log_with_a_bad_end_the_good_part_is_remembered(
+    machine: System, form: str, ending: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = BEGIN[form] + ENTRIES[form] * 3000
+    write_log(machine, log + ending)
+    first = check_log(system=machine)
+    stepped = []
+    kind = type(applog.form_of(log))
+    step = kind.step
+
+    def counted(self: applog.Form, log: bytes, at: int, value: bytes | None) -> applog.Step:
+        stepped.append(at)
+        return step(self, log, at, value)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(kind, "step", counted)
+    assert check_log(system=machine) == first
+    assert set(stepped) == {len(log)}
 
 
 def test_an_extension_that_hangs(emulator: Emulator, machine: System) -> None:

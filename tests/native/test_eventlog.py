@@ -12,10 +12,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from application_logs import replayed, tcg2_entry
+from application_logs import FORMS, entry, replayed, tcg2_entry
 from test_command_line import COMMAND, run
 
-from quote_generator import errors, eventlog, eventtext
+from quote_generator import errors, eventlog, eventtext, evidence
+from quote_generator.logfile import MAX_LOG_SIZE
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "data"
 ZEROS = bytes(48)
@@ -215,6 +216,23 @@ def test_an_entry_that_a_crash_cut_is_left_out() -> None:
 def test_text_stays_beside_the_firmwares_log() -> None:
     for pair in ((LOG, AAEL), (LOG, None), (None, AAEL), (None, None)):
         assert eventlog.join_logs(*pair) == pair
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_evidence_does_not_walk_through_a_log_that_it_has_no_room_for(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would for each quote, half a second long, in vain."""
+    event = entry(form, "a b c")
+    log = eventlog.decode_aael(event * (MAX_LOG_SIZE // len(event)))
+
+    def walked(*_: object) -> None:
+        pytest.fail("a log was walked through")
+
+    monkeypatch.setattr(eventlog, "read_entry", walked)
+    monkeypatch.setattr(eventlog, "_parse_log", walked)
+    assert evidence._logs_that_fit(LOG, log) == (LOG, None)
+    assert evidence._logs_that_fit(None, log) == (None, None)
 
 
 def quoted() -> dict[str, bytes]:

@@ -363,6 +363,52 @@ def test_symbolic_links_are_not_followed(machine: System, tmp_path: Path, name: 
     assert secret.read_text() == "root's own\n"
 
 
+def test_a_log_folder_that_is_a_symbolic_link_is_not_followed(
+    machine: System, tmp_path: Path
+) -> None:
+    """Though what it leads to be root's: else whoever may make the link says which of root's."""
+    record_event("a", "b", "c", system=machine)
+    folder = Path(machine.aael).parent
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to("elsewhere")
+    for call in every_call(machine):
+        with pytest.raises(errors.NotPermitted, match="is a symbolic link") as caught:
+            call()
+        assert (caught.value.errno, caught.value.path) == (errno.ELOOP, str(folder))
+
+
+def test_links_above_the_log_folder_are_followed(machine: System, tmp_path: Path) -> None:
+    """As /var/run is one."""
+    run = tmp_path / "run"
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "run").symlink_to(run)
+    linked = replace(machine, aael=str(tmp_path / "var" / "run" / "agent" / "eventlog"))
+    run.mkdir()
+    for call in every_call(linked):
+        call()
+    record_event("d", "e", "f", system=replace(machine, aael=str(run / "agent" / "eventlog")))
+    assert check_log(system=linked) == "consistent"
+
+
+@pytest.mark.parametrize("kind", ["file", "link to nothing", "link to a file"])
+def test_a_log_folder_that_is_none(machine: System, tmp_path: Path, kind: str) -> None:
+    """A link is said to be one, wherever it leads."""
+    folder = Path(machine.aael).parent
+    (tmp_path / "file").touch()
+    if kind == "file":
+        folder.touch()
+    else:
+        folder.symlink_to("file" if kind == "link to a file" else "nothing")
+    with pytest.raises(errors.QuoteGeneratorError) as caught:
+        record_event("a", "b", "c", system=machine)
+    assert type(caught.value) in (errors.NotAvailable, errors.NotPermitted)
+    if kind == "file":
+        assert check_log(system=machine) == "none"
+        return
+    with pytest.raises(errors.NotPermitted, match="is a symbolic link"):
+        check_log(system=machine)
+
+
 NOBODY = 65534
 
 
