@@ -48,6 +48,10 @@ _VSOCK_ANY_PORT = 0xFFFFFFFF
 # take the time that configfs-tsm needs: at most these seconds, and that share of what is left.
 _QGS_SECONDS = 2.0
 _QGS_SHARE = 0.25
+# One that had at least so much of it in vain is not hurried again for a minute: it would cost each
+# quote the same again. With less, it may just have been a moment too slow.
+_QGS_FAIR_SECONDS = 0.5
+_QGS_PAUSE = 60.0
 
 
 @dataclass(frozen=True)
@@ -140,15 +144,18 @@ def attest(
             raise
         return _simulate(report_data, deadline, system)
     failures: dict[str, QuoteGeneratorError] = {}
-    for turn in _turns(_order(system), deadline):
+    for turn in _turns(_order(system), deadline, system):
         if not isinstance(failures.get(turn.name), TimedOut | Busy | None):
             continue  # more time would not help
+        began = time.monotonic()
         try:
             return _ATTEST_BY[turn.name](report_data, turn.until, system)
         except BadInput:
             raise
         except QuoteGeneratorError as failure:
             failures[turn.name] = failure
+            if turn.hurried and isinstance(failure, TimedOut):
+                _note_silence(system, turn.until - began)
             if not turn.hurried and not isinstance(failure, _ONLY_ITS_OWN):
                 raise
     if not all(isinstance(failure, NotAvailable) for failure in failures.values()):
@@ -182,14 +189,17 @@ class _Turn:
     hurried: bool = False
 
 
-def _turns(order: tuple[str, ...], deadline: float) -> Iterator[_Turn]:
+def _turns(order: tuple[str, ...], deadline: float, system: System) -> Iterator[_Turn]:
     """Yield whose turn it is.
 
     The quote service by vsock is by far the fastest, or does not answer at all: so where others
-    come after it, it is hurried, and has another turn with all the time that they leave.
+    come after it, it is hurried, and has another turn with all the time that they leave. Where it
+    was silent a moment ago, it has that other turn alone.
     """
     for name in order:
         if name == _QGS and name != order[-1]:
+            if _is_silent(system):
+                continue
             left = max(0.0, deadline - time.monotonic())
             until = deadline - left + min(_QGS_SECONDS, left * _QGS_SHARE)
             yield _Turn(name, until, hurried=True)
@@ -197,6 +207,26 @@ def _turns(order: tuple[str, ...], deadline: float) -> Iterator[_Turn]:
             yield _Turn(name, deadline)
     if _QGS in order[:-1]:
         yield _Turn(_QGS, deadline)
+
+
+# Until when a quote service that was silent is not hurried again, by what it is reached by.
+_silent_until: dict[tuple[str, str | None], float] = {}
+
+
+def _is_silent(system: System) -> bool:
+    until = _silent_until.get((system.qgs_config, system.qgs_socket))
+    return until is not None and time.monotonic() < until
+
+
+def _note_silence(system: System, allowed: float) -> None:
+    """Remember that the quote service said nothing, if it was ``allowed`` enough seconds."""
+    if allowed >= _QGS_FAIR_SECONDS:
+        key = (system.qgs_config, system.qgs_socket)
+        _silent_until[key] = time.monotonic() + _QGS_PAUSE
+
+
+def _note_answer(system: System) -> None:
+    _silent_until.pop((system.qgs_config, system.qgs_socket), None)
 
 
 def _most_telling(failures: Mapping[str, QuoteGeneratorError]) -> QuoteGeneratorError:
@@ -303,6 +333,7 @@ def _by_qgs(report_data: bytes, deadline: float, system: System) -> Attestation:
         qgs_port=qgs_port(system),
         qgs_socket=system.qgs_socket,
     )
+    _note_answer(system)
     _check_quote("qgs-vsock", quote, report_data, device)
     return Attestation(quote, "qgs-vsock", provider, simulated=False)
 
@@ -326,29 +357,46 @@ def _check_quote(
     """Hand out no quote that our own parser refuses, or whose parts do not hold together.
 
     The C core has found it whole and with the right report data; what is within the signature
-    data, it does not look at.
+    data, it does not look at. The errors are fixed phrases and have no cause: they are shown and
+    logged, and what stands in a quote that is thrown away may be memory of this machine.
     """
+    cure = cure or _THROWN_AWAY
+    wrong = _wrong_with(quote, report_data)
+    # Raised here, where no other error is being handled that could come along.
+    if wrong is not None and len(quote) > _HOST_BUFFER:
+        wrong = _DAMAGED  # which part it is would depend on that memory
+    if wrong == _NO_CHAIN:
+        raise ServiceFailed(f"{transport}: {wrong}; {_HOST_FAILED}.", path=path)
+    if wrong is not None:
+        raise CorruptAnswer(f"{transport}: {wrong}; {cure}.", path=path)
+
+
+# Bytes of a quote in the smallest buffer that a driver has for the host's answer: 8 KiB less its
+# header (Linux 6.7). A quote that fits is the host's own from end to end; quotes have some 5 KB.
+_HOST_BUFFER = 8192 - 24
+_DAMAGED = "the quote is damaged, its parts do not hold together"
+_NO_CHAIN = "the quote brings no certificate chain"
+
+
+def _wrong_with(quote: bytes, report_data: bytes) -> str | None:
+    """Return a fixed phrase that says what is wrong with a quote; None where nothing is."""
     from .consistency import check_consistency  # brings `cryptography` along
 
-    cure = cure or _THROWN_AWAY
     try:
         parsed = parse_quote(quote)
-        if parsed.signature.certification_type != CERTIFICATION_PCK_CHAIN:
-            raise ServiceFailed(
-                f"{transport}: the quote brings no certificate chain (certification data type "
-                f"{parsed.signature.certification_type}); {_HOST_FAILED}.",
-                path=path,
-            )
+    except BadInput:  # whose text has numbers out of the quote
+        return "the quote is damaged, its types and lengths are not those of a quote"
+    if parsed.signature.certification_type != CERTIFICATION_PCK_CHAIN:
+        return _NO_CHAIN
+    try:
         check_consistency(parsed)
-    except BadInput as error:
-        raise CorruptAnswer(
-            f"{transport}: the quote is damaged, {error}; {cure}.", path=path
-        ) from error
+    except BadInput as error:  # whose text is a fixed phrase
+        return f"the quote is damaged, {error}"
+    except Exception:  # a library's that nobody has foreseen, whose text could quote anything
+        return _DAMAGED
     if parsed.body.report_data != report_data:
-        raise CorruptAnswer(
-            f"{transport}: the quote carries other report data than was asked for; {cure}.",
-            path=path,
-        )
+        return "the quote carries other report data than was asked for"
+    return None
 
 
 def run_extension(index: int, digest: bytes, deadline: float, system: System) -> None:
@@ -543,28 +591,63 @@ def available_transports(
     return (*tried, *others, _look("simulator", _check_simulator, system, deadline))
 
 
-def _look(name: str, check: Callable[[System], str], system: System, deadline: float) -> Transport:
-    """Check one transport, in a thread of its own that may be left with a kernel that hangs."""
-    found = Transport(name, False, f"the kernel has not answered in the time allowed; {_WAIT}.")
+class _Look:
+    """_Look looks for one transport, in a thread that may be left with a kernel that hangs.
 
-    def look() -> None:
-        nonlocal found
+    ``found`` counts once ``done`` is set.
+    """
+
+    def __init__(self, name: str, check: Callable[[System], str], system: System) -> None:
+        self.name, self.system = name, system
+        self.done = threading.Event()
+        self.found = Transport(name, False, "looking for it failed, which should not happen.")
+        self._check = check
+
+    def start(self) -> None:
         try:
-            if name in TRANSPORTS:
-                _native()
-            found = Transport(name, True, check(system))
-        except (NotAvailable, NotPermitted, CoreMissing) as error:
-            found = Transport(name, False, str(error).removeprefix(f"{name}: "))
-        except OSError as error:  # a device that is busy, or has just gone
-            found = Transport(name, False, f"{error}; {_CURES[name][0]}.")
+            threading.Thread(target=self._run, name=f"look for {self.name}", daemon=True).start()
+        except RuntimeError as error:
+            why = f"it cannot be looked for now ({error}); try again later."
+            self.found = Transport(self.name, False, why)
+            self._end()
 
-    thread = threading.Thread(target=look, name=f"look for {name}", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError as error:
-        return Transport(name, False, f"it cannot be looked for now ({error}); try again later.")
-    thread.join(max(0.0, deadline - time.monotonic()))
-    return found
+    def _run(self) -> None:
+        try:
+            if self.name in TRANSPORTS:
+                _native()
+            self.found = Transport(self.name, True, self._check(self.system))
+        except (NotAvailable, NotPermitted, CoreMissing) as error:
+            self.found = Transport(self.name, False, str(error).removeprefix(f"{self.name}: "))
+        except OSError as error:  # a device that is busy, or has just gone
+            self.found = Transport(self.name, False, f"{error}; {_CURES[self.name][0]}.")
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        _looks.pop(self.name, None)
+        self.done.set()
+
+
+# By transport, who is looking for it: at most one thread of a process each, however often it is
+# asked while the kernel hangs. In a child, after a fork, nobody is looking.
+_looks: dict[str, _Look] = {}
+if hasattr(os, "register_at_fork"):  # not on Windows, where one can parse quotes
+    os.register_at_fork(after_in_child=_looks.clear)
+
+
+def _look(name: str, check: Callable[[System], str], system: System, deadline: float) -> Transport:
+    """Look for one transport; or wait for who is looking for it already, and share the answer."""
+    while True:
+        own = _Look(name, check, system)
+        look = _looks.setdefault(name, own)
+        if look is own:
+            look.start()
+        if not look.done.wait(max(0.0, deadline - time.monotonic())):
+            again = "" if look is own else " to an earlier look"
+            why = f"the kernel has not answered{again} in the time allowed"
+            return Transport(name, False, f"{why}; {_WAIT}.")
+        if look is own or look.system == system:
+            return look.found
 
 
 def _check_configfs(system: System) -> str:
@@ -574,9 +657,15 @@ def _check_configfs(system: System) -> str:
         raise NotAvailable(
             f"there is no {path}; {available}.{_on_azure(system)}", errno=errno.ENOENT, path=path
         )
-    if provider := _other_provider(system):
+    provider = _provider_seen(system)
+    if provider not in (None, _TDX_PROVIDER):
         raise NotAvailable(
             f"{path} is {provider}'s, no TDX trust domain's; {available}.", path=path
+        )
+    if provider is None and (azure := _on_azure(system)):
+        raise NotAvailable(
+            f"{path} is there, and nothing of TDX's behind it to be seen; {available}.{azure}",
+            path=path,
         )
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
         raise NotPermitted(f"{path} is not writable; {permitted}.", errno=errno.EACCES, path=path)
@@ -590,18 +679,20 @@ def _check_configfs(system: System) -> str:
     return found
 
 
-def _other_provider(system: System) -> str | None:
-    """Return the name of the provider where it is another than TDX's and easily seen.
+_TDX_PROVIDER = "tdx_guest"
+
+
+def _provider_seen(system: System) -> str | None:
+    """Return the kernel's name of the provider where that is easily seen.
 
     Who asks the kernel makes an entry, for which it may have to wait; so this looks for a device
     of TDX's, then at the entries of others, then for another technology's device.
     """
     if any(os.path.lexists(device) for device in system.guest_devices):
-        return None
+        return _TDX_PROVIDER
     for provider in sorted(Path(system.configfs).glob("*/provider")):
         with suppress(OSError):  # it may be gone
-            name = provider.read_text().strip()
-            return None if name == "tdx_guest" else name
+            return provider.read_text().strip()
     return "sev_guest" if os.path.lexists(system.sev_guest) else None
 
 

@@ -6,7 +6,8 @@ This is not verification: whose root stands behind the chain, what is out of dat
 relying parties to judge. It is what an attester owes itself. The host sets the lengths within a
 quote, and older kernels believe it how long the whole is; so the memory of this very machine can
 stand where signatures and certificates should be, and quotes are published. What the host does not
-know it cannot sign.
+know it cannot sign. For the same reason errors here are fixed phrases, without a cause: they say
+which part does not fit, and nothing of what stands in it.
 
 Source: Intel "TDX DCAP Quoting Library API", appendix A.3.
 """
@@ -24,6 +25,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.x509.oid import SignatureAlgorithmOID
 
 from .errors import BadInput
 from .quote import Quote
@@ -76,8 +78,8 @@ def read_chain(pem: str) -> tuple[x509.Certificate, ...]:
         raise BadInput("the PCK certificate chain is not PEM text of certificates alone")
     try:
         return tuple(x509.load_der_x509_certificate(_decoded(block)) for block in blocks)
-    except _UNREADABLE as error:
-        raise BadInput("the PCK certificate chain holds what is no certificate") from error
+    except _UNREADABLE:
+        raise BadInput("the PCK certificate chain holds what is no certificate") from None
 
 
 def _decoded(block: str) -> bytes:
@@ -96,17 +98,33 @@ def _leaf_key(pem: str) -> ec.EllipticCurvePublicKey:
     Raises BadInput.
     """
     chain = read_chain(pem)
+    keys = [_certified_key(certificate) for certificate in chain]
     for certificate, issuer in itertools.pairwise((*chain, chain[-1])):
         try:
             certificate.verify_directly_issued_by(issuer)
-        except (InvalidSignature, *_UNREADABLE) as error:
-            raise BadInput("the PCK certificate chain is broken") from error
+        except (InvalidSignature, *_UNREADABLE):
+            raise BadInput("the PCK certificate chain is broken") from None
+    return keys[0]
+
+
+def _certified_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
+    """The key of a certificate that has one of P-256, and is signed as Intel's all are.
+
+    Of other kinds there are keys that "verify" any bytes at all (Ed25519 with the identity for a
+    point, RSA with the exponent 1), and digests that collide: such an issuer could stand behind
+    bytes that nobody knows.
+    """
     try:
-        key = chain[0].public_key()
-    except _UNREADABLE as error:
-        raise BadInput("the PCK certificate's key cannot be read") from error
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise BadInput("the PCK certificate's key is not one of ECDSA P-256")
+        key = certificate.public_key()
+        is_sha256 = certificate.signature_algorithm_oid == SignatureAlgorithmOID.ECDSA_WITH_SHA256
+    except _UNREADABLE:
+        raise BadInput("a key of the PCK certificate chain cannot be read") from None
+    if (
+        not isinstance(key, ec.EllipticCurvePublicKey)
+        or not isinstance(key.curve, ec.SECP256R1)
+        or not is_sha256
+    ):
+        raise BadInput("the PCK certificate chain is not one of ECDSA P-256 with SHA-256")
     return key
 
 
@@ -114,8 +132,8 @@ def _key(raw: bytes) -> ec.EllipticCurvePublicKey:
     """The public key of raw x || y."""
     try:
         return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + raw)
-    except ValueError as error:
-        raise BadInput("the attestation key is no point of P-256") from error
+    except ValueError:
+        raise BadInput("the attestation key is no point of P-256") from None
 
 
 def _verify(key: ec.EllipticCurvePublicKey, signature: bytes, data: bytes, name: str) -> None:
@@ -123,5 +141,5 @@ def _verify(key: ec.EllipticCurvePublicKey, signature: bytes, data: bytes, name:
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
     try:
         key.verify(encode_dss_signature(r, s), data, ec.ECDSA(hashes.SHA256()))
-    except InvalidSignature as error:
-        raise BadInput(f"{name} is wrong") from error
+    except InvalidSignature:
+        raise BadInput(f"{name} is wrong") from None

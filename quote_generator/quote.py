@@ -184,7 +184,8 @@ def parse_quote(data: bytes) -> Quote:
     """Read exactly one TDX quote of version 4 or 5.
 
     Raises BadInput, naming field and offset, when the bytes are too few, too many, or not a
-    TDX quote signed with ECDSA-P256.
+    TDX quote signed with ECDSA-P256. It quotes numbers out of the bytes, for auditors; an attester
+    shows it to nobody, for in what its host answers memory of this machine may stand.
     """
     quote, end = _parse_prefix(data)
     if end != len(data):

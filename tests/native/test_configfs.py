@@ -121,7 +121,7 @@ def test_a_fault_that_stays_is_an_error_of_its_kind(
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ("foreign-chain", "chain is not PEM"),
+        ("foreign-chain", "its parts do not hold together"),
         ("unsigned", "QE report's signature is wrong"),
         ("no-chain", "no certificate chain"),
         ("dice", "a DICE quote"),
@@ -145,7 +145,7 @@ def test_a_large_quote_is_read_and_recognised() -> None:
             ask(System.under(emulator.root))
         assert caught.value.errno is None
         emulator.set_fault("foreign-chain")
-        with pytest.raises(errors.CorruptAnswer, match="chain is not PEM"):
+        with pytest.raises(errors.CorruptAnswer, match="its parts do not hold together"):
             ask(System.under(emulator.root))
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import random
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from guest import QGS_PORT
@@ -22,7 +27,7 @@ from emulator.device import QUOTE_NUMBERS
 from emulator.kernel import DEVICE_FAULTS
 from emulator.kernel import SPOILERS as QUOTE_SPOILERS
 from emulator.qgs import SPOILERS, Qgs
-from quote_generator import errors
+from quote_generator import attester, errors
 from quote_generator.attester import (
     Attestation,
     System,
@@ -413,6 +418,132 @@ def test_a_quote_service_has_all_the_time_where_there_is_nothing_else(
     assert (made.transport, len(qgs.requests)) == ("qgs-vsock", 2)
 
 
+@pytest.mark.emulated("there all takes longer")
+def test_a_silent_quote_service_leaves_time_for_a_driver_that_takes_a_second(
+    emulate: Emulate, with_qgs: System, qgs: Qgs
+) -> None:
+    """A quarter of 2.5 s, then a second: with more than a half, nothing would come of it.
+
+    The second quote does not pay again: the service is not asked.
+    """
+    qgs.fault = "silent"
+    with emulate(slow=1.0) as slow:
+        there = System.under(slow.root, environ={})
+        system = replace(there, qgs_config=with_qgs.qgs_config, qgs_socket=with_qgs.qgs_socket)
+        for timeout in (2.5, 10):
+            slow.set_fault("slow:1")
+            made = attest(REPORT_DATA, timeout=timeout, system=system)
+            assert (made.transport, report_data_of(made.quote)) == ("configfs-tsm", REPORT_DATA)
+    assert len(qgs.requests) == 1
+
+
+class Watch:
+    """Watch notes which transport is tried, when, and until when, by a clock of its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        self.tried: list[tuple[str, float, float]] = []
+        self.works: set[str] = set()
+        self.missing: set[str] = set()
+        monkeypatch.setattr(attester, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(attester, "_silent_until", {})
+        monkeypatch.setattr(
+            attester, "_ATTEST_BY", {name: partial(self._try, name) for name in attester.TRANSPORTS}
+        )
+
+    def _try(self, name: str, report_data: bytes, until: float, system: System) -> Attestation:
+        self.tried.append((name, self.now - self._began, until - self._began))
+        if name in self.missing:
+            raise errors.NotAvailable(name)
+        if name not in self.works:
+            self.now = until
+            raise errors.TimedOut(name)
+        if name == "qgs-vsock":
+            attester._note_answer(system)
+        return Attestation(b"", name, "", simulated=False)
+
+    def ask(self, timeout: float, order: str = "") -> list[tuple[str, float, float]]:
+        """Return the tries: name, and when it begins and has to end, in seconds from now."""
+        self._began = self.now
+        self.tried = []
+        with contextlib.suppress(errors.QuoteGeneratorError):
+            attest(REPORT_DATA, timeout=timeout, system=ordered(System(), order))
+        return self.tried
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    return Watch(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "budget"), [(600, 2), (10, 2), (8, 2), (4, 1), (2, 0.5), (1, 0.25), (0, 0)]
+)
+def test_the_quote_service_is_hurried_where_others_follow(
+    watch: Watch, timeout: float, budget: float
+) -> None:
+    """A quarter of the time, two seconds at most; then the driver has all the rest."""
+    watch.works = {"configfs-tsm"}
+    assert watch.ask(timeout) == [
+        ("qgs-vsock", 0, budget),
+        ("configfs-tsm", budget, timeout),
+    ]
+
+
+def test_the_quote_service_is_not_hurried_where_it_is_the_last(watch: Watch) -> None:
+    for order in ("qgs-vsock", "legacy-ioctl, qgs-vsock"):
+        watch.missing = {"legacy-ioctl"}
+        for _ in range(2):  # and what it did before does not matter
+            assert watch.ask(10, order)[-1] == ("qgs-vsock", 0, 10)
+
+
+def test_the_quote_service_has_the_rest_where_the_others_are_not_there(watch: Watch) -> None:
+    watch.missing = {"configfs-tsm", "legacy-ioctl"}
+    others = [("configfs-tsm", 2, 10), ("legacy-ioctl", 2, 10)]
+    assert watch.ask(10) == [("qgs-vsock", 0, 2), *others, ("qgs-vsock", 2, 10)]
+    # It is remembered as silent: now it has its turn behind the others, with all the time.
+    others = [("configfs-tsm", 0, 10), ("legacy-ioctl", 0, 10)]
+    assert watch.ask(10) == [*others, ("qgs-vsock", 0, 10)]
+    watch.works = {"qgs-vsock"}
+    assert watch.ask(10) == [*others, ("qgs-vsock", 0, 10)]
+    # And has answered.
+    assert watch.ask(10) == [("qgs-vsock", 0, 2)]
+
+
+def test_a_silent_quote_service_is_not_hurried_again_for_a_minute(watch: Watch) -> None:
+    watch.works = {"configfs-tsm"}
+    both = [("qgs-vsock", 0, 2), ("configfs-tsm", 2, 10)]
+    assert watch.ask(10) == both
+    for seconds in (0, 30, 29):
+        watch.now += seconds
+        assert watch.ask(10) == [("configfs-tsm", 0, 10)]
+    watch.now += 1.5
+    assert watch.ask(10) == both
+
+
+def test_a_quote_service_that_had_hardly_any_time_is_not_called_silent(watch: Watch) -> None:
+    watch.works = {"configfs-tsm"}
+    for _ in range(2):
+        assert watch.ask(1.9)[0][0] == "qgs-vsock"
+
+
+def test_a_quote_service_that_refuses_is_asked_again(
+    emulator: Emulator, with_qgs: System, qgs: Qgs
+) -> None:
+    """A refusal comes at once, and costs no quote its time."""
+    qgs.fault = "error"
+    attest(REPORT_DATA, system=with_qgs)
+    qgs.fault = "none"
+    assert attest(REPORT_DATA, system=with_qgs).transport == "qgs-vsock"
+
+
+def test_who_asks_for_the_quote_service_alone_gets_it(with_qgs: System, qgs: Qgs) -> None:
+    qgs.fault, qgs.count = "silent", 1
+    assert attest(REPORT_DATA, timeout=4, system=with_qgs).transport == "configfs-tsm"
+    assert ask_qgs(with_qgs).transport == "qgs-vsock"
+    assert attest(REPORT_DATA, system=with_qgs).transport == "qgs-vsock"  # it has answered
+
+
 @pytest.mark.parametrize("fault", ["empty", "no-provider", "permission", "dice", "p384"])
 def test_the_next_one_is_used_where_the_first_fails(
     emulator: Emulator, with_qgs: System, fault: str
@@ -464,6 +595,104 @@ def test_looking_leaves_no_trace(emulator: Emulator, with_qgs: System) -> None:
     before, descriptors = emulator.state(), open_descriptors()
     available_transports(with_qgs)
     assert (emulator.state(), open_descriptors()) == (before, descriptors)
+
+
+def lookers() -> list[str]:
+    return sorted(t.name for t in threading.enumerate() if t.name.startswith("look for "))
+
+
+class Hanging:
+    """Hanging stands for a kernel that does not answer before it is released."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: list[System] = []
+        self.released = threading.Event()
+        for name in attester.TRANSPORTS:
+            monkeypatch.setitem(attester._CHECKS, name, self._check)
+
+    def _check(self, system: System) -> str:
+        self.calls.append(system)
+        assert self.released.wait(60)
+        return f"found at {system.configfs}"
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hanging]:
+    kernel = Hanging(monkeypatch)
+    yield kernel
+    kernel.released.set()
+    assert eventually(lambda: lookers() == [])
+
+
+ONE_LOOKER_EACH = sorted(f"look for {name}" for name in attester.TRANSPORTS)
+
+
+def test_a_kernel_that_hangs_has_one_looker_for_each_transport(hanging: Hanging) -> None:
+    system = System(environ={})
+    for _ in range(40):
+        found = available_transports(system, timeout=0.01)
+        assert not any(one.usable for one in found)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: available_transports(system, timeout=0.01), range(40)))
+    assert (lookers(), len(hanging.calls)) == (ONE_LOOKER_EACH, 3)
+    assert "not answered to an earlier look" in found[0].reason
+    hanging.released.set()
+    assert eventually(lambda: lookers() == [])
+    assert all(one.usable for one in available_transports(system)[:3])
+
+
+def test_a_look_is_shared_with_who_asks_about_the_same_machine_only(hanging: Hanging) -> None:
+    here, there = System(environ={}), System(environ={}, configfs="/there")
+    available_transports(here, timeout=0.01)  # leaves who looks at it
+    with ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(available_transports, s, timeout=60) for s in (here, here, there)]
+        time.sleep(0.2)  # for all to wait for those
+        assert hanging.calls == [here] * 3
+        hanging.released.set()
+        reasons = [{one.reason for one in asking.result()[:3]} for asking in asked]
+    assert reasons == [{f"found at {system.configfs}"} for system in (here, here, there)]
+
+
+CHILD_LOOKS = """
+import os, threading
+from quote_generator import attester
+released = threading.Event()
+system = attester.System(environ={})
+def check(system):
+    assert released.wait(60)
+    return "found"
+for name in attester.TRANSPORTS:
+    attester._CHECKS[name] = check
+attester.available_transports(system, timeout=0.1)
+assert len(attester._looks) == 3
+child = os.fork()
+if child == 0:
+    try:
+        attester._CHECKS.update(dict.fromkeys(attester.TRANSPORTS, lambda system: "found"))
+        found = attester.available_transports(system, timeout=20)
+        os._exit(0 if all(one.usable for one in found[:3]) else 1)
+    finally:
+        os._exit(2)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+
+
+def test_a_child_looks_for_itself() -> None:
+    """Those who look in its parent are not in it."""
+    command = [sys.executable, "-c", CHILD_LOOKS]
+    done = subprocess.run(command, capture_output=True, timeout=60)
+    assert (done.stderr, done.returncode) == (b"", 0)
+
+
+def test_threads_that_cannot_be_started_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    for _ in range(2):
+        found = available_transports(System(environ={}))
+        assert all("it cannot be looked for now" in one.reason for one in found)
+        assert attester._looks == {}
 
 
 # --- what the machine is ---
@@ -540,3 +769,29 @@ def test_azure_is_recognised_and_named(tmp_path: Path, tag: str) -> None:
     Path(machine.tpms[0]).touch()
     is_azure = tag.startswith("7783")
     assert all(("Azure" in text and "paravisor" in text) == is_azure for text in texts())
+
+
+@pytest.mark.parametrize("tag", ["7783-7084-3265-9085-8269-3286-77", "No Asset Tag"])
+@pytest.mark.parametrize("shown", ["nothing", "device", "entry", "other"])
+def test_a_report_directory_on_azure_needs_something_of_tdxs_beside_it(
+    tmp_path: Path, tag: str, shown: str
+) -> None:
+    """There configfs-tsm is part of the kernel as anywhere, and no provider stands behind it."""
+    machine = System.under(str(tmp_path), environ={}, kernel="7.0.0")
+    for path in (machine.asset_tag, machine.tpms[0], machine.guest_devices[0]):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(machine.asset_tag).write_text(f"{tag}\n")
+    Path(machine.tpms[0]).touch()
+    Path(machine.configfs).mkdir(parents=True)
+    if shown == "device":
+        Path(machine.guest_devices[0]).touch()
+    if shown in ("entry", "other"):
+        Path(machine.configfs, "somebodys").mkdir()
+        name = "tdx_guest" if shown == "entry" else "sev_guest"
+        Path(machine.configfs, "somebodys/provider").write_text(f"{name}\n")
+    found = {one.name: one for one in available_transports(machine)}["configfs-tsm"]
+    is_azure = tag.startswith("7783")
+    assert found.usable is (shown in ("device", "entry") or (shown == "nothing" and not is_azure))
+    if shown == "nothing" and is_azure:
+        assert "paravisor" in found.reason
+        assert "nothing of TDX's" in found.reason

@@ -20,7 +20,7 @@ from quote_generator.attester import Attestation, System, attest, simulates
 from quote_generator.errors import QuoteGeneratorError, ServiceFailed, TimedOut
 from quote_generator.evidence import ANSWER_MAX, LOGS_MAX
 from quote_generator.measure import LOG_SIZE_MAX
-from quote_generator.quote import MAX_QUOTE_SIZE
+from quote_generator.quote import MAX_QUOTE_SIZE, parse_quote
 from quote_generator.simulator import Simulator
 from vectors import logs
 
@@ -218,6 +218,42 @@ def test_the_attesters_failure_keeps_its_code(
     with pytest.raises(TeeError, match=str(failure)) as told:
         EvidenceSource({}, root="/nonexistent").build(NONCES, 10)
     assert (told.value.status, told.value.code) == (status, failure.code)
+
+
+@pytest.mark.parametrize("fits", [True, False])
+@pytest.mark.parametrize("auth_size", [2, 4, 5, 6])
+def test_a_damaged_quote_is_answered_and_logged_without_anything_of_it(
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    auth_size: int,
+    fits: bool,
+) -> None:
+    """Its host can have the kernel put memory of this machine where the quote's lengths stand."""
+    made = simulator.quote(bytes(64))
+    size_at = made.index(parse_quote(made).signature.qe_auth_data) - 2
+    kept = made[:size_at] + auth_size.to_bytes(2, "little")
+
+    def answered(memory: bytes) -> tuple[int, str, str, str]:
+        quote = kept + (memory * len(made))[: len(made) - len(kept)]
+        if not fits:
+            monkeypatch.setattr(attester, "_HOST_BUFFER", len(kept))
+
+        def attest_damaged(report_data: bytes, deadline: float, system: System) -> Attestation:
+            attester._check_quote("configfs-tsm", quote, report_data, "/path")
+            pytest.fail("a damaged quote was handed out")
+
+        monkeypatch.setitem(attester._ATTEST_BY, "configfs-tsm", attest_damaged)
+        caplog.clear()
+        source = EvidenceSource({"QUOTE_GENERATOR_TRANSPORTS": "configfs-tsm"}, root="/nonexistent")
+        with pytest.raises(TeeError) as told:
+            source.build(NONCES, 10)
+        return told.value.status, told.value.code, str(told.value), caplog.text
+
+    monkeypatch.setattr(attester, "_native", lambda: None)
+    first = answered(b"S3CRETpw")
+    assert first == answered(b"\x17\x29\x3b") == answered(b"\0")
+    assert first[:2] == (503, "corrupt-answer")
 
 
 def test_the_time_allowed_is_the_attesters(monkeypatch: pytest.MonkeyPatch) -> None:
