@@ -134,7 +134,8 @@ class Server:
     """One server, and what is known of it. Times are those of a monotonic clock.
 
     It is asked when it is `due` by the interval, which counts as a round, and besides at `again`,
-    while its last `failed` answers in a row were none. `life` is that of the last good result.
+    while its last `failed` answers in a row were none. `asked` counts from when it was asked last,
+    `life` is that of the last good result.
     """
 
     url: str
@@ -145,6 +146,7 @@ class Server:
     in_turn: bool = False
     rounds: int = 0
     failed: int = 0
+    asked: Countdown | None = None
     life: Countdown | None = None
     last: Outcome | None = None
     answered: Outcome | None = None
@@ -164,7 +166,9 @@ class Server:
         self.started, self.again = None, None
         if outcome.result != UNREACHABLE:
             self.failed = 0
-            self.life = Countdown(outcome.life) if outcome.life > 0 else None
+            # The result began to count while it was made.
+            left = outcome.life + (self.asked.left() if self.asked else 0.0)
+            self.life = Countdown(left) if left > 0 else None
             return
         self.failed += 1
         wait = pause(self.failed, asked=outcome.wait, left=self.left(), chance=chance)
@@ -300,7 +304,7 @@ class Watch:
                 self._tell({"url": server.url, "event": EXPIRED})
 
     def _start(self, server: Server, now: float) -> None:
-        server.started = now
+        server.started, server.asked = now, Countdown(0.0)
         server.in_turn = server.due <= now
         if server.in_turn:
             server.due = next_due(server.due or now, now, self.interval)

@@ -562,6 +562,19 @@ def test_the_policy_judges_what_a_service_tells(
     assert {check.id: check.outcome for check in report.checks}["tcb-status"] == outcome
 
 
+def test_a_relaunch_is_told_in_words(td: Simulator, key: Any) -> None:
+    document = make(td)
+    claims = simple(td, parse_quote(bytes.fromhex(document["quote"])))
+    status = {**json.loads(claims["tcb-status"]), "tdx.tcb_status": "TDRelaunchAdvised"}
+    claims["tcb-status"] = json.dumps(status)
+    trusted = service("trustee", "", pin(key))
+    record = Record(document, provider="trustee", token=signed(claims, key))
+    report = Verifier(timeout=1, provider="trustee", service=trusted).verify(record, NONCE)
+    (told,) = (check for check in report.checks if check.id == "tcb-status")
+    assert told.code == "tcb-relaunch"
+    assert "the host was updated while this TD ran; restart the TD" in told.detail
+
+
 def ear(**submods: Any) -> Any:
     return PROVIDERS["trustee"].claims({"submods": submods})
 

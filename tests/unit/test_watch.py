@@ -306,6 +306,18 @@ def test_a_failed_verification_holds_nothing() -> None:
     assert server.left() == 0
 
 
+def test_a_result_does_not_last_longer_for_having_taken_its_time() -> None:
+    server = Server("x", scripted(GONE))
+    began = [1000.0]
+    server.asked = Countdown(0.0, wall=lambda: began[0], steady=lambda: 0.0)
+    began[0] += 40.0
+    server.taken(Outcome("pass", life=100.0), 0.0, 0.0)
+    assert 59 < server.left() <= 60
+    began[0] += 70.0
+    server.taken(Outcome("pass", life=100.0), 0.0, 0.0)
+    assert server.life is None
+
+
 def test_a_busy_server_is_left_alone_as_long_as_it_asks(chat: Chat, url: str) -> None:
     chat.mode = "busy"
     outcome = checker(url, None, Verifier(timeout=10))()

@@ -1,6 +1,6 @@
 import { fromBase64, fromBase64url, fromHex, fromUtf8, toBase64url, toHex } from '../base/encoding';
 import type { Environment } from '../base/environment';
-import { request, type Reply } from '../base/http';
+import { isPage, request, type Reply } from '../base/http';
 import { own, parseObject, type JsonObject } from '../base/json';
 import { asProblem, Passing, Problem } from '../base/problem';
 import { inclusionRoot } from './merkle';
@@ -118,7 +118,7 @@ export const fetchEvidence = async (
 ): Promise<Evidence> => {
 	const url = `${env.api}/tee/quote?nonce=${toBase64url(nonce)}`;
 	const reply = await request(env, signal, url, 'quote-unreachable');
-	if (reply.status !== 200) throw refusal(reply);
+	if (reply.status !== 200 || isPage(reply.text)) throw refusal(reply);
 	return parseEvidence(reply.text);
 };
 

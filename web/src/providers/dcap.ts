@@ -64,8 +64,7 @@ const fetchCollateral = async ({ env, signal }: Context, query: string): Promise
 	const code = 'collateral-unreachable';
 	const url = `${env.api}/tee/collateral?${query}`;
 	const { status, text, wait } = await request(env, signal, url, code);
-	if (status !== 200) throw new Passing(code, `HTTP ${status} ${text}`, wait);
-	if (isPage(text)) throw new Problem(code, `HTTP ${status} ${text}`);
+	if (status !== 200 || isPage(text)) throw new Passing(code, `HTTP ${status} ${text}`, wait);
 	try {
 		return parseObject(text);
 	} catch (error) {

@@ -121,6 +121,25 @@ describe('a quote', () => {
 		expect(result.expires).toBe(NOW + 30 * 86_400);
 	});
 
+	it('under documents of two evaluations passes, and that is told', async () => {
+		const result = await verify({ tcbInfo: put('/tcbEvaluationDataNumber', 20) });
+		expect(result.findings.collateral).toMatchObject({
+			outcome: 'pass',
+			detail: 'tcbInfo 20, enclaveIdentity 17'
+		});
+		expect(result.evaluation).toMatchObject({ tcbInfo: 20, qeIdentity: 17 });
+	});
+
+	it.each<[Faults, string | undefined]>([
+		[{ version: 4 }, 'service-td-unknown'],
+		[{ version: 5 }, 'service-td-unknown'],
+		[{ later: true }, undefined]
+	])('%j that names no service TD passes, and that is told', async (faults, code) => {
+		const { findings } = await verify(faults);
+		expect(findings['td-attributes']).toMatchObject({ outcome: 'pass' });
+		expect(findings['td-attributes']?.code).toBe(code);
+	});
+
 	it('of the simulator passes under its root', async () => {
 		const vectors = readVectors('quotes') as {
 			root_pem: string;

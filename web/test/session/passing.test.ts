@@ -78,6 +78,7 @@ describe('passes by itself', () => {
 		['too many who ask', { quote: { status: 429, text: '' } }],
 		['a quote that takes too long', { quote: { status: 504, text: '{"code":"timed-out"}' } }],
 		['a proxy without a server behind it', { quote: { status: 502, text: '<html>' } }],
+		['somebody’s page with a good status instead of evidence', { quote: { text: '<html>' } }],
 		['a sign-in that has ended', { quote: { status: 401, text: '{"detail":"Who?"}' } }],
 		['suggestions that get no connection', { config: 'no connection' }],
 		['suggestions of a server that starts', { config: { status: 503, text: '' } }],
@@ -116,7 +117,6 @@ describe('is a word about the machine, and does not pass', () => {
 	it.each<[string, Scene]>([
 		['no TDX', { quote: { status: 503, text: '{"code":"tdx-not-available"}' } }],
 		['evidence that is none', { quote: answer({ status: true }) }],
-		['a page instead of evidence', { quote: { text: '<html>' } }],
 		['evidence of another nonce', { quote: answer(makeEvidence(bits(3)).document) }],
 		['a refusal', { service: { status: 500, text: 'Verifier evaluate failed' } }],
 		['a token that does not verify', { keys: answer({ keys: [makeSigner('ES256').jwk] }) }],
