@@ -165,25 +165,32 @@ def _code_findings(folder: Path) -> Iterator[Finding]:
         yield Finding(f"{text!r} in {part}", text.encode() in content)
 
 
+# What is looked for by each list of a place in anchors.json. By the second, which a place may go
+# without, the page notices that the first is gone.
+_LISTS = {"anchors": "a place for {} in the page", "expected": "a sign that {} belongs there"}
+
+
 def _place_findings(frontend: Path, anchors: Path) -> Iterator[Finding]:
-    """Tell for every place whether one of its anchors is in the built front end."""
+    """Tell for every place whether an anchor and a sign of it are in the built front end."""
     markups = _markups(anchors)
     missing = {text for texts in markups.values() for text in texts}
     for script in frontend.rglob("*.js"):
         if missing and script.is_file():
             content = script.read_bytes()
             missing -= {text for text in missing if text.encode() in content}
-    for place, texts in markups.items():
-        yield Finding(f"a place for {place} in the page", any(t not in missing for t in texts))
+    for what, texts in markups.items():
+        yield Finding(what, any(text not in missing for text in texts))
 
 
 def _markups(anchors: Path) -> Mapping[str, list[str]]:
-    """Return for every place the texts in a built front end that its anchors stand by."""
+    """Return for what has to be found the texts in a built front end of which one is enough."""
     try:
         places = json.loads(anchors.read_text(encoding="utf-8"))["places"]
         return {
-            str(place): [str(anchor["markup"]) for anchor in facts["anchors"]]
+            what.format(place): [str(item["markup"]) for item in facts[name]]
             for place, facts in places.items()
+            for name, what in _LISTS.items()
+            if name == "anchors" or name in facts
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as trouble:
         raise BrokenPatchSet(

@@ -14,8 +14,6 @@ from e2e.browser import CHECKS, SEND, SETTINGS_KEY, tee_settings
 from e2e.engines import CONTROL, ESCAPE, Engine, chord, click, firefox, webkit, write
 from e2e.stack import Backend, wait_until
 
-pytestmark = pytest.mark.way("source")
-
 SECONDS = 45
 # Everything that matches, also inside the shadow roots of our elements.
 ALL = """(selector => {

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, FrameLocator, Locator, Route, expect
+from cczoo_installer.package import Package, examine
+from playwright.sync_api import BrowserContext, FrameLocator, Locator, Page, Route, expect
 from starlette.responses import HTMLResponse
 
 from doubles.serving import serving
 from e2e.browser import ChatPage, tee_settings
+from e2e.editions import Edition
 from e2e.stack import REPO, Backend, Installation, wait_until
 
 OpenChat = Callable[..., ChatPage]
-PLACES = json.loads((REPO / "patches/open-webui/anchors.json").read_bytes())["places"]
+ANCHORS = REPO / "patches/open-webui/anchors.json"
+PLACES = json.loads(ANCHORS.read_bytes())["places"]
+PATIENCE_MS = 5000  # as in web/src/places/keeper.ts
 
 
 # Styles of the app and of others
@@ -78,6 +83,49 @@ def assert_no_style_reaches(chat: ChatPage) -> None:
     style.evaluate("style => style.remove()")
 
 
+def in_its_row(chat: ChatPage) -> Locator:
+    """Return the badge beside the message box."""
+    return chat.page.locator("#chat-container form").get_by_test_id("tee-badge")
+
+
+HIDDEN = """{ display: none !important; visibility: hidden !important; opacity: 0 !important;
+    transform: scale(0) !important; clip-path: inset(50%) !important; }"""
+SPOKEN = "{ content: 'Verified' !important; }"
+
+
+def test_no_style_of_the_page_hides_the_badge_or_speaks_for_it(
+    bare: Backend, open_chat: OpenChat
+) -> None:
+    chat = open_chat(bare)
+    chat.expect_state("red")
+    chat.page.add_style_tag(
+        content=f"[data-tee-place], cczoo-trust-badge {HIDDEN}"
+        f"cczoo-trust-badge::before, cczoo-trust-badge::after {SPOKEN}"
+    )
+    expect(chat.badge).to_be_visible()
+    spoken = chat.page.locator("cczoo-trust-badge").evaluate(
+        "host => ['::before', '::after'].map((part) => getComputedStyle(host, part).content)"
+    )
+    assert spoken == ["none", "none"]
+    chat.open_panel()
+    assert reports(chat) == []
+
+
+def test_a_badge_whose_place_is_hidden_stands_in_the_corner(
+    bare: Backend, open_chat: OpenChat
+) -> None:
+    chat = open_chat(bare)
+    chat.expect_state("red")
+    # Around the place, where nothing is ours.
+    style = chat.page.add_style_tag(content=f":has(> [data-tee-place=badge]):not(body) {HIDDEN}")
+    wait_until_told(chat, "badge")
+    expect_in_corner(chat)
+    style.evaluate("style => style.remove()")
+    expect(in_its_row(chat)).to_be_visible()
+    expect(chat.badge).to_have_count(1)
+    assert reports(chat) == [{"v": 1, "missing": ["badge"]}]
+
+
 # What a model answers
 
 
@@ -90,6 +138,7 @@ ANSWERED = (
 )
 # What makes 0.5.20 take an answer's markup for markup.
 CARRIER = '<iframe src="/api/v1/files/none"></iframe>'
+STYLES = "[data-tee-place], cczoo-trust-badge { outline: 7px solid lime !important; }"
 
 
 @pytest.mark.smoke
@@ -117,6 +166,22 @@ def test_an_answer_gets_no_badge_no_settings_and_changes_none(
     assert chat.errors == []
 
 
+@pytest.mark.smoke
+def test_an_answer_brings_no_style_for_the_page(bare: Backend, open_chat: OpenChat) -> None:
+    chat = open_chat(bare)
+    chat.expect_state("red")
+    style = f"<style>{STYLES}</style><link rel='stylesheet' href='/api/v1/files/x/content'>"
+    for answer in (f"<div>{style}{CARRIER}</div>", f"<div>{style}<video></video></div>"):
+        chat.send(answer)
+        chat.expect_reply("You said:")
+        expect(chat.replies.last.locator("style, link[rel=stylesheet]")).to_have_count(0)
+    outlines = chat.page.locator("[data-tee-place], cczoo-trust-badge").evaluate_all(
+        "elements => elements.map((element) => getComputedStyle(element).outlineWidth)"
+    )
+    assert outlines
+    assert "7px" not in outlines
+
+
 def places_in(answer: Locator) -> int:
     """Count the places that an answer brings: those that we put there, and what came alive."""
     count = answer.locator("[data-tee-place]").count()
@@ -137,13 +202,16 @@ def shown_in(answer: Locator, selector: str) -> list[str]:
 
 
 class OtherLayout:
-    """Serves the front end with other class names where our anchors are, and without our places."""
+    """Serves the front end with other class names where our anchors are, and without our places.
 
-    def __init__(self, front_end: Path) -> None:
+    What has one of the ``ids`` has another one, too.
+    """
+
+    def __init__(self, front_end: Path, *ids: str) -> None:
         self.altered: dict[str, str] = {}
         for file in (front_end / "_app").rglob("*.js"):
             text = file.read_text(encoding="utf-8", errors="replace")
-            if (altered := without_anchors(text)) != text:
+            if (altered := with_other_ids(without_anchors(text), *ids)) != text:
                 self.altered["/" + file.relative_to(front_end).as_posix()] = altered
 
     def __call__(self, context: BrowserContext) -> None:
@@ -165,6 +233,15 @@ def without_anchors(script: str) -> str:
     return script.replace("data-tee-place", "data-other-place")
 
 
+def with_other_ids(script: str, *ids: str) -> str:
+    """Return a script of the front end that gives and looks for other ids."""
+    for name in ids:
+        script = script.replace(f'"{name}"', f'"other-{name}"').replace(
+            f"#{name}", f"#other-{name}"
+        )
+    return script
+
+
 def reports(chat: ChatPage) -> list[Any]:
     """Return what the page has told the server that it lacks."""
     return [request.post_data_json for request in chat.requests_to("/api/v1/tee/report")]
@@ -173,14 +250,10 @@ def reports(chat: ChatPage) -> list[Any]:
 def test_where_there_is_no_place_the_badge_is_in_the_corner_and_everybody_is_told(
     bare: Backend, installation: Installation, open_chat: OpenChat
 ) -> None:
-    chat = open_chat(bare, tee_settings("trustee"), prepare=OtherLayout(installation.front_end))
+    layout = OtherLayout(installation.front_end, "chat-container")
+    chat = open_chat(bare, tee_settings("trustee"), prepare=layout)
     chat.expect_state("red")
-    expect(chat.badge).to_have_count(1)
-    box, view = chat.badge.bounding_box(), chat.page.viewport_size
-    assert box is not None
-    assert view is not None
-    assert 0 <= view["width"] - (box["x"] + box["width"]) < 40
-    assert 0 <= view["height"] - (box["y"] + box["height"]) < 40
+    expect_in_corner(chat)
     assert reports(chat) == [{"v": 1, "missing": ["badge"]}]
     assert any(line.startswith("warning: ") and "badge" in line for line in chat.console)
     wait_until(lambda: "has no place for: badge" in bare.log(), "warning", seconds=20)
@@ -205,6 +278,47 @@ def test_where_there_is_no_place_the_badge_is_in_the_corner_and_everybody_is_tol
     assert inside["y"] >= 0
     assert reports(chat) == [{"v": 1, "missing": [name]} for name in ("badge", "settings")]
     assert chat.errors == []
+
+
+def expect_in_corner(chat: ChatPage) -> None:
+    """Assert that there is one badge, in the corner of the window."""
+    badge = chat.badge.locator("visible=true")
+    expect(badge).to_have_count(1)
+    box, view = badge.bounding_box(), chat.page.viewport_size
+    assert box is not None
+    assert view is not None
+    assert 0 <= view["width"] - (box["x"] + box["width"]) < 40
+    assert 0 <= view["height"] - (box["y"] + box["height"]) < 40
+
+
+def test_where_nothing_has_its_name_the_badge_is_in_the_corner_all_the_same(
+    bare: Backend, installation: Installation, open_chat: OpenChat
+) -> None:
+    chat = open_chat(bare)
+    OtherLayout(installation.front_end, "chat-container", "chat-input")(chat.page.context)
+    chat.page.reload()
+    wait_until_told(chat, "badge")
+    chat.expect_state("red")
+    expect_in_corner(chat)
+    expect(chat.page.locator("#chat-container, #chat-input")).to_have_count(0)
+    assert reports(chat) == [{"v": 1, "missing": ["badge"]}]
+
+
+@pytest.mark.smoke
+def test_pages_without_a_chat_report_nothing(bare: Backend, open_chat: OpenChat) -> None:
+    chat = open_chat(bare)
+    context = chat.page.context
+    pages = []
+    for path in ("/admin/settings", "/workspace/prompts/create", "/s/none"):
+        pages.append(ChatPage(context.new_page(), bare.url))
+        pages[-1].page.goto(bare.url + path)
+    assert context.browser is not None
+    stranger = ChatPage(context.browser.new_page(), bare.url)
+    stranger.page.goto(bare.url)
+    expect(stranger.page.locator("input[type=password]")).to_be_visible()
+    stranger.page.wait_for_timeout(2 * PATIENCE_MS)
+    assert [reports(page) for page in (chat, *pages, stranger)] == [[], [], [], [], []]
+    stranger.page.close()
 
 
 def wait_until_told(chat: ChatPage, name: str) -> None:
@@ -263,7 +377,7 @@ def test_both_places_are_there_once_in_every_kind_of_chat(
     bare: Backend, open_chat: OpenChat
 ) -> None:
     chat = open_chat(bare)
-    badge = chat.page.locator("#chat-container form").get_by_test_id("tee-badge")
+    badge = in_its_row(chat)
     for path in ("/", "/?temporary-chat=true"):
         chat.open(path)
         expect(badge).to_have_count(1)
@@ -283,3 +397,102 @@ def test_both_places_are_there_once_in_every_kind_of_chat(
     assert theme["y"] < ours["y"]
     assert ours["y"] + ours["height"] <= prompt["y"]
     assert reports(chat) == []
+
+
+# Users of every kind
+
+
+@dataclass(frozen=True)
+class Somebody:
+    """What a page needs to know of a backend, for somebody who is signed in there."""
+
+    url: str
+    token: str
+
+
+@pytest.fixture(scope="module")
+def plain_user(bare: Backend) -> Iterator[Somebody]:
+    """A user who is no administrator, and who may not set the parameters of a chat."""
+    address = "/api/v1/users/default/permissions"
+    before = bare.call("GET", address).json()
+    without = {**before, "chat": {**before["chat"], "controls": False}}
+    if "system_prompt" in without["chat"]:
+        without["chat"]["system_prompt"] = False
+    assert bare.call("POST", address, json=without).is_success
+    account = {"name": "Eve", "email": "eve@example.com", "password": "x", "role": "user"}
+    token = str(bare.call("POST", "/api/v1/auths/add", json=account).json()["token"])
+    version = bare.call("GET", "/api/version").json()["version"]
+    settings = {"ui": {"version": version}}  # what closing the "What's new" dialog does
+    bare.call("POST", "/api/v1/users/user/settings/update", json=settings, token=token)
+    yield Somebody(bare.url, token)
+    bare.call("POST", address, json=before)
+
+
+# The place of the first anchor of a list that is in the page, as Finder does it.
+FIRST_THAT_FITS = """selectors => selectors.findIndex((selector) =>
+    [...document.querySelectorAll(selector)].some((element) => !element.closest('.prose')))"""
+
+
+def fitting(page: Page, name: str) -> int:
+    """Return the number of the anchor by which this page gets its place."""
+    selectors = [anchor["selector"] for anchor in PLACES[name]["anchors"]]
+    return int(page.evaluate(FIRST_THAT_FITS, selectors))
+
+
+@pytest.mark.smoke
+def test_every_anchor_of_this_version_is_somebodys(
+    bare: Backend, plain_user: Somebody, open_chat: OpenChat, edition: Edition
+) -> None:
+    found: dict[str, set[int]] = {"badge": set(), "settings": set()}
+    for user in (bare, plain_user):
+        chat = open_chat(user)
+        chat.expect_state("red")
+        expect(in_its_row(chat)).to_be_visible()
+        found["badge"].add(fitting(chat.page, "badge"))
+        expect(chat.open_settings()).to_have_count(1)
+        found["settings"].add(fitting(chat.page, "settings"))
+        assert reports(chat) == []
+    for name, numbers in found.items():
+        anchors = enumerate(PLACES[name]["anchors"])
+        listed = {n for n, anchor in anchors if edition.version in anchor["versions"]}
+        assert numbers <= listed
+        # A patch makes places where no anchor is needed.
+        assert numbers == listed or edition.way == "source"
+
+
+@pytest.mark.smoke
+def test_an_examination_finds_all_in_this_version(
+    installation: Installation, tmp_path: Path
+) -> None:
+    package = Package(installation.package, tmp_path, is_elsewhere=True)
+    findings = examine(package, ANCHORS)
+    assert len(findings) == 7
+    assert [finding.what for finding in findings if not finding.found] == []
+
+    unknown = json.loads(ANCHORS.read_bytes())
+    for site in unknown["places"].values():
+        for sign in site["expected"]:
+            sign["markup"] = "no such text"
+    (tmp_path / "anchors.json").write_text(json.dumps(unknown))
+    missing = [f.what for f in examine(package, tmp_path / "anchors.json") if not f.found]
+    assert missing == ["a sign that badge belongs there", "a sign that settings belongs there"]
+
+
+# Before the app
+
+
+@pytest.mark.smoke
+def test_the_app_does_nothing_before_the_loader_has_run(bare: Backend, open_chat: OpenChat) -> None:
+    page = open_chat(bare).page.context.new_page()
+    held: list[Route] = []
+    asked: list[str] = []
+    page.route("**/api/v1/tee/page/loader*", lambda route: held.append(route))
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    page.goto(bare.url, wait_until="commit")
+    page.wait_for_timeout(1000)
+    assert len(held) == 1
+    others = [path for path in asked if path.startswith("/api/") and "/tee/page/" not in path]
+    assert others == []
+    held[0].continue_()
+    expect(page.get_by_test_id("tee-badge")).to_have_attribute("data-state", "red")
+    assert "/api/config" in asked

@@ -3,7 +3,7 @@ import { watchViolations } from './guard/violations';
 import { brokenIn } from './i18n/broken';
 import type * as Page from './page';
 import { SITES, type PlaceName } from './places/anchors';
-import { watchChats } from './places/chat';
+import { isChat, watchChats } from './places/chat';
 import { Keeper } from './places/keeper';
 
 /** The name of the page's piece, with its hash; build.js puts it in. */
@@ -23,6 +23,22 @@ type Piece = Pick<typeof Page, 'mount' | 'openChat' | 'offerSettings' | 'blocked
 export const RETRY = 15_000;
 /** Milliseconds after which a place says that what belongs there has not come yet. */
 export const LATE = 5_000;
+
+/** What the console says of a place that is missing. */
+const MISSING: Record<PlaceName, string> = {
+	badge:
+		'The trust badge does not find its place in this open-webui, or the place is hidden; the badge is in the corner of the window instead.',
+	settings:
+		'The settings of the trust badge do not find their place in this open-webui, or the place is hidden; they are in the panel of the badge instead.'
+};
+
+const isSignedIn = (): boolean => {
+	try {
+		return Boolean(localStorage.getItem('token'));
+	} catch {
+		return false; // where storage is forbidden, even its name throws
+	}
+};
 
 /** Where nothing comes to fill a place, say so in it: a badge never goes missing silently. */
 const mark = (place: HTMLElement): void => {
@@ -98,7 +114,7 @@ export const start = (
 	};
 
 	const report = (name: PlaceName): void => {
-		console.warn(`The trust badge found no place for its ${name} in this open-webui.`);
+		console.warn(MISSING[name]);
 		fetch(new URL('../report', self), {
 			method: 'POST',
 			headers: { 'content-type': 'application/json' },
@@ -122,6 +138,7 @@ export const start = (
 
 	const keeper = new Keeper(document, SITES, {
 		fill: (place, name, wanted) => void fill(place, name, wanted),
+		inChat: () => isChat(location.pathname) && isSignedIn(),
 		missing: (name) => {
 			report(name);
 			if (name !== 'settings') return;

@@ -25,6 +25,19 @@ describe('the sources', () => {
 		expect(speaking.map(([name]) => name)).toEqual(['loader.ts']);
 	});
 
+	it('say nothing in words of their own: texts for people are in the catalogues', () => {
+		/** A text such as 'In this browser' (but no name, such as 'Processor CA'), and words between two tags of a template. */
+		const words =
+			/(?<quote>['"`])[A-Z][a-z]+ [a-z][^'"`\n]*\k<quote>|(?<!=)>\s*[A-Za-z]{2,}[^<>(){};=]*<\//;
+		expect("name: 'In this browser', address").toMatch(words);
+		expect('html`<p class="note">No words</p>`').toMatch(words);
+		expect("html`<p class=${kind}>${t('panel.more')}</p>`").not.toMatch(words);
+		const speaking = sources
+			.filter(([name]) => !name.startsWith('i18n/') && name !== 'loader.ts') // the console's words
+			.filter(([, text]) => words.test(text.replace(/\/\*[^]*?\*\/|\/\/ .*/g, '')));
+		expect(speaking.map(([name]) => name)).toEqual([]);
+	});
+
 	it('read globals in the page itself only', () => {
 		const logic = sources.filter(([name]) => !OF_THE_PAGE.test(name));
 		expect(logic.length).toBeGreaterThan(20);

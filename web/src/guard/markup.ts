@@ -2,11 +2,11 @@ import { around } from './around';
 import { attributeOf, isScript } from './links';
 
 /**
- * Text without any of this cannot run anything as markup: most of what the app shows is none the
- * slower. It finds too much rather than too little.
+ * Text without any of this cannot run or style anything as markup: most of what the app shows is none
+ * the slower. It finds too much rather than too little.
  */
 const SUSPECT =
-	/<(script|i?frame|object|embed|base|link|meta|animate|set|use)|[\s"'/]on[a-z]+\s*=|j\s*a\s*v\s*a\s*s\s*c\s*r\s*i\s*p\s*t\s*:|&(#|colon|tab|newline)/i;
+	/<(script|i?frame|object|embed|base|link|meta|style|animate|set|use)|[\s"'/]on[a-z]+\s*=|j\s*a\s*v\s*a\s*s\s*c\s*r\s*i\s*p\s*t\s*:|&(#|colon|tab|newline)/i;
 
 /** What has no place in text; an animation of an address could make any link a script. */
 const REMOVED =
@@ -43,13 +43,16 @@ const isHarmful = (element: Element, name: string): boolean => {
 	);
 };
 
-/** Remove what would run or lead away, once these nodes are in the page. */
+/** Remove what would run, lead away or style the page, once these nodes are in the page. */
 const clean = (root: ParentNode, settle: (frame: HTMLIFrameElement) => void): void => {
 	for (const element of root.querySelectorAll(REMOVED)) element.remove();
 	for (const element of root.querySelectorAll('*')) {
 		for (const name of Element.prototype.getAttributeNames.call(element)) {
 			if (isHarmful(element, name)) Element.prototype.removeAttribute.call(element, name);
 		}
+		// It would style the whole page, the badge's place included. Those of drawings stay: the app's own
+		// and Mermaid's do not do without.
+		if (element instanceof HTMLStyleElement) element.remove();
 		if (element instanceof HTMLIFrameElement) settle(element);
 		if (element instanceof HTMLTemplateElement) clean(element.content, settle);
 	}
@@ -72,8 +75,8 @@ const isPosition = (text: string): text is keyof typeof ADJACENT => Object.hasOw
 
 /**
  * From now on nothing runs that comes into the page as markup: neither event handlers nor scripts nor
- * links to them, no frame has the page's origin, and nothing connects elsewhere or changes what
- * referrers say. What else there is in the markup stays.
+ * links to them, no frame has the page's origin, nothing connects elsewhere or changes what referrers
+ * say, and no style sheet holds for the page. What else there is in the markup stays.
  *
  * What is read from it (`DOMParser`) may hold anything: the app puts none of it into the page.
  */

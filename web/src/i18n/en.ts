@@ -1,11 +1,13 @@
 import type { Outcome, Status } from '../base/checks';
 import type { ReasonCode } from '../base/reasons';
+import type { ProviderId } from '../providers/registry';
 import { BROKEN } from './broken';
 
 /** What other parts of the page name; a code of theirs that has no text here does not compile. */
 type Named =
 	| `state.${Status | 'off' | 'pending' | 'simulated'}`
 	| `outcome.${Outcome}`
+	| `provider.${ProviderId}`
 	| `reason.${ReasonCode}`;
 
 /** The English catalogue, and with that the list of all texts. */
@@ -121,6 +123,10 @@ const en = {
 	'advice.retry': 'Check again in a moment; send nothing confidential until then.',
 	'advice.wait': 'This page goes on trying; send nothing confidential until it is verified.',
 	'advice.distrust': 'Send nothing confidential, and tell the administrator of this server.',
+
+	'provider.alibaba': 'Alibaba Cloud',
+	'provider.trustee': 'CoCo Trustee',
+	'provider.dcap': 'In this browser',
 
 	'settings.title': 'Remote attestation',
 	'settings.enabled': 'Check this server',

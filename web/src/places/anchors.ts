@@ -10,10 +10,16 @@ export interface Anchor {
 	position: 'first-child' | 'last-child' | 'before' | 'after';
 }
 
+/** What shows that a place should be there. */
+export interface Sign {
+	/** CSS selector of something that is visible then. */
+	selector: string;
+}
+
 /** Where a place is to be, by what open-webui shows. */
 export interface Site {
-	/** CSS selector: where such an element is visible, there should be the place. */
-	expected: string;
+	/** One of them is enough: a version that renames one thing, or a browser that does not know it. */
+	expected: readonly Sign[];
 	anchors: readonly Anchor[];
 }
 

@@ -20,6 +20,10 @@ const chatAt = (path: string): string | undefined => {
 	return /^\/c\/([^/]+)/.exec(path)?.[1];
 };
 
+/** Whether a page with this path shows a chat that can be written to: a folder begins a new one. */
+export const isChat = (path: string): boolean =>
+	chatAt(path) !== undefined || path.startsWith('/folders/');
+
 /**
  * Call `opened` with a number that is new for each other chat, whenever one is opened. Returns
  * what tells the number of the one that is open.

@@ -6,6 +6,19 @@ const ANCHORS_MAX = 16;
 
 const ATTRIBUTE = 'data-tee-place';
 
+/** What people write in, whatever an open-webui calls it. */
+const FIELDS = ['form textarea', '[contenteditable]', '[role="textbox"]'];
+
+/** What no style of the page may change about a place: whether it is seen. */
+const SEEN = {
+	display: 'block',
+	visibility: 'visible',
+	opacity: '1',
+	transform: 'none',
+	filter: 'none',
+	'clip-path': 'none'
+};
+
 const isPlace = (element: Element | null, name: PlaceName): element is HTMLElement =>
 	element instanceof HTMLElement && element.getAttribute(ATTRIBUTE) === name;
 
@@ -47,7 +60,19 @@ export class Finder {
 	 * came with an answer count: better a false alarm than a badge that goes missing silently.
 	 */
 	expected(name: PlaceName): HTMLElement[] {
-		return this.#select(this.sites[name].expected);
+		return this.sites[name].expected.flatMap(({ selector }) => this.#select(selector));
+	}
+
+	/** All that people could write a message in. */
+	fields(): HTMLElement[] {
+		return FIELDS.flatMap((selector) => this.#select(selector));
+	}
+
+	/** Give a place styles that outweigh all others. */
+	protect(place: HTMLElement, styles: Readonly<Record<string, string>> = SEEN): void {
+		for (const [name, value] of Object.entries(styles)) {
+			place.style.setProperty(name, value, 'important');
+		}
 	}
 
 	/** A node that is a place, wherever it will stand. */

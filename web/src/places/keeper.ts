@@ -5,6 +5,8 @@ import { Finder } from './finder';
 export const FILLED_MAX = 4;
 /** Milliseconds after which a place that should be there counts as missing. */
 export const PATIENCE = 5_000;
+/** Where the badge stands that has no place. */
+const CORNER = { position: 'fixed', right: '12px', bottom: '12px', 'z-index': '9999' };
 /** Milliseconds to the next look where the browser draws no frames (a hidden page). */
 const WITHOUT_FRAMES = 100;
 
@@ -14,17 +16,29 @@ export interface Handlers {
 	 * and by `refill`; `wanted` says whether the place is still to be filled.
 	 */
 	fill: (place: HTMLElement, name: PlaceName, wanted: () => boolean) => void;
-	/** The app has no place of this name, although it should: said once for each name. */
+	/** The app has no place of this name, or hides it, although it should: said once for each name. */
 	missing: (name: PlaceName) => void;
+	/** Whether the page's address is that of a chat, and somebody is signed in. */
+	inChat: () => boolean;
 }
 
-const isVisible = (element: Element): boolean => element.getClientRects().length > 0;
+/** Whether the app shows this; a choice is seen where its menu is. */
+const isVisible = (element: Element): boolean =>
+	(element.closest('select') ?? element).getClientRects().length > 0;
+
+/** Whether a place shows what is in it, whatever styles the page has. */
+const isSeen = (place: HTMLElement): boolean => {
+	const shown =
+		!('checkVisibility' in place) || // not every browser has it
+		place.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+	return shown && [...place.getClientRects()].some(({ width, height }) => width * height > 0);
+};
 
 /**
  * Keeps what belongs into the places of a document in them, from the first look on.
  *
  * A badge whose place is missing for {@link PATIENCE} stands in the corner of the window instead,
- * for as long as it is missing.
+ * for as long as it is missing. A place that nobody sees counts as missing, too.
  */
 export class Keeper {
 	readonly #finder: Finder;
@@ -32,6 +46,8 @@ export class Keeper {
 	readonly #filled: Record<PlaceName, Set<HTMLElement>> = { badge: new Set(), settings: new Set() };
 	readonly #timers = new Map<PlaceName, number>();
 	readonly #missing = new Set<PlaceName>();
+	/** Names whose places are there and hidden, as of the last examination. */
+	readonly #hidden = new Set<PlaceName>();
 	#chip: HTMLElement | undefined;
 	#scheduled = false;
 
@@ -51,18 +67,47 @@ export class Keeper {
 			this.#schedule();
 		});
 		observer.observe(this.document, { childList: true, subtree: true });
+		this.#window.setInterval(() => {
+			this.#examine();
+		}, PATIENCE);
 		this.look();
 	}
 
 	/** Look for places, fill those that came, and notice those that should be there and are not. */
 	look(): void {
 		for (const name of Object.keys(this.#filled) as PlaceName[]) {
-			const places = this.#finder.find(name).filter((place) => place !== this.#chip);
-			const lacking = places.length === 0 && this.#finder.expected(name).length > 0;
+			const places = this.#places(name);
+			const absent = places.length === 0 || this.#hidden.has(name);
+			const lacking = absent && this.#signs(name).length > 0;
 			this.#beReady(name, lacking);
 			if (name === 'badge') places.push(...this.#corner(lacking && this.#missing.has(name)));
 			this.#fill(name, places);
 		}
+	}
+
+	/** The app's places of this name: without the one in the corner. */
+	#places(name: PlaceName): HTMLElement[] {
+		return this.#finder.find(name).filter((place) => place !== this.#chip);
+	}
+
+	/**
+	 * What shows that there should be such a place. For the badge in a chat it is, in the last resort,
+	 * anything that people can write in: that is never called something else.
+	 */
+	#signs(name: PlaceName): HTMLElement[] {
+		const signs = this.#finder.expected(name);
+		if (name === 'badge' && this.handlers.inChat()) signs.push(...this.#finder.fields());
+		return signs;
+	}
+
+	/** See which places are hidden: now and then, because a browser has to lay out the page for it. */
+	#examine(): void {
+		for (const name of Object.keys(this.#filled) as PlaceName[]) {
+			const places = this.#places(name);
+			if (places.length > 0 && !places.some(isSeen)) this.#hidden.add(name);
+			else this.#hidden.delete(name);
+		}
+		this.look();
 	}
 
 	/** Fill every place once more. */
@@ -102,6 +147,7 @@ export class Keeper {
 	}
 
 	#put(name: PlaceName, place: HTMLElement): void {
+		this.#finder.protect(place);
 		this.handlers.fill(place, name, () => this.#filled[name].has(place));
 	}
 
@@ -121,8 +167,8 @@ export class Keeper {
 	/** The place did not come: it is missing, unless nobody sees yet what it belongs to. */
 	#expire(name: PlaceName): void {
 		this.#timers.delete(name);
-		const seen = this.#finder.expected(name).some(isVisible);
-		if (seen && this.#finder.find(name).length === 0) {
+		const expected = this.#signs(name).some(isVisible);
+		if (expected && !this.#places(name).some(isSeen)) {
 			this.#missing.add(name);
 			this.handlers.missing(name);
 		}
@@ -137,8 +183,7 @@ export class Keeper {
 			return [];
 		}
 		this.#chip ??= this.#finder.create('badge');
-		const style = { position: 'fixed', right: '12px', bottom: '12px', zIndex: '9999' };
-		Object.assign(this.#chip.style, style);
+		this.#finder.protect(this.#chip, CORNER);
 		if (!this.#chip.isConnected) this.document.body.append(this.#chip);
 		return [this.#chip];
 	}

@@ -1,10 +1,8 @@
 import { recordOf } from '../base/record';
 import type { Provider } from './provider';
 
-/** What the page knows about a provider before its code has come. */
+/** What the page knows about a provider before its code has come; its name is in the catalogues. */
 interface Registered {
-	/** For people. */
-	name: string;
 	/** The built-in address of its service; empty where it has none, null where it asks none. */
 	address: string | null;
 	/** Where below that address the service takes evidence; an address may be given with it. */
@@ -18,18 +16,16 @@ const register = <Id extends string>(providers: Record<Id, Registered>) => provi
 /** All providers, in the order of the settings page. */
 export const PROVIDERS = register({
 	alibaba: {
-		name: 'Alibaba Cloud',
 		address: 'https://attest.cn-beijing.aliyuncs.com',
 		path: '/v1/attestation',
 		load: () => import('./alibaba')
 	},
 	trustee: {
-		name: 'CoCo Trustee',
 		address: '',
 		path: '/attestation',
 		load: () => import('./trustee')
 	},
-	dcap: { name: 'In this browser', address: null, path: '', load: () => import('./dcap') }
+	dcap: { address: null, path: '', load: () => import('./dcap') }
 });
 
 export type ProviderId = keyof typeof PROVIDERS;

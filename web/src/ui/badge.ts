@@ -45,7 +45,8 @@ const NONE: Reasons = { hover: false, focus: false, pin: false };
  * `<cczoo-trust-badge>`: the trust badge and, above it, its panel.
  *
  * The panel is there while the pointer is over the badge or the panel, while the focus is in them,
- * or until the next click once a click has pinned it. Escape closes it in each case.
+ * or until the next click once a click has pinned it. Escape closes it in each case. The focus opens
+ * it only where a key has brought it: what an app's dialog gives back as it closes opens nothing.
  */
 export class TrustBadge extends TrustElement {
 	static override properties: PropertyDeclarations = {
@@ -107,6 +108,8 @@ export class TrustBadge extends TrustElement {
 
 	declare reasons: Reasons;
 	declare settingsOpen: boolean;
+	/** Was the last thing that the person did a key, and not Escape? So that the focus is theirs. */
+	#byKey = true;
 
 	constructor() {
 		super();
@@ -126,13 +129,14 @@ export class TrustBadge extends TrustElement {
 
 	override connectedCallback(): void {
 		super.connectedCallback();
-		addEventListener('keydown', this.#onKey);
-		addEventListener('pointerdown', this.#onPointer);
+		// Before the app, which in its dialogs keeps keys from others.
+		addEventListener('keydown', this.#onKey, { capture: true });
+		addEventListener('pointerdown', this.#onPointer, { capture: true });
 	}
 
 	override disconnectedCallback(): void {
-		removeEventListener('keydown', this.#onKey);
-		removeEventListener('pointerdown', this.#onPointer);
+		removeEventListener('keydown', this.#onKey, { capture: true });
+		removeEventListener('pointerdown', this.#onPointer, { capture: true });
 		this.#close();
 		super.disconnectedCallback();
 	}
@@ -152,13 +156,19 @@ export class TrustBadge extends TrustElement {
 	}
 
 	readonly #onKey = ({ key }: KeyboardEvent): void => {
-		if (key !== 'Escape') return;
+		this.#byKey = key !== 'Escape';
+		if (this.#byKey) return;
 		if (this.shadowRoot?.activeElement) this.#find('.button')?.focus();
 		this.#close();
 	};
 
 	readonly #onPointer = (event: Event): void => {
+		this.#byKey = false;
 		if (!event.composedPath().includes(this)) this.#close();
+	};
+
+	readonly #onFocusIn = (): void => {
+		if (this.#byKey || this.#open) this.#because({ focus: true });
 	};
 
 	readonly #onFocusOut = ({ relatedTarget }: FocusEvent): void => {
@@ -204,9 +214,7 @@ export class TrustBadge extends TrustElement {
 				@mouseleave=${() => {
 					this.#because({ hover: false });
 				}}
-				@focusin=${() => {
-					this.#because({ focus: true });
-				}}
+				@focusin=${this.#onFocusIn}
 				@focusout=${this.#onFocusOut}
 			>
 				<button

@@ -2,7 +2,6 @@ import { css, html, nothing, type TemplateResult } from 'lit';
 import { headline, type Check, type Outcome } from '../base/checks';
 import type { TextKey } from '../i18n/en';
 import type { Translate } from '../i18n/texts';
-import { PROVIDERS } from '../providers/registry';
 import type { Verdict } from '../session/attest';
 import type { Remedy } from '../session/keeping';
 import type { Renewal, State } from '../session/session';
@@ -68,9 +67,9 @@ const reason: Section = ({ checks, wait }, t) => {
 	`;
 };
 
-const provider: Section = ({ choice }) =>
+const provider: Section = ({ choice }, t) =>
 	choice
-		? html`<p class="muted">${PROVIDERS[choice.provider].name} ${shown(choice.address)}</p>`
+		? html`<p class="muted">${t(`provider.${choice.provider}`)} ${shown(choice.address)}</p>`
 		: nothing;
 
 const checkRow = (check: Check, t: Translate): TemplateResult => {

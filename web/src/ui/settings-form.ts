@@ -155,12 +155,12 @@ export class TrustSettings extends TrustElement {
 					${t('settings.provider')}
 					<select data-testid="tee-provider" @change=${this.#storeProvider}>
 						<option value="" .selected=${live(stored.provider === null)}>
-							${t('settings.automatic', PROVIDERS[provider].name)}
+							${t('settings.automatic', t(`provider.${provider}`))}
 						</option>
 						${providerIds.map(
 							(id) => html`
 								<option value=${id} .selected=${live(stored.provider === id)}>
-									${PROVIDERS[id].name}
+									${t(`provider.${id}`)}
 								</option>
 							`
 						)}

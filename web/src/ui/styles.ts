@@ -10,6 +10,10 @@ export const base = css`
 		display: block !important;
 		font-family: inherit !important;
 	}
+	:host::before,
+	:host::after {
+		content: none !important;
+	}
 	.frame {
 		--text: #333;
 		--muted: #676767;

@@ -254,6 +254,14 @@ const CASES: [string, string][] = [
 		'<form onclick="run()"><input name="attributes"><input name="getAttribute"><input name="removeAttribute"></form>',
 		'<form><input name="attributes"><input name="getAttribute"><input name="removeAttribute"></form>'
 	],
+	['<style>[data-tee-place] { display: none }</style><b>x</b>', '<b>x</b>'],
+	['<p>x<STYLE media=all>* { display: none }</STYLE></p>', '<p>x</p>'],
+	['<template><style></style></template>', '<template></template>'],
+	['<link rel="stylesheet" href="/f.css">', '<link href="/f.css">'],
+	[
+		'<svg><style>.spinner { opacity: 1 }</style></svg>',
+		'<svg><style>.spinner { opacity: 1 }</style></svg>'
+	],
 	['<template><img onerror="run()"></template>', '<template><img></template>'],
 	['<p title="<img src=x onerror=run()>">x</p>', '<p title="<img src=x onerror=run()>">x</p>']
 ];

@@ -1,6 +1,7 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SITES, type PlaceName, type Site } from '../../src/places/anchors';
+import { isChat } from '../../src/places/chat';
 import { FILLED_MAX, Keeper, PATIENCE } from '../../src/places/keeper';
 import { collectObservers, element, makeChat, makeSettings, placesIn } from './app';
 
@@ -17,7 +18,8 @@ const keep = (sites: Readonly<Record<PlaceName, Site>> = SITES) => {
 			filled.push([place, name]);
 			place.replaceChildren(element('b'));
 		},
-		missing: (name) => missing.push(name)
+		missing: (name) => missing.push(name),
+		inChat: () => isChat(location.pathname)
 	});
 	keeper.start();
 };
@@ -32,9 +34,11 @@ beforeEach(() => {
 	endObservers = collectObservers();
 	filled = [];
 	missing = [];
+	history.replaceState(null, '', '/');
 	// jsdom draws nothing: what is not hidden is seen.
 	Element.prototype.getClientRects = function () {
-		return (this.closest('[hidden]') ? [] : [{}]) as unknown as DOMRectList;
+		const hidden = this.closest('[hidden]') !== null;
+		return (hidden ? [] : [{ width: 1, height: 1 }]) as unknown as DOMRectList;
 	};
 });
 afterEach(() => {
@@ -271,6 +275,101 @@ describe('a place that is missing', () => {
 		document.body.append(makeSettings().tab);
 		await vi.advanceTimersByTimeAsync(2 * PATIENCE);
 		expect([missing, placesIn(document, 'settings')]).toEqual([['settings'], []]);
+	});
+
+	const CHATS = ['/', '/c/one', '/folders/one'];
+	const OTHERS = ['/auth', '/admin/users', '/workspace/prompts', '/s/one', '/channels/one'];
+
+	/** A chat whose names another version has changed: which ones, and what one writes in. */
+	const renamed = (names: string, writing = element('textarea')) => {
+		const { chat, input, row } = makeChat();
+		row.className = 'redesigned';
+		if (names.includes('container')) chat.id = 'other';
+		if (names.includes('input')) input.id = 'other';
+		input.append(writing);
+		return chat;
+	};
+
+	it.each([
+		['the row alone', '', CHATS[0]],
+		['and the chat', 'container', CHATS[0]],
+		['and the input', 'input', CHATS[1]],
+		['and both', 'container, input', CHATS[0]],
+		['and both, in a folder', 'container, input', CHATS[2]],
+		['and the address', '', '/talk/one'],
+		['the address and the input', 'input', '/talk/one']
+	])('is told where another version has renamed %s', async (_what, names, path) => {
+		history.replaceState(null, '', path);
+		document.body.append(renamed(names));
+		keep();
+		await vi.advanceTimersByTimeAsync(PATIENCE);
+		expect([missing, fullPlaces().length]).toEqual([['badge'], 1]);
+	});
+
+	it.each([
+		['a text area', element('textarea')],
+		['a text that can be edited', element('div', { contenteditable: 'true' })],
+		['something that says it is one', element('div', { role: 'textbox' })]
+	])('is told in a chat that has nothing of ours but %s', async (_what, writing) => {
+		document.body.append(renamed('container, input', writing));
+		keep();
+		await vi.advanceTimersByTimeAsync(PATIENCE);
+		expect(missing).toEqual(['badge']);
+	});
+
+	it('is not told of pages that show no chat, whatever one writes there', async () => {
+		const page = element('form');
+		page.append(element('input'), element('textarea'), element('div', { contenteditable: 'true' }));
+		for (const path of OTHERS) {
+			history.replaceState(null, '', path);
+			document.body.append(page);
+			keep();
+			await vi.advanceTimersByTimeAsync(2 * PATIENCE);
+			expect([path, missing]).toEqual([path, []]);
+		}
+	});
+
+	it.each([
+		['note', 'note-chat-container', '/notes/one'],
+		['channel', 'channel-container', '/channels/one'],
+		['channel that is encrypted', '', '/channels/one/encrypted']
+	])('is not told of a %s, which has the chat’s input', async (_what, id, path) => {
+		const { chat, row } = makeChat();
+		chat.id = id;
+		row.remove();
+		history.replaceState(null, '', path);
+		document.body.append(chat);
+		keep();
+		await vi.advanceTimersByTimeAsync(2 * PATIENCE);
+		expect(missing).toEqual([]);
+	});
+
+	it('is not told while the app loads a chat, however long that takes', async () => {
+		document.body.append(element('div', { id: 'splash-screen' }), element('nav'));
+		document.body.append(element('input', { placeholder: 'Search' }), element('button'));
+		keep();
+		await vi.advanceTimersByTimeAsync(20 * PATIENCE);
+		expect(missing).toEqual([]);
+	});
+
+	it('is told where this browser understands but one of the signs', async () => {
+		const expected = [{ selector: ':has-no-such(' }, { selector: '#chat-input' }];
+		keep({ ...SITES, badge: { expected, anchors: [] } });
+		document.body.append(makeChat().chat);
+		await vi.advanceTimersByTimeAsync(2 * PATIENCE);
+		expect(missing).toEqual(['badge']);
+	});
+
+	it('is told for settings whose theme is all that is left, as a closed list', async () => {
+		const modal = element('div', { class: 'modal' });
+		const choice = element('option', { value: 'oled-dark' });
+		modal.append(element('select'));
+		modal.firstElementChild?.append(choice);
+		choice.getClientRects = () => [] as unknown as DOMRectList;
+		document.body.append(modal);
+		keep();
+		await vi.advanceTimersByTimeAsync(PATIENCE);
+		expect(missing).toEqual(['settings']);
 	});
 
 	it('is noticed where this browser does not understand the selector of its anchor', async () => {

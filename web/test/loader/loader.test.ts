@@ -50,7 +50,8 @@ beforeEach(() => {
 	load = vi.fn<Load>(() => Promise.resolve(page));
 	send = vi.fn<typeof fetch>(() => Promise.resolve(new Response(null, { status: 204 })));
 	vi.stubGlobal('fetch', send);
-	Element.prototype.getClientRects = () => [{}] as unknown as DOMRectList;
+	const seen = [{ width: 1, height: 1 }] as unknown as DOMRectList;
+	Element.prototype.getClientRects = () => seen;
 	history.replaceState(null, '', '/');
 });
 afterEach(() => {
@@ -194,6 +195,25 @@ describe('the loader', () => {
 				}
 			]
 		]);
+	});
+
+	it.each([
+		['/', 'a token', ['fixed']],
+		['/c/one', 'a token', ['fixed']],
+		['/s/one', 'a token', []],
+		['/channels/one', 'a token', []],
+		['/admin/settings', 'a token', []],
+		['/auth', null, []],
+		['/', null, []]
+	])('at %s with %j has a field that nobody knew, so the badge is at %j', async (...given) => {
+		const [path, token, corner] = given;
+		vi.stubGlobal('localStorage', { getItem: () => token });
+		history.replaceState(null, '', path);
+		begin();
+		document.body.append(element('div', { contenteditable: 'true' }));
+		await vi.advanceTimersByTimeAsync(4 * PATIENCE);
+		expect(page.mount.mock.calls.map(([place]) => place.style.position)).toEqual(corner);
+		expect(reports()).toHaveLength(corner.length);
 	});
 
 	it('has the settings in the badge’s panel where their place is missing', async () => {

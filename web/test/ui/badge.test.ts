@@ -121,6 +121,23 @@ describe('the badge', () => {
 		expect(await isOpen()).toEqual([false, 'false']);
 	});
 
+	it.each(['Escape', 'a click'])(
+		'stays closed when a dialog that %s has closed gives the focus back',
+		async (how) => {
+			const button = need(badge, 'badge');
+			if (how === 'Escape') await press('Escape');
+			else document.body.dispatchEvent(new Event('pointerdown', { bubbles: true }));
+			button.focus();
+			await badge.updateComplete;
+			expect([focused(), find(badge, 'panel')]).toEqual([button, null]);
+			button.blur();
+			await press('Tab');
+			button.focus();
+			await badge.updateComplete;
+			expect(find(badge, 'panel')).not.toBeNull();
+		}
+	);
+
 	it('closes its panel by Escape also where the focus is elsewhere, and leaves it there', async () => {
 		const field = document.body.appendChild(document.createElement('input'));
 		field.focus();
