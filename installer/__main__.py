@@ -65,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
         "edits in the way; 5 the front end could not be built; 6 disk full, no permission or a "
         "missing tool; 7 another run is at work; 8 the source could not be fetched; 129, 130, 143 "
         "stopped by a signal (hang-up, Ctrl-C, SIGTERM); 1 a mistake in the kit. After anything "
-        "but 0 all is as it was, except that 6 in the middle of a change says how it stands, and that a fetched source stays. "
+        "but 0 all is as it was, except that 6 in the middle of a change says how it stands, and "
+        "that a fetched source stays. "
         "The cache is $CCZOO_CACHE, or cczoo in $XDG_CACHE_HOME or ~/.cache.",
     )
     parser.add_argument(
