@@ -34,7 +34,7 @@ CERTIFICATION_PCK_CHAIN = 5
 """Certification data type: the PCK certificate chain in PEM, leaf first."""
 
 MAX_QUOTE_SIZE = 64 * 1024
-"""Upper bound in bytes; real quotes have about 5,000 and the kernel stops at 32 KiB."""
+"""Upper bound in bytes; real quotes have about 5,000, and kernels before 7.0 stop at 32 KiB."""
 
 _HEADER = struct.Struct("<HHI4s16s20s")
 _BODY_DESCRIPTOR = struct.Struct("<HI")

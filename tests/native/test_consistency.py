@@ -28,7 +28,7 @@ from quote_generator import consistency
 from quote_generator.attester import _check_quote
 from quote_generator.consistency import check_consistency, read_chain
 from quote_generator.errors import BadInput, CorruptAnswer, QuoteGeneratorError, ServiceFailed
-from quote_generator.quote import Quote, Signature, parse_quote, strip_padding
+from quote_generator.quote import MAX_QUOTE_SIZE, Quote, Signature, parse_quote, strip_padding
 from quote_generator.simulator import Simulator, der, pki
 
 REPORT_DATA = bytes(range(64))
@@ -41,6 +41,10 @@ def quote(request: pytest.FixtureRequest) -> Quote:
 
 def with_changes(quote: Quote, **changes: bytes) -> Quote:
     """Return the quote with other signature data, put together anew."""
+    return parse_quote(put_together(quote, **changes))
+
+
+def put_together(quote: Quote, **changes: bytes) -> bytes:
     signature = replace(quote.signature, **changes)
     chain = sized(signature.certification_data, 4)
     certification = b"".join(
@@ -53,7 +57,7 @@ def with_changes(quote: Quote, **changes: bytes) -> Quote:
         )
     )
     data = signature.signature + signature.attestation_key + b"\6\0" + sized(certification, 4)
-    return parse_quote(quote.signed_bytes + sized(data, 4))
+    return quote.signed_bytes + sized(data, 4)
 
 
 def sized(data: bytes, width: int) -> bytes:
@@ -291,11 +295,13 @@ def intels_name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(oid, value) for oid, value in values.items()])
 
 
-def chain_of(root: Key, ca: Key, algorithms: tuple[Any, Any, Any]) -> bytes:
-    """A chain whose leaf has the key of our own PCK; algorithms of root, CA and leaf."""
-    leaf = signers.own_pki()[0]["pck"].public_key()
+def chain_of(
+    root: Key, ca: Key, algorithms: tuple[Any, Any, Any], leaf: Key | None = None
+) -> bytes:
+    """A chain whose leaf has the key of our own PCK or ``leaf``; algorithms from the root down."""
+    pck = (leaf or signers.own_pki()[0]["pck"]).public_key()
     made = (
-        issued("SGX PCK Certificate", leaf, "SGX PCK Platform CA", ca, algorithms[2]),
+        issued("SGX PCK Certificate", pck, "SGX PCK Platform CA", ca, algorithms[2]),
         issued("SGX PCK Platform CA", ca.public_key(), "SGX Root CA", root, algorithms[1]),
         issued("SGX Root CA", root.public_key(), "SGX Root CA", root, algorithms[0]),
     )
@@ -336,6 +342,14 @@ def test_issuers_with_keys_of_another_kind_are_refused(quote: Quote, kind: str, 
     root = (GOOD, SHA256) if place == "CA" else (key, algorithm)
     ca = (GOOD, SHA256) if place == "root" else (key, algorithm)
     pem = chain_of(root[0], ca[0], (root[1], root[1], ca[1]))
+    with pytest.raises(BadInput, match="not one of ECDSA P-256"):
+        check_consistency(with_changes(quote, certification_data=pem))
+
+
+@pytest.mark.parametrize("kind", FOREIGN_KINDS)
+def test_a_leaf_with_a_key_of_another_kind_is_refused(quote: Quote, kind: str) -> None:
+    """All else of it is as it must be: it issues nothing, so no signature shows its kind."""
+    pem = chain_of(GOOD, GOOD, (SHA256, SHA256, SHA256), leaf=foreign_key(kind))
     with pytest.raises(BadInput, match="not one of ECDSA P-256"):
         check_consistency(with_changes(quote, certification_data=pem))
 
@@ -420,7 +434,7 @@ def spilt(auth_size: int, memory: bytes, *, size: int | None = None) -> bytes:
     good = parse_quote(signers.fixed("v4")(REPORT_DATA))
     signature, signed = good.signature, good.signed_bytes
     before = len(signed) + 4 + 64 + 64 + 6 + 384 + 64 + 2
-    left = BUFFER + len(memory) - before - auth_size - 6
+    left = max(0, BUFFER + len(memory) - before - auth_size - 6)
     inner = (
         sized(bytes(auth_size), 2)
         + (5).to_bytes(2, "little")
@@ -445,6 +459,16 @@ MEMORIES = {
     "as a host would like it": b"\5\0" + (2994).to_bytes(4, "little") + bytes(2994),
     "a chain": chain(*WHOLE).encode().ljust(3000, b"\0")[:3000],
 }
+
+
+@pytest.mark.parametrize("name", BAD_CHAINS)
+def test_what_a_library_says_of_a_chain_is_not_shown(quote: Quote, name: str) -> None:
+    """Its text could quote what it has read."""
+    pem = BAD_CHAINS[name]().encode()
+    with pytest.raises(BadInput) as caught:
+        check_consistency(with_changes(quote, certification_data=pem))
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
 
 
 def refusal(quote: bytes) -> QuoteGeneratorError:
@@ -472,6 +496,36 @@ def test_nothing_is_told_of_the_memory_behind_a_hosts_buffer(
     ]
     assert all(one == told[0] for one in told)
     assert told[0][0] is CorruptAnswer
+
+
+@pytest.mark.parametrize("auth_size", ACROSS)
+def test_the_first_byte_behind_the_buffer_counts(auth_size: int) -> None:
+    """The driver's page has 8,192 bytes, but 24 of them are its header."""
+    memories = [pattern[:size] for pattern in MEMORIES.values() for size in (1, 2, 23, 24, 25)]
+    told = {str(refusal(spilt(auth_size, memory))) for memory in memories}
+    assert len(told) == 1
+
+
+def test_a_quote_that_fills_the_buffer_is_the_hosts_from_end_to_end() -> None:
+    good = parse_quote(signers.fixed("v4")(REPORT_DATA))
+    room = BUFFER - len(good.raw)
+    longer = good.signature.certification_data + b"\n" * room
+    for fits, words in ((longer, "the quote's signature"), (longer + b"\n", "its parts do not")):
+        quote = with_changes(good, certification_data=fits, signature=bytes(64)).raw
+        assert (len(quote) == BUFFER) is (fits is longer)
+        assert words in str(refusal(quote))
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_quote_longer_than_relying_parties_read_is_not_handed_out(over: int) -> None:
+    good = parse_quote(signers.fixed("v4")(REPORT_DATA))
+    blank = b"\n" * (MAX_QUOTE_SIZE - len(good.raw) + over)
+    quote = put_together(good, certification_data=good.signature.certification_data + blank)
+    assert len(quote) == MAX_QUOTE_SIZE + over
+    if over:
+        assert "its parts do not hold together" in str(refusal(quote))
+    else:
+        _check_quote("configfs-tsm", quote, REPORT_DATA, "/path")
 
 
 def numbers_in(text: str) -> list[str]:
