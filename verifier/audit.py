@@ -115,10 +115,17 @@ class Report:
             "simulated": self.simulated,
             "tcb_status": status,
             "advisory_ids": list(advisory_ids or ()),
-            "tcb_evaluation": self.evaluation.to_dict() if self.evaluation else None,
+            "tcb_evaluation": self._edition(),
             "body": self.quote.body.to_dict() if self.quote else None,
             "events": self._events(),
         }
+
+    def _edition(self) -> dict[str, str | int] | None:
+        """The edition of Intel's documents: a service tells one number of it, or none."""
+        if self.evaluation:
+            return self.evaluation.to_dict()
+        told = self.opinion.tcb.evaluation if self.opinion else None
+        return None if told is None else {"lowest": told}
 
     def _events(self) -> list[dict[str, Any]]:
         """What the event logs tell: nothing is proven where a check failed."""

@@ -41,6 +41,7 @@ class Evaluation:
             "fmspc": self.fmspc,
             "tcb_info": self.tcb_info,
             "qe_identity": self.qe_identity,
+            "lowest": self.lowest,
         }
 
 

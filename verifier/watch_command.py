@@ -168,7 +168,7 @@ class Server:
             self.failed = 0
             # The result began to count while it was made.
             left = outcome.life + (self.asked.left() if self.asked else 0.0)
-            self.life = Countdown(left) if left > 0 else None
+            self.life = Countdown(left) if outcome.life > 0 else None
             return
         self.failed += 1
         wait = pause(self.failed, asked=outcome.wait, left=self.left(), chance=chance)

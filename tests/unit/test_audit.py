@@ -285,6 +285,7 @@ def test_the_edition_of_intels_documents_is_told(td: Simulator) -> None:
             "fmspc": pki.FMSPC.hex(),
             "tcb_info": 20,
             "qe_identity": 20,
+            "lowest": 20,
         }
     good = run(td, make(td), trust=trust_in(td, evaluation=20))
     [detail] = [check.detail for check in good.checks if check.id == "collateral"]
@@ -561,6 +562,8 @@ def test_what_is_no_evidence_fails(td: Simulator, document: Any) -> None:
         {"nonce_proof": {"leaf_index": True, "tree_size": 1, "path": []}},
         {"nonce_proof": {"leaf_index": -1, "tree_size": 1, "path": []}},
         {"nonce_proof": {"leaf_index": 0, "tree_size": 1e300, "path": []}},
+        {"nonce_proof": {"leaf_index": 0.0, "tree_size": 1, "path": []}},
+        {"nonce_proof": {"leaf_index": 0, "tree_size": 1.0, "path": []}},
         {"nonce_proof": {"leaf_index": 0, "tree_size": 1, "path": [1]}},
         {"nonce_proof": {"leaf_index": 0, "tree_size": 1, "path": [""] * 65}},
         {"cc_eventlog": "%"},

@@ -562,6 +562,20 @@ def test_the_policy_judges_what_a_service_tells(
     assert {check.id: check.outcome for check in report.checks}["tcb-status"] == outcome
 
 
+@pytest.mark.parametrize(("told", "shown"), [(18, {"lowest": 18}), ("18", None), (None, None)])
+def test_the_edition_that_a_service_tells_is_shown(
+    td: Simulator, key: Any, told: object, shown: object
+) -> None:
+    document = make(td)
+    claims = simple(td, parse_quote(bytes.fromhex(document["quote"])))
+    status = {"tdx.tcb_status": "UpToDate", "tdx.tcb_eval_num": told}
+    claims["tcb-status"] = json.dumps({**json.loads(claims["tcb-status"]), **status})
+    trusted = service("trustee", "", pin(key))
+    record = Record(document, provider="trustee", token=signed(claims, key))
+    report = Verifier(timeout=1, provider="trustee", service=trusted).verify(record, NONCE)
+    assert report.to_dict()["tcb_evaluation"] == shown
+
+
 def test_a_relaunch_is_told_in_words(td: Simulator, key: Any) -> None:
     document = make(td)
     claims = simple(td, parse_quote(bytes.fromhex(document["quote"])))

@@ -306,16 +306,27 @@ def test_a_failed_verification_holds_nothing() -> None:
     assert server.left() == 0
 
 
-def test_a_result_does_not_last_longer_for_having_taken_its_time() -> None:
-    server = Server("x", scripted(GONE))
-    began = [1000.0]
-    server.asked = Countdown(0.0, wall=lambda: began[0], steady=lambda: 0.0)
-    began[0] += 40.0
-    server.taken(Outcome("pass", life=100.0), 0.0, 0.0)
-    assert 59 < server.left() <= 60
-    began[0] += 70.0
-    server.taken(Outcome("pass", life=100.0), 0.0, 0.0)
-    assert server.life is None
+@pytest.mark.parametrize(("takes", "left", "told"), [(40.0, 60.0, []), (130.0, -30.0, ["expired"])])
+def test_a_slow_verification_is_a_part_of_its_results_life(
+    monkeypatch: Any, takes: float, left: float, told: list[str]
+) -> None:
+    clock = [1000.0]
+
+    def counted(seconds: float) -> Countdown:
+        return Countdown(seconds, wall=lambda: clock[0], steady=lambda: 0.0)
+
+    def slow() -> Outcome:
+        clock[0] += takes
+        return Outcome("pass", life=100.0)
+
+    def hear(event: dict[str, Any]) -> None:
+        if event["event"] == "result":
+            assert server.left() == left
+
+    monkeypatch.setattr("cczoo_verifier.watch_command.Countdown", counted)
+    server, out = Server("x", slow), Lines(hear)
+    Watch([server], 0.02, 1, out).run()
+    assert out.names == ["started", "result", *told, "stopped"]
 
 
 def test_a_busy_server_is_left_alone_as_long_as_it_asks(chat: Chat, url: str) -> None:

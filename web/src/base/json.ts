@@ -34,6 +34,16 @@ const refuseDuplicates = (text: string): void => {
 	}
 };
 
+/** Is it JSON at all, whatever it says? A page for people, or an answer cut off, is not. */
+export const isJson = (text: string): boolean => {
+	try {
+		JSON.parse(text);
+		return true;
+	} catch {
+		return false;
+	}
+};
+
 /** Parse text to a JSON object without duplicate keys; throws `internal`. */
 export const parseObject = (text: string): JsonObject => {
 	let value: unknown;

@@ -1,7 +1,7 @@
 import { fromBase64, fromBase64url, fromHex, fromUtf8, toBase64url, toHex } from '../base/encoding';
 import type { Environment } from '../base/environment';
-import { isPage, request, type Reply } from '../base/http';
-import { own, parseObject, type JsonObject } from '../base/json';
+import { request, type Reply } from '../base/http';
+import { isJson, own, parseObject, type JsonObject } from '../base/json';
 import { asProblem, Passing, Problem } from '../base/problem';
 import { inclusionRoot } from './merkle';
 import { parseQuote, type Quote } from './quote';
@@ -71,6 +71,9 @@ const fromPlainBase64 = (text: string): Uint8Array<ArrayBuffer> => {
 	return fromBase64(text);
 };
 
+/** A number of the proof that is not written as a whole one: 1.0 and 1 are the same to some readers. */
+const FRACTION = /"(?:leaf_index|tree_size)"\s*:\s*-?\d+[.eE]/;
+
 /** A number, or NaN, which is the place of no leaf. */
 const numberIn = (value: unknown, name: string): number => {
 	const number = own(value, name);
@@ -93,6 +96,7 @@ export const parseEvidence = (text: string): Evidence => {
 	try {
 		const answer = parseObject(text);
 		if (answer.status !== true || answer.tee !== 'tdx') throw new Problem('internal', 'status');
+		if (FRACTION.test(text)) throw new Problem('internal', 'nonce_proof');
 		const quoteBytes = fromHex(answer.quote);
 		const ccEventlog = optionalText(answer, 'cc_eventlog');
 		return {
@@ -118,8 +122,11 @@ export const fetchEvidence = async (
 ): Promise<Evidence> => {
 	const url = `${env.api}/tee/quote?nonce=${toBase64url(nonce)}`;
 	const reply = await request(env, signal, url, 'quote-unreachable');
-	if (reply.status !== 200 || isPage(reply.text)) throw refusal(reply);
-	return parseEvidence(reply.text);
+	const { status, text, wait } = reply;
+	if (status !== 200) throw refusal(reply);
+	// No server with the kit answers like that: somebody else did, in its place.
+	if (!isJson(text)) throw new Passing('evidence-malformed', `HTTP ${status} ${text}`, wait);
+	return parseEvidence(text);
 };
 
 /**

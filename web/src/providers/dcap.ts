@@ -1,7 +1,7 @@
 import type { CheckId, Finding } from '../base/checks';
 import { fromBase64url, toBase64url } from '../base/encoding';
-import { isPage, request } from '../base/http';
-import { parseObject, type JsonObject } from '../base/json';
+import { request } from '../base/http';
+import { isJson, parseObject, type JsonObject } from '../base/json';
 import { asProblem, Passing, Problem } from '../base/problem';
 import { parseCertificate, parsePem, UNCOMPRESSED } from '../base/x509';
 import { readPlatform } from '../dcap/pck';
@@ -64,7 +64,7 @@ const fetchCollateral = async ({ env, signal }: Context, query: string): Promise
 	const code = 'collateral-unreachable';
 	const url = `${env.api}/tee/collateral?${query}`;
 	const { status, text, wait } = await request(env, signal, url, code);
-	if (status !== 200 || isPage(text)) throw new Passing(code, `HTTP ${status} ${text}`, wait);
+	if (status !== 200 || !isJson(text)) throw new Passing(code, `HTTP ${status} ${text}`, wait);
 	try {
 		return parseObject(text);
 	} catch (error) {

@@ -66,9 +66,7 @@ const whyNoWord = ({ status, text, wait }: Reply): Problem | undefined => {
 	if (NO_APPRAISAL.includes(status)) return new Passing('service-unreachable', said, wait);
 	if (!isPage(text)) return undefined;
 	// A proxy's page about the service behind it, or somebody else's altogether.
-	return status >= 500
-		? new Passing('service-unreachable', said, wait)
-		: new Problem('service-address', said);
+	return new Passing(status >= 500 ? 'service-unreachable' : 'service-address', said, wait);
 };
 
 /** A successful answer's text; throws with what came instead, `service-rejected` for a refusal. */
@@ -267,7 +265,13 @@ export const serviceProvider = (spec: ServiceSpec): Provider => ({
 		return {
 			expires: Number(payload.exp),
 			simulated: claims.simulated === true,
-			fields: { jti: payload.jti, tee: claims.tee, exp: payload.exp, iat: payload.iat }
+			fields: {
+				jti: payload.jti,
+				tee: claims.tee,
+				exp: payload.exp,
+				iat: payload.iat,
+				tcb_evaluation: tcb?.evaluation
+			}
 		};
 	}
 });

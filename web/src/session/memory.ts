@@ -33,18 +33,14 @@ export type Values = Record<(typeof NAMES)[number], string>;
 /** A field, its remembered value and its present one; the old one is empty where it is lost. */
 export type Change = readonly [name: string, before: string, now: string];
 
+/** The value of `mr_servicetd` where a quote is of a kind that does not tell it. */
+const ABSENT = 'absent';
+
 export const valuesOf = ({ body }: Quote, simulated: boolean): Values => ({
 	...recordOf(FIELDS, (name) => body[name]),
-	// TDX 1.0 has none, and TDX 1.5 says zeros for that.
-	mr_servicetd: (body.mr_servicetd ?? '').replace(/^0+$/, ''),
+	mr_servicetd: body.mr_servicetd ?? ABSENT,
 	simulated: String(simulated)
 });
-
-/** Remember, from `now` (milliseconds since 1970) on; throws where storage does. */
-export const remember = (memory: Memory, values: Values, now: number): void => {
-	const since = new Date(now).toISOString();
-	memory.setItem(MEMORY_KEY, JSON.stringify({ v: 1, since, values }));
-};
 
 /** The memory as it is stored. */
 interface Remembered {
@@ -52,6 +48,15 @@ interface Remembered {
 	since: string;
 	values: Values;
 }
+
+const store = (memory: Memory, remembered: Remembered): void => {
+	memory.setItem(MEMORY_KEY, JSON.stringify({ v: 1, ...remembered }));
+};
+
+/** Remember, from `now` (milliseconds since 1970) on; throws where storage does. */
+export const remember = (memory: Memory, values: Values, now: number): void => {
+	store(memory, { since: new Date(now).toISOString(), values });
+};
 
 const isWhole = (values: unknown): values is Values =>
 	isObject(values) && NAMES.every((name) => typeof own(values, name) === 'string');
@@ -63,16 +68,19 @@ const recall = (memory: Memory): Remembered | null => {
 	if (text.length > TEXT_LIMIT) throw new Error('size');
 	const { v, since, values } = parseObject(text);
 	if (v !== 1 || typeof since !== 'string' || !isWhole(values)) throw new Error('shape');
-	return { since, values };
+	// Older versions of the kit stored nothing where no service TD was told, and where it was none.
+	return { since, values: { ...values, mr_servicetd: values.mr_servicetd || ABSENT } };
 };
 
+/** Does the quote tell at last that no service TD is bound (zeros)? No change, but worth knowing. */
+const tellsNone = (before: Values, now: Values): boolean =>
+	before.mr_servicetd === ABSENT && /^0+$/.test(now.mr_servicetd);
+
 /** Every field whose remembered value is not the present one. */
-const changesOf = (before: Partial<Values>, now: Values): Change[] =>
-	NAMES.filter((name) => before[name] !== now[name]).map((name) => [
-		name,
-		before[name] ?? '',
-		now[name]
-	]);
+const changesOf = (before: Values, now: Values): Change[] =>
+	NAMES.filter(
+		(name) => before[name] !== now[name] && !(name === 'mr_servicetd' && tellsNone(before, now))
+	).map((name) => [name, before[name], now[name]]);
 
 /**
  * Trust on first use: these values against those of the first success (or the last acceptance).
@@ -99,9 +107,12 @@ export const recognise = (
 		}
 		const changes = changesOf(known.values, values);
 		const detail = known.since.slice(0, 10); // the date
-		return changes.length > 0
-			? { finding: { outcome: 'warn', code: 'changed', detail }, changes }
-			: { finding: { outcome: 'pass', code: 'unchanged', detail }, changes };
+		if (changes.length > 0) {
+			return { finding: { outcome: 'warn', code: 'changed', detail }, changes };
+		}
+		// So that it is missed where it is not told any more.
+		if (mayBegin && tellsNone(known.values, values)) store(memory, { ...known, values });
+		return { finding: { outcome: 'pass', code: 'unchanged', detail }, changes };
 	} catch {
 		// Every value counts as new: the old ones are lost.
 		const changes = NAMES.map((name): Change => [name, '', values[name]]);

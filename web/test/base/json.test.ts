@@ -1,10 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { own, parseObject } from '../../src/base/json';
+import { isJson, own, parseObject } from '../../src/base/json';
 import { Problem } from '../../src/base/problem';
 import { problemOf } from '../support/problems';
 
 describe('JSON', () => {
+	it('is told from what is none, whatever it says', () => {
+		for (const text of ['{}', '[]', 'null', '1', '"x"', '{"a":1,"a":1}', ' {}\n']) {
+			expect(isJson(text)).toBe(true);
+		}
+		for (const text of ['', '<html>', 'Welcome', '{', '{}x', '\ufeff{}', '\u00a0{}', 'NaN']) {
+			expect(isJson(text)).toBe(false);
+		}
+	});
+
 	it.each([
 		'{"a":1,"a":1}',
 		'{"a":{"b":1,"b":2}}',

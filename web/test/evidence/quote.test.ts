@@ -136,6 +136,25 @@ describe('evidence', () => {
 		}
 	});
 
+	it('with numbers in its proof that are not written as whole ones is refused', () => {
+		const text = JSON.stringify(makeEvidence(Buffer.alloc(32, 3)).document);
+		expect(parseEvidence(text).proof).toMatchObject({ index: 0, size: 1 });
+		for (const [name, number] of [
+			['leaf_index', '0'],
+			['tree_size', '1']
+		] as const) {
+			for (const tail of ['.0', 'e0', 'E0', '.0e0']) {
+				const odd = text.replace(`"${name}":${number}`, `"${name}" :\n ${number}${tail}`);
+				expect(odd).not.toBe(text);
+				expect(() => parseEvidence(odd)).toThrow('evidence-malformed');
+			}
+		}
+		// Nobody reads the others, nor what is text.
+		const more = { timestamp: '"tree_size":1.0', version: 1.5, quote_parse: { tree: 0.5 } };
+		const harmless = JSON.stringify({ ...(JSON.parse(text) as object), ...more });
+		expect(parseEvidence(harmless).proof.size).toBe(1);
+	});
+
 	it('of random JSON never crashes', () => {
 		fc.assert(
 			fc.property(

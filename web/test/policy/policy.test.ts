@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Problem } from '../../src/base/problem';
 import {
+	appraiseAttributes,
 	appraiseTcb,
 	DEFAULT_POLICY,
 	parsePolicy,
@@ -217,6 +218,27 @@ describe('a policy', () => {
 				expect(refusal?.code ?? 'policy-malformed').toBe('policy-malformed');
 			})
 		);
+	});
+});
+
+describe('a quote that does not tell the service TD', () => {
+	const body = { td_attributes: '0000001000000000', xfam: 'e700000000000000' };
+	const [zeros, bound] = ['00'.repeat(48), '07'.repeat(48)];
+	const judge = (mr_servicetd: string | undefined, text = '{"v":1}') =>
+		appraiseAttributes(parsePolicy(text), { ...body, mr_servicetd });
+
+	it('passes, and that is said', () => {
+		expect(judge(undefined)).toEqual({ outcome: 'pass', code: 'service-td-unknown' });
+		for (const told of [zeros, bound]) expect(judge(told)).toEqual({ outcome: 'pass' });
+	});
+
+	it('fails where the policy asks for the newer kind, and no other one does', () => {
+		const newer = '{"v":1,"min_quote_version":5}';
+		expect(problemOf(() => judge(undefined, newer))).toMatchObject({
+			code: 'td-attributes',
+			detail: 'service-td-unknown'
+		});
+		for (const told of [zeros, bound]) expect(judge(told, newer)).toEqual({ outcome: 'pass' });
 	});
 });
 

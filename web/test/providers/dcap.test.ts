@@ -154,10 +154,16 @@ describe('under the root that counts as Intel’s', () => {
 		['no connection', 'no connection'],
 		['no PCCS', { status: 502, text: '{"code":"collateral-unreachable"}' }],
 		['too many who ask', { status: 429, text: '' }],
-		['somebody’s page', { text: '<html>' }]
+		['somebody’s page', { text: '<html>' }],
+		['somebody’s words', { text: 'Welcome' }]
 	])('collateral that cannot be had now (%s) may come later', async (_name, reply) => {
 		expect((await run({ reply })).verdict.wait).toBe(0);
-		expect((await run()).verdict.wait).toBeUndefined();
+	});
+
+	it('collateral that is there, whatever it is worth, is a word', async () => {
+		for (const reply of [undefined, { text: '{}' }, { text: '[]' }]) {
+			expect((await run({ reply })).verdict.wait).toBeUndefined();
+		}
 	});
 
 	it('is green whatever the server suggests', async () => {
@@ -242,11 +248,11 @@ describe('under the root that counts as Intel’s', () => {
 		],
 		['with collateral of nobody', { reply: { text: '{}' } }, 'collateral', 'collateral'],
 		[
-			'with collateral that is no JSON',
-			{ reply: { text: 'Welcome' } },
+			'with collateral that is a list',
+			{ reply: { text: '[]' } },
 			'collateral',
 			'collateral',
-			/malformed/
+			/JSON/
 		],
 		[
 			'with a page in place of collateral',
@@ -254,6 +260,13 @@ describe('under the root that counts as Intel’s', () => {
 			'collateral',
 			'collateral-unreachable',
 			/HTTP 200 <html>/
+		],
+		[
+			'with words in place of collateral',
+			{ reply: { text: 'Welcome' } },
+			'collateral',
+			'collateral-unreachable',
+			/HTTP 200 Welcome/
 		],
 		[
 			'with collateral that names a member twice',
@@ -303,6 +316,17 @@ describe('under the root that counts as Intel’s', () => {
 			const again = (await run({ kept, collateral: NEWER, settings })).verdict;
 			expect(collateralOf(again)?.outcome).toBe('pass');
 			expect(again.fields.tcb_evaluation).toBe('18');
+		});
+
+		it('that the two documents do not share is told, both numbers of it', async () => {
+			const collateral = { ...other.collateral, tcb_info_json: must(NEWER.tcb_info_json) };
+			const settings = (s: Settings) => void (s.policy = '{"v":1,"tcb":{"warn":["OutOfDate"]}}');
+			const { verdict } = await run({ collateral, settings });
+			expect(verdict.fields.tcb_evaluation).toBe('18, 17');
+			expect(collateralOf(verdict)).toMatchObject({
+				outcome: 'pass',
+				detail: 'tcbInfo 18, enclaveIdentity 17'
+			});
 		});
 
 		it('below the policy’s floor fails', async () => {

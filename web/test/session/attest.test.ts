@@ -397,6 +397,25 @@ describe('TD attributes', () => {
 		);
 	});
 
+	it('say that a quote does not tell the service TD, unless the policy wants one that does', async () => {
+		const settings = policy({ min_quote_version: 5 });
+		const finding = ({ checks }: Verdict) => checks.find(({ id }) => id === 'td-attributes');
+		for (const [version, later, told] of [
+			[4, false, false],
+			[5, false, false],
+			[5, true, true]
+		] as const) {
+			const td = { version, later };
+			const { verdict } = await run(trustee({ td }));
+			expect(verdict.status).toBe('green');
+			expect(finding(verdict)).toMatchObject({ outcome: 'pass' });
+			expect(finding(verdict)?.code).toBe(told ? undefined : 'service-td-unknown');
+			const strict = (await run(trustee({ td, settings }))).verdict;
+			expect(strict.status).toBe(told ? 'green' : 'red');
+			expect(finding(strict)?.detail).toBe(told ? undefined : 'service-td-unknown');
+		}
+	});
+
 	it('leaves a service TD to the attestation service, unless the policy names one', async () => {
 		const mr_servicetd = fill(48, 5);
 		const td = { version: 5, later: true, fields: someFields({ mr_servicetd }) };
@@ -548,6 +567,19 @@ describe('trust on first use', () => {
 			const { verdict } = await run(trustee({ ...scene, env: { memory } }));
 			expect([verdict.status, memory.items.size]).toEqual(['red', 0]);
 		}
+	});
+
+	it('notices a quote that no longer tells the service TD', async () => {
+		const { look, memory } = await start();
+		const later = { version: 5, later: true };
+		const before = memory.getItem('tee.memory');
+		expect((await look({ td: later })).status).toBe('green');
+		expect(memory.getItem('tee.memory')).not.toBe(before);
+		const verdict = await look();
+		expect(verdict.status).toBe('amber');
+		expect(verdict.changes).toEqual([['mr_servicetd', '00'.repeat(48), 'absent']]);
+		verdict.accept?.();
+		expect((await look()).status).toBe('green');
 	});
 
 	it('notices a simulation where there was hardware', async () => {
@@ -1049,6 +1081,9 @@ describe('the verdict of the service', () => {
 			const settings = policy({ tcb: { min_evaluation: 17 } });
 			const { verdict } = await run(trustee({ claims, settings }));
 			expect(outcome(verdict, 'tcb-status')).toBe(expected);
+			// Shown as well, where it is a number.
+			const number = Number.isInteger(told) ? told : undefined;
+			expect(verdict.fields.tcb_evaluation).toBe(number);
 		}
 	);
 

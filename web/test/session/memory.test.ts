@@ -84,15 +84,66 @@ describe('the memory', () => {
 		expect(memory.getItem(MEMORY_KEY)).toBe(before);
 	});
 
-	it('notices a service TD that is bound later', () => {
-		const later = parseQuote(
-			makeQuote(someFields({ mr_servicetd: fill(48, 7) }), { version: 5, later: true })
-		);
-		expect(look(known(), valuesOf(later, false)).changes).toEqual([
-			['mr_servicetd', '', '07'.repeat(48)]
-		]);
-		const none = parseQuote(makeQuote(someFields(), { version: 5, later: true }));
-		expect(look(known(), valuesOf(none, false)).finding.outcome).toBe('pass');
+	describe('of the service TD', () => {
+		/** Values of a quote that names the service TD: 48 times this byte. */
+		const named = (byte: number) =>
+			valuesOf(
+				parseQuote(
+					makeQuote(someFields({ mr_servicetd: fill(48, byte) }), { version: 5, later: true })
+				),
+				false
+			);
+		const zeros = '00'.repeat(48);
+		const seven = '07'.repeat(48);
+		const begunWith = (before: Values) => {
+			const memory = fakeStorage();
+			remember(memory, before, NOW * 1000);
+			return memory;
+		};
+
+		it.each<[string, Values, Values, string, string]>([
+			['was not told and is bound', values(), named(7), 'absent', seven],
+			['was none and is bound', named(0), named(7), zeros, seven],
+			['was bound and is none', named(7), named(0), seven, zeros],
+			['was none and is not told any more', named(0), values(), zeros, 'absent'],
+			['was bound and is not told any more', named(7), values(), seven, 'absent']
+		])('notices that it %s', (_name, before, now, was, is) => {
+			const memory = begunWith(before);
+			for (let time = 0; time < 2; time += 1) {
+				const { finding, changes } = look(memory, now);
+				expect([finding.outcome, changes]).toEqual(['warn', [['mr_servicetd', was, is]]]);
+			}
+			remember(memory, now, LATER);
+			expect(look(memory, now).finding.outcome).toBe('pass');
+		});
+
+		it('takes it from a quote that tells it at last, and then misses it', () => {
+			const memory = known();
+			const since = new Date(NOW * 1000).toISOString().slice(0, 10);
+			expect(look(memory, named(0)).finding).toMatchObject({ outcome: 'pass', detail: since });
+			expect(look(memory, named(0)).finding).toMatchObject({ outcome: 'pass', detail: since });
+			expect(look(memory).changes).toEqual([['mr_servicetd', zeros, 'absent']]);
+		});
+
+		it('takes nothing where it may not, or where something else has changed', () => {
+			const memory = known();
+			const before = memory.getItem(MEMORY_KEY);
+			expect(recognise(memory, named(0), LATER, false).finding.outcome).toBe('pass');
+			expect(look(memory, { ...named(0), xfam: '' }).changes).toHaveLength(1);
+			expect(memory.getItem(MEMORY_KEY)).toBe(before);
+		});
+
+		it('by an older version, which told neither from the other, is no alarm', () => {
+			for (const now of [values(), named(0)]) {
+				const memory = begunWith({ ...values(), mr_servicetd: '' });
+				expect(look(memory, now).finding.outcome).toBe('pass');
+				expect(look(memory, now).finding.outcome).toBe('pass');
+				expect(look(memory, named(7)).changes).toHaveLength(1);
+			}
+			const bound = begunWith({ ...values(), mr_servicetd: seven });
+			expect(look(bound, named(7)).finding.outcome).toBe('pass');
+			expect(look(bound).changes).toEqual([['mr_servicetd', seven, 'absent']]);
+		});
 	});
 
 	it('notices that hardware became a simulation, and the reverse', () => {

@@ -79,6 +79,8 @@ describe('passes by itself', () => {
 		['a quote that takes too long', { quote: { status: 504, text: '{"code":"timed-out"}' } }],
 		['a proxy without a server behind it', { quote: { status: 502, text: '<html>' } }],
 		['somebody’s page with a good status instead of evidence', { quote: { text: '<html>' } }],
+		['somebody’s words with a good status instead of evidence', { quote: { text: 'Welcome' } }],
+		['nothing with a good status instead of evidence', { quote: { text: '' } }],
 		['a sign-in that has ended', { quote: { status: 401, text: '{"detail":"Who?"}' } }],
 		['suggestions that get no connection', { config: 'no connection' }],
 		['suggestions of a server that starts', { config: { status: 503, text: '' } }],
@@ -87,6 +89,7 @@ describe('passes by itself', () => {
 		['a service with too many who ask', { service: { status: 429, text: '' } }],
 		['a proxy without a service behind it', { service: { status: 502, text: '<html>' } }],
 		['a proxy with a page of its own', { service: { status: 520, text: '<html>' } }],
+		['somebody’s page with a good status instead of a token', { service: { text: '<html>' } }],
 		['a service that is not there now', { service: { status: 503, text: '' } }],
 		['keys that get no connection', { keys: 'no connection' }],
 		['keys that are not there now', { keys: { status: 503, text: '' } }],
@@ -94,6 +97,17 @@ describe('passes by itself', () => {
 	])('%s', async (_name, scene) => {
 		const { verdict } = await run(scene);
 		expect([verdict.status, verdict.wait]).toEqual(['red', 0]);
+	});
+
+	it('evidence that is no JSON, and is red with that where nothing older holds', async () => {
+		const quote = later(200, '9', '<html>');
+		const { verdict } = await run({ quote });
+		expect(headline(verdict.checks)).toMatchObject({
+			id: 'evidence-format',
+			code: 'evidence-malformed',
+			detail: 'HTTP 200 <html>'
+		});
+		expect(verdict.wait).toBe(9_000);
 	});
 
 	it('code that does not come', async () => {
@@ -117,6 +131,7 @@ describe('is a word about the machine, and does not pass', () => {
 	it.each<[string, Scene]>([
 		['no TDX', { quote: { status: 503, text: '{"code":"tdx-not-available"}' } }],
 		['evidence that is none', { quote: answer({ status: true }) }],
+		['JSON that is no object', { quote: answer([]) }],
 		['evidence of another nonce', { quote: answer(makeEvidence(bits(3)).document) }],
 		['a refusal', { service: { status: 500, text: 'Verifier evaluate failed' } }],
 		['a token that does not verify', { keys: answer({ keys: [makeSigner('ES256').jwk] }) }],
