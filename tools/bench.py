@@ -26,6 +26,7 @@ from bench.attester import (  # noqa: E402
     time_threads,
     time_transports,
 )
+from bench.demonstration import time_demonstration  # noqa: E402
 from bench.installation import time_hook, time_installation  # noqa: E402
 from bench.new_chat import time_new_chat  # noqa: E402
 from bench.open_webui import edition  # noqa: E402
@@ -50,6 +51,7 @@ FIGURES: dict[str, Callable[[], None]] = {
     "new-chat": time_new_chat,
     "install": time_installation,
     "hook": time_hook,
+    "demo": time_demonstration,
     # the verifiers
     "browser": time_verifiers,
     "audit": time_audit,
@@ -64,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"no such figure: {', '.join(unknown)}; there are {', '.join(FIGURES)}")
     # Ended from outside is ended like by Ctrl-C: with the servers that a figure has started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    print(f"open-webui is {edition()} here (CCZOO_EDITION names another)")
+    print(f"open-webui is {edition()} unless a row names another (CCZOO_EDITION chooses)")
     try:
         for name in names:
             FIGURES[name]()

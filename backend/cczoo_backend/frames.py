@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, Response
 
 from .errors import HEADERS, TeeError
 from .settings import is_service_origin
+from .stock import OWN_POLICY
 
 # No address of the page gets out, nor does any other site frame or read these.
 _HEADERS = {
@@ -51,7 +52,7 @@ def _document(text: str, policy: str, embedder_policy: str, environ: Mapping[str
     response.headers["Content-Security-Policy"] = policy
     # A page with such a header (open-webui can send one) frames only what has one as well.
     response.headers["Cross-Origin-Embedder-Policy"] = embedder_policy
-    own = environ.get("CONTENT_SECURITY_POLICY", "").strip()
+    own = environ.get(OWN_POLICY, "").strip()
     if re.fullmatch("[ -~]+", own):
         response.headers.append("Content-Security-Policy", own)
     return response

@@ -1,6 +1,7 @@
-"""What is known of open-webui before any of it is loaded: its modules' names, and where it lies.
+"""What is known of open-webui before any of it is loaded: names, and where it lies.
 
-Imports the standard library only. What knows its insides is in ``openwebui``.
+Imports the standard library only. What knows its insides is in ``openwebui``; no other module
+names anything of open-webui's.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ APPLICATION = f"{PACKAGE}.main"
 # The page's own script for administrators, and the cookie of somebody who is signed in.
 LOADER = "/static/loader.js"
 TOKEN_COOKIE = "token"  # noqa: S105 (a name)
+# The variable by which its administrator gives all answers a policy.
+OWN_POLICY = "CONTENT_SECURITY_POLICY"
 
 
 def say_where_the_front_end_is() -> None:

@@ -6,7 +6,7 @@ import runpy
 import tempfile
 from pathlib import Path
 
-from bench.open_webui import copied_environment
+from bench.open_webui import copied_environment, edition
 from bench.rows import Limit, detail, row
 from bench.timing import Measured, in_turns, processor_timed, timed
 from e2e.environments import Environment
@@ -26,8 +26,8 @@ def time_installation() -> None:
         works = [plugin.install, plugin.revert, lambda: plugin.run("-c", "")]
         install, revert, nothing = in_turns(INSTALL_ROUNDS, *map(timed, works))
     baseline = ("python -c ''", nothing / 1000, "ms")
-    row("plug-in install, a process", install / 1000, *baseline, limit=INSTALL_LIMIT)
-    row("plug-in revert, a process", revert / 1000, *baseline, limit=INSTALL_LIMIT)
+    row(f"{edition()}: install, a process", install / 1000, *baseline, limit=INSTALL_LIMIT)
+    row(f"{edition()}: revert, a process", revert / 1000, *baseline, limit=INSTALL_LIMIT)
 
 
 def time_hook() -> None:

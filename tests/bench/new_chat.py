@@ -19,7 +19,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from bench.attester import REAL_LATENCY_SECONDS
-from bench.open_webui import copied_environment, running
+from bench.open_webui import copied_environment, edition, running
 from bench.rows import Limit, row
 from doubles import pccs
 from doubles.serving import serving
@@ -67,15 +67,15 @@ FETCH = """async (patience) => {
 
 def time_new_chat() -> None:
     """A final badge in a new chat, against one quote fetched by the same page."""
-    with tempfile.TemporaryDirectory() as scratch, world(Path(scratch)) as made:
-        for provider, settings in made.providers.items():
-            badge, quote = _times(made.open(settings))
-            name = f"New Chat to a green badge, {provider}"
+    with tempfile.TemporaryDirectory() as scratch, app_in_browser(Path(scratch)) as app:
+        for provider, settings in app.providers.items():
+            badge, quote = _times(app.open(settings))
+            name = f"{edition()}: New Chat to green, {provider}"
             row(name, badge, "one quote by fetch", quote, "ms", limit=LIMIT)
 
 
 @dataclass
-class World:
+class AppInBrowser:
     """A running open-webui and a browser; ``providers`` are settings of the badge, by name."""
 
     backend: Backend
@@ -91,7 +91,7 @@ class World:
 
 
 @contextmanager
-def world(scratch: Path) -> Iterator[World]:
+def app_in_browser(scratch: Path) -> Iterator[AppInBrowser]:
     """All that a chat with a green badge takes."""
     platform = Simulator.open(scratch / "pki", name=PKI)
     plugin = copied_environment(scratch / "environment")
@@ -117,7 +117,7 @@ def world(scratch: Path) -> Iterator[World]:
         playwright = ready(sync_playwright())
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         stack.callback(browser.close)
-        yield World(
+        yield AppInBrowser(
             backend,
             browser,
             {

@@ -1,7 +1,8 @@
 """The open-webui that is measured: a plug-in edition, out of a copy of its environment.
 
 The oldest one, or the one that CCZOO_EDITION names, as in "plugin-0.12.4"; CCZOO_WEBUI_PYTHON is
-the interpreter of its environment, if that is not where tools/bootstrap.py puts it.
+the interpreter of its environment, if that is not where tools/bootstrap.py puts it. The routes are
+measured on the newest one as well.
 """
 
 from __future__ import annotations
@@ -33,28 +34,35 @@ def edition() -> str:
     return name
 
 
-def interpreter() -> Path:
-    """The interpreter of that edition's environment; raises ValueError where there is none."""
-    made = environments.webui_folder(edition()) / "bin" / "python"
-    found = Path(os.environ.get("CCZOO_WEBUI_PYTHON") or made)
+def with_the_newest() -> list[str]:
+    """The edition that is measured, and the newest, which most people have; each once."""
+    newest = f"{editions.PLUGIN}-{editions.versions(editions.PLUGIN)[-1]}"
+    return list(dict.fromkeys([edition(), newest]))
+
+
+def interpreter(name: str) -> Path:
+    """The interpreter of an edition's environment; raises ValueError where there is none."""
+    made = environments.webui_folder(name) / "bin" / "python"
+    named = os.environ.get("CCZOO_WEBUI_PYTHON") if name == edition() else None
+    found = Path(named or made)
     if not found.exists():
-        raise ValueError(f"there is no {found}: run `python3 tools/bootstrap.py webui-{edition()}`")
+        raise ValueError(f"there is no {found}: run `python3 tools/bootstrap.py webui-{name}`")
     return found
 
 
 def stock_front_end() -> Path:
     """The front end of the stock package."""
-    return Environment(interpreter().parents[1]).package / "frontend"
+    return Environment(interpreter(edition()).parents[1]).package / "frontend"
 
 
-def copied_environment(folder: Path) -> Environment:
-    """A copy of the environment in ``folder``, with the kit in it and not hooked."""
-    return Environment.copy_of(interpreter(), folder)
+def copied_environment(folder: Path, name: str | None = None) -> Environment:
+    """A copy of an edition's environment in ``folder``, with the kit in it and not hooked."""
+    return Environment.copy_of(interpreter(name or edition()), folder)
 
 
-def hooked_environment(folder: Path) -> Environment:
+def hooked_environment(folder: Path, name: str | None = None) -> Environment:
     """The same, with the hook: its open-webui starts with the kit."""
-    hooked = copied_environment(folder)
+    hooked = copied_environment(folder, name)
     hooked.install()
     return hooked
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.attester import REAL_LATENCY_SECONDS
 from bench.http_load import GRACE_SECONDS, Answers, Client, Load, client
-from bench.open_webui import hooked_environment, running
+from bench.open_webui import edition, hooked_environment, running, with_the_newest
 from bench.rows import Limit, detail, row
 from bench.timing import in_turns, percentile
 from e2e.evidence import verify_nonce
@@ -33,14 +33,15 @@ HEALTH_LIMIT = Limit(1.5, of_baseline=True)
 
 
 @contextmanager
-def trust_domain(**settings: str) -> Iterator[Backend]:
-    """open-webui on emulated hardware."""
+def trust_domain(name: str, **settings: str) -> Iterator[Backend]:
+    """An edition of open-webui on emulated hardware."""
     with (
         tempfile.TemporaryDirectory() as scratch,
         Emulator(slow=REAL_LATENCY_SECONDS, fault="slow") as kernel,
-        running(hooked_environment(Path(scratch, "environment")), kernel, **settings) as backend,
     ):
-        yield backend
+        hooked = hooked_environment(Path(scratch, "environment"), name)
+        with running(hooked, kernel, **settings) as backend:
+            yield backend
 
 
 # Quotes
@@ -85,18 +86,20 @@ def processor_seconds(pid: int) -> float:
 
 def time_routes() -> None:
     """Quotes in a second, to anyone and to users, against a route behind open-webui's layers."""
-    _time_quotes("to anyone", OPEN_LIMIT, public=True)
-    _time_quotes("to a user", SIGNED_IN_LIMIT, public=False)
+    for name in with_the_newest():
+        _time_quotes(name, "to anyone", OPEN_LIMIT, public=True)
+        _time_quotes(name, "to a user", SIGNED_IN_LIMIT, public=False)
 
 
-def _time_quotes(whom: str, limit: Limit, *, public: bool) -> None:
-    with trust_domain(TEE_QUOTE_PUBLIC=str(public).lower()) as backend, client(1) as asker:
+def _time_quotes(edition: str, whom: str, limit: Limit, *, public: bool) -> None:
+    settings = {"TEE_QUOTE_PUBLIC": str(public).lower()}
+    with trust_domain(edition, **settings) as backend, client(1) as asker:
         token = "" if public else backend.token
         version = Load(backend.spec.port, VERSION, ROUND_SECONDS, CONNECTIONS, token=token)
         quote = replace(version, path=QUOTE, fresh=True, keep=CHECK_EVERY)
         ours, theirs = (Asked(load, asker, backend.pid) for load in (quote, version))
         rate, baseline = in_turns(ROUNDS, ours.rate, theirs.rate)
-    name = f"quotes {whom}, {CONNECTIONS} connections"
+    name = f"{edition}: quotes {whom}, {CONNECTIONS} at once"
     row(name, rate, VERSION, baseline, "/s", limit=limit)
     row("  the server's processor for each", ours.cost, VERSION, theirs.cost, "ms")
 
@@ -106,7 +109,7 @@ def _time_quotes(whom: str, limit: Limit, *, public: bool) -> None:
 
 def time_health() -> None:
     """How long /health takes, at the 99th percentile, while quotes are asked for and without."""
-    with trust_domain() as backend, client(2) as asker:
+    with trust_domain(edition()) as backend, client(2) as asker:
         # Over so many connections that a late answer does not put off the next question.
         health = Load(backend.spec.port, HEALTH, HEALTH_SECONDS, HEALTH_RATE, rate=HEALTH_RATE)
         quotes = Load(
@@ -131,7 +134,7 @@ def time_health() -> None:
             check(answers)
             served.append(answers.rate)
     for percent, limit in ((50, None), (99, HEALTH_LIMIT), (100, None)):
-        name = f"{HEALTH} beside {QUOTE_RATE} quotes a second, p{percent}"
+        name = f"{edition()}: {HEALTH} beside {QUOTE_RATE} quotes/s, p{percent}"
         value, baseline = (percentile(times, percent) for times in (beside, alone))
         row(name, value, "alone", baseline, "ms", limit=limit)
     detail("quotes a second meanwhile", sum(served) / len(served), "/s")

@@ -45,6 +45,11 @@ def detail(name: str, value: float, unit: str = "us", *, limit: Limit | None = N
     _print(f"  {name}", value, unit, "", limit, value)
 
 
+def left_out(name: str, why: str) -> None:
+    """Say that a figure was not measured here."""
+    print(f"{name:<46}{'-':>9} {'':<3} {why}", flush=True)
+
+
 def _print(
     name: str, value: float, unit: str, compared: str, limit: Limit | None, judged: float
 ) -> None:

@@ -88,19 +88,33 @@ REGENERATE_MENU = ("[aria-label='Regenerate']:visible", "text='Try Again'")
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """Where the versions of open-webui's page differ: selectors.
+    """Where the versions of open-webui's page differ: selectors, and what an answer may bring.
 
-    ``regenerate`` is clicked one after the other.
+    ``regenerate`` is clicked one after the other. ``frames_ask_for_origin``: an artifact's frame
+    does, always; elsewhere by a setting. ``embeds``: tools can bring pages. ``file_in_answer`` is
+    how an answer shows the file ``{id}``, which was sent to ``upload``.
     """
 
     since: str
     system_prompt: str
     regenerate: tuple[str, ...]
+    frames_ask_for_origin: bool = False
+    embeds: bool = True
+    file_in_answer: str = '<file type="html" id="{id}">'
+    upload: str = "/api/v1/files/?process=false"
 
 
 # Oldest first; what is true of a version stays true until another one differs.
 FRONT_ENDS = (
-    FrontEnd("0.5.20", "textarea[rows='4']", (".regenerate-response-button:visible",)),
+    FrontEnd(
+        "0.5.20",
+        "textarea[rows='4']",
+        (".regenerate-response-button:visible",),
+        frames_ask_for_origin=True,
+        embeds=False,
+        file_in_answer="{{{{HTML_FILE_ID_{id}}}}}",
+        upload="/api/v1/files/",
+    ),
     FrontEnd("0.6.43", "textarea[rows='4']", REGENERATE_MENU),
     FrontEnd("0.12.4", "textarea[placeholder='Enter system prompt here']", REGENERATE_MENU),
 )

@@ -1,6 +1,7 @@
 """Which open-webui this run of the browser suite is about: a version, and the kit's way into it.
 
 CCZOO_EDITION names it, as in "plugin-0.12.4"; patches/open-webui/versions.json lists what there is.
+Without it, it is the newest version of the source way.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from pathlib import Path
 from cczoo_installer.patchset import default_root
 from cczoo_installer.versions import Way, supported
 
-DEFAULT = "source-0.5.20"
 WAYS: tuple[Way, ...] = ("source", "plugin")
 
 
@@ -36,9 +36,14 @@ def every_edition() -> list[Edition]:
     ]
 
 
+def default_edition() -> Edition:
+    """Return the newest version of the source way."""
+    return [edition for edition in every_edition() if edition.way == "source"][-1]
+
+
 def this_edition() -> Edition:
     """Return the edition that the environment names; raise ValueError for one not on the list."""
-    name = os.environ.get("CCZOO_EDITION") or DEFAULT
+    name = os.environ.get("CCZOO_EDITION") or str(default_edition())
     editions = {str(edition): edition for edition in every_edition()}
     if name not in editions:
         raise ValueError(f"CCZOO_EDITION={name!r} is none of {', '.join(editions)}")
@@ -55,7 +60,7 @@ def edition_before(edition: Edition) -> Edition | None:
 def python_of(edition: Edition, this: Edition, python: Path) -> Path:
     """Return the interpreter of another edition's environment, given that of ``this`` one.
 
-    They lie side by side, as tools/environments.py makes them: <version>-<way>/bin/python.
+    They lie side by side (tools/preparation/environments.py): <version>-<way>/bin/python.
     """
     ours = f"{this.version}-{this.way}"
     parts = [f"{edition.version}-{edition.way}" if part == ours else part for part in python.parts]

@@ -78,7 +78,11 @@ class Environment:
         _run([UV, "pip", "uninstall", "--quiet", "--python", self.python, project])
 
     def upgrade(self, other: Environment) -> None:
-        """Put the open-webui of another environment into the place of this one's, as pip does."""
+        """Put the open-webui of another environment into the place of this one's.
+
+        As pip does: its files go, the other's come. They are copied, which needs no package index,
+        and what pip writes besides (its cache, scripts, compiled files) is none of ours.
+        """
         self.uninstall("open-webui")
         shutil.rmtree(self.package, ignore_errors=True)  # what it wrote into its own package
         for name in ("open_webui", *_metadata_of(other, "open_webui"), REQUIREMENTS):

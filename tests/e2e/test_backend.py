@@ -20,7 +20,7 @@ from doubles import pccs
 from e2e.dcap import verify
 from e2e.evidence import decode, new_nonce, report_data_of, verify_nonce
 from e2e.relay_target import RelayTarget
-from e2e.stack import Backend, assert_stock, wait_until
+from e2e.stack import Backend, Installation, assert_stock, wait_until
 from emulator.harness import Emulator
 from error_document import assert_error
 from vectors import logs
@@ -165,10 +165,15 @@ def set_role(backend: Backend, account: dict[str, str], role: str) -> None:
     assert answer.is_success, answer.text
 
 
+def new_account(backend: Backend, name: str) -> Any:
+    """Let the administrator make an account; return what open-webui says of it."""
+    form = {"name": name, "email": f"{name}@example.com", "password": "x", "role": "user"}
+    return backend.call("POST", "/api/v1/auths/add", json=form).json()
+
+
 @pytest.mark.smoke
 def test_a_token_that_was_good_is_looked_at_each_time(hardware: Backend) -> None:
-    form = {"name": "Bob", "email": "bob@example.com", "password": "x", "role": "user"}
-    account = hardware.call("POST", "/api/v1/auths/add", json=form).json()
+    account = new_account(hardware, "bob")
 
     def status() -> int:
         return hardware.quote(new_nonce(), token=account["token"]).status_code
@@ -184,6 +189,33 @@ def test_a_token_that_was_good_is_looked_at_each_time(hardware: Backend) -> None
         refusal_of(hardware, account["token"]),
         "not-allowed",
     )
+
+
+def sign_out(backend: Backend, token: str) -> None:
+    """End this session; only with Redis, which there is none of here, is its token revoked."""
+    backend.call("GET", "/api/v1/auths/signout", token=token)
+    backend.call("POST", "/api/v1/auths/signout", token=token)
+
+
+def change_password(backend: Backend, token: str) -> None:
+    """Have another password; from some version on that ends all sessions."""
+    form = {"password": "x", "new_password": "y"}
+    answer = backend.call("POST", "/api/v1/auths/update/password", json=form, token=token)
+    assert answer.is_success, answer.text
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("end", [sign_out, change_password])
+def test_a_session_ends_here_where_open_webui_ends_it(
+    hardware: Backend, installation: Installation, end: Callable[[Backend, str], None]
+) -> None:
+    token = new_account(hardware, end.__name__)["token"]
+    assert hardware.quote(new_nonce(), token=token).status_code == 200
+    end(hardware, token)
+    own = hardware.call("GET", "/api/v1/users/user/settings", token=token).status_code
+    assert hardware.quote(new_nonce(), token=token).status_code == own
+    knows_sessions = "session_stamp" in (installation.package / "utils" / "auth.py").read_text()
+    assert (own != 200) == (knows_sessions and end is change_password)
 
 
 def test_public_quotes_are_limited_per_address_and_config_stays_private(

@@ -176,6 +176,7 @@ def stopped(*pids: int) -> Iterator[None]:
 def test_each_of_two_workers_has_the_kit(
     edition: Edition, environment: Environment, start_backend: StartBackend, home: Path, way: str
 ) -> None:
+    # Of the supported versions the newest alone has them: the others are not tested with workers.
     if "UVICORN_WORKERS" not in (environment.package / "env.py").read_text():
         pytest.skip(f"open-webui {edition.version} serves with one worker")
     if way == "hook":

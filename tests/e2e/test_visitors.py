@@ -11,10 +11,14 @@ nothing of ours runs: then it is the reload that brings the badge.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,31 +54,37 @@ class Visitor:
 
 
 @pytest.fixture
-def visitors(playwright: Playwright, tmp_path: Path) -> Iterator[dict[str, Visitor]]:
-    """One who opens the app anew each time, one who reloads it, and one who has kept all of it."""
+def visitor(playwright: Playwright, tmp_path: Path) -> Iterator[Callable[[str], Visitor]]:
+    """Let somebody come who was never here before."""
     with ExitStack() as stack:
 
-        def visitor(how: str) -> Visitor:
+        def come(name: str) -> Visitor:
             context = playwright.chromium.launch_persistent_context(
-                tmp_path / how, executable_path=CHROMIUM, args=CHROMIUM_FLAGS
+                tmp_path / name, executable_path=CHROMIUM, args=CHROMIUM_FLAGS
             )
             stack.callback(context.close)
             return Visitor(context)
 
-        yield {name: visitor(name) for name in ("open", "reload", "kept")}
+        yield come
 
 
 @pytest.fixture
-def serve(start_backend: StartBackend) -> Iterator[Callable[[str, Installation], Backend]]:
+def visitors(visitor: Callable[[str], Visitor]) -> dict[str, Visitor]:
+    """One who opens the app anew each time, and one who reloads it."""
+    return {how: visitor(how) for how in ("open", "reload")}
+
+
+@pytest.fixture
+def serve(start_backend: StartBackend) -> Iterator[Callable[..., Backend]]:
     """Start one installation after the other, at one address and with the same data."""
     last: list[Backend] = []
 
-    def start(name: str, installation: Installation) -> Backend:
+    def start(name: str, installation: Installation, **env: str) -> Backend:
         for backend in last:
             backend.stop()
         grow_old(installation.front_end / "index.html")
         after = last[0] if last else None
-        last[:] = [start_backend(f"visitors-{name}", {}, of=installation, after=after)]
+        last[:] = [start_backend(f"visitors-{name}", env, of=installation, after=after)]
         return last[0]
 
     yield start
@@ -98,40 +108,137 @@ def expect_none(page: Page) -> None:
     expect(page.get_by_test_id("tee-badge")).to_have_count(0)
 
 
+@pytest.fixture(scope="module")
+def with_kit(
+    own_environment: OwnEnvironment, kit_in: Callable[[Environment], Installation]
+) -> Installation:
+    """This edition with the kit, which no other module ages."""
+    return kit_in(own_environment("visitors-with"))
+
+
+@pytest.fixture(scope="module")
+def stock(
+    edition: Edition, own_environment: OwnEnvironment, with_kit: Installation
+) -> Installation:
+    """The same without the kit."""
+    without = own_environment("visitors-without")
+    if edition.way == "plugin":
+        return without.plugin()
+    # The same built page, by the app's own hands: what a stock server says about it.
+    without.uninstall(KIT)
+    return without.tree(with_kit.directory.parent)
+
+
 @pytest.mark.smoke
 def test_after_install_and_after_revert_the_right_page_is_shown_at_the_next_load(
-    edition: Edition,
-    own_environment: OwnEnvironment,
-    kit_in: Callable[[Environment], Installation],
-    serve: Callable[[str, Installation], Backend],
+    stock: Installation,
+    with_kit: Installation,
+    serve: Callable[..., Backend],
     visitors: dict[str, Visitor],
 ) -> None:
-    without, with_kit = own_environment("visitors-without"), own_environment("visitors-with")
-    installation = kit_in(with_kit)
-    if edition.way == "source":
-        # The same built page, by the app's own hands: what a stock server says about it.
-        without.uninstall(KIT)
-        stock = without.tree(installation.directory.parent)
-    else:
-        stock = without.plugin()
-
     backend = serve("before", stock)
     expect_none(visitors["open"].comes_back(backend, "open"))
     grow_old(*(stock.package / "static").iterdir())  # as where the server runs for a month
-    kept = visitors.pop("kept")
     expect_none(visitors["reload"].comes_back(backend, "open"))
-    expect_none(kept.comes_back(backend, "open"))
 
-    backend = serve("installed", installation)
+    backend = serve("installed", with_kit)
     for how, visitor in visitors.items():
         expect_badge(visitor.comes_back(backend, how))
-    # Where a browser asks for neither page nor loader.js, as with 0.5.20's, it shows the old one.
-    kept.comes_back(backend, "open")
-    expect_badge(kept.comes_back(backend, "reload"))
 
     backend = serve("reverted", stock)
     for how, visitor in visitors.items():
         expect_none(visitor.comes_back(backend, how))
+
+
+@pytest.mark.smoke
+def test_who_holds_page_and_loader_js_as_fresh_sees_the_badge_after_one_reload(
+    stock: Installation,
+    with_kit: Installation,
+    serve: Callable[..., Backend],
+    visitor: Callable[[str], Visitor],
+) -> None:
+    """What docs/backend.md admits: such a browser asks the server for neither of the two."""
+    backend = serve("long-before", stock)
+    grow_old(*(stock.package / "static").iterdir())
+    somebody = visitor("kept")
+    expect_none(somebody.comes_back(backend, "open"))
+
+    backend = serve("long-after", with_kit)
+    expect_none(somebody.comes_back(backend, "open"))
+    expect_badge(somebody.comes_back(backend, "reload"))
+    expect_badge(somebody.comes_back(backend, "open"))
+
+
+@pytest.mark.way("source")
+def test_a_kept_page_of_kit_0_1_0_is_renewed(
+    stock: Installation,
+    with_kit: Installation,
+    serve: Callable[..., Backend],
+    visitors: dict[str, Visitor],
+    tmp_path: Path,
+) -> None:
+    """Its badge was built into the page: no loader, no `cczooTrustBadge`, and a date like stock."""
+    older = replace(stock, front_end=marked_front_end(stock.front_end, tmp_path / "build"))
+    backend = serve("kit-0-1-0", older, FRONTEND_BUILD_DIR=str(older.front_end))
+    for visitor in visitors.values():
+        assert is_older(visitor.comes_back(backend, "open"))
+        expect_none(visitor.tab)
+
+    backend = serve("kit-now", with_kit)
+    for how, visitor in visitors.items():
+        expect_badge(visitor.comes_back(backend, how))
+        assert not is_older(visitor.tab)
+
+
+OLDER = "window.olderKit = true;"
+
+
+def is_older(page: Page) -> bool:
+    """Whether this page is the one that was there before."""
+    return page.evaluate("window.olderKit") is True
+
+
+def marked_front_end(front_end: Path, copy: Path) -> Path:
+    """Return a copy of a front end whose page says what it is."""
+    shutil.copytree(front_end, copy, copy_function=os.link)
+    page = (front_end / "index.html").read_text()
+    (copy / "index.html").unlink()  # the other's too
+    (copy / "index.html").write_text(page.replace("<head>", f"<head><script>{OLDER}</script>", 1))
+    return copy
+
+
+def become_an_older_kit(environment: Environment) -> None:
+    """Give the kit of an environment another loader, with another name."""
+    page = environment.packages / "cczoo_backend" / "page"
+    manifest = json.loads((page / "manifest.json").read_bytes())
+    name, older = manifest["loader"], "loader-older.js"
+    script = (page / name).read_bytes() + OLDER.encode()
+    (page / name).unlink()
+    (page / older).write_bytes(script)
+    del manifest["files"][name]
+    manifest["files"][older] = hashlib.sha256(script).hexdigest()
+    (page / "manifest.json").write_text(json.dumps({**manifest, "loader": older}))
+
+
+@pytest.mark.smoke
+def test_after_an_upgrade_of_the_kit_the_newer_page_is_shown_at_the_next_load(
+    own_environment: OwnEnvironment,
+    kit_in: Callable[[Environment], Installation],
+    with_kit: Installation,
+    serve: Callable[..., Backend],
+    visitors: dict[str, Visitor],
+) -> None:
+    environment = own_environment("older-kit")
+    become_an_older_kit(environment)
+    backend = serve("older-kit", kit_in(environment))
+    for visitor in visitors.values():
+        expect_badge(visitor.comes_back(backend, "open"))
+        assert is_older(visitor.tab)
+
+    backend = serve("newer-kit", with_kit)
+    for how, visitor in visitors.items():
+        expect_badge(visitor.comes_back(backend, how))
+        assert not is_older(visitor.tab)
 
 
 @pytest.mark.way("plugin")
@@ -140,7 +247,7 @@ def test_after_an_upgrade_of_open_webui_the_hook_is_kept_and_its_page_shown(
     webui_python: Path,
     home: Path,
     own_environment: OwnEnvironment,
-    serve: Callable[[str, Installation], Backend],
+    serve: Callable[..., Backend],
     visitors: dict[str, Visitor],
 ) -> None:
     older = edition_before(edition)

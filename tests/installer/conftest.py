@@ -27,6 +27,7 @@ from installer_kit import (
     HOOKED_LAST,
     HOOKED_TOO,
     OPEN_WEBUI,
+    PLUGIN_VERSION,
     VERSION,
     Environment,
     FakeTools,
@@ -38,21 +39,43 @@ from installer_kit import (
 
 
 @pytest.fixture(scope="session")
-def archive() -> Path:
-    """The open-webui source archive, from the kit's cache or the package index."""
-    facts = patchset.load(patchset.default_root(), VERSION)
-    return source.fetch(
-        VERSION, facts.sdist_sha256, install.cache_root(), reporter=Reporter(sys.stderr)
-    )
+def archive_of() -> Callable[[str], Path]:
+    """Return a version's source archive, from the kit's cache or the package index."""
+
+    def fetch(version: str) -> Path:
+        sha256 = patchset.load(patchset.default_root(), version).sdist_sha256
+        return source.fetch(version, sha256, install.cache_root(), reporter=Reporter(sys.stderr))
+
+    return fetch
 
 
 @pytest.fixture(scope="session")
-def pristine(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The whole source tree, unpacked. Only to be read and copied."""
-    folder = tmp_path_factory.mktemp("pristine") / "open-webui"
-    source.unpack(archive, folder)
-    yield folder
-    shutil.rmtree(folder)
+def archive(archive_of: Callable[[str], Path]) -> Path:
+    """The source archive of the version that most tests take."""
+    return archive_of(VERSION)
+
+
+@pytest.fixture(scope="session")
+def pristine_of(
+    archive_of: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Path]]:
+    """Return a version's whole source tree, unpacked once. Only to be read and copied."""
+    top = tmp_path_factory.mktemp("pristine")
+
+    def unpack(version: str) -> Path:
+        folder = top / f"open-webui-{version}"
+        if not folder.exists():
+            source.unpack(archive_of(version), folder)
+        return folder
+
+    yield unpack
+    shutil.rmtree(top)
+
+
+@pytest.fixture(scope="session")
+def pristine(pristine_of: Callable[[str], Path]) -> Path:
+    """The whole source tree of the version that most tests take."""
+    return pristine_of(VERSION)
 
 
 @pytest.fixture
@@ -100,13 +123,13 @@ def patches(pristine: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Environment:
-    """A real virtual environment with a small open_webui 0.6.43 and a small kit in it."""
+    """A real virtual environment with a small open_webui and a small kit in it."""
     folder = tmp_path / "environment"
     venv.create(folder, with_pip=False, symlinks=True)
     (site,) = folder.glob("lib/python3*/site-packages")
     write_files(site / "open_webui", OPEN_WEBUI)
     write_files(site / "cczoo_backend", BACKEND)
-    say_version(site, "0.6.43")
+    say_version(site, PLUGIN_VERSION)
     return Environment(folder / "bin" / "python", site)
 
 

@@ -19,7 +19,12 @@ from typing import Any
 from cczoo_installer import install, patchset
 from cczoo_installer.files import sha256_file, tree_hashes
 
-VERSION = "0.5.20"
+from preparation import editions
+
+# The newest version with patches: the trees and patch sets of these tests are of that one.
+VERSION = editions.versions(editions.SOURCE)[-1]
+# What the double of an installed package says it is: no version of anybody's.
+PLUGIN_VERSION = "0.99.0"
 REAL_CACHE = install.cache_root()  # before a test sets another one: real builds are shared
 CHILD = Path(__file__).with_name("child.py")
 HOOKED = "backend/open_webui/main.py"
@@ -28,7 +33,7 @@ HOOKED_LAST = "src/lib/constants.ts"
 VERSIONS = {
     "versions": [
         {"version": VERSION, "ways": ["source", "plugin"]},
-        {"version": "0.6.43", "ways": ["plugin"]},
+        {"version": PLUGIN_VERSION, "ways": ["plugin"]},
     ]
 }
 

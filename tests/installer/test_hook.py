@@ -14,6 +14,7 @@ from installer_kit import (
     BACKEND,
     CHILD,
     OPEN_WEBUI,
+    PLUGIN_VERSION,
     VERSION,
     Environment,
     Ran,
@@ -21,6 +22,8 @@ from installer_kit import (
     snapshot,
     write_files,
 )
+
+from preparation import editions
 
 Run = Callable[..., Ran]
 
@@ -46,7 +49,8 @@ def test_install_adds_one_file_and_revert_removes_it(environment: Environment, c
 
     status = cczoo(environment.package, "--status", "--json").json
     assert status["state"] == "installed"
-    assert (status["openwebui"], status["supported"], status["current"]) == ("0.6.43", True, True)
+    assert status["openwebui"] == PLUGIN_VERSION
+    assert (status["supported"], status["current"]) == (True, True)
     assert status["hook"] == str(environment.hook)
     assert f"hook {environment.hook}" in cczoo(environment.package, "--status").out
 
@@ -184,7 +188,7 @@ def test_the_line_is_one_ascii_line() -> None:
 # -- which Python, which kit ---------------------------------------------------------------------
 
 
-def container_image(top: Path, version: str = "0.6.43") -> Path:
+def container_image(top: Path, version: str = PLUGIN_VERSION) -> Path:
     """The layout of open-webui's own image below `top`: no dist-info, build/ two levels up."""
     files = {f"backend/open_webui/{name}": text for name, text in OPEN_WEBUI.items()}
     package_json = json.dumps({"name": "open-webui", "version": version})
@@ -222,7 +226,7 @@ def test_a_folder_outside_of_site_packages_is_hooked_in_the_python_that_runs_us(
     assert f"the Python that runs this, {environment.python}" in told
     assert environment.hook.is_file()
     assert environment.starts(PYTHONPATH=str(folder.parent)) == HOOKED
-    assert install("--status", "--json").json["openwebui"] == "0.6.43"
+    assert install("--status", "--json").json["openwebui"] == PLUGIN_VERSION
     assert install("--status", "--json").json["state"] == "installed"
     install("--revert")
     assert without_byte_code(snapshot(environment.site)) == without_byte_code(stock)
@@ -285,7 +289,7 @@ def test_an_untested_version_needs_try(environment: Environment, cczoo: Run) -> 
     refused = cczoo(environment.package, "--json")
     assert (refused.code, refused.json["code"]) == (3, "unsupported-version")
     assert "--try" in refused.json["detail"]
-    assert "0.5.20, 0.6.43" in refused.json["detail"]
+    assert f"{VERSION}, {PLUGIN_VERSION}" in refused.json["detail"]
     assert cczoo(environment.package, "--status", "--json").json["supported"] is False
     assert snapshot(environment.site) == before
 
@@ -354,7 +358,7 @@ def test_an_upgrade_of_open_webui_keeps_the_hook(environment: Environment, cczoo
     status = cczoo(environment.package, "--status", "--json").json
     assert (status["openwebui"], status["state"]) == (VERSION, "installed")
     assert cczoo(environment.package, "--json").json["changed"] is False
-    say_version(environment.site, "0.6.43")
+    say_version(environment.site, PLUGIN_VERSION)
     assert cczoo(environment.package, "--revert").code == 0
     assert without_byte_code(snapshot(environment.site)) == before
 
@@ -460,7 +464,8 @@ def test_links_in_a_ring(tmp_path: Path, cczoo: Run) -> None:
 
 def test_the_shipped_lists_are_used(environment: Environment, cczoo: Run) -> None:
     say_version(environment.site, "0.99.1")
-    assert "0.12.4" in cczoo(environment.package, with_patches=None).err
+    refused = cczoo(environment.package, with_patches=None).err
+    assert ", ".join(editions.versions(editions.PLUGIN)) in refused
     found = cczoo(environment.package, "--try", "--json", with_patches=None).json["found"]
     places = [finding["what"] for finding in found if "place" in finding["what"]]
     assert places == ["a place for badge in the page", "a place for settings in the page"]

@@ -210,13 +210,15 @@ def test_another_openwebui_under_the_installation(small_tree: Path, cczoo: Run) 
     before = snapshot(small_tree)
     refused = cczoo(small_tree, "--revert")
     assert refused.code == 4
-    assert "0.5.20" in refused.err
+    assert VERSION in refused.err
     assert "0.6.5" in refused.err
     assert cczoo(small_tree, "--no-build").code == 3
     assert snapshot(small_tree) == before
 
 
-@pytest.mark.parametrize("version", ["../../etc", "0.5.20/../v0.5.20", "0.5.20\n", "", 5, None])
+@pytest.mark.parametrize(
+    "version", ["../../etc", f"{VERSION}/../v{VERSION}", f"{VERSION}\n", "", 5, None]
+)
 def test_a_version_cannot_choose_a_folder(small_tree: Path, cczoo: Run, version: object) -> None:
     package = json.loads((small_tree / "package.json").read_text())
     (small_tree / "package.json").write_text(json.dumps(package | {"version": version}))
@@ -231,9 +233,9 @@ def test_a_version_cannot_choose_a_folder(small_tree: Path, cczoo: Run, version:
         b"{",
         b"[]",
         b"\xff\xfe",
-        b'{"name": "other", "version": "0.5.20"}',
+        json.dumps({"name": "other", "version": VERSION}).encode(),
         b'{"name": "open-webui"}',
-        b'{"name": "open-webui", "version": "0.5.20"}',
+        json.dumps({"name": "open-webui", "version": VERSION}).encode(),
         b"[" * 200_000,
         b" " * (2 << 20),
     ],
@@ -265,7 +267,7 @@ def test_text_from_the_tree_is_escaped(tmp_path: Path, cczoo: Run) -> None:
     folder = tmp_path / "evil\x1b[2J"
     folder.mkdir()
     (folder / "package.json").write_text(
-        json.dumps({"name": "\x1b]0;owned\x07\u202e", "version": "0.5.20"})
+        json.dumps({"name": "\x1b]0;owned\x07\u202e", "version": VERSION})
     )
     refused = cczoo(folder, "--no-build")
     assert refused.code == 3

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
 
@@ -22,18 +23,52 @@ from installer_kit import HOOKED, HOOKED_LAST, HOOKED_TOO, VERSION, VERSIONS, gi
 ROOT = patchset.default_root()
 
 
-@pytest.fixture(scope="module")
-def upstream_files(archive: Path) -> list[str]:
-    """Every file of the source archive, by its path in the tree."""
+@dataclass(frozen=True)
+class Shipped:
+    """What ships for one version: its patches, and the tree and archive that they are for."""
+
+    patches: patchset.PatchSet
+    tree: Path
+    archive: Path
+
+    @property
+    def originals(self) -> dict[str, bytes]:
+        """The files that the patches edit, as upstream has them."""
+        return {name: (self.tree / name).read_bytes() for name in self.patches.edited}
+
+    def added_lines(self, name: str) -> list[str]:
+        """What the patches add to one file."""
+        (patch,) = (each for each in self.patches.patches if name in each.files)
+        lines = patch.path.read_text().splitlines()
+        return [line[1:] for line in lines if line.startswith("+") and not line.startswith("+++")]
+
+
+@pytest.fixture(scope="module", params=versions.supported(ROOT, "source"))
+def shipped(
+    request: pytest.FixtureRequest,
+    archive_of: Callable[[str], Path],
+    pristine_of: Callable[[str], Path],
+) -> Shipped:
+    """Each version that has patches, one after the other."""
+    version = request.param
+    return Shipped(patchset.load(ROOT, version), pristine_of(version), archive_of(version))
+
+
+def files_in(archive: Path) -> list[str]:
+    """Every file of a source archive, by its path in the tree."""
     with tarfile.open(archive) as tar:
         return [member.name.partition("/")[2] for member in tar if member.isreg()]
+
+
+@pytest.fixture(scope="module")
+def upstream_files(archive_of: Callable[[str], Path]) -> list[str]:
+    """The files of the version that the spoilt patch sets are for."""
+    return files_in(archive_of(VERSION))
 
 
 def test_versions_with_patches_are_those_of_the_list() -> None:
     with_patches = {path.parent.name for path in ROOT.glob("v*/upstream.json")}
     assert with_patches == {f"v{version}" for version in versions.supported(ROOT, "source")}
-    # The tests of what ships look at this one: one more version, and they have to look at each.
-    assert versions.supported(ROOT, "source") == [VERSION]
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", '{"versions": [1]}', '{"versions": [{}]}'])
@@ -45,19 +80,19 @@ def test_a_list_of_versions_that_cannot_be_read(patches: Path, text: str | None)
         versions.supported(patches, "plugin")
 
 
-def test_shipped_patch_set_keeps_the_rules(upstream_files: list[str]) -> None:
-    assert patchset.problems(patchset.load(ROOT, VERSION), upstream_files) == []
+def test_shipped_patch_set_keeps_the_rules(shipped: Shipped) -> None:
+    assert patchset.problems(shipped.patches, files_in(shipped.archive)) == []
 
 
-def test_pins_are_upstreams(pristine: Path) -> None:
-    patches = patchset.load(ROOT, VERSION)
-    assert patches.upstream == {name: sha256_file(pristine / name) for name in patches.edited}
+def test_pins_are_upstreams(shipped: Shipped) -> None:
+    patches = shipped.patches
+    assert patches.upstream == {name: sha256_file(shipped.tree / name) for name in patches.edited}
+    assert patches.sdist_sha256 == sha256_file(shipped.archive)
 
 
-def test_shipped_patches_apply_and_reverse_byte_for_byte(pristine: Path, tmp_path: Path) -> None:
+def test_shipped_patches_apply_and_reverse_byte_for_byte(shipped: Shipped, tmp_path: Path) -> None:
     """Forward through our code, backward through plain git, as a packager would."""
-    patches = patchset.load(ROOT, VERSION)
-    originals = {name: (pristine / name).read_bytes() for name in patches.edited}
+    patches, originals = shipped.patches, shipped.originals
     patched = patches.patched(originals)
     assert all(patched[name] != originals[name] for name in patches.edited)
     work = tmp_path / "work"
@@ -70,17 +105,10 @@ def test_shipped_patches_apply_and_reverse_byte_for_byte(pristine: Path, tmp_pat
     assert {name: (work / name).read_bytes() for name in originals} == originals
 
 
-def added_lines(name: str) -> list[str]:
-    """What the shipped patches add to one file."""
-    (patch,) = (each for each in patchset.load(ROOT, VERSION).patches if name in each.files)
-    lines = patch.path.read_text().splitlines()
-    return [line[1:] for line in lines if line.startswith("+") and not line.startswith("+++")]
-
-
-def test_the_page_gains_places_only() -> None:
+def test_the_page_gains_places_only(shipped: Shipped) -> None:
     """No import, no component: what fills the places comes from cczoo_backend."""
-    svelte = [name for name in patchset.load(ROOT, VERSION).edited if name.endswith(".svelte")]
-    added = [line.strip() for name in svelte for line in added_lines(name)]
+    svelte = [name for name in shipped.patches.edited if name.endswith(".svelte")]
+    added = [line.strip() for name in svelte for line in shipped.added_lines(name)]
     assert sorted(line for line in added if "data-tee-place" in line) == [
         '<div data-tee-place="badge"></div>',
         '<div data-tee-place="settings"></div>',
@@ -89,15 +117,13 @@ def test_the_page_gains_places_only() -> None:
 
 
 @pytest.fixture(scope="module")
-def patched_page(pristine: Path) -> dict[str, str]:
+def patched_page(shipped: Shipped) -> dict[str, str]:
     """The Svelte sources of the page, with the patches."""
-    patches = patchset.load(ROOT, VERSION)
-    originals = {name: (pristine / name).read_bytes() for name in patches.edited}
     sources = {
-        path.relative_to(pristine).as_posix(): path.read_bytes()
-        for path in (pristine / "src").rglob("*.svelte")
+        path.relative_to(shipped.tree).as_posix(): path.read_bytes()
+        for path in (shipped.tree / "src").rglob("*.svelte")
     }
-    sources |= patches.patched(originals)
+    sources |= shipped.patches.patched(shipped.originals)
     return {name: text.decode() for name, text in sources.items() if name.endswith(".svelte")}
 
 
@@ -133,6 +159,7 @@ def test_nothing_goes_into_the_page_as_it_came(patched_page: dict[str, str]) -> 
 
 @pytest.mark.parametrize("kit", ["there", "missing", "broken"])
 def test_the_backend_hook(
+    shipped: Shipped,
     kit: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -147,7 +174,7 @@ def test_the_backend_hook(
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     monkeypatch.setattr(sys, "meta_path", [PathFinder])
     app, log = object(), logging.getLogger("open_webui.main")
-    exec("\n".join(added_lines("backend/open_webui/main.py")), {"app": app, "log": log})
+    exec("\n".join(shipped.added_lines("backend/open_webui/main.py")), {"app": app, "log": log})
     if kit == "there":
         assert sys.modules["cczoo_backend"].installed == [app]
         assert caplog.messages == []
@@ -157,15 +184,14 @@ def test_the_backend_hook(
         assert ("ZeroDivisionError" in message) == (kit == "broken")
 
 
-def test_shipped_patches_are_what_a_refresh_writes(pristine: Path, tmp_path: Path) -> None:
-    patches = patchset.load(ROOT, VERSION)
+def test_shipped_patches_are_what_a_refresh_writes(shipped: Shipped, tmp_path: Path) -> None:
+    patches = shipped.patches
     edited = tmp_path / "edited"
     for name in ("package.json", "src/app.html", "backend/open_webui/main.py", *patches.edited):
         for tree in (edited, tmp_path / "pristine"):
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(pristine / name, tree / name)
-    originals = {name: (pristine / name).read_bytes() for name in patches.edited}
-    for name, content in patches.patched(originals).items():
+            shutil.copyfile(shipped.tree / name, tree / name)
+    for name, content in patches.patched(shipped.originals).items():
         (edited / name).write_bytes(content)
     texts, remarks = refresh.Refresh(tmp_path / "pristine", edited, ROOT).files()
     assert remarks == []
@@ -173,9 +199,9 @@ def test_shipped_patches_are_what_a_refresh_writes(pristine: Path, tmp_path: Pat
     assert texts.keys() == {path.name for path in patches.folder.iterdir()}
 
 
-def test_package_data_holds_every_file() -> None:
+def test_package_data_holds_every_file(shipped: Shipped) -> None:
     """What the installer reads is under the package's folder, whose files all ship."""
-    patches = patchset.load(ROOT, VERSION)
+    patches = shipped.patches
     package = Path(patchset.__file__).parent.parent / "patches"
     files = [patch.path for patch in patches.patches] + [
         ROOT / "versions.json",
@@ -317,7 +343,7 @@ def test_digest_follows_every_part(patches: Path) -> None:
     assert patchset.load(patches, VERSION).digest in seen
 
 
-@pytest.mark.parametrize("version", ["0.5.19", "0.5.20/..", "..", "", "0.5.20\x1b"])
+@pytest.mark.parametrize("version", ["0.5.19", f"{VERSION}/..", "..", "", f"{VERSION}\x1b"])
 def test_unknown_versions(version: str) -> None:
     with pytest.raises(UnsupportedVersion):
         patchset.load(ROOT, version)
@@ -366,12 +392,11 @@ def test_refresh_refuses_removed_files(patches: Path, pristine: Path, tmp_path: 
     assert refresh.main([*argv, "--patches", str(patches)]) == 2
 
 
-def test_patches_apply_with_plain_patch_too(pristine: Path, tmp_path: Path) -> None:
+def test_patches_apply_with_plain_patch_too(shipped: Shipped, tmp_path: Path) -> None:
     """Somebody without our tools gets the same result."""
     if shutil.which("patch") is None:
         pytest.skip("patch(1) is not installed")
-    patches = patchset.load(ROOT, VERSION)
-    originals = {name: (pristine / name).read_bytes() for name in patches.edited}
+    patches, originals = shipped.patches, shipped.originals
     for name, content in originals.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)

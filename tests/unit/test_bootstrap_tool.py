@@ -25,7 +25,10 @@ def set_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """A set-up of the test's own: its logs, its children, and nothing remembered."""
     monkeypatch.setattr(steps, "LOGS", tmp_path / "logs")
     monkeypatch.setattr(steps, "_children", steps._Children())
-    remembering = (machine.find_python, machine.python_version, uv._uv_environment)
+    remembering = (
+        *(machine.find_python, machine.find_webui_python, machine.version_of),
+        uv._uv_environment,
+    )
     for function in remembering:
         function.cache_clear()
     yield
@@ -341,15 +344,71 @@ def test_without_root_the_tests_say_so_first(monkeypatch: pytest.MonkeyPatch) ->
         machine.check_privileges()
 
 
-def test_a_python_that_does_not_start_is_passed_over(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    # A version manager's shim exists but fails when that version is not selected.
-    for name in ("python3.11", "python3.12"):
-        shim = tmp_path / name
-        shim.write_text("#!/bin/sh\nexit 127\n")
-        shim.chmod(0o755)
+def put_python(folder: Path, name: str, version: str | None) -> Path:
+    """An interpreter that says it has this version; None for one that does not start.
+
+    A version manager's shim exists but fails when that version is not selected.
+    """
+    shim = folder / name
+    does = "exit 127" if version is None else f"echo Python {version}"
+    shim.write_text(f"#!/bin/sh\n{does}\n")
+    shim.chmod(0o755)
+    return shim
+
+
+@pytest.fixture
+def running_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str | None], Path]:
+    """Play a machine whose only Python, which runs this, is of one version."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(machine.sys, "executable", str(tmp_path / "python3.12"))
-    with pytest.raises(steps.BootstrapError, match=r"Python 3\.11 or 3\.12 is needed"):
+
+    def run_on(version: str | None) -> Path:
+        interpreter = put_python(tmp_path, "python", version)
+        monkeypatch.setattr(machine.sys, "executable", str(interpreter))
+        return interpreter
+
+    return run_on
+
+
+RunningOn = Callable[[str | None], Path]
+
+
+def test_a_python_that_does_not_start_is_passed_over(running_on: RunningOn, tmp_path: Path) -> None:
+    running_on(None)
+    for name in ("python3.11", "python3.12"):
+        put_python(tmp_path, name, None)
+    with pytest.raises(steps.BootstrapError, match=r"Python 3\.11 or newer is needed"):
         machine.find_python()
+    put_python(tmp_path, "python3.12", "3.12.1")
+    assert machine.find_python() == machine.find_webui_python() == "python3.12"
+
+
+@pytest.mark.parametrize("version", ["3.11.2", "3.12.1", "3.13.0", "3.14.0rc1", "4.0.0"])
+def test_the_kit_takes_any_newer_python(running_on: RunningOn, version: str) -> None:
+    interpreter = running_on(version)
+    assert machine.find_python() == str(interpreter)
+
+
+@pytest.mark.parametrize("version", ["3.10.13", "2.7.18", "three", ""])
+def test_an_older_python_is_refused_by_its_name(running_on: RunningOn, version: str) -> None:
+    running_on(version)
+    with pytest.raises(steps.BootstrapError, match=r"Python 3\.11 or newer is needed"):
+        machine.find_python()
+
+
+def test_a_python_that_is_too_new_for_open_webui_still_makes_wheel_and_environment(
+    running_on: RunningOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running_on("3.13.0")
+    assert {part.name for part in bootstrap.chosen(["dev", "wheel"], None)} == {"dev", "wheel"}
+    for name in ("webui", f"webui-{editions.full()[0]}", "model"):
+        with pytest.raises(steps.BootstrapError, match=r"open-webui needs Python 3\.11 or 3\.12"):
+            bootstrap.chosen([name], None)
+
+
+def test_open_webui_gets_a_python_of_its_own_where_ours_is_too_new(
+    running_on: RunningOn, tmp_path: Path
+) -> None:
+    ours = running_on("3.13.0")
+    put_python(tmp_path, "python3.11", "3.11.7")
+    assert machine.find_python() == str(ours)
+    assert machine.find_webui_python() == "python3.11"

@@ -17,6 +17,7 @@ PACKAGES = {
     "cczoo_installer": "installer",
     "cczoo_verifier": "verifier",
 }
+STANDARD = {*sys.stdlib_module_names, "__main__"}
 ONLY_FOR_TYPES = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    "
 
 
@@ -66,12 +67,36 @@ def test_an_import_against_them_is_noticed(
     assert line.startswith(rule)
 
 
-def test_open_webuis_name_stands_in_one_place_of_the_backend() -> None:
-    """import-linter sees statements only, not what ``import_module`` is given."""
-    naming = {
-        path.name
-        for path in (REPO / "backend" / "cczoo_backend").glob("**/*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Constant) and str(node.value).startswith("open_webui")
-    }
-    assert naming == {"stock.py"}
+# import-linter sees statements only, not what `import_module` is given, nor what else is a text.
+KNOWN_OF_OPEN_WEBUI = ("open_webui", "FROM_INIT_PY", "/static/loader.js", "CONTENT_SECURITY_POLICY")
+
+
+def texts_in(source: Path) -> list[str]:
+    """Return the texts of a module's code: those that only explain it are none."""
+    tree = ast.parse(source.read_text())
+    explain = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and id(node) not in explain
+    ]
+
+
+@pytest.mark.parametrize("fact", KNOWN_OF_OPEN_WEBUI)
+def test_what_is_known_of_open_webui_stands_in_one_place_of_the_backend(fact: str) -> None:
+    modules = (REPO / "backend" / "cczoo_backend").glob("**/*.py")
+    knowing = {path.name for path in modules if any(fact in text for text in texts_in(path))}
+    assert knowing == {"stock.py"}
+
+
+def test_what_is_known_beforehand_needs_nothing_of_open_webui_or_the_kit() -> None:
+    code = "import sys, cczoo_backend.stock; print(*sys.modules)"
+    command = [sys.executable, "-S", "-c", code]
+    env = {"PYTHONPATH": str(REPO / "backend")}
+    loaded = subprocess.run(
+        command, env=env, capture_output=True, text=True, timeout=60, check=True
+    )
+    others = {name for name in loaded.stdout.split() if name.split(".")[0] not in STANDARD}
+    assert others == {"cczoo_backend", "cczoo_backend.stock"}

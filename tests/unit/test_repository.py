@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import tomllib
@@ -57,9 +58,29 @@ def test_what_is_built_is_not_kept() -> None:
     assert [file for file in tracked() if built & set(file.relative_to(REPO).parts)] == []
 
 
+def test_all_versions_together_are_also_built_twice() -> None:
+    """The one test that is left out elsewhere."""
+    command = ["make", "--dry-run", "--no-print-directory", "-C", str(REPO), "test-versions"]
+    # Not those of the make that runs this.
+    env = {name: text for name, text in os.environ.items() if not name.startswith("MAKE")}
+    plan = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=True)
+    built = [line for line in plan.stdout.splitlines() if "CCZOO_BUILD_TWICE=1" in line]
+    assert len(built) == 1
+    assert "pytest tests/installer -k elsewhere" in built[0]
+    assert {name for name in editions.every() if f"CCZOO_EDITION={name} " in plan.stdout} == set(
+        editions.every()
+    )
+
+
+# Tests that say what is true of one version and not of the others.
+FACTS_OF_A_VERSION = {"tests/e2e/browser.py", "tests/unit/backend/test_openwebui.py"}
+
+
 def test_versions_of_open_webui_are_named_by_their_list_alone() -> None:
-    named = re.compile("[\"'](" + "|".join(map(re.escape, editions.versions())) + ")[\"']")
-    rooms = ("tools", "installer", "backend", "verifier", "quote_generator", "web/src")
+    versions = "|".join(map(re.escape, editions.versions()))
+    # Where it is explained what an edition's name is like, one is named for all.
+    named = re.compile(rf"""(?<!\bas in )["'](?:v|source-|plugin-)?(?:{versions})["']""")
+    rooms = ("tools", "installer", "backend", "verifier", "quote_generator", "web/src", "tests")
     programs = [
         file
         for room in rooms
@@ -67,13 +88,24 @@ def test_versions_of_open_webui_are_named_by_their_list_alone() -> None:
         for file in tracked(f"*.{suffix}")
         if (REPO / room) in file.parents
     ]
-    assert programs
-    assert [str(file) for file in programs if named.search(file.read_text())] == []
+    naming = {str(f.relative_to(REPO)) for f in programs if named.search(f.read_text())}
+    assert naming == FACTS_OF_A_VERSION
 
 
-def test_the_readme_names_the_supported_versions() -> None:
-    listed = ", ".join(editions.versions())
-    assert f"({listed};" in (REPO / "README.md").read_text()
+def test_readme_and_porting_name_the_supported_versions() -> None:
+    readme, porting = ((REPO / page).read_text() for page in ("README.md", "docs/porting.md"))
+    patched = editions.versions(editions.SOURCE)
+    assert f"({', '.join(editions.versions(editions.PLUGIN))};" in readme
+    assert set(re.findall(r"\bv(\d+\.\d+\.\d+)", readme)) == set(patched)
+    assert f"| those with patches: {', '.join(patched)} |" in porting
+
+
+@pytest.mark.parametrize("page", [f"docs/{path.name}" for path in tracked("docs/*.md")])
+def test_no_page_speaks_of_an_open_webui_that_is_not_supported(page: str) -> None:
+    text = (REPO / page).read_text()
+    after_name = r"(?:source-|plugin-|open-webui(?: |-)v?|patches/open-webui/v|--fetch )"
+    named = set(re.findall(rf"{after_name}(\d+\.\d+\.\d+)", text))
+    assert named <= set(editions.versions())
 
 
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{p.name}" for p in tracked("docs/*.md"))])

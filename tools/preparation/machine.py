@@ -14,11 +14,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from preparation.steps import BootstrapError, answer_of, run, say
 
-# Those that open-webui 0.5 to 0.12 and the locks are for; the kit itself takes later ones too.
-SUPPORTED_PYTHONS = ("3.11", "3.12")
+# What the kit needs at least (pyproject.toml), and those that open-webui and its locks are for.
+OLDEST_PYTHON = (3, 11)
+WEBUI_PYTHONS = ((3, 11), (3, 12))
 
 
 # --- Python -------------------------------------------------------------------------------------
@@ -26,24 +28,43 @@ SUPPORTED_PYTHONS = ("3.11", "3.12")
 
 @functools.cache
 def find_python() -> str:
-    """An interpreter of a supported version that really starts (a pyenv shim may not)."""
-    candidates = [sys.executable, *(f"python{version}" for version in SUPPORTED_PYTHONS)]
-    for candidate in candidates:
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            code = "import sys; print('%d.%d' % sys.version_info[:2])"
-            if answer_of([candidate, "-c", code]) in SUPPORTED_PYTHONS:
-                return candidate
+    """An interpreter for the kit: the one that runs this, if it is new enough."""
+    found = _first_python(lambda version: version >= OLDEST_PYTHON)
+    return found or _no_python("Python 3.11 or newer is needed")
+
+
+@functools.cache
+def find_webui_python() -> str:
+    """An interpreter for open-webui, which takes no later one than the kit does."""
+    found = _first_python(lambda version: version in WEBUI_PYTHONS)
+    return found or _no_python("open-webui needs Python 3.11 or 3.12")
+
+
+def _first_python(fits: Callable[[tuple[int, ...]], bool]) -> str | None:
+    candidates = [sys.executable, *(f"python{major}.{minor}" for major, minor in WEBUI_PYTHONS)]
+    versions = ((candidate, _series_of(candidate)) for candidate in candidates)
+    return next((name for name, series in versions if series and fits(series)), None)
+
+
+def _series_of(python: str) -> tuple[int, ...]:
+    """Such as (3, 11); empty for one that does not really start (a pyenv shim may not)."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError, ValueError):
+        major, minor = version_of(python).removeprefix("Python ").split(".")[:2]
+        return int(major), int(minor)
+    return ()
+
+
+def _no_python(what: str) -> NoReturn:
     raise BootstrapError(
-        f"Python {' or '.join(SUPPORTED_PYTHONS)} is needed, this is {platform.python_version()}. "
-        "Install one of them (Debian 12: `apt-get install python3 python3-venv python3-dev`), or "
-        "name it: `make PYTHON=/path/to/python3.11 ...`."
+        f"{what}; this is {platform.python_version()}. Install one (Debian 12: `apt-get install "
+        "python3 python3-venv python3-dev`), or name it: `make PYTHON=/path/to/python3.11 ...`."
     )
 
 
 @functools.cache
-def python_version() -> str:
+def version_of(python: str) -> str:
     """Such as "Python 3.11.7"; environments are for one version."""
-    return answer_of([find_python(), "-V"])
+    return answer_of([python, "-V"])
 
 
 # --- Node.js and rights -------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from preparation.content import cache_directory, digest, keyed
 from preparation.editions import REPO
-from preparation.machine import find_python, python_version
+from preparation.machine import find_python, version_of
 from preparation.steps import Part, answer_of, run
 
 DEV_LOCK = REPO / "tools" / "locks" / "dev.txt"
@@ -26,7 +26,7 @@ def _uv_pin() -> str:
 
 
 def _uv_folder() -> Path:
-    return cache_directory() / "venv" / f"uv-{digest(python_version(), _uv_pin())}"
+    return cache_directory() / "venv" / f"uv-{digest(version_of(find_python()), _uv_pin())}"
 
 
 def uv_part() -> Part:
@@ -69,10 +69,10 @@ def uv(*arguments: str | Path, **more: str) -> None:
     run(command, cwd=REPO, env={**env, **more})
 
 
-def make_venv(folder: Path) -> Path:
-    """A fresh virtual environment; returns its interpreter."""
+def make_venv(folder: Path, base: str) -> Path:
+    """A fresh virtual environment of the interpreter ``base``; returns its own."""
     shutil.rmtree(folder, ignore_errors=True)
-    uv("venv", "--no-project", "--python", find_python(), folder)
+    uv("venv", "--no-project", "--python", base, folder)
     return folder / "bin" / "python"
 
 

@@ -14,7 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cczoo_installer import package
+from cczoo_installer.errors import BadUsage
 from fake_open_webui import write_package
+
+from cczoo_backend import stock
 
 BACKEND = Path(__file__).resolve().parents[3] / "backend"
 LIGHT = {
@@ -277,6 +281,27 @@ def source_tree(site: Path, tmp_path: Path) -> Path:
     (site / "open_webui").rename(top / "backend" / "open_webui")
     (site / "open_webui").symlink_to(top / "backend" / "open_webui")
     return top
+
+
+def test_the_installer_knows_a_source_tree_by_the_same_signs(tmp_path: Path) -> None:
+    """It may not import the backend, nor the backend it: two functions, one rule."""
+    folders = [
+        tmp_path / top / backend / "open_webui"
+        for top in ("with", "without")
+        for backend in ("backend", "site-packages")
+    ]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    (tmp_path / "with" / "src").mkdir()
+    (tmp_path / "link").symlink_to(folders[0])
+    for folder in (*folders, tmp_path / "link"):
+        try:
+            package.locate(folder)
+            refused = False
+        except BadUsage:
+            refused = True
+        assert stock.is_in_source_tree(folder) == refused
+    assert [stock.is_in_source_tree(folder) for folder in folders] == [True, False, False, False]
 
 
 @pytest.mark.parametrize("way", ["-m cczoo_backend", "-c import cczoo_backend.asgi"])

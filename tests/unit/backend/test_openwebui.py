@@ -154,6 +154,18 @@ def test_verified_users_are_open_webuis(app: FastAPI) -> None:
     assert_error(ask(app, authorization="Basic ada-token"), 403, "not-allowed")
 
 
+def test_a_user_is_looked_up_anew_each_time(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    users = import_module("open_webui.utils.auth").USERS
+    bearer = {"authorization": "Bearer ada-token"}
+    assert ask(app, **bearer).status_code == 200
+    monkeypatch.setitem(users, "ada-token", ("ada", "pending"))
+    assert_error(ask(app, **bearer), 401, "not-allowed", "not approved")
+    monkeypatch.setitem(users, "ada-token", ("ada", "user"))
+    assert ask(app, **bearer).status_code == 200
+    monkeypatch.delitem(users, "ada-token")
+    assert_error(ask(app, **bearer), 401, "not-allowed", "no such user")
+
+
 def test_claims_are_those_of_open_webuis_own_tokens(app: FastAPI) -> None:
     host = openwebui.OpenWebUI(app)
     assert host.claims_of("ada-token") == {"id": "ada"}
