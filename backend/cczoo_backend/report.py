@@ -48,8 +48,9 @@ class Reports:
 
     def _tell_missing(self, places: list[str]) -> None:
         log.warning(
-            "A page of open-webui %s has no place for: %s. Where it was the badge, it stands in "
-            "the window's corner now; docs/porting.md says how anchors are mended.",
+            "A page of open-webui %s has no place for: %s. A badge without its place is shown in "
+            "the window's corner, settings without theirs in the badge's panel. docs/porting.md "
+            "says how anchors are mended.",
             self._version,
             ", ".join(places),
         )
