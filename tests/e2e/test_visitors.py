@@ -1,8 +1,9 @@
 """Yesterday's visitors: a browser that holds the page of another installation shows today's.
 
-Stock open-webui sends its page with a date and without Cache-Control: browsers then keep a page
-that is a month old for days without asking, and its server answers 304 by the date alone. So all
-pages here are a month old, each browser keeps its profile, and all servers have the same address.
+Stock open-webui sends its page with a date and, before some version, without Cache-Control:
+browsers then keep a page that is a month old for days without asking, and its server answers 304 by
+the date alone. So all pages here are a month old, each browser keeps its profile, and all servers
+have the same address.
 
 A page that a browser takes from its cache is renewed by /static/loader.js, which open-webui writes
 as it starts. Where the stock server had been running for long, a browser may keep that too, and
@@ -151,20 +152,24 @@ def test_after_install_and_after_revert_the_right_page_is_shown_at_the_next_load
 
 
 @pytest.mark.smoke
-def test_who_holds_page_and_loader_js_as_fresh_sees_the_badge_after_one_reload(
+def test_who_holds_page_and_loader_js_as_fresh_sees_the_badge_after_one_reload_at_most(
     stock: Installation,
     with_kit: Installation,
     serve: Callable[..., Backend],
     visitor: Callable[[str], Visitor],
 ) -> None:
-    """What docs/backend.md admits: such a browser asks the server for neither of the two."""
+    """What docs/backend.md admits: such a browser asks the server for neither of the two.
+
+    Where stock has said of its page that it must be asked for, nobody holds it as fresh.
+    """
     backend = serve("long-before", stock)
+    asks = "no-cache" in backend.call("GET", "/").headers.get("cache-control", "")
     grow_old(*(stock.package / "static").iterdir())
     somebody = visitor("kept")
     expect_none(somebody.comes_back(backend, "open"))
 
     backend = serve("long-after", with_kit)
-    expect_none(somebody.comes_back(backend, "open"))
+    (expect_badge if asks else expect_none)(somebody.comes_back(backend, "open"))
     expect_badge(somebody.comes_back(backend, "reload"))
     expect_badge(somebody.comes_back(backend, "open"))
 
