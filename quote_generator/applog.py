@@ -80,8 +80,8 @@ class Text(Form):
     def step(self, log: bytes, at: int, value: bytes | None) -> Step:
         """Return what the line at an offset does to the register of that value."""
         end = log.find(b"\n", at)
-        line = log[at : end if end >= 0 else len(log)].decode(errors="replace")
         try:
+            line = _text_of(log[at : end if end >= 0 else len(log)])
             if value is None:
                 begin = parse_aael(line)
                 value, digest = begin.initial, begin.digest
@@ -91,6 +91,13 @@ class Text(Form):
             raise error if end >= 0 else CutShort(str(error)) from error
         values = (value, extend(value, [digest]))
         return Step(values, digest, end + 1 or len(log), is_open=end < 0)
+
+
+def _text_of(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:  # cut within a letter, or what no verifier reads
+        raise BadInput("a line of the application event log is not UTF-8") from error
 
 
 class Tcg2(Form):
