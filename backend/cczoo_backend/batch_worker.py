@@ -62,3 +62,4 @@ class BatchWorker(Generic[Item, Made]):
         for future, value in outcomes:
             if not future.done():  # done: whoever asked has given up
                 future.set_result(value)
+                await asyncio.sleep(0)  # else all of a batch answer before anybody else's turn

@@ -93,7 +93,7 @@ def time_routes() -> None:
 
 def _time_quotes(edition: str, whom: str, limit: Limit, *, public: bool) -> None:
     settings = {"TEE_QUOTE_PUBLIC": str(public).lower()}
-    with trust_domain(edition, **settings) as backend, client(1) as asker:
+    with trust_domain(edition, **settings) as backend, client() as asker:
         token = "" if public else backend.token
         version = Load(backend.spec.port, VERSION, ROUND_SECONDS, CONNECTIONS, token=token)
         quote = replace(version, path=QUOTE, fresh=True, keep=CHECK_EVERY)
@@ -109,7 +109,7 @@ def _time_quotes(edition: str, whom: str, limit: Limit, *, public: bool) -> None
 
 def time_health() -> None:
     """How long /health takes, at the 99th percentile, while quotes are asked for and without."""
-    with trust_domain(edition()) as backend, client(2) as asker:
+    with trust_domain(edition()) as backend, client() as asker, client(gives_way=True) as others:
         # Over so many connections that a late answer does not put off the next question.
         health = Load(backend.spec.port, HEALTH, HEALTH_SECONDS, HEALTH_RATE, rate=HEALTH_RATE)
         quotes = Load(
@@ -122,13 +122,14 @@ def time_health() -> None:
             fresh=True,
             keep=CHECK_EVERY,
         )
-        _warm_up(asker, quotes, health)
+        _warm_up(asker, health)
+        _warm_up(others, quotes)
         alone: list[float] = []
         beside: list[float] = []
         served: list[float] = []
         for _ in range(HEALTH_ROUNDS):
             alone += asker.ask(health).times
-            under_way = asker.begin(quotes)
+            under_way = others.begin(quotes)
             beside += asker.ask(health).times
             answers = under_way.result(GRACE_SECONDS)
             check(answers)
