@@ -46,7 +46,7 @@ from .policy import DEFAULT, Policy, read_references
 from .tcb import RELAUNCH
 
 if TYPE_CHECKING:
-    from .relying import Opinion  # brings an HTTP client along
+    from .services.relying import Opinion  # brings an HTTP client along
 
 __all__ = [
     "ReferenceValues",

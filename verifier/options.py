@@ -20,7 +20,7 @@ from .trust import INTEL, TrustSource, from_files, from_simulator, read_root
 from .verification import DCAP, TOKEN_VARIABLE, Verifier
 
 if TYPE_CHECKING:
-    from .relying import Service
+    from .services.relying import Service
 
 INTEL_PCS = "https://api.trustedservices.intel.com"
 SERVICES = ("alibaba", "trustee")
@@ -153,7 +153,7 @@ def _check_combination(options: argparse.Namespace) -> None:
 
 def _service(options: argparse.Namespace) -> Service:
     from .fetching import is_private_enough
-    from .relying import PROVIDERS, Service
+    from .services.relying import PROVIDERS, Service
 
     provider = PROVIDERS[options.provider]
     address = provider.address

@@ -28,7 +28,7 @@ from .waiting import asked_wait
 if TYPE_CHECKING:
     # These bring an HTTP client along.
     from .pccs import CollateralSource
-    from .relying import Opinion, Service
+    from .services.relying import Opinion, Service
 
 NONCE_BYTES = 32
 QUOTE_PATH = "/api/v1/tee/quote"

@@ -26,7 +26,7 @@ from cczoo_verifier.fetching import get, is_private_enough
 from cczoo_verifier.jws import Keys, parse_token, read_keys, verify_token
 from cczoo_verifier.policy import Policy
 from cczoo_verifier.problems import Unreachable
-from cczoo_verifier.relying import PROVIDERS, Opinion, Service
+from cczoo_verifier.services.relying import PROVIDERS, Opinion, Service
 from cczoo_verifier.service import Settings, create_app
 from cczoo_verifier.signing import Signer
 from cczoo_verifier.trust import TrustSource, from_files

@@ -1,7 +1,9 @@
 import { fromHex, toBase64url } from '../base/encoding';
 import { parseObject, type JsonObject } from '../base/json';
 import { Passing } from '../base/problem';
-import { accepted, encodeEvidence, serviceProvider, simpleClaims, type Service } from './service';
+import { simpleClaims } from './claims';
+import { accepted, encodeEvidence, type Service } from './exchange';
+import { serviceProvider } from './service';
 
 const refusal = (what: string) => new Passing('keys-unreachable', what);
 

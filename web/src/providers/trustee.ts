@@ -1,17 +1,10 @@
-import type { Finding } from '../base/checks';
 import { fromHex, toBase64url } from '../base/encoding';
 import type { Reply } from '../base/http';
-import { asText, isObject, own, type JsonObject } from '../base/json';
-import { Problem } from '../base/problem';
+import { isObject, type JsonObject } from '../base/json';
 import type { Evidence } from '../evidence/evidence';
-import {
-	accepted,
-	encodeEvidence,
-	readTcb,
-	serviceProvider,
-	simpleClaims,
-	type Claims
-} from './service';
+import { earClaims, simpleClaims } from './claims';
+import { accepted, encodeEvidence } from './exchange';
+import { serviceProvider } from './service';
 
 type Form = (evidence: Evidence) => JsonObject;
 
@@ -36,33 +29,6 @@ const misunderstood = ({ status, text }: Reply): boolean =>
 	status === 400 ||
 	status === 422 ||
 	(status >= 500 && /deseriali[sz]|missing field|unknown field/i.test(text));
-
-/** EAR (draft-ietf-rats-ear): the verdict of every submodule counts, the worst one wins. */
-const appraiseEar = (submods: unknown[]): Finding | undefined => {
-	const statuses = submods.map((submod) => own(submod, 'ear.status') ?? 'missing');
-	if (statuses.length === 0) throw new Problem('appraisal', 'submods');
-	const bad = statuses.filter((status) => status !== 'affirming' && status !== 'warning');
-	if (bad.length > 0) throw new Problem('appraisal', asText(bad[0]));
-	if (!statuses.includes('warning')) return undefined;
-	return { outcome: 'warn', code: 'appraisal', detail: 'warning' };
-};
-
-const earClaims = (submods: unknown[]): Claims => {
-	const evidence = submods.map((submod) => own(submod, 'ear.veraison.annotated-evidence'));
-	// Exactly one submodule may speak for the TD: with two, they could disagree.
-	const [annotated, ...more] = evidence.filter((one) => isObject(own(one, 'tdx')));
-	const speaker = more.length === 0 ? annotated : undefined;
-	const tdx = own(speaker, 'tdx');
-	const kit = own(speaker, 'cczoo');
-	const body = own(own(tdx, 'quote'), 'body');
-	return {
-		tee: isObject(tdx) ? 'tdx' : undefined,
-		measurement: (name) => own(body, name),
-		appraise: () => appraiseEar(submods),
-		simulated: evidence.some((one) => own(own(one, 'cczoo'), 'simulated') === true),
-		tcb: readTcb((name) => own(kit, name) ?? own(tdx, name))
-	};
-};
 
 /** CoCo Trustee's attestation service (restful-as): EAR (ES256) or Simple (RS384) tokens. */
 export default serviceProvider({
