@@ -20,12 +20,16 @@ from e2e.stack import Backend
 from emulator import Emulator
 
 QUOTE, VERSION, HEALTH = "/api/v1/tee/quote", "/api/version", "/health"
+# One of open-webui's own that has little to do but to look the user up.
+SIGNED_IN = "/api/v1/users/user/settings"
 
 CONNECTIONS = 64
 ROUNDS, ROUND_SECONDS = 5, 3.0
 CHECK_EVERY = 50
-# Answers a second: to anyone, and to users, each of whom is looked up.
+# Answers a second: to anyone, and to users, each of whom is looked up. Newer open-webui asks its
+# database three times for that, which takes some 4 ms: there the measure is a route of its own.
 OPEN_LIMIT, SIGNED_IN_LIMIT = Limit(1000, at_least=True), Limit(600, at_least=True)
+NEWER_SIGNED_IN_LIMIT = Limit(0.9, at_least=True, of_baseline=True)
 
 HEALTH_RATE, QUOTE_RATE = 20, 200
 HEALTH_ROUNDS, HEALTH_SECONDS, WARM_UP_SECONDS = 6, 10.0, 2.0
@@ -85,23 +89,23 @@ def processor_seconds(pid: int) -> float:
 
 
 def time_routes() -> None:
-    """Quotes in a second, to anyone and to users, against a route behind open-webui's layers."""
+    """Quotes in a second, to anyone and to users, against routes behind open-webui's layers."""
     for name in with_the_newest():
-        _time_quotes(name, "to anyone", OPEN_LIMIT, public=True)
-        _time_quotes(name, "to a user", SIGNED_IN_LIMIT, public=False)
+        _time_quotes(name, "to anyone", VERSION, OPEN_LIMIT, public=True)
+        limit = SIGNED_IN_LIMIT if name == edition() else NEWER_SIGNED_IN_LIMIT
+        _time_quotes(name, "to a user", SIGNED_IN, limit, public=False)
 
 
-def _time_quotes(edition: str, whom: str, limit: Limit, *, public: bool) -> None:
+def _time_quotes(name: str, whom: str, path: str, limit: Limit, *, public: bool) -> None:
     settings = {"TEE_QUOTE_PUBLIC": str(public).lower()}
-    with trust_domain(edition, **settings) as backend, client() as asker:
+    with trust_domain(name, **settings) as backend, client() as asker:
         token = "" if public else backend.token
-        version = Load(backend.spec.port, VERSION, ROUND_SECONDS, CONNECTIONS, token=token)
-        quote = replace(version, path=QUOTE, fresh=True, keep=CHECK_EVERY)
-        ours, theirs = (Asked(load, asker, backend.pid) for load in (quote, version))
+        stock = Load(backend.spec.port, path, ROUND_SECONDS, CONNECTIONS, token=token)
+        quote = replace(stock, path=QUOTE, fresh=True, keep=CHECK_EVERY)
+        ours, theirs = (Asked(load, asker, backend.pid) for load in (quote, stock))
         rate, baseline = in_turns(ROUNDS, ours.rate, theirs.rate)
-    name = f"{edition}: quotes {whom}, {CONNECTIONS} at once"
-    row(name, rate, VERSION, baseline, "/s", limit=limit)
-    row("  the server's processor for each", ours.cost, VERSION, theirs.cost, "ms")
+    row(f"{name}: quotes {whom}, {CONNECTIONS} at once", rate, path, baseline, "/s", limit=limit)
+    row("  the server's processor for each", ours.cost, path, theirs.cost, "ms")
 
 
 # What others notice
