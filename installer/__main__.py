@@ -1,11 +1,11 @@
 """Command line: ``cczoo-install`` and ``python -m cczoo_installer``.
 
-Exit codes: 0 done, 1 a mistake in the kit, 2 usage, 3 not open-webui or an unsupported version,
-4 local edits in the way, 5 the front end could not be built, 6 the machine (disk full, no
-permission, a missing tool), 7 another run holds the lock, 8 the source could not be fetched,
-128 + N stopped by signal N (130 for Ctrl-C). After anything but 0 all is as it was, except
-that 6 in the middle of a change says how it stands (see `_where_it_stands`) and that a source
-which ``--fetch`` put there stays.
+Exit codes: 0 done, 1 a mistake in the kit, 2 usage, 3 not the program that it should
+be, or an unsupported version, 4 local edits in the way, 5 the front end could not be built, 6 the
+machine (disk full, no permission, a missing tool), 7 another run holds the lock, 8 the source could
+not be fetched, 128 + N stopped by signal N (130 for Ctrl-C). After anything but 0 all is as it was,
+except that 6 in the middle of a change says how it stands (see `_where_it_stands`) and that a
+source which ``--fetch`` put there stays.
 """
 
 from __future__ import annotations
@@ -31,14 +31,17 @@ from cczoo_installer.hooked_package import HookedPackage
 from cczoo_installer.install import Result, Status
 from cczoo_installer.journal import Journal, Step
 from cczoo_installer.kit import kit_source, kit_version
+from cczoo_installer.openwebui_tree import OpenWebuiTree, check_fetch_version
 from cczoo_installer.package import looks_like_package
-from cczoo_installer.patched_tree import PatchedTree, check_fetch_version
 from cczoo_installer.report import Reporter
+from cczoo_installer.trustee_tree import TrusteeTree
 
 PROGRAM = "cczoo-install"
 
 # What a command does to files that were there before, and to those that were not.
 _VERBS = {"install": ("change", "add"), "revert": ("restore", "remove")}
+
+_AnyInstaller = OpenWebuiTree | HookedPackage | TrusteeTree
 
 
 class _Stopped(BaseException):
@@ -60,20 +63,26 @@ def _parser() -> argparse.ArgumentParser:
         description="Give an open-webui the Intel TDX trust badge. A source tree is patched, and "
         "its front end built and placed where the backend serves it. An installed package, such "
         "as .../site-packages/open_webui, gets one hook file beside it and stays as it is; "
-        "`python -m cczoo_backend` does the same without a hook. All or nothing.",
-        epilog="Exit codes: 0 done; 2 usage; 3 not open-webui, or an unsupported version; 4 local "
-        "edits in the way; 5 the front end could not be built; 6 disk full, no permission or a "
-        "missing tool; 7 another run is at work; 8 the source could not be fetched; 129, 130, 143 "
-        "stopped by a signal (hang-up, Ctrl-C, SIGTERM); 1 a mistake in the kit. After anything "
-        "but 0 all is as it was, except that 6 in the middle of a change says how it stands, and "
-        "that a fetched source stays. "
+        "`python -m cczoo_backend` does the same without a hook. A source tree of CoCo Trustee, "
+        "the attestation service, is patched so that pages may ask it. All or nothing.",
+        epilog="Exit codes: 0 done; 2 usage; 3 not open-webui (or Trustee), or an unsupported "
+        "version; 4 local edits in the way; 5 the front end could not be built; 6 disk full, no "
+        "permission or a missing tool; 7 another run is at work; 8 the source could not be "
+        "fetched; 129, 130, 143 stopped by a signal (hang-up, Ctrl-C, SIGTERM); 1 a mistake in "
+        "the kit. After anything but 0 all is as it was, except that 6 in the middle of a change "
+        "says how it stands, and that a fetched source stays. "
         "The cache is $CCZOO_CACHE, or cczoo in $XDG_CACHE_HOME or ~/.cache.",
     )
-    parser.add_argument(
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument(
         "--openwebui-dir",
         metavar="DIR",
-        required=True,
         help="an open-webui source tree, or the folder of an installed open_webui package",
+    )
+    where.add_argument(
+        "--trustee-dir",
+        metavar="DIR",
+        help="a source tree of CoCo Trustee: a checkout or an unpacked archive",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--status", action="store_true", help="say what is installed, and stop")
@@ -113,7 +122,7 @@ def run(
     patches: Path | None = None,
     on_step: Step = lambda _name: None,
 ) -> int:
-    """Do what ``argv`` says with the patch sets in ``patches`` (default: the kit's own).
+    """Do what ``argv`` says with the program's patch sets in ``patches`` (default: the kit's own).
 
     ``on_step`` is told each step of a change before it is taken.
     """
@@ -162,21 +171,29 @@ def _signals_raise() -> Iterator[None]:
 
 def _installer(
     options: argparse.Namespace, reporter: Reporter, patches: Path | None, on_step: Step
-) -> PatchedTree | HookedPackage:
+) -> _AnyInstaller:
     """Return what works on the folder that was named."""
+    if options.trustee_dir is not None:
+        directory = Path(options.trustee_dir)
+        root = patches or patchset.default_root(patchset.TRUSTEE)
+        return TrusteeTree(directory, root, reporter, on_step=on_step)
     directory = Path(options.openwebui_dir)
+    root = patches or patchset.default_root()
     comes_first = options.fetch is not None and tree.is_empty_or_missing(directory)
-    kind = HookedPackage if looks_like_package(directory) and not comes_first else PatchedTree
-    return kind(
-        directory=directory,
-        patches=patches or patchset.default_root(),
-        reporter=reporter,
-        on_step=on_step,
-    )
+    if looks_like_package(directory) and not comes_first:
+        return HookedPackage(directory, root, reporter, on_step=on_step)
+    return OpenWebuiTree(directory, root, reporter, on_step=on_step, build=not options.no_build)
 
 
-def _command(installer: PatchedTree | HookedPackage, options: argparse.Namespace) -> None:
+def _command(installer: _AnyInstaller, options: argparse.Namespace) -> None:
     """Do what was asked and print what came of it."""
+    if isinstance(installer, TrusteeTree) and (
+        options.no_build or options.attempt or options.fetch is not None
+    ):
+        raise BadUsage(
+            "Trustee is neither fetched nor built, and --try is for packages; leave --fetch, "
+            "--no-build and --try out."
+        )
     if options.status:
         if options.no_build or options.dry_run or options.attempt:
             raise BadUsage("--status only looks; leave --dry-run, --no-build and --try out.")
@@ -193,12 +210,14 @@ def _command(installer: PatchedTree | HookedPackage, options: argparse.Namespace
                 "fetched or built; leave --fetch and --no-build out."
             )
         result = installer.install(attempt=options.attempt, dry_run=options.dry_run)
-    else:
+    elif isinstance(installer, OpenWebuiTree):
         result = _fetch_and_install(installer, options)
+    else:
+        result = installer.install(dry_run=options.dry_run)
     _print_result(result, installer, options)
 
 
-def _fetch_and_install(installer: PatchedTree, options: argparse.Namespace) -> Result:
+def _fetch_and_install(installer: OpenWebuiTree, options: argparse.Namespace) -> Result:
     fetched = False
     if options.fetch is not None:
         version = check_fetch_version(options.fetch)
@@ -206,7 +225,7 @@ def _fetch_and_install(installer: PatchedTree, options: argparse.Namespace) -> R
         if fetched and options.dry_run:
             return Result("fetch", True, installer.way, notes=(f"open-webui {version}",))
     try:
-        return installer.install(build=not options.no_build, dry_run=options.dry_run)
+        return installer.install(dry_run=options.dry_run)
     except InstallError as trouble:
         if fetched:
             trouble.add_note(f"The fetched source stays in {printable(installer.directory)}.")
@@ -253,10 +272,12 @@ def _print_status(status: Status, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"ok": True, **dataclasses.asdict(status)}, indent=2))
         return
-    place = f"{printable(status.directory)}: open-webui {printable(status.openwebui or 'is gone')}"
+    gone = status.hook is not None and status.version is None
+    version = status.version or ("is gone" if gone else "of unknown version")
+    place = f"{printable(status.directory)}: {status.program} {printable(version)}"
     if status.commit:
         place += f", git {printable(status.tag or 'commit')} ({status.commit[:12]})"
-    if status.openwebui and not status.supported:
+    if not status.supported and not gone:
         place += " (not supported by this kit)"
     print(place)
     if status.busy:
@@ -265,7 +286,7 @@ def _print_status(status: Status, as_json: bool) -> None:
         print("not installed")
         return
     kit, digest = printable(status.kit), printable(status.patch_set)[:12]
-    newer = "" if status.current else f"; kit {kit_version()} would replace it"
+    newer = f"; kit {kit_version()} would replace it" if status.current is False else ""
     print(f"{status.state}: kit {kit}, {_what_is_in_place(status, digest)}{newer}")
     for name in status.modified[:20]:
         print(f"  not as installed: {printable(name)}")
@@ -280,13 +301,13 @@ def _print_status(status: Status, as_json: bool) -> None:
 def _what_is_in_place(status: Status, digest: str) -> str:
     if status.hook:
         return f"hook {printable(status.hook)}"
+    if status.program != OpenWebuiTree.program:
+        return f"patch set {digest}"
     front = "with its front end" if status.build else "without a front end (--no-build)"
     return f"patch set {digest}, {front}"
 
 
-def _print_result(
-    result: Result, installer: PatchedTree | HookedPackage, options: argparse.Namespace
-) -> None:
+def _print_result(result: Result, installer: _AnyInstaller, options: argparse.Namespace) -> None:
     if options.json:
         document: dict[str, Any] = {"ok": True, "dry_run": options.dry_run}
         print(json.dumps(document | dataclasses.asdict(result), indent=2))
@@ -328,16 +349,25 @@ def _counts(result: Result) -> str:
     """Count the files of a source tree; a package has but its hook."""
     if result.way == "plugin":
         return ""
-    edited, added = len(result.edited), len(result.added)
+    edited, added = _files(result.edited), _files(result.added)
     if result.action == "install":
-        return f"; {edited} files changed"
-    removed = f", {added} files removed" if added else ""
-    return f"; {edited} files restored{removed}"
+        return f"; {edited} changed"
+    removed = f", {added} removed" if result.added else ""
+    return f"; {edited} restored{removed}"
 
 
-def _next_steps(installer: PatchedTree | HookedPackage, result: Result) -> str:
-    """Say how the open-webui with the kit gets to run."""
-    if isinstance(installer, HookedPackage):
+def _files(names: Sequence[str]) -> str:
+    return f"{len(names)} file" if len(names) == 1 else f"{len(names)} files"
+
+
+def _next_steps(installer: _AnyInstaller, result: Result) -> str:
+    """Say how what was installed gets to run."""
+    if isinstance(installer, TrusteeTree):
+        lines = [
+            "Next: build restful-as with `cargo build --locked`, and start it with "
+            "`--allowed_origin ORIGIN` for each page that may ask (docs/trustee.md).",
+        ]
+    elif isinstance(installer, HookedPackage):
         lines = [
             f"The hook is {installer.hook}.",
             "Next: restart open-webui. (`python -m cczoo_backend serve` is the same without a "

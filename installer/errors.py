@@ -37,8 +37,15 @@ class NotOpenWebui(InstallError):
     exit_code = 3
 
 
+class NotTrustee(InstallError):
+    """The folder is not a source tree of CoCo Trustee."""
+
+    code = "not-trustee"
+    exit_code = 3
+
+
 class UnsupportedVersion(InstallError):
-    """It is open-webui, but not a version that we have patches for."""
+    """It is the program that it should be, but not a version that we have patches for."""
 
     code = "unsupported-version"
     exit_code = 3

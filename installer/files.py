@@ -19,6 +19,9 @@ from cczoo_installer.errors import LocalEdits, Locked
 
 STOPPING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
+# No file that we change is nearly as large: the largest, a Cargo.lock, has 157 KB.
+MAX_CHANGED = 64 << 20
+
 # What flock() answers on filesystems that cannot lock a folder (NFS, some FUSE ones).
 _NO_LOCKS_HERE = {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP}
 
@@ -43,16 +46,31 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_if_file(path: Path) -> str | None:
-    """Return the SHA-256 of a regular file, None when nothing is there.
+    """Return the SHA-256 of a regular file that we might change, None when nothing is there.
 
-    Anything else in its place (a folder, a link, a device) has no content that could match, so
-    it gets a text that no hash equals.
+    Anything else in its place (a folder, a link, a device, a file beyond ``MAX_CHANGED``) has no
+    content that could match, so it gets a text that no hash equals, and is not read.
     """
     try:
-        mode = path.lstat().st_mode
+        found = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return sha256_file(path) if stat.S_ISREG(mode) else "not-a-regular-file"
+    ordinary = stat.S_ISREG(found.st_mode) and found.st_size <= MAX_CHANGED
+    return sha256_file(path) if ordinary else "not-a-file-of-ours"
+
+
+def read_small(path: Path, limit: int) -> str:
+    """Return the UTF-8 text of a regular file of at most ``limit`` bytes; links are followed.
+
+    Raises ValueError for anything else, without waiting for a pipe or reading what is too large,
+    and OSError.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("it is no regular file")
+    if found.st_size > limit:
+        raise ValueError("it is absurdly large")
+    return path.read_text(encoding="utf-8")
 
 
 def tree_hashes(folder: Path) -> dict[str, str]:

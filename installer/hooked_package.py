@@ -53,7 +53,8 @@ class HookedPackage(Installer):
         return Status(
             directory=str(self.directory),
             way=self.way,
-            openwebui=version,
+            program=self.program,
+            version=version,
             supported=version in supported(self.patches, self.way),
             current=record.patch_set == _digest(record.packages) if record else None,
             hook=str(self.hook) if record else None,
@@ -136,7 +137,8 @@ class HookedPackage(Installer):
                 "Move it away and run again. Nothing was changed."
             )
         return Plan(
-            openwebui=version,
+            program=self.program,
+            version=version,
             kit=kit_version(),
             patch_set=_digest(sorted(packages)),
             files={FILE: NewFile(content, None)},
@@ -194,7 +196,7 @@ class HookedPackage(Installer):
             if record is None:
                 self.journal.clean()
             elif others:
-                plan = self._plan_for(others, record.openwebui)
+                plan = self._plan_for(others, record.version)
                 self._carry_out(lambda: (plan, result))
             else:
                 self._take_back()

@@ -1,7 +1,7 @@
-"""What the installer does with any open-webui: look, install, take back; all or nothing.
+"""What the installer does with any program: look, install, take back; all or nothing.
 
-The two ways in are its subclasses: `patched_tree` changes a source tree, `hooked_package` puts a
-hook beside an installed package. The command line sits on top.
+The two ways in are its subclasses: `patched_tree` changes a source tree, of open-webui or of
+Trustee, `hooked_package` puts a hook beside an installed open-webui. The command line sits on top.
 """
 
 from __future__ import annotations
@@ -63,14 +63,16 @@ class Result:
 
 @dataclass(frozen=True)
 class Status:
-    """How an open-webui stands: ``state`` is one of not-installed, installed, modified, unfinished.
+    """How a program stands: ``state`` is one of not-installed, installed, modified, unfinished.
 
-    ``openwebui`` is its version, None where it is gone and our hook is left.
+    ``version`` is None where it cannot be told, or where open-webui is gone and our hook is left;
+    ``current`` is None where nothing is installed, or nothing could take its place.
     """
 
     directory: str
     way: Way
-    openwebui: str | None
+    program: str
+    version: str | None
     supported: bool
     state: str
     busy: bool
@@ -87,9 +89,10 @@ class Status:
 
 @dataclass
 class Installer(abc.ABC):
-    """Works on one open-webui, with one folder of patch sets and lists."""
+    """Works on one copy of a program, with one folder of patch sets and lists."""
 
     way: ClassVar[Way]
+    program: ClassVar[str] = "open-webui"  # its name, for people and in the record
 
     directory: Path
     patches: Path
@@ -107,7 +110,7 @@ class Installer(abc.ABC):
 
     @abc.abstractmethod
     def status(self) -> Status:
-        """Return how it stands; raises NotOpenWebui when it is none."""
+        """Return how it stands; raises NotOpenWebui or NotTrustee when it is none."""
 
     @abc.abstractmethod
     def revert(self, *, dry_run: bool = False) -> Result:

@@ -1,9 +1,8 @@
 """The journal of an installation: what makes it all or nothing, and possible to take back.
 
-It works on one folder, the *root*: an open-webui source tree, or the site-packages folder that
-gets the hook. Everything lives in ``ROOT/.cczoo-install/``. One folder there holds the whole
-installation, and its *name* is the phase, so that a phase changes by one atomic rename that needs
-no disk space:
+It works on one folder, the *root*: a source tree, or the site-packages folder that gets the hook.
+Everything lives in ``ROOT/.cczoo-install/``. One folder there holds the whole installation, and
+its *name* is the phase, so that a phase changes by one atomic rename that needs no disk space:
 
 - ``staging``: being written; nothing in the root has changed yet;
 - ``applying``: complete and on the disk; the root is being changed;
@@ -49,7 +48,7 @@ from cczoo_installer.files import (
 HOME = ".cczoo-install"
 BUILD = "build"  # where open-webui's backend looks for the front end (FRONTEND_BUILD_DIR)
 PAGE = "index.html"  # the one file of a front end whose name says nothing about its content
-RECORD_FORMAT = 1
+RECORD_FORMAT = 2
 
 Phase = Literal["applying", "applied", "reverting"]
 PHASES: tuple[Phase, ...] = ("applying", "applied", "reverting")
@@ -77,14 +76,15 @@ class BuildChange:
 
 @dataclass(frozen=True)
 class Record:
-    """What one installation changed.
+    """What one installation changed, in which ``version`` of which ``program``.
 
     ``packages`` are the open_webui packages that the hook acts for, where it is one. ``folders``
     were created for files of the overlay, which kits of record format 1 up to 0.1.0 brought;
-    parents first.
+    parents first. Format 1 knew open-webui alone, and had its version as ``openwebui``.
     """
 
-    openwebui: str
+    program: str
+    version: str
     kit: str
     patch_set: str
     files: Mapping[str, FileChange]
@@ -102,14 +102,16 @@ class Record:
         """Read a record; raises ValueError on anything that is not one of ours."""
         try:
             data: dict[str, Any] = json.loads(text)
-            if data["format"] != RECORD_FORMAT:
+            if data["format"] not in {1, RECORD_FORMAT}:
                 raise ValueError(f"format {data['format']}; this kit knows {RECORD_FORMAT}")
+            first = data["format"] == 1
             files = {name: FileChange(**change) for name, change in data["files"].items()}
             folders = tuple(data["folders"])
             if not all(is_plain_relative(name) for name in (*files, *folders)):
                 raise ValueError("it names a path outside of its folder")
             return Record(
-                openwebui=data["openwebui"],
+                program="open-webui" if first else data["program"],
+                version=data["openwebui"] if first else data["version"],
                 kit=data["kit"],
                 patch_set=data["patch_set"],
                 files=files,
@@ -143,7 +145,8 @@ class NewBuild:
 class Plan:
     """All that one installation changes. New files have their place in folders that exist."""
 
-    openwebui: str
+    program: str
+    version: str
     kit: str
     patch_set: str
     files: Mapping[str, NewFile]
@@ -294,7 +297,8 @@ class Journal:
         self.on_step("stage:build")
         build = self._stage_build(staging, plan.build) if plan.build else None
         fresh = Record(
-            openwebui=plan.openwebui,
+            program=plan.program,
+            version=plan.version,
             kit=plan.kit,
             patch_set=plan.patch_set,
             files=changes,
@@ -461,8 +465,7 @@ class Journal:
                 raise MachineTrouble(
                     f"The original of {printable(name)} that the installer had kept in "
                     f"{printable(self.folder / 'old')} is missing or damaged. Put upstream's "
-                    "file back by hand (from the same open-webui version) and run again. "
-                    "Nothing was changed."
+                    "file back by hand (from the same version) and run again. Nothing was changed."
                 )
 
     def _restore(self, relative: str, change: FileChange) -> None:
@@ -472,6 +475,8 @@ class Journal:
             path.unlink(missing_ok=True)
         elif kept.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
+            # cargo tells a change by a later date alone: it would keep what it built of ours.
+            date_after(kept, path, self.now())
             kept.replace(path)
 
     def _restore_build(self, build: BuildChange) -> None:

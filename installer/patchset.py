@@ -1,15 +1,17 @@
-"""The patch sets: which open-webui files we edit, and what the edits come to.
+"""The patch sets: which files of open-webui and of Trustee we edit, and what the edits come to.
 
 A patch set is a folder ``v<version>/`` with
 
 - ``series``: one patch file name a line, in the order of application,
 - ``NNNN-topic.patch``: a header of ``Field: text`` lines, then unified diffs with ``a/`` and
   ``b/`` prefixes, and
-- ``upstream.json``: ``{"version", "sdist_sha256", "files": {path: sha256}}``, where ``files``
-  are the upstream files that the patches edit.
+- ``upstream.json``: ``{"version", "files": {path: sha256}}``, where ``files`` are the upstream
+  files that the patches edit. For open-webui it has ``"sdist_sha256"`` too, the hash of the source
+  archive; for Trustee, which names its version nowhere, ``"told_by": {path: sha256}``: files that
+  the patches leave alone and that no other release has.
 
-Patches are hooks and nothing else: they add no file. What the kit brings is the Python package
-``cczoo_backend``, which serves the page's part too.
+Patches are hooks and nothing else: they add no file. What the kit brings to open-webui is the
+Python package ``cczoo_backend``, which serves the page's part too.
 """
 
 from __future__ import annotations
@@ -27,10 +29,12 @@ from functools import cached_property
 from pathlib import Path
 
 from cczoo_installer.errors import BrokenPatchSet, MachineTrouble, UnsupportedVersion
-from cczoo_installer.files import is_plain_relative, printable, sha256_bytes
+from cczoo_installer.files import is_plain_relative, printable, sha256_bytes, sha256_if_file
 from cczoo_installer.versions import listed, supported
 
-MAX_FILES = 10  # existing open-webui files that one patch set may edit
+OPEN_WEBUI, TRUSTEE = "open-webui", "trustee"  # folders of patch sets
+
+MAX_FILES = 10  # existing files that one patch set may edit
 MAX_ADDED_LINES = 60  # lines that its patches may add, in all
 HEADER_FIELDS = ("Description", "Why", "How to test")
 
@@ -42,9 +46,9 @@ _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 _FIELD = re.compile(r"([A-Z][A-Za-z -]*):(?: (.*))?$")
 
 
-def default_root() -> Path:
-    """Return the folder of the open-webui patch sets that came with this kit."""
-    return Path(str(importlib.resources.files("cczoo_installer.patches")), "open-webui")
+def default_root(program: str = OPEN_WEBUI) -> Path:
+    """Return the folder of a program's patch sets that came with this kit."""
+    return Path(str(importlib.resources.files("cczoo_installer.patches")), program)
 
 
 @dataclass(frozen=True)
@@ -138,13 +142,18 @@ def _fields(header: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class PatchSet:
-    """What turns one open-webui version into one with a trust badge."""
+    """What turns one version of a program into what the kit needs of it.
+
+    ``upstream`` has the SHA-256 of the files that the patches edit, ``told_by`` of some by which
+    a tree's version is told; ``sdist_sha256`` is that of the source archive, where one is pinned.
+    """
 
     version: str
     folder: Path
     patches: tuple[Patch, ...]
     upstream: Mapping[str, str]
-    sdist_sha256: str
+    told_by: Mapping[str, str]
+    sdist_sha256: str | None
 
     @property
     def edited(self) -> tuple[str, ...]:
@@ -209,7 +218,7 @@ def _apply(patch: Patch, work: Path, no_repository: Path) -> None:
         raise no_git from None
     except git.CommandError as trouble:
         raise BrokenPatchSet(
-            f"{patch.path.name} does not apply to open-webui's own files "
+            f"{patch.path.name} does not apply to upstream's own files "
             f"({printable(str(trouble.stderr or '').strip())}). This is a mistake in the kit: "
             "please report it. Nothing was changed."
         ) from trouble
@@ -227,14 +236,17 @@ def load(root: Path, version: str) -> PatchSet:
 
     Raises UnsupportedVersion where there is none and BrokenPatchSet where it cannot be read.
     """
-    # The version comes out of somebody's package.json: it must not choose a path freely.
+    # The version may come out of somebody's package.json: it must not choose a path freely.
     if not _VERSION.fullmatch(version) or version not in supported(root, "source"):
-        raise UnsupportedVersion(_no_patches(root, version))
+        raise UnsupportedVersion(
+            f"This kit has no patches for {printable(version)}, only for {listed(root, 'source')}. "
+            "Nothing was changed."
+        )
     folder = root / f"v{version}"
     try:
         facts = json.loads((folder / "upstream.json").read_text(encoding="utf-8"))
         patches = tuple(read_patch(folder / name) for name in read_series(folder / "series"))
-        pins = {str(name): str(digest) for name, digest in facts["files"].items()}
+        pins = _pins(facts["files"])
         unpinned = {name for patch in patches for name in patch.files} - pins.keys()
         if unpinned:
             raise ValueError(f"upstream.json pins no {', '.join(sorted(unpinned))}")
@@ -243,7 +255,8 @@ def load(root: Path, version: str) -> PatchSet:
             folder=folder,
             patches=patches,
             upstream=pins,
-            sdist_sha256=str(facts["sdist_sha256"]),
+            told_by=_pins(facts.get("told_by", {})),
+            sdist_sha256=facts.get("sdist_sha256"),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as trouble:
         raise BrokenPatchSet(
@@ -251,18 +264,23 @@ def load(root: Path, version: str) -> PatchSet:
         ) from trouble
 
 
-def _no_patches(root: Path, version: str) -> str:
-    sentences = [
-        f"The source of open-webui {printable(version)} needs patches, under --try as well, and "
-        f"this kit has them for {listed(root, 'source')} (--fetch gets such a source)."
-    ]
-    if version in supported(root, "plugin"):
-        sentences.append(
-            f"Installed as a package, {version} needs none: name the folder of the package, such "
-            "as .../site-packages/open_webui."
-        )
-    sentences.append("docs/porting.md tells how patches are ported. Nothing was changed.")
-    return " ".join(sentences)
+def _pins(hashes: Mapping[str, str]) -> dict[str, str]:
+    return {str(name): str(digest) for name, digest in hashes.items()}
+
+
+def told_version(root: Path, directory: Path) -> str | None:
+    """Return which of the versions in ``root`` the tree in ``directory`` is, by its files alone.
+
+    None where it is none of them. Only what the patches leave alone is looked at, so a tree stays
+    what it is when it is patched, or when somebody edits what would be.
+    """
+    for version in supported(root, "source"):
+        told_by = load(root, version).told_by
+        if told_by and all(
+            sha256_if_file(directory / name) == digest for name, digest in told_by.items()
+        ):
+            return version
+    return None
 
 
 def read_series(path: Path) -> list[str]:

@@ -1,17 +1,19 @@
-"""Recognising an open-webui source tree, and naming the commit it was checked out from."""
+"""Recognising source trees, and naming the commit that one was checked out from."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from cczoo_installer.errors import NotOpenWebui
-from cczoo_installer.files import printable
+from cczoo_installer.errors import InstallError, NotOpenWebui, NotTrustee
+from cczoo_installer.files import printable, read_small
 
-_MAX_PACKAGE_JSON = 1 << 20
+_MAX_MANIFEST = 1 << 20  # bytes
 _LANDMARKS = ("backend/open_webui", "src")
+_TRUSTEE_MEMBERS = ("attestation-service", "kbs")  # of its Cargo workspace, since v0.10.0
 
 
 def is_empty_or_missing(directory: Path) -> bool:
@@ -27,14 +29,14 @@ def openwebui_version(directory: Path) -> str:
     Raises NotOpenWebui, saying what is there instead.
     """
     shown = printable(directory)
-    if is_empty_or_missing(directory):
-        what = "is empty" if directory.is_dir() else "does not exist"
-        raise NotOpenWebui(
-            f"{shown} {what}. Name the folder of an open-webui source tree, or add "
-            "`--fetch VERSION` to have one put there."
-        )
-    if not directory.is_dir():
-        raise NotOpenWebui(f"{shown} is not a folder. Name the folder of an open-webui tree.")
+    _refuse_nothing(
+        directory,
+        NotOpenWebui,
+        "Name the folder of an open-webui source tree, or add `--fetch VERSION` to have one put "
+        "there.",
+    )
+    if _is_trustee(directory):
+        raise NotOpenWebui(f"{shown} is a Trustee. Name it with --trustee-dir.")
     version = version_in_package_json(directory)
     missing = [landmark for landmark in _LANDMARKS if not (directory / landmark).is_dir()]
     if missing:
@@ -45,6 +47,67 @@ def openwebui_version(directory: Path) -> str:
     return version
 
 
+def require_trustee(directory: Path) -> None:
+    """Raise NotTrustee, saying what is there instead, unless it is a source tree of Trustee."""
+    shown = printable(directory)
+    whole = "Name the top folder of a checkout or of an unpacked source archive of CoCo Trustee."
+    _refuse_nothing(directory, NotTrustee, whole)
+    try:
+        members = _cargo_members(directory)
+    except FileNotFoundError:
+        if _is_openwebui(directory):
+            whole = "It is an open-webui: name it with --openwebui-dir."
+        raise NotTrustee(
+            f"{shown} is not a source tree of Trustee: it has no Cargo.toml. {whole}"
+        ) from None
+    except PermissionError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as trouble:
+        raise NotTrustee(
+            f"{shown} is not a source tree of Trustee: no workspace can be read in its Cargo.toml "
+            f"({printable(trouble)[:80]}). {whole}"
+        ) from trouble
+    missing = [
+        name for name in _TRUSTEE_MEMBERS if name not in members or not (directory / name).is_dir()
+    ]
+    if missing:
+        raise NotTrustee(
+            f"{shown} is not a source tree of Trustee, or not all of one: it lacks "
+            f"{', '.join(missing)}. {whole}"
+        )
+
+
+def _cargo_members(directory: Path) -> set[str]:
+    """Return the members of a Cargo workspace; raises what reading odd files raises."""
+    text = read_small(directory / "Cargo.toml", _MAX_MANIFEST)
+    return set(tomllib.loads(text)["workspace"]["members"])
+
+
+def _is_trustee(directory: Path) -> bool:
+    try:
+        require_trustee(directory)
+    except (NotTrustee, OSError):
+        return False
+    return True
+
+
+def _is_openwebui(directory: Path) -> bool:
+    try:
+        version_in_package_json(directory)
+    except (NotOpenWebui, OSError):
+        return False
+    return True
+
+
+def _refuse_nothing(directory: Path, error: type[InstallError], advice: str) -> None:
+    """Raise ``error`` where there is nothing that could be a source tree."""
+    if is_empty_or_missing(directory):
+        what = "is empty" if directory.is_dir() else "does not exist"
+        raise error(f"{printable(directory)} {what}. {advice}")
+    if not directory.is_dir():
+        raise error(f"{printable(directory)} is not a folder. {advice}")
+
+
 def version_in_package_json(directory: Path) -> str:
     """Return the version that open-webui's package.json in ``directory`` names.
 
@@ -53,9 +116,7 @@ def version_in_package_json(directory: Path) -> str:
     shown = printable(directory)
     package = directory / "package.json"
     try:
-        if package.stat().st_size > _MAX_PACKAGE_JSON:
-            raise ValueError("it is absurdly large")
-        facts = json.loads(package.read_text(encoding="utf-8"))
+        facts = json.loads(read_small(package, _MAX_MANIFEST))
         name, version = facts["name"], facts["version"]
     except FileNotFoundError:
         raise NotOpenWebui(
@@ -93,7 +154,7 @@ class Checkout:
 def checkout(directory: Path) -> Checkout | None:
     """Return where a git checkout stands; None when ``directory`` is not one's top folder.
 
-    A repository around the tree is somebody else's and says nothing about open-webui. Only
+    A repository around the tree is somebody else's and says nothing about the tree. Only
     reads: neither index nor configuration is touched.
     """
     if not (directory / ".git").exists():

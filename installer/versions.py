@@ -1,4 +1,4 @@
-"""The open-webui versions that this kit is tested with: the one list, versions.json."""
+"""The versions of a program that this kit is tested with: the one list, versions.json."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Way = Literal["source", "plugin"]
 
 
 def supported(root: Path, way: Way) -> list[str]:
-    """Return the versions that the list in ``root`` has for one way into open-webui, as listed.
+    """Return the versions that the list in ``root`` has for one way into a program, as listed.
 
     Raises BrokenPatchSet when it cannot be read.
     """

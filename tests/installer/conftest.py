@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import trustee_kit
 from cczoo_installer import __main__ as command_line
 from cczoo_installer import install, patchset, source
 from cczoo_installer.report import Reporter
@@ -29,6 +30,7 @@ from installer_kit import (
     OPEN_WEBUI,
     PLUGIN_VERSION,
     VERSION,
+    Case,
     Environment,
     FakeTools,
     Ran,
@@ -116,6 +118,12 @@ def small_tree(pristine: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def trustee(tmp_path: Path) -> Case:
+    """A Trustee of the touched lines: of the oldest version, whose patches touch the most files."""
+    return trustee_kit.make_case(tmp_path, trustee_kit.VERSIONS[0])
+
+
+@pytest.fixture
 def patches(pristine: Path, tmp_path: Path) -> Path:
     """A small patch set: three hooks."""
     return make_patch_set(tmp_path / "patches", pristine)
@@ -141,14 +149,21 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def as_case(where: Path | Case, patches: Path | None) -> Case:
+    """A case as it is; a bare folder is an open-webui, to get `patches` (None: the kit's own)."""
+    if isinstance(where, Case):
+        return where
+    return Case(where, where, patches or patchset.default_root(), HOOKED)
+
+
 @pytest.fixture
 def cczoo(patches: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
     """Run the command line in this process, by default with the small patch set."""
 
-    def run(directory: Path, *options: str, with_patches: Path | None = patches) -> Ran:
+    def run(where: Path | Case, *options: str, with_patches: Path | None = patches) -> Ran:
+        case = as_case(where, with_patches)
         capsys.readouterr()
-        argv = ["--openwebui-dir", str(directory), *options]
-        code = command_line.run(argv, patches=with_patches)
+        code = command_line.run(case.argv(*options), patches=case.patches)
         captured = capsys.readouterr()
         assert "Traceback" not in captured.err
         return Ran(code, captured.out, captured.err)
@@ -160,9 +175,9 @@ def cczoo(patches: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> Cal
 def child_command(patches: Path, cache: Path) -> Callable[..., list[str]]:
     """The command line as a child process that can be stopped at a named step."""
 
-    def command(directory: Path, *options: str, at: str = "", do: str = "kill") -> list[str]:
-        argv = [sys.executable, str(CHILD), str(patches), at, do]
-        return [*argv, "--openwebui-dir", str(directory), *options]
+    def command(where: Path | Case, *options: str, at: str = "", do: str = "kill") -> list[str]:
+        case = as_case(where, patches)
+        return [sys.executable, str(CHILD), str(case.patches), at, do, *case.argv(*options)]
 
     return command
 

@@ -234,14 +234,20 @@ class Environment:
 
 @dataclass(frozen=True)
 class Case:
-    """One open-webui to install into: what to name, the folder that changes, further options."""
+    """One place to install into: what to name and how, the folder that changes, the patch sets.
+
+    `options` is what an installation is asked for with, `file` one of the files that it changes.
+    """
 
     directory: Path
     root: Path
+    patches: Path
+    file: str
     options: tuple[str, ...] = ()
+    name: str = "--openwebui-dir"
 
     def argv(self, *more: str) -> list[str]:
-        return ["--openwebui-dir", str(self.directory), *self.options, *more]
+        return [self.name, str(self.directory), *more]
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def test_install_adds_one_file_and_revert_removes_it(environment: Environment, c
 
     status = cczoo(environment.package, "--status", "--json").json
     assert status["state"] == "installed"
-    assert status["openwebui"] == PLUGIN_VERSION
+    assert status["version"] == PLUGIN_VERSION
     assert (status["supported"], status["current"]) == (True, True)
     assert status["hook"] == str(environment.hook)
     assert f"hook {environment.hook}" in cczoo(environment.package, "--status").out
@@ -226,7 +226,7 @@ def test_a_folder_outside_of_site_packages_is_hooked_in_the_python_that_runs_us(
     assert f"the Python that runs this, {environment.python}" in told
     assert environment.hook.is_file()
     assert environment.starts(PYTHONPATH=str(folder.parent)) == HOOKED
-    assert install("--status", "--json").json["openwebui"] == PLUGIN_VERSION
+    assert install("--status", "--json").json["version"] == PLUGIN_VERSION
     assert install("--status", "--json").json["state"] == "installed"
     install("--revert")
     assert without_byte_code(snapshot(environment.site)) == without_byte_code(stock)
@@ -356,7 +356,7 @@ def test_an_upgrade_of_open_webui_keeps_the_hook(environment: Environment, cczoo
     say_version(environment.site, VERSION)
     assert environment.starts() == HOOKED
     status = cczoo(environment.package, "--status", "--json").json
-    assert (status["openwebui"], status["state"]) == (VERSION, "installed")
+    assert (status["version"], status["state"]) == (VERSION, "installed")
     assert cczoo(environment.package, "--json").json["changed"] is False
     say_version(environment.site, PLUGIN_VERSION)
     assert cczoo(environment.package, "--revert").code == 0
@@ -387,7 +387,7 @@ def test_where_open_webui_is_gone_the_hook_can_be_taken_out(
         shutil.rmtree(theirs)
     write_files(environment.package, {"data/webui.db": "what they leave behind"})
     status = cczoo(environment.package, "--status", "--json").json
-    assert (status["openwebui"], status["state"]) == (None, "installed")
+    assert (status["version"], status["state"]) == (None, "installed")
     assert "is gone" in cczoo(environment.package, "--status").out
     assert cczoo(environment.package, "--json").code == 3
     shutil.rmtree(environment.package)

@@ -92,7 +92,7 @@ def test_status_and_refusals_change_nothing(small_tree: Path, cczoo: Run) -> Non
     before = snapshot(small_tree)
     status = cczoo(small_tree, "--status", "--json").json
     assert status["state"] == "not-installed"
-    assert status["openwebui"] == VERSION
+    assert status["version"] == VERSION
     assert status["busy"] is False
     assert snapshot(small_tree) == before
 

@@ -18,6 +18,7 @@ from installer_kit import (
     CHILD,
     HOOKED,
     HOOKED_LAST,
+    HOOKED_TOO,
     Case,
     Environment,
     FakeTools,
@@ -52,40 +53,48 @@ def without_ours(found: Snapshot) -> Snapshot:
     return {name: facts for name, facts in found.items() if not name.startswith(".cczoo-install")}
 
 
-@pytest.fixture(params=["no-build", "build", "build over build", "hook"])
-def case(request: pytest.FixtureRequest) -> Case:
-    """The shapes of an installation: sources, a front end, the hook of an installed package."""
-    if request.param == "hook":
+def case_of(kind: str, request: pytest.FixtureRequest, patches: Path) -> Case:
+    """One of the shapes of an installation: sources, a front end, a package's hook, a Trustee."""
+    if kind == "hook":
         environment: Environment = request.getfixturevalue("environment")
-        return Case(environment.package, environment.site)
+        hook = environment.hook.name
+        return Case(environment.package, environment.site, patches, hook)
+    if kind == "trustee":
+        trustee: Case = request.getfixturevalue("trustee")
+        return trustee
     tree: Path = request.getfixturevalue("small_tree")
-    request.getfixturevalue("fake_tools")
-    if request.param == "build over build":
+    if kind == "build over build":
         write_files(tree, {"build/_app/app.js": "", "build/index.html": "an older front end"})
         (tree / "build").chmod(0o750)
-    return Case(tree, tree, ("--no-build",) if request.param == "no-build" else ())
+    return Case(tree, tree, patches, HOOKED_TOO, ("--no-build",) if kind == "no-build" else ())
+
+
+@pytest.fixture(params=["no-build", "build", "build over build", "hook", "trustee"])
+def case(request: pytest.FixtureRequest, patches: Path, fake_tools: FakeTools) -> Case:
+    """Every shape of an installation."""
+    return case_of(request.param, request, patches)
 
 
 def test_kill_at_every_step_of_an_installation(
-    case: Case, patches: Path, cczoo: Run, child_command: Command
+    case: Case, cczoo: Run, child_command: Command
 ) -> None:
     """kill -9 anywhere leaves a tree that the next run understands and finishes."""
     stock = snapshot(case.root)
-    steps = steps_of(patches, *case.argv())
+    steps = steps_of(case.patches, *case.argv(*case.options))
     installed = without_ours(snapshot(case.root))
-    assert cczoo(case.directory, "--revert").code == 0
+    assert cczoo(case, "--revert").code == 0
     assert snapshot(case.root) == stock
     assert len(steps) > 8
 
     for number, step in enumerate(steps):
         died = subprocess.run(
-            child_command(case.directory, *case.options, at=step),
+            child_command(case, *case.options, at=step),
             capture_output=True,
             timeout=60,
             check=False,
         )
         assert died.returncode == -signal.SIGKILL, step
-        status = cczoo(case.directory, "--status", "--json").json
+        status = cczoo(case, "--status", "--json").json
         if step == "commit:done":
             assert status["state"] == "installed"
         elif steps.index(step) > steps.index("commit:begin"):
@@ -94,53 +103,50 @@ def test_kill_at_every_step_of_an_installation(
             assert status["state"] == "not-installed", step
             assert without_ours(snapshot(case.root)) == stock, step
         if number % 2:  # half of the times finish, half of the times give up
-            again = cczoo(case.directory, *case.options)
+            again = cczoo(case, *case.options)
             assert again.code == 0, step
             assert ("stopped half-way" in again.err) == (status["state"] == "unfinished")
             assert without_ours(snapshot(case.root)) == installed, step
-        assert cczoo(case.directory, "--revert").code == 0, step
+        assert cczoo(case, "--revert").code == 0, step
         assert snapshot(case.root) == stock, step
 
 
-def test_kill_at_every_step_of_a_revert(
-    case: Case, patches: Path, cczoo: Run, child_command: Command
-) -> None:
+def test_kill_at_every_step_of_a_revert(case: Case, cczoo: Run, child_command: Command) -> None:
     stock = snapshot(case.root)
-    cczoo(case.directory, *case.options)
-    steps = steps_of(patches, "--openwebui-dir", str(case.directory), "--revert")
+    cczoo(case, *case.options)
+    steps = steps_of(case.patches, *case.argv("--revert"))
     for number, step in enumerate(steps):
-        assert cczoo(case.directory, *case.options).code == 0
+        assert cczoo(case, *case.options).code == 0
         died = subprocess.run(
-            child_command(case.directory, "--revert", at=step),
+            child_command(case, "--revert", at=step),
             capture_output=True,
             timeout=60,
             check=False,
         )
         assert died.returncode == -signal.SIGKILL, step
         if number % 2:
-            assert cczoo(case.directory, *case.options).code == 0, step
-            assert cczoo(case.directory, "--status", "--json").json["state"] == "installed", step
-        assert cczoo(case.directory, "--revert").code == 0, step
+            assert cczoo(case, *case.options).code == 0, step
+            assert cczoo(case, "--status", "--json").json["state"] == "installed", step
+        assert cczoo(case, "--revert").code == 0, step
         assert snapshot(case.root) == stock, step
 
 
 def test_killed_while_being_taken_back_after_being_killed(
-    case: Case, patches: Path, cczoo: Run, child_command: Command
+    case: Case, cczoo: Run, child_command: Command
 ) -> None:
     """Recovery itself may be killed, any number of times."""
     stock = snapshot(case.root)
     subprocess.run(
-        child_command(case.directory, *case.options, at="commit:sync"),
+        child_command(case, *case.options, at="commit:sync"),
         capture_output=True,
         check=False,
     )
-    file = "cczoo_open_webui.pth" if case.root != case.directory else "src/app.html"
-    for step in (f"restore:{file}", "revert:end", "revert:trash"):
+    for step in (f"restore:{case.file}", "revert:end", "revert:trash"):
         died = subprocess.run(
-            child_command(case.directory, "--revert", at=step), capture_output=True, check=False
+            child_command(case, "--revert", at=step), capture_output=True, check=False
         )
         assert died.returncode == -signal.SIGKILL, step
-    assert cczoo(case.directory, "--revert").code == 0
+    assert cczoo(case, "--revert").code == 0
     assert snapshot(case.root) == stock
 
 
@@ -277,7 +283,7 @@ def test_how_a_tree_stands_that_cannot_be_looked_at(
 
 def test_two_at_once(quick: Case, cczoo: Run, child_command: Command) -> None:
     with started(
-        child_command(quick.directory, *quick.options, at="commit:begin", do="wait"),
+        child_command(quick, *quick.options, at="commit:begin", do="wait"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as first:
@@ -285,13 +291,13 @@ def test_two_at_once(quick: Case, cczoo: Run, child_command: Command) -> None:
         assert first.stdout.readline() == "waiting\n"
         before = snapshot(quick.root)
         for options in (quick.options, ["--revert"]):
-            refused = cczoo(quick.directory, *options, "--json")
+            refused = cczoo(quick, *options, "--json")
             assert (refused.code, refused.json["code"]) == (7, "locked")
-        assert cczoo(quick.directory, "--status", "--json").json["busy"] is True
+        assert cczoo(quick, "--status", "--json").json["busy"] is True
         assert snapshot(quick.root) == before
         first.communicate("\n", timeout=60)
         assert first.returncode == 0
-    status = cczoo(quick.directory, "--status", "--json").json
+    status = cczoo(quick, "--status", "--json").json
     assert (status["state"], status["busy"]) == ("installed", False)
 
 
@@ -376,14 +382,14 @@ def in_mount_namespace(script: str, *arguments: str | Path) -> subprocess.Comple
 
 # Where the tree lies on a small file system of its own with FREE KiB left on it.
 FULL_DISK = """
-    child=$1 patches=$2 tree=$3 dir=$4 option=$5 free=$6 result=$7
+    child=$1 patches=$2 tree=$3 name=$4 dir=$5 option=$6 free=$7 result=$8
     cp -a "$tree" "$tree.kept"
     mount -t tmpfs -o size=24m tmpfs "$tree"
     cp -a "$tree.kept/." "$tree/"
     rest=$(df --output=avail -k "$tree" | tail -1)
     dd if=/dev/zero of="$tree/filler" bs=1024 count=$((rest - free)) status=none
     set +e
-    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$dir" $option --json > "$result"
+    "$PYTHON" "$child" "$patches" none none "$name" "$dir" $option --json > "$result"
     code=$?
     set -e
     rm -f "$tree/filler"
@@ -392,24 +398,20 @@ FULL_DISK = """
 """
 
 
-@pytest.fixture(params=["no-build", "hook"])
-def quick(request: pytest.FixtureRequest) -> Case:
-    """An installation of either way that builds nothing."""
-    if request.param == "hook":
-        environment: Environment = request.getfixturevalue("environment")
-        return Case(environment.package, environment.site)
-    tree: Path = request.getfixturevalue("small_tree")
-    return Case(tree, tree, ("--no-build",))
+@pytest.fixture(params=["no-build", "hook", "trustee"])
+def quick(request: pytest.FixtureRequest, patches: Path) -> Case:
+    """An installation that builds nothing."""
+    return case_of(request.param, request, patches)
 
 
-def paths_of(case: Case, patches: Path) -> list[str | Path]:
-    return [CHILD, patches, case.root, case.directory, *(case.options or ("--quiet",))]
+def paths_of(case: Case) -> list[str | Path]:
+    options = case.options or ("--quiet",)
+    return [CHILD, case.patches, case.root, case.name, case.directory, *options]
 
 
 @needs_root
 def test_disk_full(
     quick: Case,
-    patches: Path,
     cache: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -419,7 +421,7 @@ def test_disk_full(
     codes = {}
     for free in (0, 4, 8, 12, 16, 32, 48, 64, 80, 96, 128, 160, 192, 224, 256, 512):
         result = tmp_path / "result.json"
-        done = in_mount_namespace(FULL_DISK, *paths_of(quick, patches), str(free), result)
+        done = in_mount_namespace(FULL_DISK, *paths_of(quick), str(free), result)
         shutil.rmtree(f"{quick.root}.kept")
         assert done.returncode in (0, 6), done.stderr
         assert "Traceback" not in done.stderr
@@ -433,45 +435,41 @@ def test_disk_full(
 
 
 REVERT_ON_FULL_DISK = """
-    child=$1 patches=$2 tree=$3 dir=$4 option=$5
+    child=$1 patches=$2 tree=$3 name=$4 dir=$5 option=$6
     cp -a "$tree" "$tree.kept"
     mount -t tmpfs -o size=24m tmpfs "$tree"
     cp -a "$tree.kept/." "$tree/"
     chmod --reference="$tree.kept" "$tree"
-    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$dir" $option
+    "$PYTHON" "$child" "$patches" none none "$name" "$dir" $option
     dd if=/dev/zero of="$tree/filler" bs=1024 status=none || true
-    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$dir" --revert
+    "$PYTHON" "$child" "$patches" none none "$name" "$dir" --revert
     rm "$tree/filler"
     diff -r "$tree" "$tree.kept"
 """
 
 
 @needs_root
-def test_revert_needs_no_room(
-    quick: Case, patches: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_revert_needs_no_room(quick: Case, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHON", sys.executable)
-    done = in_mount_namespace(REVERT_ON_FULL_DISK, *paths_of(quick, patches))
+    done = in_mount_namespace(REVERT_ON_FULL_DISK, *paths_of(quick))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 READ_ONLY = """
-    child=$1 patches=$2 tree=$3 dir=$4 option=$5
+    child=$1 patches=$2 tree=$3 name=$4 dir=$5 option=$6
     mount --bind "$tree" "$tree"
     mount -o remount,ro,bind "$tree"
-    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$dir" --status > /dev/null
-    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$dir" --dry-run $option > /dev/null
-    exec "$PYTHON" "$child" "$patches" none none --openwebui-dir "$dir" $option
+    "$PYTHON" "$child" "$patches" none none "$name" "$dir" --status > /dev/null
+    "$PYTHON" "$child" "$patches" none none "$name" "$dir" --dry-run $option > /dev/null
+    exec "$PYTHON" "$child" "$patches" none none "$name" "$dir" $option
 """
 
 
 @needs_root
-def test_read_only_folder(
-    quick: Case, patches: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_read_only_folder(quick: Case, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHON", sys.executable)
     before = snapshot(quick.root)
-    done = in_mount_namespace(READ_ONLY, *paths_of(quick, patches))
+    done = in_mount_namespace(READ_ONLY, *paths_of(quick))
     assert done.returncode == 6, done.stderr
     assert "read-only" in done.stderr
     assert snapshot(quick.root) == before

@@ -1,0 +1,146 @@
+"""An open-webui source tree: patched, its front end built and placed, its source fetched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cczoo_installer import frontend, source, tree
+from cczoo_installer.errors import BadUsage, BrokenPatchSet, NotOpenWebui, UnsupportedVersion
+from cczoo_installer.files import inside, printable
+from cczoo_installer.install import cache_root
+from cczoo_installer.journal import BUILD, NewBuild, Record
+from cczoo_installer.patched_tree import Building, PatchedTree
+from cczoo_installer.patchset import PatchSet
+from cczoo_installer.versions import listed, supported
+
+
+@dataclass
+class OpenWebuiTree(PatchedTree):
+    """Works on one open-webui source tree.
+
+    With ``build``, its front end is built anew; ``cache`` keeps archives and finished front ends.
+    """
+
+    build: bool = True
+    cache: Path = field(default_factory=cache_root)
+
+    def version(self) -> str:
+        """Return the version that package.json names; raises NotOpenWebui."""
+        return tree.openwebui_version(self.directory)
+
+    def _no_patches(self, version: str | None) -> str:
+        shown = printable(version)
+        sentences = [
+            f"The source of open-webui {shown} needs patches, under --try as well, and this kit "
+            f"has them for {listed(self.patches, 'source')} (--fetch gets such a source)."
+        ]
+        if version in supported(self.patches, "plugin"):
+            sentences.append(
+                f"Installed as a package, {shown} needs none: name the folder of the package, "
+                "such as .../site-packages/open_webui."
+            )
+        sentences.append("docs/porting.md tells how patches are ported. Nothing was changed.")
+        return " ".join(sentences)
+
+    # -- the front end ------------------------------------------------------------------------
+
+    def _building(self, record: Record | None, contents: Mapping[str, bytes]) -> Building | None:
+        if not self.build:
+            return None
+        tools = frontend.toolchain(self.env)
+        sources = self._sources(record, contents)
+        cached = frontend.cached(self.cache, frontend.build_key(sources, tools.major))
+        return Building(
+            how="from the cache" if cached else "built anew",
+            make=lambda: self._build(sources, tools),
+        )
+
+    def _sources(self, record: Record | None, contents: Mapping[str, bytes]) -> frontend.Inputs:
+        """Return what the front end is built from: the tree without us, then with the patches."""
+        changes: dict[str, Path | bytes | None] = {}
+        for name in record.files if record else ():
+            changes[name] = self.journal.original(name, record)
+        return frontend.inputs(self.directory, {**changes, **contents})
+
+    def _build(self, sources: frontend.Inputs, tools: frontend.Toolchain) -> NewBuild:
+        inside(self.directory, BUILD)  # no point in building for minutes to refuse then
+        made = frontend.build_sources(
+            sources, self.cache, tools, reporter=self.reporter, env=self.env
+        )
+        return NewBuild(made.folder, made.hashes, made.key, tools.major)
+
+    def _is_current(self, record: Record, patches: PatchSet) -> bool:
+        if not super()._is_current(record, patches):
+            return False
+        if not self.build:
+            return True
+        if record.build is None:
+            return False
+        sources = frontend.inputs(self.directory)
+        return frontend.build_key(sources, record.build.node_major) == record.build.key
+
+    def _notes(self, patches: PatchSet, record: Record | None) -> tuple[str, ...]:
+        notes = []
+        elsewhere = self.env.get("FRONTEND_BUILD_DIR")
+        if elsewhere and self.build and Path(elsewhere).absolute() != self.directory / BUILD:
+            notes.append(
+                f"FRONTEND_BUILD_DIR is set to {printable(elsewhere)}: a backend that is started "
+                f"with it serves that folder and not {printable(self.directory / BUILD)}, where "
+                "the front end with the badge is. Unset it for the backend."
+            )
+        replaces = super()._notes(patches, record)
+        notes += replaces
+        if replaces and record is not None and record.build is not None and not self.build:
+            notes.append("Its front end goes, and --no-build brings no new one.")
+        return tuple(notes)
+
+    # -- fetching -----------------------------------------------------------------------------
+
+    def fetch(self, version: str, *, dry_run: bool = False) -> bool:
+        """Put the source of ``version`` into the folder if that is missing or empty.
+
+        Returns whether it did, or would. A folder that holds this very version already is fine.
+        """
+        patches = self._patch_set(version)
+        if tree.is_empty_or_missing(self.directory):
+            if not dry_run:
+                self._fetch(patches)
+            return True
+        try:
+            found = self.version()
+        except NotOpenWebui as trouble:
+            raise NotOpenWebui(
+                f"{printable(self.directory)} holds other files, so nothing was fetched into it. "
+                "Name a new or an empty folder."
+            ) from trouble
+        if found != version:
+            raise UnsupportedVersion(
+                f"{printable(self.directory)} holds open-webui {printable(found)} already, so "
+                f"{version} was not fetched into it. Name a new or an empty folder, or leave "
+                "--fetch out."
+            )
+        return False
+
+    def _fetch(self, patches: PatchSet) -> None:
+        if patches.sdist_sha256 is None:
+            raise BrokenPatchSet(
+                f"{patches.folder / 'upstream.json'} pins no source archive. Install the kit anew."
+            )
+        archive = source.fetch(
+            patches.version,
+            patches.sdist_sha256,
+            self.cache,
+            reporter=self.reporter,
+            index=source.configured_index(self.env),
+        )
+        source.unpack(archive, self.directory)
+
+
+def check_fetch_version(text: str) -> str:
+    """Accept ``0.5.20`` and ``v0.5.20``; raises BadUsage for anything that is no version."""
+    if not re.fullmatch(r"v?\d+(\.\d+)+", text):
+        raise BadUsage(f"{printable(text)[:80]!r} is not a version. Write for example 0.5.20.")
+    return text.removeprefix("v")
