@@ -46,7 +46,9 @@ from .policy import DEFAULT, Policy, read_references
 from .tcb import RELAUNCH
 
 if TYPE_CHECKING:
-    from .services.relying import Opinion  # brings an HTTP client along
+    # These bring an HTTP client along.
+    from .services.claims import Tcb
+    from .services.relying import Opinion
 
 __all__ = [
     "ReferenceValues",
@@ -116,6 +118,7 @@ class Report:
             "tcb_status": status,
             "advisory_ids": list(advisory_ids or ()),
             "tcb_evaluation": self._edition(),
+            "told": self.told,
             "body": self.quote.body.to_dict() if self.quote else None,
             "events": self._events(),
         }
@@ -126,6 +129,11 @@ class Report:
             return self.evaluation.to_dict()
         told = self.opinion.tcb.evaluation if self.opinion else None
         return None if told is None else {"lowest": told}
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What a service tells of platform and collateral, by Trustee's names."""
+        return dict(self.opinion.told.values) if self.opinion else {}
 
     def _events(self) -> list[dict[str, Any]]:
         """What the event logs tell: nothing is proven where a check failed."""
@@ -180,6 +188,8 @@ def audit(
     is_foreign = binding.code not in ("", "nonce-unknown")
     if binding.outcome == PASS and policy.max_age is not None:
         binding = _age(binding, fetched, now, policy.max_age)
+    # Before anybody else is asked: services refuse honest TDs over logs that are told here.
+    event_log, logs = (_UNREAD_LOG, None) if is_foreign else _event_log(evidence, policy)
     verdict, opinion, evaluation = None, None, None
     found: list[Check] = []
     if is_foreign:
@@ -194,8 +204,7 @@ def audit(
         found = [_td_attributes(quote, policy, check_attributes)]
         if binding.outcome == PASS:
             opinion = service(quote)
-            found += [*opinion.checks, _told_status(opinion, policy)]
-    event_log, logs = (_UNREAD_LOG, None) if is_foreign else _event_log(evidence, policy)
+            found += [*opinion.checks, told_status(opinion, policy)]
     checks = [
         Check("evidence-format", PASS, f"a TDX quote, version {quote.header.version}"),
         binding,
@@ -365,20 +374,29 @@ def _tcb_status(verdict: Verdict, policy: Policy) -> Check:
     )
 
 
-def _told_status(opinion: Opinion, policy: Policy) -> Check:
+def told_status(opinion: Opinion, policy: Policy) -> Check:
     """The TCB status by the service's word, where it gives one."""
     tcb = opinion.tcb
-    if (
-        (policy.min_date is not None and tcb.date is None)
-        or (policy.min_evaluation is not None and tcb.evaluation is None)
-        or (policy.advisories is not None and tcb.advisory_ids is None)
-        or ((policy.passing, policy.warning) != _USUAL and tcb.status is None)
-    ):
-        detail = "the policy asks for what this service does not tell"
+    untold = opinion.told.wrong_for("tcb-status") or _untold(tcb, policy)
+    if untold:
+        detail = f"the service does not tell, in a form that counts: {', '.join(untold)}"
         return Check("tcb-status", FAIL, detail, "not-told")
     if tcb.status is None:
         return Check("tcb-status", SKIPPED, "the service's policy sees to it")
     return _judged_status(tcb.status, tcb.advisory_ids or (), tcb.date, tcb.evaluation, policy)
+
+
+def _untold(tcb: Tcb, policy: Policy) -> list[str]:
+    """What the policy asks for and the service does not tell, by Trustee's names."""
+    asked = {
+        "advisory_ids": (policy.advisories, tcb.advisory_ids),
+        "tcb_date": (policy.min_date, tcb.date),
+        "tcb_eval_num": (policy.min_evaluation, tcb.evaluation),
+    }
+    untold = [name for name, (floor, told) in asked.items() if floor is not None and told is None]
+    asks_more = any(floor is not None for floor, _ in asked.values())
+    asks = asks_more or (policy.passing, policy.warning) != _USUAL
+    return ["tcb_status", *untold] if asks and tcb.status is None else untold
 
 
 def _judged_status(

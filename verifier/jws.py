@@ -1,6 +1,6 @@
 """Tokens as a relying party reads them: strictly, and only under keys that it already has.
 
-The page's rules (src/lib/tee/jwt.ts, keys.ts); the signature itself is PyJWT's business. Keys
+The page's rules (web/src/token/jwt.ts, keys.ts); the signature itself is PyJWT's business. Keys
 that a token brings along are not even read, but for a certificate chain where the user pinned
 the authority that must have issued it.
 """
@@ -20,7 +20,7 @@ from quote_generator.evidence import decode_base64url
 
 from . import strictjson
 from .appraisal import Rejected
-from .chains import key_of_chain
+from .chains import check_pinned, key_of_chain
 
 MAX_TOKEN = 1 << 20
 """Characters: a token may bring a whole parsed event log along."""
@@ -118,7 +118,8 @@ def verify_token(token: Token, keys: Keys, algorithms: Sequence[str], now: float
     A token's `kid` must be the key's; where neither has one (Trustee's own signer), each key is
     tried. Only with keys that the user pinned may one side name a key and the other not.
     Raises Rejected: token-malformed for an algorithm that is not allowed, token-forged for a key
-    that is not there or a signature that is wrong.
+    that is not there or a signature that is wrong; key-changed for another key than the pinned
+    one, of a signer that has no certificate.
     """
     alg = token.header.get("alg")
     if not isinstance(alg, str) or alg not in algorithms:
@@ -129,9 +130,11 @@ def verify_token(token: Token, keys: Keys, algorithms: Sequence[str], now: float
             return "a certificate of the pinned authority"
         raise _forged("its certificate is for another key")
     candidates = [jwk for jwk in keys.jwks if _suits(jwk, alg) and _named(jwk, token, keys.pinned)]
-    if not candidates:
-        raise _forged(f"no {'pinned' if keys.pinned else 'published'} key {_kid(token)}for it")
     if not any(_holds(token, jwk, alg) for jwk in candidates):
+        if keys.pinned and _brings_a_bare_key(token):
+            raise _changed()
+        if not candidates:
+            raise _forged(f"no {'pinned' if keys.pinned else 'published'} key {_kid(token)}for it")
         raise _forged("its signature is wrong")
     return "a pinned key" if keys.pinned else "a key that the service publishes"
 
@@ -181,6 +184,11 @@ def _authorities(text: str) -> tuple[x509.Certificate, ...]:
         raise BadInput("service keys: not certificates in PEM") from error
     if len(found) > MAX_KEYS:
         raise BadInput(f"service keys: more than {MAX_KEYS} certificates")
+    try:
+        for certificate in found:
+            check_pinned(certificate)
+    except ValueError as error:
+        raise BadInput(f"service keys: {error}") from error
     return tuple(found)
 
 
@@ -212,12 +220,27 @@ def _get(value: object, name: str) -> object:
     return value.get(name) if isinstance(value, dict) else None
 
 
+def _brings_a_bare_key(token: Token) -> bool:
+    """Whether the header has a key without a chain, as that of a Trustee without a signer."""
+    jwk = token.header.get("jwk")
+    return isinstance(jwk, dict) and "x5c" not in jwk and "x5c" not in token.header
+
+
 def _kid(token: Token) -> str:
     return f"{token.header['kid']} " if "kid" in token.header else ""
 
 
 def _malformed(reason: str) -> Rejected:
     return Rejected("token-signature", "token-malformed", f"not a token to accept: {reason}")
+
+
+def _changed() -> Rejected:
+    return Rejected(
+        "token-signature",
+        "key-changed",
+        "another key than the pinned one signed it: a Trustee without a signer of its own makes "
+        "one at each start; pin the new key only if you know that it was started anew",
+    )
 
 
 def _forged(reason: str) -> Rejected:

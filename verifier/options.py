@@ -68,6 +68,13 @@ def add_verifier_options(parser: argparse.ArgumentParser) -> None:
         "certificate of the authority of its signing certificate",
     )
     parser.add_argument(
+        "--send-logs",
+        action="store_true",
+        default=None,
+        help="send the event logs to the service, too, as one: for services whose policy wants "
+        "them; they are always judged here",
+    )
+    parser.add_argument(
         "--policy", type=Path, metavar="FILE", help="what to accept, as JSON (docs/verification.md)"
     )
     parser.add_argument(
@@ -139,7 +146,7 @@ def make_verifier(options: argparse.Namespace, *, keep: float = 0) -> Verifier:
 def _check_combination(options: argparse.Namespace) -> None:
     local, remote = (
         ("root", "collateral", "simulator", "pccs", "pccs_update"),
-        ("service", "service_keys"),
+        ("service", "service_keys", "send_logs"),
     )
     for name in remote if options.provider == DCAP else local:
         if getattr(options, name) is not None:
@@ -173,11 +180,13 @@ def _service(options: argparse.Namespace) -> Service:
         )
     if keys is None and not is_private_enough(address):
         raise UsageError(
-            "usage", "the service's keys are not fetched over plain http; give --service-keys"
+            "http-unpinned",
+            "over plain http a service is asked only where its keys are pinned; give "
+            "--service-keys, or an https address",
         )
     if keys is not None and keys.authorities and options.provider != "trustee":
         raise UsageError("usage", "only trustee signs under certificates; give a JWK Set")
-    return Service(provider, address, keys, options.timeout)
+    return Service(provider, address, keys, options.timeout, bool(options.send_logs))
 
 
 def _base(option: str, text: str, *paths: str) -> str:

@@ -29,9 +29,9 @@ class FileError(Problem):
 class Unreachable(Problem):
     """Unreachable: there is no usable answer; the message says from whom and why.
 
-    `code` says what there is none of: evidence-unreachable, service-unreachable,
-    keys-unreachable or collateral-unreachable. `wait` is for how many seconds we were asked to
-    wait before the next try.
+    `code` says what there is none of: evidence-unreachable, service-unreachable (service-address,
+    service-broken), keys-unreachable (keys-needed) or collateral-unreachable. `wait` is for how
+    many seconds we were asked to wait before the next try.
     """
 
     exit = EXIT_UNREACHABLE

@@ -7,6 +7,7 @@ nor as rich's markup.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TextIO
 
 from rich.console import Console
@@ -53,6 +54,9 @@ def write_report(report: Report, stream: TextIO) -> None:
         if report.quote:
             console.print()
             console.print(_measurements(report.quote.body.to_dict()))
+        if report.told and report.result != FAIL:
+            console.print()
+            console.print(_rows({name: _shown(value) for name, value in report.told.items()}))
         if report.result != FAIL:
             console.print()
             console.print(Text(_LIMIT))
@@ -87,9 +91,19 @@ def _checks(report: Report) -> Table:
 
 
 def _measurements(body: dict[str, str]) -> Table:
+    return _rows({name: body[name] for name in _SHOWN})
+
+
+def _rows(values: Mapping[str, str]) -> Table:
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(min_width=14, no_wrap=True)
     table.add_column(overflow="fold")
-    for name in _SHOWN:
-        table.add_row(Text(name), Text(body[name]))
+    for name, value in values.items():
+        table.add_row(Text(name), Text(value))
     return table
+
+
+def _shown(told: object) -> str:
+    """What a service tells, as text."""
+    text = ", ".join(map(str, told)) if isinstance(told, list) else str(told)
+    return printable(text[:_MAX_DETAIL])

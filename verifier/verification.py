@@ -99,7 +99,8 @@ class Verifier:
         Raises Unreachable and TrustError where that cannot be had.
         """
         report = self._audit(record, nonce, at)
-        if report.quote and self.keep and not self.source and _was_refused(report, "collateral"):
+        own = self.keep and not self.source and not self.service
+        if report.quote and own and _was_refused(report, "collateral"):
             # It may have ended, or been replaced, since it was fetched.
             self.fetched.forget(report.quote)
             report = self._audit(record, nonce, at)

@@ -40,5 +40,5 @@ async def _forward(url: str, body: bytes, seconds: float) -> Answer:
     except Unreachable as error:
         raise TeeError(502, "relay-failed", f"The attestation service {error}.") from None
     if 300 <= answer.status < 400:
-        raise TeeError(502, "relay-failed", "The attestation service redirects elsewhere.")
+        raise TeeError(502, "relay-redirected", "The attestation service redirects elsewhere.")
     return answer

@@ -81,25 +81,31 @@ class Settings:
             page_sources=page_sources(environment),
         )
 
-    def relay_url(self, provider: str) -> str | None:
-        """Return where the relay forwards this provider's requests, or None if it does not."""
+    def relay_address(self, provider: str) -> str | None:
+        """Return the address of the service that the relay reaches, or None where it does not."""
         if provider not in self.relayed:
             return None
         known = SERVICES[provider]
         address = self.urls[provider] or known.default_url
-        path = known.attestation_path
-        return base_address(address, path) + path if address else None
+        return base_address(address, known.attestation_path) if address else None
+
+    def relay_url(self, provider: str) -> str | None:
+        """Return where the relay forwards this provider's requests, or None if it does not."""
+        address = self.relay_address(provider)
+        return None if address is None else address + SERVICES[provider].attestation_path
 
     def document(self, root: str | None) -> dict[str, object]:
-        """Return the answer of ``GET /config``; ``root`` is the simulator's, where it is used."""
+        """Return the answer of ``GET /config``; ``root`` is the simulator's, where it is used.
+
+        ``relay`` is the address that is relayed to: a page uses the relay for no other.
+        """
         services = {
-            name: {"url": self.urls[name], "relay": self.relay_url(name) is not None}
-            for name in SERVICES
+            name: {"url": self.urls[name], "relay": self.relay_address(name)} for name in SERVICES
         }
         return {
             "v": CONFIG_VERSION,
             "default_provider": self.default_provider,
-            "providers": {**services, DCAP: {"url": None, "relay": False, "root": root}},
+            "providers": {**services, DCAP: {"url": None, "relay": None, "root": root}},
         }
 
 

@@ -282,7 +282,8 @@ Answer = Callable[[Forger], Response]
 
 
 def _reject_500(forger: Forger) -> Response:
-    return PlainTextResponse("An internal error occured: \n0: TDX Verifier: quote is bad", 500)
+    causes = "0: attestation report evaluate\n1: Verifier evaluate failed: TDX Verifier"
+    return PlainTextResponse(f"An internal error occured: \n{causes}: quote is bad", 500)
 
 
 def _reject_400(forger: Forger) -> Response:

@@ -27,13 +27,13 @@ CHECKS = [
     "secure-context",
     "evidence-format",
     "nonce-binding",
+    "event-log",
     "token-signature",
     "token-claims",
     "quote-signature",
     "collateral",
     "tcb-status",
     "td-attributes",
-    "event-log",
     "reference-values",
     "appraisal",
     "settings",
@@ -139,14 +139,16 @@ def tee_settings(
     trustee: str = "",
     trustee_keys: str = "",
     alibaba_keys: str = "",
+    **more: Any,
 ) -> dict[str, Any]:
-    """Return what the settings block stores in the browser."""
+    """Return what the settings block stores in the browser; ``more`` are further members."""
     return {
         "v": 1,
         "enabled": enabled,
         "provider": provider,
         "addresses": {"alibaba": alibaba, "trustee": trustee},
         "keys": {"alibaba": alibaba_keys, "trustee": trustee_keys},
+        **more,
     }
 
 
@@ -268,6 +270,22 @@ class ChatPage:
             "rows => rows.map(r => [r.dataset.check, r.dataset.outcome])"
         )
         return {row[0]: row[1] for row in pairs}
+
+    def faults(self) -> dict[str, str]:
+        """Return the reason's code of each check that warns or failed, but not for another's."""
+        rows = self.open_panel().get_by_test_id("tee-check")
+        found: list[list[str]] = rows.evaluate_all(
+            "rows => rows.map(r => [r.dataset.check, r.dataset.outcome, r.dataset.code])"
+        )
+        return {
+            check: code
+            for check, outcome, code in found
+            if outcome in ("warn", "fail") and code != "not-run"
+        }
+
+    def row(self, check: str) -> Locator:
+        """Return the panel's row of a check."""
+        return self.open_panel().locator(f"[data-testid=tee-check][data-check={check}]")
 
     def fields(self) -> dict[str, str]:
         """Return each value that the panel shows."""

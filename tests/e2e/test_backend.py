@@ -412,16 +412,16 @@ def test_the_configuration_is_the_administrators(
     def config(backend: Backend) -> Any:
         return backend.call("GET", "/api/v1/tee/config").json()
 
-    nothing = {"url": None, "relay": False}
+    nothing = {"url": None, "relay": None}
     assert config(bare) == {
         "v": 1,
         "default_provider": "alibaba",
         "providers": {"alibaba": nothing, "trustee": nothing, "dcap": {**nothing, "root": None}},
     }
     assert config(hardware)["default_provider"] == "trustee"
-    assert config(hardware)["providers"]["trustee"] == {"url": service, "relay": False}
+    assert config(hardware)["providers"]["trustee"] == {"url": service, "relay": None}
     assert config(hardware)["providers"]["dcap"] == {**nothing, "root": None}
-    assert config(simulated)["providers"]["alibaba"] == {"url": relayed.url, "relay": True}
+    assert config(simulated)["providers"]["alibaba"] == {"url": relayed.url, "relay": relayed.url}
 
 
 @pytest.fixture

@@ -316,6 +316,8 @@ def test_a_service_without_cors_is_reached_by_the_relay(
     chat = open_chat(simulated, tee_settings("trustee", trustee=closed_service))
     chat.expect_state("red")
     assert chat.checks()["token-signature"] == "fail"
+    assert "pin them" in chat.reason()
+    assert chat.requests_to("/api/v1/tee/relay/trustee", "/attestation") == []
 
 
 # c. No TDX

@@ -26,8 +26,8 @@ from cczoo_verifier.fetching import get, is_private_enough
 from cczoo_verifier.jws import Keys, parse_token, read_keys, verify_token
 from cczoo_verifier.policy import Policy
 from cczoo_verifier.problems import Unreachable
-from cczoo_verifier.services.relying import PROVIDERS, Opinion, Service
 from cczoo_verifier.service import Settings, create_app
+from cczoo_verifier.services.relying import PROVIDERS, Opinion, Service
 from cczoo_verifier.signing import Signer
 from cczoo_verifier.trust import TrustSource, from_files
 from cczoo_verifier.verification import Verifier
@@ -118,7 +118,7 @@ def test_trustee_takes_either_body(
         for _ in range(2):
             opinion = ask(asked, quote)
             assert failures(opinion) == []
-            assert [check.outcome for check in opinion.checks] == ["pass"] * 3
+            assert {check.outcome for check in opinion.checks} == {"pass"}
     posts = seen.count("POST /attestation")
     assert posts == (3 if form == protocol.FLAT else 2)
     assert opinion.tcb.status == "UpToDate"
@@ -136,7 +136,7 @@ def test_a_server_is_verified_by_trustee(url: str, trustee: str, capsys: Any) ->
         "token-signature": "pass",
         "token-claims": "pass",
         "quote-signature": "skipped",
-        "collateral": "skipped",
+        "collateral": "pass",
         "tcb-status": "pass",
         "td-attributes": "pass",
         "event-log": "skipped",
@@ -167,15 +167,6 @@ def test_a_simulator_stays_one(simulator: Simulator, signer: Signer, capsys: Any
     ):
         assert main([simulated, "--provider", "trustee", "--service", address]) == 3
     assert capsys.readouterr().out.startswith("SIMULATED TD")
-
-
-def test_event_logs_go_along(trustee: str, td: Simulator) -> None:
-    """The service refuses a log with events that were never measured."""
-    quote = parse_quote(td.quote(bytes(64)))
-    logs = {"cc_eventlog": None, "aa_eventlog": f"INIT sha384/{quote.body.rtmr_3.hex()}\na b c\n"}
-    opinion = service("trustee", trustee).opinion(quote, logs, now=time.time)
-    assert failures(opinion) == [("token-signature", "service-rejected")]
-    assert "event-log/log-differs" in opinion.checks[0].detail
 
 
 def test_what_nobody_vouches_for_is_not_asked_about(chat: Chat, url: str, capsys: Any) -> None:
@@ -240,9 +231,11 @@ EXPECTED: dict[str, Any] = {
     "contraindicated": ("appraisal", "appraisal"),
     "no-verdict": ("appraisal", "appraisal"),
     **dict.fromkeys(hostile.KEY_ANSWERS, "keys-unreachable"),
+    "keys-missing": "keys-needed",
     **dict.fromkeys(hostile.QUOTE_LIES, _CLAIM),
     **dict.fromkeys(("wrong-tee", "html"), _CLAIM),
-    **dict.fromkeys(("garbage", "empty"), _MALFORMED),
+    "garbage": "service-broken",
+    "empty": _MALFORMED,
     **dict.fromkeys(hostile.TOKEN_LIES, _FORGED),
     **dict.fromkeys(
         ("alg-none", "hs256", "critical-header", "repeated-claim", "nested"), _MALFORMED
@@ -256,6 +249,7 @@ BY_PROTOCOL: dict[str, dict[str, Any]] = {
     },
     hostile.ALIBABA: {
         **dict.fromkeys(hostile.DISCOVERY_ANSWERS, "keys-unreachable"),
+        "discovery-missing": "keys-needed",
         "wrong-issuer": _CLAIM,
         "html-verdict": _CLAIM,
     },
@@ -319,32 +313,12 @@ def test_what_stands_before_a_service_is_not_its_word(quote: Quote) -> None:
 
     with serving(lambda _: app) as address:
         for status in (301, 302, 307, 404, 401, 503):
+            asked = service("trustee", f"{address}/{status}", pin(jose.make_key("ES256")))
             with pytest.raises(Unreachable, match=f"HTTP {status}") as caught:
-                ask(service("trustee", f"{address}/{status}"), quote)
+                ask(asked, quote)
             elsewhere = status in (301, 302, 307, 404)
             expected = "service-address" if elsewhere else "service-unreachable"
             assert caught.value.code == expected
-
-
-@pytest.mark.parametrize(
-    "case", ADDRESSES["answers"], ids=lambda case: f"{case['status']} {case['body'][:20]!r}"
-)
-@pytest.mark.parametrize("name", PROVIDERS)
-def test_an_answer_of_somebody_else_is_no_refusal(quote: Quote, name: str, case: Any) -> None:
-    app = FastAPI()
-
-    @app.post(PROVIDERS[name].path)
-    async def attestation() -> Response:
-        return PlainTextResponse(case["body"], case["status"])
-
-    with serving(lambda _: app) as address:
-        asked = service(name, address, keys=pin(jose.make_key("ES256")))
-        if case["code"] is None:
-            assert failures(ask(asked, quote)) == [_REJECTED]
-            return
-        with pytest.raises(Unreachable, match=f"HTTP {case['status']}") as caught:
-            ask(asked, quote)
-        assert caught.value.code == case["code"]
 
 
 @pytest.mark.parametrize(
@@ -389,7 +363,7 @@ def test_a_service_that_is_not_there(url: str, capsys: Any) -> None:
     with serving(lambda _: FastAPI()) as gone:
         pass
     assert main([url, "--provider", "trustee", "--service", gone]) == 4
-    assert "no connection [service-unreachable]" in capsys.readouterr().err
+    assert "no connection [keys-unreachable]" in capsys.readouterr().err
 
 
 # --- claims --------------------------------------------------------------------------------------
@@ -617,7 +591,7 @@ def test_only_one_submodule_may_speak_for_the_td() -> None:
 
 def test_what_is_told_as_nothing_hides_nothing() -> None:
     told = {"tdx": {"tcb_status": "OutOfDate"}, "cczoo": {"tcb_status": None}}
-    assert ear(cpu0={"ear.veraison.annotated-evidence": told}).tcb.status == "OutOfDate"
+    assert ear(cpu0={"ear.veraison.annotated-evidence": told}).fault == "tcb_status"
     assert math.isinf(Opinion(None, ()).expires)
 
 
@@ -783,7 +757,7 @@ def test_a_kept_token_is_checked_again(
     assert main([*command, "--at", kept["fetched"]]) == 0
     pin.write_text(json.dumps(Signer.ephemeral().jwk))
     assert main(command) == 1
-    assert "token-forged" in capsys.readouterr().out
+    assert "[key-changed]" in capsys.readouterr().out
 
     pin.write_text(json.dumps(signer.jwk))
     kept["token"] = None
@@ -826,8 +800,7 @@ def test_the_token_of_one_service_is_none_of_another(
     "arguments",
     [
         ["--provider", "trustee"],
-        ["--provider", "trustee", "--service", "http://as.example"],
-        ["--provider", "alibaba", "--service", "http://192.0.2.1"],
+        ["--send-logs"],
         ["--service", "https://as.example"],
         ["--service-keys", "x"],
         ["--provider", "alibaba", "--root", "x"],
@@ -886,5 +859,5 @@ def test_what_is_compressed_unasked_is_not_unpacked(quote: Quote) -> None:
         serving(lambda _: app) as address,
         pytest.raises(Unreachable, match="compressed form that was not asked for"),
     ):
-        ask(service("trustee", address), quote)
+        ask(service("trustee", address, pin(jose.make_key("ES256"))), quote)
     assert seen == ["identity"]

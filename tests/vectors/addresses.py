@@ -1,4 +1,4 @@
-"""Addresses of services as people write them, and answers of what may be there instead of one."""
+"""Addresses of services as people write them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ _ALIBABA = "https://attest.cn-beijing.aliyuncs.com"
 
 
 def addresses() -> object:
-    """One rule for page, command line and backend: spellings, refusals, and what an answer is."""
+    """One rule for page, command line and backend: spellings and refusals."""
     return {
         "source": "RFC 3986; docs/providers.md, section Addresses",
         "read": [*_alibaba(), *_trustee(), *_spellings()],
         "refused": _refused(),
-        "answers": _answers(),
     }
 
 
 def _read(provider: str, text: str, address: str, *, private: bool = True) -> object:
-    """`private`: a page may ask it, and the command line may take keys from there."""
+    """`private`: keys may come from there; where not, they have to be pinned."""
     return {"provider": provider, "text": text, "address": address, "private": private}
 
 
@@ -167,28 +166,3 @@ def _refused() -> list[str]:
         "https://[]",
         "https://as.example/" + "a" * 2048,
     ]
-
-
-def _answers() -> list[object]:
-    """What an HTTP answer in place of a token is: `code` is null where it is the service's word."""
-    page = "<!doctype html><title>Welcome</title>"
-    given = (
-        (200, page, "service-address"),
-        (200, "\n <html></html>", "service-address"),
-        (400, page, "service-address"),
-        (404, "Not Found", "service-address"),
-        (404, '{"message":"no such path"}', "service-address"),
-        (405, "Method Not Allowed", "service-address"),
-        (401, "", "service-unreachable"),
-        (403, page, "service-unreachable"),
-        (429, "slow down", "service-unreachable"),
-        (500, page, "service-unreachable"),
-        (501, page, "service-unreachable"),
-        (502, page, "service-unreachable"),
-        (503, "", "service-unreachable"),
-        (504, "", "service-unreachable"),
-        (400, '{"code":"InvalidParameter","message":"bad evidence"}', None),
-        (422, "no", None),
-        (500, "An internal error occured: \n0: TDX Verifier: <quote> is bad", None),
-    )
-    return [{"status": status, "body": body, "code": code} for status, body, code in given]

@@ -63,12 +63,13 @@ def issue(
     start: datetime.datetime = START,
     end: datetime.datetime = END,
     signs: bool | None = None,
+    signs_data: bool | None = None,
     issuer_name: str | None = None,
 ) -> Holder:
     """A certificate for `holder` by `issuer` (None: by itself).
 
-    `signs` sets the key usage keyCertSign apart from the CA bit; `issuer_name` names somebody else
-    than the one whose key signs.
+    `signs` sets the key usage keyCertSign apart from the CA bit, `signs_data` the usage
+    digitalSignature; `issuer_name` names somebody else than the one whose key signs.
     """
     by = issuer or holder
     may_sign = ca if signs is None else signs
@@ -83,7 +84,7 @@ def issue(
         .add_extension(x509.BasicConstraints(ca, path_length), critical=True)
         .add_extension(
             x509.KeyUsage(
-                digital_signature=not ca,
+                digital_signature=not ca if signs_data is None else signs_data,
                 content_commitment=False,
                 key_encipherment=False,
                 data_encipherment=False,
@@ -137,6 +138,8 @@ def chains(claims: dict[str, object], ec_key: MakeKey, rsa_key: MakeKey, now: in
         return token(key, jwk={**jwk, "x5c": chain}, **more)
 
     root = issue(Holder("Root", ec_key("root")), ca=True)
+    rsa_root = issue(Holder("RSA root", rsa_key("root")), ca=True)
+    crossed = issue(Holder("Root", root.key), rsa_root, ca=True)
     middle = issue(Holder("Middle", ec_key("middle")), root, ca=True, path_length=0)
     leaf = issue(Holder("Signer", signer), middle)
     direct = issue(Holder("Signer", signer), root)
@@ -154,6 +157,13 @@ def chains(claims: dict[str, object], ec_key: MakeKey, rsa_key: MakeKey, now: in
         ("the leaf pinned", leaf, in_jwk(url_safe(leaf, middle))),
         ("self-signed leaf pinned", alone, in_jwk(standard(alone))),
         ("a kid besides", root, in_jwk(url_safe(direct), kid="whatever")),
+        # What is above the pin is not even read.
+        ("RSA above the pin", root, in_jwk(url_safe(leaf, middle, root, rsa_root))),
+        ("pin signed with RSA", crossed, in_jwk(url_safe(leaf, middle, crossed, rsa_root))),
+        ("pin signed with RSA and left out", crossed, in_jwk(url_safe(leaf, middle))),
+        ("no certificate above the pin", root, in_jwk([*url_safe(leaf, middle, root), "AAAA"])),
+        ("nothing readable above the pin", root, in_jwk([*url_safe(leaf, middle, root), "!", 1])),
+        ("eight in all", root, in_jwk(url_safe(leaf, middle, *[root] * 6))),
     ]
     return {
         "now": now,
@@ -243,11 +253,19 @@ def _bad(
     spoilt = [encode_base64url(leaf.der + b"\0"), whole[1]]
     yield "bytes after a certificate", "DER", root, in_jwk(spoilt)
 
-    # The page reads ECDSA P-256 only.
+    # ECDSA P-256 only.
+    rsa_middle = issue(Holder("Middle", rsa_key("middle")), root, ca=True)
+    below_rsa = issue(signer, rsa_middle)
+    yield "RSA in between", "algorithm", root, in_jwk(url_safe(below_rsa, rsa_middle))
+    above = [*url_safe(leaf, middle, rsa_middle)]
+    yield "RSA above what is not pinned", "key", root, in_jwk(above)
+    yield "nine in all", "length", root, in_jwk(url_safe(leaf, middle, *[root] * 7))
+    unfit = issue(signer, root, signs_data=False)
+    yield "leaf that signs no data", "keyUsage", root, in_jwk(url_safe(unfit))
     rsa_leaf = issue(Holder("Signer", rsa_key("token signer")), root)
     yield "RSA leaf", "key", root, in_jwk(url_safe(rsa_leaf), rsa_leaf.key)
     rsa_root = issue(Holder("Root", rsa_key("root")), ca=True)
-    yield "RSA CA", "algorithm", rsa_root, in_jwk(url_safe(issue(signer, rsa_root)))
+    yield "RSA CA", "key", rsa_root, in_jwk(url_safe(issue(signer, rsa_root)))
 
     yield "empty chain", "none", root, in_jwk([])
     yield "null for a chain", "none", root, in_jwk(None)
@@ -255,6 +273,8 @@ def _bad(
     yield "a number in the chain", "encoding", root, in_jwk([whole[0], 1])
     yield "no base64", "encoding", root, in_jwk(["!", *whole])
     yield "PEM in the chain", "encoding", root, in_jwk([leaf.pem, middle.pem])
+    spaced = f"{whole[0][:8]} {whole[0][8:]}"
+    yield "white space in the chain", "encoding", root, in_jwk([spaced, whole[1]])
     yield "no certificate", "DER", root, in_jwk([encode_base64url(b"no certificate"), *whole])
     yield "certificates without end", "length", root, in_jwk(url_safe(*[middle] * 9))
 

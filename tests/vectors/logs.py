@@ -467,3 +467,49 @@ def _swapped(items: Sequence[T], a: int, b: int) -> list[T]:
 
 def _silenced(events: Sequence[Event], at: int) -> list[Event]:
     return [*events[:at], events[at]._replace(kind=NO_ACTION), *events[at + 1 :]]
+
+
+def merged() -> Iterator[object]:
+    """What a service is sent where it wants the logs, spelt from the definitions."""
+    end, agents = b"\xff" * 8, AGENTS_HEADERS["of two algorithms"]
+    text = b"".join(event(Event(4, IPL, line.encode())) for line in LINES)
+    entries = b"".join(map(event, application("a b c")))
+    three = ccel(algorithms=(SHA1, SHA256, SHA384))
+    begun = f"INIT sha384/{replay(application('a b c'), ())[3].hex()}"
+    after = event(Event(4, IPL, begun.encode()))
+    yield _merged("no log", None, None, None)
+    yield _merged("firmware's alone", ccel(), None, ccel() + end)
+    yield _merged("firmware's with its table's rest", ccel() + end * 9, None, ccel() + end)
+    yield _merged("firmware's of three algorithms", three, AAEL, three + text + end)
+    yield _merged("application's text alone", None, AAEL, agents + text + end)
+    yield _merged("text without its last line's end", None, AAEL[:-1], agents + text + end)
+    yield _merged("both", ccel() + bytes(16), AAEL, ccel() + text + end)
+    merged_before = ccel() + entries
+    yield _merged("merged already", merged_before + end, None, merged_before + end)
+    yield _merged(
+        "text after events", agents + entries + end, begun, agents + entries + after + end
+    )
+    odd = "INIT sha384/" + "00" * 48 + "\na b \u00e9 \u4e2d c"
+    lines = b"".join(event(Event(4, IPL, line.encode())) for line in odd.split("\n"))
+    yield _merged("text beyond ASCII", None, odd, agents + lines + end)
+    yield _refused("text that begins elsewhere", None, f"INIT sha384/{'11' * 48}\na b c\n")
+    yield _refused("text after events that it does not know", merged_before, AAEL)
+    yield _refused("text that is none", None, "a b c\n")
+    yield _refused("firmware's that is cut", ccel()[:-1], None)
+    yield _refused("firmware's of nothing", b"", AAEL)
+
+
+def _merged(
+    name: str, log: bytes | None, text: str | None, whole: bytes | None
+) -> dict[str, str | None]:
+    return {
+        "name": name,
+        "cc_eventlog": None if log is None else log.hex(),
+        "aa_eventlog": text,
+        "merged": None if whole is None else whole.hex(),
+        "code": None,
+    }
+
+
+def _refused(name: str, log: bytes | None, text: str | None) -> object:
+    return {**_merged(name, log, text, None), "code": "logs-unmerged"}

@@ -37,6 +37,8 @@ from quote_generator.simulator.pki import sign_raw
 from vectors import logs
 from vectors.addresses import addresses
 from vectors.chains import chains
+from vectors.service_answers import service_answers
+from vectors.service_claims import service_claims
 
 HERE = Path(__file__).resolve().parent
 NOW = 1_800_000_000
@@ -252,6 +254,11 @@ def quotes(td: Simulator) -> object:
     }
 
 
+def _body_of_newer_quote(td: Simulator) -> dict[str, str]:
+    """The body of `v5-td15` in quotes.json."""
+    return parse_quote(td.quote(bytes(range(64)), version=5, body_type=3)).body.to_dict()
+
+
 def _described(raw: bytes) -> object:
     quote = parse_quote(raw)
     parsed = quote.to_dict()
@@ -328,6 +335,14 @@ def eventlogs() -> object:
     return {
         "source": "TCG PC Client Platform Firmware Profile, sections 9.2 and 10; CoCo's AAEL",
         "cases": list(logs.cases()),
+    }
+
+
+def merged_logs() -> object:
+    """Both logs, and the one that is made of them for a service; null where none can be."""
+    return {
+        "source": "TCG PC Client Platform Firmware Profile, section 10.2.2; CoCo's AAEL",
+        "cases": list(logs.merged()),
     }
 
 
@@ -499,6 +514,9 @@ def make() -> dict[str, str]:
             "dcap.json": dcap(td, Path(folder) / "other"),
             "tokens.json": tokens(),
             "addresses.json": addresses(),
+            "service_answers.json": service_answers(),
+            "service_claims.json": service_claims(_body_of_newer_quote(td), NOW),
+            "merged_logs.json": merged_logs(),
             "limits.json": LIMITS,
         }
     return {name: json.dumps(value, indent=1) + "\n" for name, value in vectors.items()}

@@ -8,15 +8,29 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from quote_generator.evidence import encode_base64url
 from quote_generator.quote import Quote
 
 from .. import strictjson
-from ..checks import FAIL, PASS, WARN, Check
+from ..checks import FAIL, PASS, Check
 from ..jws import Token
+from .members import (
+    APPRAISAL,
+    CLAIM,
+    GENERATIONS,
+    IN_DATE,
+    PLATFORM,
+    Told,
+    first_fault,
+    generation_of,
+    moment,
+    read_platform,
+)
+from .verdicts import appraise
 
 SKEW = 60
 """Seconds that the clocks may differ."""
@@ -38,18 +52,34 @@ class Tcb:
     evaluation: int | None = None
 
 
+def tcb_of(told: Told) -> Tcb:
+    """The platform's TCB, as far as it is told."""
+    values = told.values
+    ids = values.get("advisory_ids")
+    return Tcb(
+        status=values.get("tcb_status"),
+        advisory_ids=None if ids is None else tuple(_short(item) for item in ids),
+        date=moment(values.get("tcb_date")),
+        evaluation=values.get("tcb_eval_num"),
+    )
+
+
 @dataclass(frozen=True)
 class Claims:
     """What a token says, whatever its format.
 
-    `body` holds the quote's fields as the service reports them; `appraise` gives the service's
-    verdict as a check; `tcb` is about the platform's TCB, where the service tells.
+    `fault` names the member that makes it no token of one kind, empty where there is none; `body`
+    holds the quote's fields as the service reports them; `nonces` are those that it says it was
+    asked with; `appraise` gives the service's verdict as a check; `told` is about the platform and
+    the collateral, where the service tells.
     """
 
     tee: object
     body: Mapping[str, Any]
     appraise: Callable[[], Check]
-    tcb: Tcb = field(default_factory=lambda: Tcb())
+    fault: str = ""
+    nonces: tuple[object, ...] = ()
+    told: Told = field(default_factory=Told)
     simulated: bool = False
 
 
@@ -73,12 +103,48 @@ def check_claims(
             continue
         if not (seconds(payload.get(name)) - now) * side > -SKEW:
             return _claim("token-time", f"{name} is {_short(payload.get(name))}: not valid now")
+    if claims.fault:
+        return _claim(CLAIM, f"{claims.fault} is not what it is in tokens of its kind")
+    if any(nonce not in _nonces(quote) for nonce in claims.nonces):
+        return _claim(CLAIM, "eat_nonce is not the report data of the quote")
     if claims.tee != "tdx":
         return _claim("token-claim", f"tee is {_short(claims.tee)}")
     differing = list(_differing(claims.body, quote))
     if differing:
         return _claim("token-claim", f"{', '.join(differing)}: not as in the quote")
     return Check("token-claims", PASS, "of now, and about this quote")
+
+
+def _nonces(quote: Quote) -> tuple[object, ...]:
+    """What `eat_nonce` may be (RFC 9711, section 4.1): the report data, as it was sent."""
+    sent = encode_base64url(quote.body.report_data)
+    return sent, [sent]
+
+
+def check_collateral(told: Told, now: float) -> Check | None:
+    """What the service says of the collateral that it judged by; None where it says nothing."""
+    status = told.values.get("collateral_expiration_status", IN_DATE)
+    end = collateral_end(told)
+    for name in told.wrong_for("collateral"):
+        return _expired(PLATFORM[name].other, f"tells {name} in no form that counts")
+    if status != IN_DATE:
+        return _expired("collateral-expired", f"says that it has expired ({_short(status)})")
+    if end <= now:
+        ended = told.values["earliest_expiration_date"]
+        return _expired("collateral-expired", f"says that it ended on {ended}")
+    if "collateral_expiration_status" in told.values or end < math.inf:
+        return Check("collateral", PASS, "in date, by the service's word")
+    return None
+
+
+def collateral_end(told: Told) -> float:
+    """When the first part of the collateral ends, in seconds since 1970; if told."""
+    end = moment(told.values.get("earliest_expiration_date"))
+    return math.inf if end is None else end.timestamp()
+
+
+def _expired(code: str, reason: str) -> Check:
+    return Check("collateral", FAIL, f"the service {reason}", code)
 
 
 def seconds(value: object) -> float:
@@ -108,41 +174,43 @@ def _claim(code: str, reason: str) -> Check:
 
 
 def ear_claims(payload: Mapping[str, Any]) -> Claims:
-    """EAR (draft-ietf-rats-ear), as CoCo Trustee gives it."""
+    """EAR (draft-ietf-rats-ear), as CoCo Trustee gives it, under the names of either generation."""
     submods = payload["submods"]
     parts: list[Any] = list(submods.values()) if isinstance(submods, dict) else []
-    evidence = [_member(part, "ear.veraison.annotated-evidence") for part in parts]
+    generation = generation_of(payload, parts)
+    evidence, words = (
+        [_member(part, generation.named(role)) for part in parts] for role in ("evidence", "words")
+    )
     # Exactly one submodule may speak for the TD: with two, they could disagree.
-    about_tdx = [part for part in evidence if isinstance(_get(part, "tdx"), dict)]
-    annotated = about_tdx[0] if len(about_tdx) == 1 else None
-    tdx = _member(annotated, "tdx")
+    speaking = [
+        (tdx, [tdx, own.get("cczoo"), said, said.get("cczoo"), said.get("tdx")])
+        for own, said in zip(evidence, words, strict=True)
+        for tdx in _tdx_in(own)
+    ]
+    tdx, places = speaking[0] if len(speaking) == 1 else (None, [])
+    told = read_platform(places, generation)
     return Claims(
-        tee=None if annotated is None else "tdx",
+        tee=None if tdx is None else "tdx",
         body=_member(_member(tdx, "quote"), "body"),
-        appraise=lambda: _appraise_ear(parts),
-        tcb=_tcb({**tdx, **_told(_member(annotated, "cczoo"))}),
-        simulated=any(_member(part, "cczoo").get("simulated") is True for part in evidence),
+        appraise=lambda: appraise(parts, generation),
+        fault=first_fault(payload, parts, generation) or told.differing,
+        nonces=tuple(
+            each["eat_nonce"]
+            for each in (payload, *parts)
+            if isinstance(each, dict) and "eat_nonce" in each
+        ),
+        told=told,
+        simulated=any(
+            _member(each, "cczoo").get("simulated") is True for each in (*evidence, *words)
+        ),
     )
 
 
-def _told(claims: Mapping[str, Any]) -> dict[str, Any]:
-    """Without those that are null: what somebody does not tell hides nothing."""
-    return {name: value for name, value in claims.items() if value is not None}
-
-
-def _appraise_ear(submods: Sequence[object]) -> Check:
-    """The verdict of every submodule counts, the worst one wins."""
-    statuses = [
-        submod.get("ear.status", "missing") if isinstance(submod, dict) else "missing"
-        for submod in submods
-    ]
-    bad = [status for status in statuses if status not in ("affirming", "warning")]
-    if bad or not statuses:
-        verdict = _short(bad[0]) if bad else "missing"
-        return Check("appraisal", FAIL, f"the service's verdict is {verdict}", "appraisal")
-    if "warning" in statuses:
-        return Check("appraisal", WARN, "the service's verdict is warning", "appraisal")
-    return Check("appraisal", PASS, "the service's verdict is affirming")
+def _tdx_in(evidence: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What evidence says of a TD, under its TEE's name or, as newer services have it, beside it."""
+    named = [evidence["tdx"]] if isinstance(evidence.get("tdx"), dict) else []
+    beside = [evidence["claims"]] if evidence.get("tee") == "tdx" else []
+    return named + [each for each in beside if isinstance(each, dict)]
 
 
 def simple_claims(payload: Mapping[str, Any]) -> Claims:
@@ -153,6 +221,7 @@ def simple_claims(payload: Mapping[str, Any]) -> Claims:
     except ValueError:
         flat = None  # token-claims then misses every measurement
     flat = flat if isinstance(flat, dict) else {}
+    generation = GENERATIONS["simple"]
 
     def below(prefix: str) -> Mapping[str, Any]:
         return {
@@ -165,13 +234,15 @@ def simple_claims(payload: Mapping[str, Any]) -> Claims:
         tee=payload.get("tee"),
         body=below("tdx.quote.body."),
         appraise=lambda: _appraise_simple(payload.get("evaluation-reports")),
-        tcb=_tcb(below("tdx.")),
+        fault=first_fault(payload, [], generation),
+        nonces=(payload["eat_nonce"],) if "eat_nonce" in payload else (),
+        told=read_platform([below("tdx.")], generation),
     )
 
 
 def _appraise_simple(reports: object) -> Check:
     if not isinstance(reports, list) or not reports or not all(map(_is_good, reports)):
-        return Check("appraisal", FAIL, "the token has no good evaluation report", "appraisal")
+        return Check("appraisal", FAIL, "the token has no good evaluation report", APPRAISAL)
     return Check("appraisal", PASS, "the service's policies hold")
 
 
@@ -179,30 +250,6 @@ def _is_good(report: object) -> bool:
     """Trustee's first versions repeat the policy's verdict; later ones give no token without it."""
     allowed = _member(report, "evaluation-result").get("allow")
     return isinstance(_get(report, "policy-id"), str) and allowed in (None, True)
-
-
-def _tcb(claims: Mapping[str, Any]) -> Tcb:
-    if "tcb_status" not in claims:
-        return Tcb()
-    status, ids, date = (claims.get(name) for name in ("tcb_status", "advisory_ids", "tcb_date"))
-    number = claims.get("tcb_eval_num")
-    # Trustee up to v0.13 has names of its own.
-    name = re.sub("^OK$", "UpToDate", _short(status)).replace("Software", "SW", 1)
-    name = re.sub("^Td", "TD", name)
-    return Tcb(
-        name,
-        tuple(_short(item) for item in ids) if isinstance(ids, list) else None,
-        _date(date),
-        number if isinstance(number, int) and not isinstance(number, bool) else None,
-    )
-
-
-def _date(text: object) -> datetime.datetime | None:
-    try:
-        moment = datetime.datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None
 
 
 def _member(value: object, name: str) -> Mapping[str, Any]:

@@ -6,33 +6,51 @@ this quote, and now. A new service is one more entry of PROVIDERS.
 
 from __future__ import annotations
 
+import base64
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from quote_generator.errors import BadInput
 from quote_generator.quote import Quote
 from quote_generator.service_address import WELL_KNOWN
 
 from ..appraisal import Rejected
-from ..checks import FAIL, PASS, Check
-from ..fetching import get, post
+from ..checks import FAIL, PASS, WARN, Check
+from ..fetching import Answer, get, post
 from ..jws import Keys, parse_token, read_keys, verify_token
 from ..problems import Unreachable
-from .claims import Claims, Tcb, check_claims, ear_claims, seconds, simple_claims
+from ..waiting import asked_wait
+from .claims import (
+    Claims,
+    Tcb,
+    check_claims,
+    check_collateral,
+    collateral_end,
+    ear_claims,
+    seconds,
+    simple_claims,
+    tcb_of,
+)
 from .exchange import (
-    ADVICE,
+    ADDRESS,
     KEYS,
+    PIN,
     SERVICE,
     Body,
     alibaba_body,
     discovered,
     flat_body,
+    judge,
     listed_body,
+    merged_log,
     misunderstood,
     request,
-    why_no_word,
+    text_of,
 )
+from .members import Told
 
 _SHOWN = 300
 """Characters of a service's own words that anyone needs to see."""
@@ -44,8 +62,8 @@ class Provider:
 
     `address` is the built-in one, empty where each has its own; `keys_path` is where the key
     set lies, or the document that says where (`discovery`); `bodies` are the request bodies that
-    it may take, newest first; `issuer` says whether its tokens name its address as issuer and
-    audience: if not, they may name no audience.
+    it may take, one or two, the newest first; `issuer` says whether its tokens name its address
+    as issuer and audience: if not, they may name no audience.
     """
 
     address: str
@@ -60,59 +78,87 @@ class Provider:
 
 @dataclass
 class Service:
-    """A service that a user chose; `keys` are None where it publishes them itself."""
+    """A service that a user chose; `keys` are None where it publishes them itself.
+
+    With `send_logs` the event logs go along, as one.
+    """
 
     provider: Provider
     address: str
     keys: Keys | None
     timeout: float
+    send_logs: bool = False
     _form: int = 0
 
     def opinion(
         self, quote: Quote, logs: Body, *, now: Callable[[], float], token: str | None = None
     ) -> Opinion:
-        """What the service says of a quote and the event logs beside it in the evidence.
+        """What the service says of a quote; `logs` is the evidence, with both logs in it.
 
         `token` is one that it gave earlier, instead of asking now; `now` is read once the answer
-        is there. Raises Unreachable where there is no answer, or no keys.
+        is there. Raises Unreachable where there is no answer, or no keys: these are there before
+        any evidence leaves.
         """
+        keys = self.keys or self._published()
+        log, withheld = (None, "") if token is not None else self._log(logs)
         text = token
         try:
-            text = self._ask(quote, logs) if text is None else text
+            text = self._ask(request(quote, log)) if text is None else text
             parsed = parse_token(text)
-            keys = self.keys or self._published()
             moment = now()
             signer = verify_token(parsed, keys, self.provider.algorithms, moment)
         except Rejected as error:
             return Opinion(text, (Check(error.check, FAIL, str(error), error.code),))
-        signed = Check("token-signature", PASS, f"signed with {signer}")
         claims = self.provider.claims(parsed.payload)
         issuer = self.address if self.provider.issuer else None
+        collateral = check_collateral(claims.told, moment)
         return Opinion(
             text,
-            (signed, check_claims(parsed, claims, quote, issuer, moment), claims.appraise()),
-            claims.tcb,
+            (
+                _signed(signer, withheld),
+                check_claims(parsed, claims, quote, issuer, moment),
+                *([collateral] if collateral else []),
+                claims.appraise(),
+            ),
+            claims.told,
             claims.simulated,
-            seconds(parsed.payload.get("exp")),
+            min(seconds(parsed.payload.get("exp")), collateral_end(claims.told)),
         )
 
-    def _ask(self, quote: Quote, logs: Body) -> str:
+    def _log(self, evidence: Body) -> tuple[bytes | None, str]:
+        """The log that goes along; and why none does, although the user wants it."""
+        if not self.send_logs:
+            return None, ""
+        ccel, aael = evidence.get("cc_eventlog"), evidence.get("aa_eventlog")
+        try:
+            return merged_log(None if ccel is None else base64.b64decode(ccel), aael), ""
+        except BadInput as error:
+            return None, str(error)
+
+    def _ask(self, sent: Body) -> str:
         """The token's text. Raises Rejected with what the service said, or Unreachable."""
-        sent = request(quote, logs)
-        bodies = self.provider.bodies
         url = self.address + self.provider.path
-        for form in sorted(range(len(bodies)), key=lambda form: form != self._form):
-            answer = post(url, SERVICE, bodies[form](sent), timeout=self.timeout)
-            if not misunderstood(answer):
-                self._form = form
-                break
-        if elsewhere := why_no_word(answer):
-            raise Unreachable(elsewhere, f"{url} answered HTTP {answer.status}{ADVICE[elsewhere]}")
-        text = answer.body.decode("utf-8", "replace").strip()
-        if answer.status != 200:
-            reason = f"the service refused: HTTP {answer.status} {text[:_SHOWN]}"
-            raise Rejected("token-signature", "service-rejected", reason)
-        return text
+        answer = self._post(url, sent)
+        word, text = judge(answer), text_of(answer) or ""
+        if word is None:
+            return text
+        meaning = "".join(f": {part}" for part in (word.meaning, text[:_SHOWN]) if part)
+        if word.is_about_evidence:
+            check = "appraisal" if word.code == "appraisal" else "token-signature"
+            reason = f"the service refused: HTTP {answer.status}{meaning}"
+            raise Rejected(check, word.code, reason)
+        advice = ": there is no attestation service at this address"
+        reason = advice if word.code == ADDRESS else meaning
+        raise _unreachable(word.code, f"{url} answered HTTP {answer.status}{reason}", answer)
+
+    def _post(self, url: str, sent: Body) -> Answer:
+        """The answer to the body that the service takes, which is remembered."""
+        bodies = self.provider.bodies
+        answer = post(url, SERVICE, bodies[self._form](sent), timeout=self.timeout)
+        if len(bodies) == 1 or not misunderstood(answer):
+            return answer
+        self._form = 1 - self._form
+        return post(url, SERVICE, bodies[self._form](sent), timeout=self.timeout)
 
     def _published(self) -> Keys:
         """The keys that the service publishes now."""
@@ -126,24 +172,43 @@ class Service:
 
     def _get(self, url: str) -> bytes:
         answer = get(url, KEYS, timeout=self.timeout)
+        if answer.status == 404:
+            raise Unreachable(PIN, f"{url} is not there: pin the keys with --service-keys")
         if answer.status != 200:
-            raise Unreachable(KEYS, f"{url} answered HTTP {answer.status}")
+            raise _unreachable(KEYS, f"{url} answered HTTP {answer.status}", answer)
         return answer.body
+
+
+def _signed(signer: str, withheld: str) -> Check:
+    if not withheld:
+        return Check("token-signature", PASS, f"signed with {signer}")
+    detail = f"signed with {signer}; the event logs were not sent: {withheld}"
+    return Check("token-signature", WARN, detail, "logs-unmerged")
+
+
+def _unreachable(code: str, message: str, answer: Answer) -> Unreachable:
+    return Unreachable(code, message, wait=asked_wait(answer.headers, time.time()))
 
 
 @dataclass(frozen=True)
 class Opinion:
     """A service's word: its token, if it gave one, and the checks of it.
 
-    The rest is in the token, where its signature holds: `simulated` says that a simulator's root
-    vouches for the quote, and the token ends at `expires` (seconds since 1970).
+    The rest is in the token, where its signature holds: what it tells of platform and collateral;
+    `simulated` says that a simulator's root vouches for the quote; at `expires` (seconds since
+    1970) the token ends, or the collateral that it rests on.
     """
 
     token: str | None
     checks: tuple[Check, ...]
-    tcb: Tcb = field(default_factory=Tcb)
+    told: Told = field(default_factory=Told)
     simulated: bool = False
     expires: float = math.inf
+
+    @property
+    def tcb(self) -> Tcb:
+        """The platform's TCB, as far as it is told."""
+        return tcb_of(self.told)
 
 
 PROVIDERS = {

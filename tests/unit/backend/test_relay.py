@@ -69,7 +69,7 @@ def test_the_services_refusal_is_passed_on(target: RelayTarget) -> None:
 @pytest.mark.parametrize(
     ("mode", "status", "code"),
     [
-        ("redirect", 502, "relay-failed"),
+        ("redirect", 502, "relay-redirected"),
         ("huge", 502, "relay-failed"),
         ("hang", 504, "relay-timed-out"),
     ],

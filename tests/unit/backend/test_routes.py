@@ -177,9 +177,9 @@ def test_the_configuration_is_the_administrators() -> None:
         "v": 1,
         "default_provider": "alibaba",
         "providers": {
-            "alibaba": {"url": None, "relay": True},
-            "trustee": {"url": "https://as.example", "relay": False},
-            "dcap": {"url": None, "relay": False, "root": None},
+            "alibaba": {"url": None, "relay": "https://attest.cn-beijing.aliyuncs.com"},
+            "trustee": {"url": "https://as.example", "relay": None},
+            "dcap": {"url": None, "relay": None, "root": None},
         },
     }
 

@@ -25,7 +25,7 @@ def providers(settings: Settings, root: str | None = None) -> dict[str, Any]:
 
 def test_defaults_suggest_alibaba_and_relay_nothing() -> None:
     settings = Settings.from_environment({})
-    nothing = {"url": None, "relay": False}
+    nothing = {"url": None, "relay": None}
     assert settings.document(None) == {
         "v": 1,
         "default_provider": "alibaba",
@@ -43,7 +43,8 @@ def test_the_relay_goes_to_the_configured_address_and_the_providers_path() -> No
     assert settings.relay_url("alibaba") == (
         "https://attest.cn-beijing.aliyuncs.com/v1/attestation"
     )
-    assert providers(settings)["alibaba"] == {"url": None, "relay": True}
+    alibaba = "https://attest.cn-beijing.aliyuncs.com"
+    assert providers(settings)["alibaba"] == {"url": None, "relay": alibaba}
 
 
 @pytest.mark.parametrize("case", ADDRESSES["read"], ids=lambda case: case["text"].strip())
@@ -57,6 +58,8 @@ def test_a_services_address_may_have_its_path(case: dict[str, str]) -> None:
     assert settings.relay_url(name) == case["address"] + path
     suggested = providers(settings)[name]["url"]
     assert base_address(suggested, path) == case["address"]
+    # A page uses the relay for this address only, and reads it as it is.
+    assert providers(settings)[name]["relay"] == case["address"]
 
 
 @pytest.mark.parametrize("text", [text for text in ADDRESSES["refused"] if text.strip()])
@@ -75,7 +78,7 @@ def test_a_collateral_services_address_may_have_its_path(half: str) -> None:
 def test_a_relay_without_an_address_is_not_offered() -> None:
     settings = Settings.from_environment({"TEE_RELAY": "trustee"})
     assert settings.relay_url("trustee") is None
-    assert providers(settings)["trustee"] == {"url": None, "relay": False}
+    assert providers(settings)["trustee"] == {"url": None, "relay": None}
 
 
 def test_verification_in_the_browser_can_be_suggested_and_has_no_address() -> None:
@@ -83,7 +86,7 @@ def test_verification_in_the_browser_can_be_suggested_and_has_no_address() -> No
         {"TEE_DEFAULT_PROVIDER": "dcap", "TEE_DCAP_URL": "https://as.example"}
     )
     assert settings.document(None)["default_provider"] == "dcap"
-    assert providers(settings, "a root")["dcap"] == {"url": None, "relay": False, "root": "a root"}
+    assert providers(settings, "a root")["dcap"] == {"url": None, "relay": None, "root": "a root"}
 
 
 def test_an_edition_of_intels_documents_can_be_asked_for() -> None:

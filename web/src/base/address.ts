@@ -29,15 +29,21 @@ const parse = (text: string): URL | null => {
 
 /**
  * The address of a service in its one spelling, without a slash at the end and without its
- * well-known path, which the text may have; throws `bad-address`. HTTPS, or plain HTTP to this
- * machine itself.
+ * well-known path, which the text may have; throws `bad-address`.
  */
 export const normaliseAddress = (text: string, wellKnown = ''): string => {
 	const url = parse(text);
-	if (!url || (url.protocol !== 'https:' && !LOOPBACK.test(url.hostname))) {
-		throw new Problem('bad-address');
-	}
+	if (!url) throw new Problem('bad-address');
 	const whole = url.pathname.replace(/\/+$/, '');
 	const path = wellKnown && whole.endsWith(wellKnown) ? whole.slice(0, -wellKnown.length) : whole;
 	return url.origin + path.replace(/\/+$/, '');
+};
+
+/**
+ * May a page ask there itself, and keys come from there: HTTPS, or plain HTTP to this machine?
+ * Anybody on the way can change what another address answers.
+ */
+export const isPrivate = (address: string): boolean => {
+	const { protocol, hostname } = new URL(address);
+	return protocol === 'https:' || LOOPBACK.test(hostname);
 };

@@ -14,11 +14,10 @@ export interface Reply {
 const TIME_LIMIT = 30_000;
 const SIZE_LIMIT = 4 << 20;
 
-/** Is this a page for people? No service that is asked here has answers like that. */
-export const isPage = (text: string): boolean => /^\s*</.test(text);
-
-/** Detail of a request that got no connection at all. */
+/** Details of a request that got no connection at all; that leads elsewhere; that got no text. */
 export const NO_CONNECTION = 'no connection';
+export const REDIRECT = 'redirect';
+export const NO_TEXT = 'no text';
 
 /** Milliseconds that an answer's Retry-After asks for (RFC 9110 section 10.2.3). */
 const askedWait = (response: Response, now: number): number => {
@@ -32,19 +31,32 @@ const readBody = async (response: Response): Promise<string> => {
 	const reader = response.body?.getReader();
 	if (!reader) return '';
 	const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+	/** Decode what came, or what is left at the end. */
+	const decode = (bytes?: Uint8Array<ArrayBuffer>): string => {
+		try {
+			return decoder.decode(bytes, { stream: bytes !== undefined });
+		} catch {
+			reader.cancel().catch(() => {});
+			throw new Problem('internal', NO_TEXT);
+		}
+	};
 	let text = '';
 	let total = 0;
 	for (;;) {
 		const { done, value } = await reader.read();
-		if (done) return text + decoder.decode();
+		if (done) return text + decode();
 		total += value.length;
 		if (total > SIZE_LIMIT) {
 			reader.cancel().catch(() => {});
 			throw new Problem('internal', 'too large');
 		}
-		text += decoder.decode(value, { stream: true });
+		text += decode(value);
 	}
 };
+
+/** Was the request sent elsewhere? A browser tells that and nothing else of such an answer. */
+const isRedirect = ({ type, status }: Response): boolean =>
+	type === 'opaqueredirect' || (status >= 300 && status < 400);
 
 const exchange = async (
 	env: Environment,
@@ -61,11 +73,13 @@ const exchange = async (
 		},
 		body: body && JSON.stringify(body),
 		credentials: isOwn ? 'same-origin' : 'omit',
-		redirect: 'error',
+		// Not followed; as an error it would look like no connection.
+		redirect: 'manual',
 		cache: 'no-store',
 		referrerPolicy: 'no-referrer',
 		signal
 	});
+	if (isRedirect(response)) throw new Problem('internal', REDIRECT);
 	const wait = askedWait(response, env.now());
 	return { status: response.status, text: await readBody(response), wait };
 };

@@ -11,6 +11,7 @@ export const REASONS = [
 
 	// What the user wrote
 	'bad-address',
+	'http-unpinned',
 	'keys-malformed',
 	'policy-malformed',
 
@@ -30,14 +31,21 @@ export const REASONS = [
 	'no-service',
 	'service-unreachable',
 	'service-address',
+	'service-broken',
 	'service-rejected',
 	'server-chosen',
+	'no-relay',
 	'keys-unreachable',
+	'keys-needed',
+	'key-changed',
+	'logs-unmerged',
 	'token-malformed',
 	'token-forged',
 	'token-claim',
 	'token-time',
 	'appraisal',
+	'collateral-expired',
+	'not-told',
 
 	// A quote that is verified here
 	'quote-signature',

@@ -105,19 +105,25 @@ const rawSignature = (bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> =
 	return fromHex(r + s);
 };
 
-/** What certificates and lists have around them, opened. */
-const openSigned = (bytes: Uint8Array<ArrayBuffer>) => {
+/**
+ * What certificates and lists have around them, opened; `own` says whether their signature is
+ * anybody's concern.
+ */
+const openSigned = (bytes: Uint8Array<ArrayBuffer>, own = true) => {
 	const outer = fields(parseDer(bytes));
 	const tbs = outer.take(der.SEQUENCE);
-	exactly(outer.take(der.SEQUENCE), ECDSA_SHA256, 'algorithm');
-	const signature = rawSignature(der.bits(outer.take(der.BIT_STRING)));
+	const algorithm = outer.take(der.SEQUENCE);
+	const bits = der.bits(outer.take(der.BIT_STRING));
 	outer.end();
+	if (own) exactly(algorithm, ECDSA_SHA256, 'algorithm');
+	const signature = own ? rawSignature(bits) : new Uint8Array();
 	return { tbs: tbs.whole, signature, inside: fields(tbs) };
 };
 
 /** The algorithm inside must be the one outside: the outer one is not signed. */
-const takeAlgorithm = (inside: Fields): void => {
-	exactly(inside.take(der.SEQUENCE), ECDSA_SHA256, 'algorithm');
+const takeAlgorithm = (inside: Fields, own = true): void => {
+	const algorithm = inside.take(der.SEQUENCE);
+	if (own) exactly(algorithm, ECDSA_SHA256, 'algorithm');
 };
 const takeName = (inside: Fields) => latin1(inside.take(der.SEQUENCE).whole);
 const takeSerial = (inside: Fields) => toHex(inside.take(der.INTEGER).content);
@@ -162,12 +168,12 @@ const readUsage = (value: Uint8Array<ArrayBuffer> | undefined): number => {
 	return tag === der.BIT_STRING ? (content[1] ?? 0) : refuse('keyUsage');
 };
 
-/** Parse a certificate; throws `internal`. Nothing is verified yet. */
-export const parseCertificate = (bytes: Uint8Array<ArrayBuffer>): Certificate => {
-	const { tbs, signature, inside } = openSigned(bytes);
+/** Read a certificate; `own` as in `openSigned`. */
+const readCertificate = (bytes: Uint8Array<ArrayBuffer>, own: boolean): Certificate => {
+	const { tbs, signature, inside } = openSigned(bytes, own);
 	exactly(inside.take(der.explicit(0)), V3, 'version');
 	const serial = takeSerial(inside);
-	takeAlgorithm(inside);
+	takeAlgorithm(inside, own);
 	const issuer = takeName(inside);
 	const validity = fields(inside.take(der.SEQUENCE));
 	const from = readTime(validity);
@@ -188,6 +194,14 @@ export const parseCertificate = (bytes: Uint8Array<ArrayBuffer>): Certificate =>
 	const usage = readUsage(extensions.get(KEY_USAGE));
 	return { tbs, signature, serial, issuer, from, until, subject, key, path, usage, extensions };
 };
+
+/** Parse a certificate; throws `internal`. Nothing is verified yet. */
+export const parseCertificate = (bytes: Uint8Array<ArrayBuffer>): Certificate =>
+	readCertificate(bytes, true);
+
+/** The same of one that is pinned: nobody asks who signed it, and how. Its signature is left out. */
+export const parsePinned = (bytes: Uint8Array<ArrayBuffer>): Certificate =>
+	readCertificate(bytes, false);
 
 /** Parse a revocation list; throws `internal`. Lists of changes or for other issuers are refused. */
 export const parseRevocationList = (bytes: Uint8Array<ArrayBuffer>): RevocationList => {

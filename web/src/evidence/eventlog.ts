@@ -75,8 +75,8 @@ const parseEvent = (log: Reader, sizes: Map<number, number>): Event => {
 	return { register, type, digest, data: log.take(log.number(4)) };
 };
 
-/** A log's events, with or without the empty rest of its table; throws `log-malformed`. */
-const parseLog = (bytes: Bytes): { events: Event[]; firmware: boolean } => {
+/** A log's events, and its bytes without the empty rest of its table; throws `log-malformed`. */
+export const parseLog = (bytes: Bytes): { events: Event[]; firmware: boolean; trimmed: Bytes } => {
 	const log = open(bytes);
 	const { sizes, firmware } = parseHeader(log);
 	const events: Event[] = [];
@@ -90,7 +90,7 @@ const parseLog = (bytes: Bytes): { events: Event[]; firmware: boolean } => {
 		if (events.length === EVENTS_MAX) throw malformed('too many events');
 		events.push(parseEvent(log, sizes));
 	}
-	return { events, firmware };
+	return { events, firmware, trimmed: log.before() };
 };
 
 /** The events of a CCEL alone; throws `log-malformed`. */
@@ -114,6 +114,17 @@ export const parseAael = (text: string): { initial: string; lines: string[] } =>
 	return { initial, lines };
 };
 
+const join = (a: Uint8Array, b: Uint8Array): Bytes => {
+	const both = new Uint8Array(a.length + b.length);
+	both.set(a);
+	both.set(b, a.length);
+	return both;
+};
+
+/** A register's next value: the hash of its value and a digest. */
+export const extended = (value: Uint8Array, digest: Uint8Array): Bytes =>
+	sha384(join(value, digest));
+
 /** Where a log leads one register. */
 interface Way {
 	value: Bytes;
@@ -123,13 +134,6 @@ interface Way {
 
 const isEqual = (a: Uint8Array, b: Uint8Array): boolean =>
 	a.length === b.length && a.every((byte, at) => byte === b[at]);
-
-const join = (a: Uint8Array, b: Uint8Array): Bytes => {
-	const both = new Uint8Array(a.length + b.length);
-	both.set(a);
-	both.set(b, a.length);
-	return both;
-};
 
 /** What is known of the registers: their values in the quote, and where the logs lead. */
 class Registers {
@@ -159,7 +163,7 @@ class Registers {
 
 	/** Go on by an event: to the hash of the value and the event's digest. */
 	extend(name: Register, digest: Uint8Array): void {
-		this.move(name, sha384(join(this.way(name).value, digest)));
+		this.move(name, extended(this.way(name).value, digest));
 	}
 
 	/** Do the logs lead to the quoted value? Undefined where they do not speak of the register. */

@@ -51,7 +51,9 @@ const en = {
 	'reason.internal': BROKEN.en,
 	'reason.offline': 'You are offline.',
 	'reason.bad-address':
-		'The service needs an https:// address (http:// on this machine) without user, query and fragment.',
+		'The service needs an https:// or http:// address without user, query and fragment.',
+	'reason.http-unpinned':
+		'Over plain http:// a service is asked only where its keys are pinned; pin them, or write https://.',
 	'reason.keys-malformed': 'These are no public keys (JWK Set) and no certificates (PEM).',
 	'reason.policy-malformed': 'This is no appraisal policy; wrong member:',
 	'reason.insecure': 'Without HTTPS the browser cannot check anything.',
@@ -62,8 +64,18 @@ const en = {
 	'reason.nonce': 'The quote was not made for this page: it may be old or foreign.',
 	'reason.service-unreachable': 'The attestation service did not answer.',
 	'reason.service-address': 'There is no attestation service at this address.',
+	'reason.service-broken':
+		'The attestation service could not judge the evidence; that says nothing about this server.',
 	'reason.service-rejected': 'The attestation service refused the evidence.',
+	'reason.no-relay':
+		'The browser may not ask this attestation service, and this server passes evidence on to no other address than:',
 	'reason.keys-unreachable': 'The attestation service gave no keys.',
+	'reason.keys-needed':
+		'The browser cannot have the attestation service’s keys, so nothing was sent to it: pin them.',
+	'reason.key-changed':
+		'Another key than the pinned one signed the token. A Trustee without a signer of its own makes one at each start: pin the new one only if you know that it was started anew.',
+	'reason.logs-unmerged':
+		'The event logs did not go along: they cannot be made into one log that a service replays.',
 	'reason.token-malformed': 'The attestation service gave no acceptable token.',
 	'reason.token-forged': 'The token is not signed by the attestation service.',
 	'reason.server-chosen':
@@ -71,6 +83,10 @@ const en = {
 	'reason.token-claim': 'The token is about another quote or service.',
 	'reason.token-time': 'The token is expired or not valid yet; is your clock right?',
 	'reason.appraisal': 'The attestation service does not fully approve.',
+	'reason.collateral-expired':
+		'By the attestation service’s own word, what it judged the platform by has expired:',
+	'reason.not-told':
+		'The attestation service does not tell, in a form that counts, what has to be known:',
 	'reason.quote-signature': 'The quote is not signed by a genuine TDX platform.',
 	'reason.collateral': 'What Intel says about the platform is missing, forged or out of date.',
 	'reason.tcb-status': 'The platform needs an update.',
@@ -115,6 +131,34 @@ const en = {
 	'reason.root': 'Another root than Intel’s vouches for the evidence.',
 	'reason.simulated': 'The evidence is simulated: for demonstrations only.',
 
+	'trust.none': 'no verdict',
+	'trust.affirming': 'good',
+	'trust.warning': 'with reservations',
+	'trust.contraindicated': 'not to be trusted',
+	'trust.*.-1': 'the verifier failed',
+	'trust.*.0': 'nothing is said',
+	'trust.*.1': 'unexpected evidence',
+	'trust.*.99': 'a cryptographic check failed',
+	'trust.instance-identity.96': 'recognised, but not to be trusted',
+	'trust.instance-identity.97': 'not recognised',
+	'trust.configuration.32': 'it has known weaknesses',
+	'trust.configuration.36': 'the verifier does not know all of it',
+	'trust.configuration.96': 'it has unacceptable weaknesses',
+	'trust.executables.32': 'recognised, with known weaknesses',
+	'trust.executables.33': 'not all that runs is recognised',
+	'trust.executables.96': 'something runs that must not',
+	'trust.file-system.32': 'not all files are recognised',
+	'trust.file-system.96': 'there are files that must not be there',
+	'trust.hardware.32': 'genuine, with known weaknesses',
+	'trust.hardware.96': 'genuine, but not to be trusted',
+	'trust.hardware.97': 'not recognised',
+	'trust.runtime-opaque.32': 'memory is isolated, but not encrypted',
+	'trust.runtime-opaque.96': 'memory can be seen from outside',
+	'trust.storage-opaque.32': 'secrets are encrypted, but not under keys of hardware',
+	'trust.storage-opaque.96': 'secrets are stored unencrypted',
+	'trust.sourced-data.32': 'some sources are not fully trusted',
+	'trust.sourced-data.96': 'some sources must not be trusted',
+
 	'advice.accept': 'If you know why, accept them below; if not, send nothing confidential.',
 	'advice.kept': 'If you did not do that, send nothing confidential before you have looked at it.',
 	'advice.storage':
@@ -134,6 +178,7 @@ const en = {
 	'settings.automatic': 'Automatic ({0})',
 	'settings.address': 'Address',
 	'settings.keys': 'Pinned keys (JWK Set) or CA certificates (PEM)',
+	'settings.logs': 'Send it the event logs, too (for services whose policy wants them)',
 	'settings.root': 'Root besides Intel’s (PEM or JWK); what it vouches for is never green',
 	'settings.policy': 'Appraisal policy (JSON)',
 	'settings.local': 'Kept in this browser, not on this server.',

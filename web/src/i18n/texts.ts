@@ -28,6 +28,9 @@ export const translator =
 	(key, value = '') =>
 		catalogue[key].replace('{0}', () => String(value));
 
+/** Is there a text of this name? */
+export const isText = (key: string): key is TextKey => Object.hasOwn(en, key);
+
 const ENGLISH: Texts = { language: 'en', direction: 'ltr', t: translator(en) };
 
 /** The entry for a tag: of `zh-Hant-TW`, that of `zh-hant-tw`, or `zh-hant`, or `zh`. */

@@ -188,9 +188,9 @@ export const parsePolicy = (text: string): Policy => {
 	};
 };
 
-/** A platform's TCB as far as it is known: a service may name no more than the status. */
+/** A platform's TCB as far as it is known: a service may name no more than a part of it. */
 export interface Tcb {
-	status: string;
+	status?: string;
 	advisories?: string[];
 	/** RFC 3339, of the platform's TCB level. */
 	date?: string;
@@ -201,9 +201,25 @@ export interface Tcb {
 /** The statuses of a host that was updated while the TD ran. */
 const RELAUNCH = ['TDRelaunchAdvised', 'TDRelaunchAdvisedConfigurationNeeded'];
 
-/** tcb-status under a policy; throws `tcb-status`. What the policy asks for and nobody says fails. */
-export const appraiseTcb = ({ tcb }: Policy, told: Tcb): Finding => {
-	const { status, advisories, date, evaluation = -1 } = told;
+/** What a policy asks for and nobody says, by Trustee's names. */
+const untold = ({ tcb }: Policy, { status, advisories, date, evaluation }: Tcb): string[] => {
+	const wanted = [
+		['tcb_status', true, status],
+		['advisory_ids', tcb.advisories, advisories],
+		['tcb_date', tcb.min_date, date],
+		['tcb_eval_num', tcb.min_evaluation, evaluation]
+	] as const;
+	return wanted
+		.filter(([, asked, told]) => asked !== undefined && told === undefined)
+		.map(([name]) => name);
+};
+
+/** tcb-status under a policy; throws `not-told` or what is wrong. */
+export const appraiseTcb = (policy: Policy, told: Tcb): Finding => {
+	const missing = untold(policy, told);
+	if (missing.length > 0) throw new Problem('not-told', missing.join(', '));
+	const { tcb } = policy;
+	const { status = '', advisories, date, evaluation = -1 } = told;
 	const detail = [status, ...(advisories ?? [])].join(' ');
 	const code = RELAUNCH.includes(status) ? 'tcb-relaunch' : 'tcb-status';
 	const pass = tcb.pass.includes(status);
@@ -216,7 +232,7 @@ export const appraiseTcb = ({ tcb }: Policy, told: Tcb): Finding => {
 		throw new Problem('tcb-old', date ?? '');
 	}
 	if (tcb.min_evaluation !== undefined && evaluation < tcb.min_evaluation) {
-		throw new Problem('tcb-evaluation', String(told.evaluation ?? ''));
+		throw new Problem('tcb-evaluation', String(evaluation));
 	}
 	return pass ? { outcome: 'pass', detail } : { outcome: 'warn', code, detail };
 };

@@ -1,8 +1,7 @@
-import { fromHex, toBase64url } from '../base/encoding';
 import { parseObject, type JsonObject } from '../base/json';
 import { Passing } from '../base/problem';
 import { simpleClaims } from './claims';
-import { accepted, encodeEvidence, type Service } from './exchange';
+import { accepted, type Service } from './exchange';
 import { serviceProvider } from './service';
 
 const refusal = (what: string) => new Passing('keys-unreachable', what);
@@ -32,16 +31,7 @@ const discover = async ({ address, get }: Service): Promise<string> => {
 export default serviceProvider({
 	algorithms: ['RS256'],
 	issuer: true,
-	token: async (service, evidence) =>
-		accepted(
-			await service.post({
-				tee: 'tdx',
-				evidence: encodeEvidence(evidence),
-				policy_ids: [],
-				// Raw data is compared with the report data as it is; the service hashes nothing.
-				runtime_data: { raw: toBase64url(fromHex(evidence.quote.body.report_data)) }
-			})
-		),
+	token: async (service, request) => accepted(await service.post({ ...request, policy_ids: [] })),
 	keys: async (service) => service.get(await discover(service)),
 	claims: simpleClaims
 });

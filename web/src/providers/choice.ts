@@ -11,6 +11,8 @@ export interface Preferences {
 	addresses: Record<ProviderId, string>;
 	/** What is pinned for each provider (`parsePins`); empty: ask the service for its keys. */
 	keys: Record<ProviderId, string>;
+	/** Send each provider's service the event logs as well? */
+	logs: Record<ProviderId, boolean>;
 }
 
 /** What the server suggests (`GET /tee/config`). A suggestion, never a reason to trust. */
@@ -18,8 +20,8 @@ export interface ServerConfig {
 	defaultProvider: ProviderId | null;
 	/** The address of a provider's service; empty where none is suggested. */
 	url: (id: ProviderId) => string;
-	/** Does the server offer to pass evidence on to it? */
-	relay: (id: ProviderId) => boolean;
+	/** The address to which the server offers to pass evidence on; empty where it offers none. */
+	relay: (id: ProviderId) => string;
 	/** The root key of a simulator, as text; nothing that it vouches for is ever green. */
 	root: unknown;
 }
@@ -41,17 +43,19 @@ export const parseConfig = (text: string): ServerConfig => {
 	const config = parse(text);
 	const about = (id: ProviderId) => own(own(config, 'providers'), id);
 	const suggested = own(config, 'default_provider');
+	const addressIn = (id: ProviderId, member: 'url' | 'relay', path: string): string => {
+		const address = own(about(id), member);
+		try {
+			return typeof address === 'string' ? normaliseAddress(address, path) : '';
+		} catch {
+			return '';
+		}
+	};
 	return {
 		defaultProvider: isProviderId(suggested) ? suggested : null,
-		url: (id) => {
-			const url = own(about(id), 'url');
-			try {
-				return typeof url === 'string' ? normaliseAddress(url, PROVIDERS[id].path) : '';
-			} catch {
-				return '';
-			}
-		},
-		relay: (id) => own(about(id), 'relay') === true,
+		url: (id) => addressIn(id, 'url', PROVIDERS[id].path),
+		// Without its well-known path already: a prefix of that name stays.
+		relay: (id) => addressIn(id, 'relay', ''),
 		root: own(about('dcap'), 'root')
 	};
 };
@@ -69,6 +73,7 @@ export const choose = (preferences: Preferences, config: ServerConfig): Choice =
 		address: trusted ? normaliseAddress(trusted, path) : config.url(provider),
 		path,
 		keys: preferences.keys[provider],
+		logs: preferences.logs[provider],
 		// Where nobody is asked, nobody else is trusted.
 		serverChosen: builtIn !== null && (!trusted || suggestedProvider)
 	};

@@ -1,22 +1,40 @@
 import type { Finding } from '../base/checks';
+import { fromHex, toBase64url } from '../base/encoding';
 import { asText, isObject, own, parseObject, type JsonObject } from '../base/json';
 import { Problem } from '../base/problem';
 import type { Evidence } from '../evidence/evidence';
-import { DEFAULT_POLICY, type Policy, type Tcb } from '../policy/policy';
+import { appraiseTcb, DEFAULT_POLICY, type Policy, type Tcb } from '../policy/policy';
+import {
+	codeOfWrong,
+	firstFault,
+	generationOf,
+	IN_DATE,
+	momentOf,
+	named,
+	readPlatform,
+	SIMPLE,
+	wrongFor,
+	type Told
+} from './members';
+import { appraiseEar, appraiseSimple } from './verdicts';
 
 /** Seconds that the clocks may differ. */
 const SKEW = 60;
 
 /** What token-claims and the later checks need, whatever the token's format. */
 export interface Claims {
+	/** The member that makes it no token of one kind. */
+	fault?: string;
 	tee: unknown;
+	/** What it says it was asked with. */
+	nonces: readonly unknown[];
 	/** A header or body field of the quote as the service reports it. */
 	measurement: (name: string) => unknown;
 	/** The service's verdict; throws where it is not good. */
 	appraise: () => Finding | undefined;
 	simulated?: boolean;
-	/** The platform's TCB where the service names one. */
-	tcb?: Tcb;
+	/** About platform and collateral, where the service tells. */
+	told: Told;
 }
 
 /** Fields of newer quotes that not every service repeats; where it does, they must be equal. */
@@ -57,6 +75,13 @@ export const checkRegistered = (
 
 /** The token must speak of the quote that I sent, and of nothing else. */
 export const checkMeasurements = (claims: Claims, { quote }: Evidence): void => {
+	if (claims.fault !== undefined) throw new Problem('token-claim', claims.fault);
+	// The nonce is the report data, as it was sent (RFC 9711 section 4.1: a text, or a list of them).
+	const sent = JSON.stringify(toBase64url(fromHex(quote.body.report_data)));
+	for (const nonce of claims.nonces) {
+		const isOurs = [sent, `[${sent}]`].includes(JSON.stringify(nonce));
+		if (!isOurs) throw new Problem('token-claim', 'eat_nonce');
+	}
 	if (claims.tee !== 'tdx') throw new Problem('token-claim', 'tee');
 	for (const [name, mine] of Object.entries(quote.body)) {
 		const claimed = claims.measurement(name);
@@ -67,41 +92,67 @@ export const checkMeasurements = (claims: Claims, { quote }: Evidence): void => 
 	}
 };
 
-/** The platform's TCB as a verifier's claims spell it, or undefined where they do not name it. */
-export const readTcb = (claim: (name: string) => unknown): Tcb | undefined => {
-	const status = claim('tcb_status');
-	if (status === undefined) return undefined;
-	const advisories = claim('advisory_ids');
-	const date = claim('tcb_date');
-	const evaluation = claim('tcb_eval_num');
-	return {
-		// Trustee up to v0.13 has names of its own.
-		status: asText(status)
-			.replace(/^OK$/, 'UpToDate')
-			.replace('Software', 'SW')
-			.replace(/^Td/, 'TD'),
-		advisories: Array.isArray(advisories) ? advisories.map(asText) : undefined,
-		date: date === undefined ? undefined : asText(date),
-		evaluation: Number.isInteger(evaluation) ? Number(evaluation) : undefined
-	};
-};
-
-/** What a policy is held against where the service tells nothing of the platform's TCB. */
-export const UNTOLD: Tcb = { status: '?' };
+/** The platform's TCB, as far as a service tells it. */
+const tcbOf = ({ values }: Told): Tcb => ({
+	// The table vouches for the types.
+	status: values.tcb_status as string | undefined,
+	advisories: values.advisory_ids as string[] | undefined,
+	date: values.tcb_date as string | undefined,
+	evaluation: values.tcb_eval_num as number | undefined
+});
 
 /** What a policy asks of the TCB: the same text in whatever order its lists are. */
 const asked = ({ pass, warn, ...more }: Policy['tcb']): string =>
 	JSON.stringify({ ...more, pass: [...pass].sort(), warn: [...warn].sort() });
 
 /** Does a policy ask for another TCB than the default one does? */
-export const asksForTcb = ({ tcb }: Policy): boolean => asked(tcb) !== asked(DEFAULT_POLICY.tcb);
+const asksForTcb = ({ tcb }: Policy): boolean => asked(tcb) !== asked(DEFAULT_POLICY.tcb);
 
-/** Does a report of the service's name its policy, and not its refusal? */
-const isGoodReport = (report: unknown): boolean => {
-	// Trustee's first versions repeat the policy's verdict; later ones give no token without it.
-	const allowed = own(own(report, 'evaluation-result'), 'allow') ?? true;
-	return typeof own(report, 'policy-id') === 'string' && allowed === true;
+/**
+ * tcb-status by the service's word, or nothing where it gives none and the policy asks for none:
+ * the service's own policy sees to it then.
+ */
+export const appraiseTold = (policy: Policy, told: Told): Finding | undefined => {
+	const wrong = wrongFor(told, 'tcb-status');
+	if (wrong.length > 0) throw new Problem('not-told', wrong.join(', '));
+	const tcb = tcbOf(told);
+	if (tcb.status === undefined && !asksForTcb(policy)) return undefined;
+	return appraiseTcb(policy, tcb);
 };
+
+/** Seconds since 1970: when the first part of the collateral ends, where that is told. */
+export const collateralEnd = ({ values }: Told): number => {
+	const end = momentOf(values.earliest_expiration_date) / 1000;
+	return isNaN(end) ? Infinity : end;
+};
+
+/** collateral by the service's word, as of now (seconds since 1970), or nothing where it gives none. */
+export const checkCollateral = (told: Told, now: number): Finding | undefined => {
+	const [wrong] = wrongFor(told, 'collateral');
+	if (wrong !== undefined) throw new Problem(codeOfWrong(wrong), wrong);
+	const { collateral_expiration_status: status, earliest_expiration_date: date } = told.values;
+	if (status !== undefined && status !== IN_DATE) {
+		throw new Problem('collateral-expired', `collateral_expiration_status ${asText(status)}`);
+	}
+	if (collateralEnd(told) <= now) throw new Problem('collateral-expired', date);
+	return status === undefined && date === undefined ? undefined : { outcome: 'pass' };
+};
+
+/** What is told, to be shown: lists as one text. */
+export const shownOf = ({ values }: Told): Record<string, unknown> =>
+	Object.fromEntries(
+		Object.entries(values).map(([name, value]) => [
+			name === 'tcb_eval_num' ? 'tcb_evaluation' : name,
+			Array.isArray(value) ? value.join(' ') || undefined : value
+		])
+	);
+
+/** The claims that a token says it was asked with. */
+const noncesIn = (holders: readonly unknown[]): unknown[] =>
+	holders
+		.filter(isObject)
+		.filter((holder) => Object.hasOwn(holder, 'eat_nonce'))
+		.map(({ eat_nonce }) => eat_nonce);
 
 /**
  * Claims of the "Simple" token of CoCo's attestation service, which Alibaba Cloud's has too:
@@ -114,43 +165,46 @@ export const simpleClaims = (payload: JsonObject): Claims => {
 	} catch {
 		// token-claims then misses every measurement
 	}
+	const flat = Object.entries(tcb).filter(([name]) => name.startsWith('tdx.'));
+	const platform = Object.fromEntries(flat.map(([name, value]) => [name.slice(4), value]));
 	return {
+		fault: firstFault(payload, [], SIMPLE),
 		tee: payload.tee,
+		nonces: noncesIn([payload]),
 		measurement: (name) => own(tcb, `tdx.quote.body.${name}`),
-		tcb: readTcb((name) => own(tcb, `tdx.${name}`)),
-		appraise: () => {
-			const reports = payload['evaluation-reports'];
-			if (!Array.isArray(reports) || reports.length === 0 || !reports.every(isGoodReport)) {
-				throw new Problem('appraisal', 'evaluation-reports');
-			}
-			return undefined;
-		}
+		told: readPlatform([platform], SIMPLE),
+		appraise: () => appraiseSimple(payload)
 	};
 };
 
-/** EAR (draft-ietf-rats-ear): the verdict of every submodule counts, the worst one wins. */
-const appraiseEar = (submods: unknown[]): Finding | undefined => {
-	const statuses = submods.map((submod) => own(submod, 'ear.status') ?? 'missing');
-	if (statuses.length === 0) throw new Problem('appraisal', 'submods');
-	const bad = statuses.filter((status) => status !== 'affirming' && status !== 'warning');
-	if (bad.length > 0) throw new Problem('appraisal', asText(bad[0]));
-	if (!statuses.includes('warning')) return undefined;
-	return { outcome: 'warn', code: 'appraisal', detail: 'warning' };
+/** What evidence says of a TD, under its TEE's name or, as newer services have it, beside it. */
+const tdxIn = (evidence: unknown): JsonObject[] => {
+	const beside = own(evidence, 'tee') === 'tdx' ? own(evidence, 'claims') : undefined;
+	return [own(evidence, 'tdx'), beside].filter(isObject);
 };
 
-export const earClaims = (submods: unknown[]): Claims => {
-	const evidence = submods.map((submod) => own(submod, 'ear.veraison.annotated-evidence'));
+/** EAR (draft-ietf-rats-ear), as CoCo Trustee gives it, under the names of either generation. */
+export const earClaims = (payload: JsonObject): Claims => {
+	const submods = isObject(payload.submods) ? Object.values(payload.submods) : [];
+	const generation = generationOf(payload, submods);
+	const parts = submods.map((part) => {
+		const evidence = own(part, named(generation, 'evidence'));
+		const words = own(part, named(generation, 'words'));
+		return { evidence, words, kits: [own(evidence, 'cczoo'), own(words, 'cczoo')] };
+	});
 	// Exactly one submodule may speak for the TD: with two, they could disagree.
-	const [annotated, ...more] = evidence.filter((one) => isObject(own(one, 'tdx')));
-	const speaker = more.length === 0 ? annotated : undefined;
-	const tdx = own(speaker, 'tdx');
-	const kit = own(speaker, 'cczoo');
-	const body = own(own(tdx, 'quote'), 'body');
+	const [speaker, ...others] = parts.flatMap(({ evidence, words, kits }) =>
+		tdxIn(evidence).map((tdx) => ({ tdx, places: [tdx, words, own(words, 'tdx'), ...kits] }))
+	);
+	const { tdx, places } = speaker && others.length === 0 ? speaker : { places: [] };
+	const told = readPlatform(places, generation);
 	return {
-		tee: isObject(tdx) ? 'tdx' : undefined,
-		measurement: (name) => own(body, name),
-		appraise: () => appraiseEar(submods),
-		simulated: evidence.some((one) => own(own(one, 'cczoo'), 'simulated') === true),
-		tcb: readTcb((name) => own(kit, name) ?? own(tdx, name))
+		fault: firstFault(payload, submods, generation) ?? told.differing,
+		tee: tdx ? 'tdx' : undefined,
+		nonces: noncesIn([payload, ...submods]),
+		measurement: (name) => own(own(own(tdx, 'quote'), 'body'), name),
+		appraise: () => appraiseEar(submods, generation),
+		simulated: parts.some(({ kits }) => kits.some((kit) => own(kit, 'simulated') === true)),
+		told
 	};
 };

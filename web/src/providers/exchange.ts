@@ -1,8 +1,11 @@
-import { toBase64, toBase64url, toUtf8 } from '../base/encoding';
-import { isPage, NO_CONNECTION, request, type Reply } from '../base/http';
-import { asText, parseObject, type JsonObject } from '../base/json';
+import { isPrivate } from '../base/address';
+import { toBase64, toBase64url, toUtf8, fromHex } from '../base/encoding';
+import { NO_CONNECTION, NO_TEXT, REDIRECT, request, type Reply } from '../base/http';
+import { asText, own, parseObject, type JsonObject } from '../base/json';
 import { asProblem, Passing, Problem } from '../base/problem';
+import type { ReasonCode } from '../base/reasons';
 import type { Evidence } from '../evidence/evidence';
+import ANSWERS from './answers.json';
 import type { Context } from './provider';
 
 /** HTTP to one service: the token directly or by the relay, everything else directly only. */
@@ -12,72 +15,168 @@ export interface Service {
 	get: (url: string) => Promise<string>;
 }
 
-/** `evidence` as both services take it: base64url of a JSON with the quote and the logs. */
-export const encodeEvidence = ({ quoteBytes, ccEventlog, aaEventlog }: Evidence): string => {
+/** What every service takes: the quote and its report data, and one event log if it wants it. */
+export const requestOf = ({ quoteBytes, quote }: Evidence, log: Uint8Array | null): JsonObject => {
 	const evidence = {
 		quote: toBase64(quoteBytes),
-		cc_eventlog: ccEventlog,
-		aa_eventlog: aaEventlog
+		...(log && { cc_eventlog: toBase64(log) })
 	};
-	return toBase64url(toUtf8(JSON.stringify(evidence)));
+	return {
+		tee: 'tdx',
+		evidence: toBase64url(toUtf8(JSON.stringify(evidence))),
+		// Raw data is compared with the report data as it is; services hash structured data only.
+		runtime_data: { raw: toBase64url(fromHex(quote.body.report_data)) }
+	};
 };
 
-/** Answers of a server that has no service there; and of what stands before one that does. */
-const NO_SERVICE = [404, 405];
-const NO_APPRAISAL = [401, 403, 429, 502, 503, 504];
+/**
+ * What an answer says that is no token. `answers.json` tells it for the page and for cczoo-verify
+ * (verifier/services/exchange.py), so that both come to the same code.
+ */
+export interface Word {
+	code: ReasonCode;
+	/** What it means, in words; empty where its code says enough. */
+	meaning: string;
+}
 
-/** Why an answer is not a word about the evidence, or undefined where it is one. */
-const whyNoWord = ({ status, text, wait }: Reply): Problem | undefined => {
-	const said = `HTTP ${status} ${text}`;
-	if (NO_SERVICE.includes(status)) return new Passing('service-address', said, wait);
-	if (NO_APPRAISAL.includes(status)) return new Passing('service-unreachable', said, wait);
-	if (!isPage(text)) return undefined;
-	// A proxy's page about the service behind it, or somebody else's altogether.
-	return new Passing(status >= 500 ? 'service-unreachable' : 'service-address', said, wait);
+const word = (name: string): Word => {
+	const { code, text } = own(ANSWERS.words, name) as { code: ReasonCode; text: string };
+	return { code, meaning: text };
 };
 
-/** A successful answer's text; throws with what came instead, `service-rejected` for a refusal. */
-export const accepted = (reply: Reply): string => {
-	const { status, text } = reply;
-	const elsewhere = whyNoWord(reply);
-	if (elsewhere) throw elsewhere;
-	if (status !== 200) throw new Problem('service-rejected', `HTTP ${status} ${text}`);
-	return text.trim();
-};
+/** Intel's quote library answers with a number, which Trustee hands on. */
+const byIntelsCode = (said: string): string | undefined =>
+	ANSWERS.intel_before
+		.filter((before) => said.includes(before))
+		.map((before) => said.indexOf(before) + before.length)
+		.map((at) => own(ANSWERS.intel, said.slice(at, at + 4)) as string | undefined)
+		.find((name) => name !== undefined);
 
-/** What the relay says itself (docs/backend.md, section Errors), or undefined for an answer passed on. */
-const relaysOwn = (text: string): string | undefined => {
+const byPhrase = (said: string): string | undefined =>
+	ANSWERS.phrases.find(([phrase = '']) => said.includes(phrase))?.[1];
+
+/** Alibaba Cloud refuses with status 400 and an object that has a code and a message. */
+const byForm = (status: number, text: string): string => {
 	try {
-		const { status, code, detail } = parseObject(text);
-		return status === false ? `${asText(code)}: ${asText(detail)}` : undefined;
+		const { code, message } = status === 400 ? parseObject(text) : {};
+		if (typeof code === 'string' && typeof message === 'string') return ANSWERS.named_error;
 	} catch {
-		return undefined;
+		// not an object
 	}
+	return ANSWERS.else;
 };
 
+/** White space, as HTTP and JSON have it: every language's own kind has more of it. */
+const trim = (text: string): string => text.replace(/^[ \t\r\n]+/, '').replace(/[ \t\r\n]+$/, '');
+
+/** The first rule that fits; cheap ones before those that read the text. */
+const nameOf = (status: number, text: string): string | undefined => {
+	if (status >= 300 && status < 400) return ANSWERS.redirect;
+	const byStatus = own(ANSWERS.statuses, String(status)) as string | undefined;
+	if (byStatus !== undefined) return byStatus;
+	// A page for people: no service has tokens or refusals like that.
+	if (text.startsWith('<')) return status >= 500 ? ANSWERS.page_of_error : ANSWERS.page;
+	if (status === 200) return undefined;
+	const said = text.slice(0, ANSWERS.characters);
+	return byIntelsCode(said) ?? byPhrase(said) ?? byForm(status, text);
+};
+
+/** What an answer means, or undefined where it is to be read as a token. */
+export const judge = ({ status, text }: Pick<Reply, 'status' | 'text'>): Word | undefined => {
+	const name = nameOf(status, trim(text));
+	return name === undefined ? undefined : word(name);
+};
+
+/** Only these are about this evidence; whoever gets any other may ask again. */
+const REFUSALS: readonly ReasonCode[] = ['service-rejected', 'appraisal'];
+
+/** The answer's text, where it is to be read as a token; throws what it says instead. */
+export const accepted = (reply: Reply): string => {
+	const said = judge(reply);
+	if (!said) return trim(reply.text);
+	const { code, meaning } = said;
+	const parts = [`HTTP ${reply.status}`, meaning, trim(reply.text)].filter(Boolean);
+	const detail = parts.join(': ');
+	throw REFUSALS.includes(code) ? new Problem(code, detail) : new Passing(code, detail, reply.wait);
+};
+
+/** What the relay says itself (docs/backend.md, section Errors), by its code. */
+const RELAYS_OWN: Partial<Record<string, ReasonCode>> = {
+	'too-large': 'service-broken',
+	'relay-redirected': 'service-address'
+};
+
+/** Throw what the relay says itself; an answer that it passed on is left to others. */
+const refuseRelaysOwn = ({ text, wait }: Reply): void => {
+	let said: JsonObject;
+	try {
+		said = parseObject(text);
+	} catch {
+		return;
+	}
+	if (said.status !== false) return;
+	const code = asText(said.code);
+	const reason = own(RELAYS_OWN, code) as ReasonCode | undefined;
+	throw new Passing(reason ?? 'service-unreachable', `${code}: ${asText(said.detail)}`, wait);
+};
+
+/** What a service's answer is that could not be read at all. */
+const CODES: Partial<Record<string, ReasonCode>> = {
+	[REDIRECT]: 'service-address',
+	[NO_TEXT]: 'service-broken'
+};
+
+/** One service, as this page reaches it. */
 export const connect = ({ env, signal, choice, relay }: Context): Service => {
 	const { provider, address, path } = choice;
-	const post = (url: string, body: JsonObject) =>
-		request(env, signal, url, 'service-unreachable', body);
+	/** May the page ask itself? One of HTTPS may not ask plain HTTP elsewhere. */
+	const direct = isPrivate(address);
+
+	const post = async (url: string, body: JsonObject): Promise<Reply> => {
+		try {
+			return await request(env, signal, url, 'service-unreachable', body);
+		} catch (error) {
+			const { detail } = asProblem(error);
+			const code = own(CODES, detail) as ReasonCode | undefined;
+			throw code ? new Passing(code, detail) : error;
+		}
+	};
+
+	const postByRelay = async (body: JsonObject): Promise<Reply> => {
+		const reply = await post(`${env.api}/tee/relay/${provider}`, body);
+		refuseRelaysOwn(reply);
+		return reply;
+	};
+
 	return {
 		address,
 		async post(body) {
+			if (!direct) {
+				if (relay !== address) throw new Problem('no-relay', relay);
+				return postByRelay(body);
+			}
 			try {
 				return await post(address + path, body);
 			} catch (error) {
 				// No connection and no CORS look the same from here, and the relay helps with both.
 				if (asProblem(error).detail !== NO_CONNECTION || !relay) throw error;
-				const reply = await post(`${env.api}/tee/relay/${provider}`, body);
-				const own = relaysOwn(reply.text);
-				if (own !== undefined) throw new Passing('service-unreachable', own, reply.wait);
-				return reply;
+				if (relay !== address) throw new Passing('no-relay', relay);
+				return postByRelay(body);
 			}
 		},
 		async get(url) {
 			const code = 'keys-unreachable';
-			const { status, text, wait } = await request(env, signal, url, code);
-			if (status !== 200) throw new Passing(code, `HTTP ${status}`, wait);
-			return text;
+			try {
+				const { status, text, wait } = await request(env, signal, url, code);
+				if (status === 404) throw new Passing('keys-needed', `HTTP ${status}`, wait);
+				if (status !== 200) throw new Passing(code, `HTTP ${status}`, wait);
+				return text;
+			} catch (error) {
+				// A server that offers its relay says by that that pages do not get through, and a key
+				// that came by the relay would prove nothing.
+				const unread = asProblem(error).detail === NO_CONNECTION && relay === address;
+				throw unread ? new Passing('keys-needed', NO_CONNECTION) : error;
+			}
 		}
 	};
 };

@@ -13,6 +13,8 @@ export interface Target {
 	path: string;
 	/** The user's pinned keys, as text (`parsePins`); empty: ask the service for its keys. */
 	keys: string;
+	/** Does the user want the event logs to go along? */
+	logs: boolean;
 	/** Only this server named the provider or the address: such a result is never green. */
 	serverChosen: boolean;
 }
@@ -24,8 +26,11 @@ export interface Context {
 	signal: AbortSignal;
 	evidence: Evidence;
 	choice: Target;
-	/** Does this server offer to pass the evidence on, where the browser cannot reach the service? */
-	relay: boolean;
+	/**
+	 * The address to which this server offers to pass the evidence on, where the browser cannot reach
+	 * the service; empty where it offers none.
+	 */
+	relay: string;
 	/** A root key besides Intel's that this server suggests; what it vouches for is never green. */
 	suggestedRoot: unknown;
 	policy: Policy;

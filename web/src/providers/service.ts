@@ -1,18 +1,28 @@
-import type { CheckId } from '../base/checks';
+import { isPrivate } from '../base/address';
+import type { CheckId, Finding } from '../base/checks';
 import type { JsonObject } from '../base/json';
 import { asProblem, Passing, Problem } from '../base/problem';
-import type { Evidence } from '../evidence/evidence';
-import { appraiseTcb } from '../policy/policy';
+import { mergedLog } from '../evidence/merged';
 import { parseJwt, verifyJwt, type Algorithm, type Jwt } from '../token/jwt';
 import { parseKeySet, parsePins, type Jwk, type Pins } from '../token/keys';
-import { asksForTcb, checkMeasurements, checkRegistered, UNTOLD, type Claims } from './claims';
-import { connect, type Service } from './exchange';
-import type { Context, Provider } from './provider';
+import {
+	appraiseTold,
+	checkCollateral,
+	checkMeasurements,
+	checkRegistered,
+	collateralEnd,
+	shownOf,
+	type Claims
+} from './claims';
+import { connect, requestOf, type Service } from './exchange';
+import type { Context, Provider, Target } from './provider';
+
+type Bytes = Uint8Array<ArrayBuffer>;
 
 export interface ServiceSpec {
 	algorithms: readonly Algorithm[];
-	/** Hand the evidence over and return the token's text. */
-	token: (service: Service, evidence: Evidence) => Promise<string>;
+	/** Hand a request (`requestOf`) over and return the token's text. */
+	token: (service: Service, request: JsonObject) => Promise<string>;
 	/** The service's key set as text, fetched by this page. */
 	keys: (service: Service) => Promise<string>;
 	claims: (payload: JsonObject) => Claims;
@@ -53,22 +63,47 @@ const readPublished = (text: string): Jwk[] => {
 	}
 };
 
-/** Fetch a token and verify its signature, under the user's pins or else the service's own keys. */
-const obtainToken = async (context: Context, spec: ServiceSpec): Promise<Jwt> => {
+/** The keys that the service publishes, where none are pinned. */
+const fetchKeys = async (service: Service, spec: ServiceSpec, pinned: boolean): Promise<Jwk[]> =>
+	pinned ? [] : readPublished(await spec.keys(service));
+
+/** The log that goes along, if the user wants that; or why there is none all the same. */
+const logToSend = ({ choice, evidence }: Context): Bytes | Problem | null => {
+	if (!choice.logs) return null;
+	try {
+		return mergedLog(evidence.ccel, evidence.aaEventlog);
+	} catch (error) {
+		return asProblem(error);
+	}
+};
+
+/** What is said about a token whose signature holds: whom it comes from, and what was not sent. */
+const remark = (choice: Target, log: Bytes | Problem | null): Finding | undefined => {
+	if (choice.serverChosen)
+		return { outcome: 'warn', code: 'server-chosen', detail: choice.address };
+	if (log instanceof Problem) return { outcome: 'warn', code: log.code, detail: log.detail };
+	return undefined;
+};
+
+/**
+ * Fetch a token and verify its signature, under the user's pins or else the service's own keys.
+ * No evidence leaves before those are there.
+ */
+const obtainToken = async (
+	context: Context,
+	spec: ServiceSpec,
+	log: Bytes | null
+): Promise<Jwt> => {
 	const { subtle, evidence, choice } = context;
 	if (!choice.address) throw new Problem('bad-address');
+	const pins = choice.keys ? parsePins(choice.keys) : undefined;
+	// Whoever is on the way could give keys of its own, and a token under them.
+	if (!pins && !isPrivate(choice.address)) throw new Problem('http-unpinned', choice.address);
 	const service = connect(context);
-	if (choice.keys) {
-		const pins = parsePins(choice.keys);
-		const jwt = parseJwt(await spec.token(service, evidence));
-		const keys = await pinnedKeys(context, pins, jwt);
-		await verifyJwt(subtle, jwt, keys, spec.algorithms, true);
-		return jwt;
-	}
-	const published = spec.keys(service).then(readPublished);
-	published.catch(() => undefined); // awaited below, after the token's own problems
-	const jwt = parseJwt(await spec.token(service, evidence));
-	await verifyJwt(subtle, jwt, await published, spec.algorithms, false);
+	const published = await fetchKeys(service, spec, pins !== undefined);
+	const jwt = parseJwt(await spec.token(service, requestOf(evidence, log)));
+	const keys = pins ? await pinnedKeys(context, pins, jwt) : published;
+	await verifyJwt(subtle, jwt, keys, spec.algorithms, pins !== undefined);
 	return jwt;
 };
 
@@ -77,12 +112,26 @@ export const serviceProvider = (spec: ServiceSpec): Provider => ({
 	required,
 	async verify(context) {
 		const { env, evidence, choice, policy, check } = context;
+		const log = logToSend(context);
 		let jwt: Jwt | undefined;
+		/** The service's policy refuses: there is no token then, and that is a verdict. */
+		let refusal: Problem | undefined;
 		await check('token-signature', async () => {
-			jwt = await obtainToken(context, spec);
-			if (!choice.serverChosen) return undefined;
-			return { outcome: 'warn', code: 'server-chosen', detail: choice.address };
+			try {
+				jwt = await obtainToken(context, spec, log instanceof Problem ? null : log);
+			} catch (error) {
+				refusal = asProblem(error);
+				if (refusal.code === 'appraisal') return { outcome: 'skipped', code: 'not-run' };
+				throw error;
+			}
+			return remark(choice, log);
 		});
+		if (refusal?.code === 'appraisal') {
+			const verdict = refusal;
+			await check('appraisal', () => {
+				throw verdict;
+			});
+		}
 		if (!jwt) return null;
 
 		const { payload } = jwt;
@@ -91,21 +140,20 @@ export const serviceProvider = (spec: ServiceSpec): Provider => ({
 			checkRegistered(payload, env.now() / 1000, spec.issuer ? choice.address : undefined);
 			checkMeasurements(claims, evidence);
 		});
-		const { tcb } = claims;
-		// A policy that asks for what the service does not tell is not met.
-		if (tcb || asksForTcb(policy)) {
-			await check('tcb-status', () => appraiseTcb(policy, tcb ?? UNTOLD));
-		}
+		const { told } = claims;
+		const untold: Finding = { outcome: 'skipped', code: 'not-offered' };
+		await check('collateral', () => checkCollateral(told, env.now() / 1000) ?? untold);
+		await check('tcb-status', () => appraiseTold(policy, told) ?? untold);
 		await check('appraisal', claims.appraise);
 		return {
-			expires: Number(payload.exp),
+			expires: Math.min(Number(payload.exp), collateralEnd(told)),
 			simulated: claims.simulated === true,
 			fields: {
 				jti: payload.jti,
 				tee: claims.tee,
 				exp: payload.exp,
 				iat: payload.iat,
-				tcb_evaluation: tcb?.evaluation
+				...shownOf(told)
 			}
 		};
 	}

@@ -1,5 +1,5 @@
 import { atom, type ReadableAtom } from 'nanostores';
-import { normaliseAddress } from '../base/address';
+import { isPrivate, normaliseAddress } from '../base/address';
 import { isObject, own, parseObject, type JsonObject } from '../base/json';
 import { Problem } from '../base/problem';
 import type { Preferences } from '../providers/choice';
@@ -35,15 +35,15 @@ export interface SettingsState {
 export interface SettingsStore {
 	state: ReadableAtom<SettingsState>;
 	/**
-	 * Change and store; throws `bad-address`, `keys-malformed` or `settings-unreadable`, and then
-	 * nothing is changed.
+	 * Change and store; throws `bad-address`, `http-unpinned`, `keys-malformed` or
+	 * `settings-unreadable`, and then nothing is changed.
 	 */
 	change: (edit: (settings: Settings) => void) => void;
 	/** Read the storage again: somebody else has written. */
 	reload: () => void;
 }
 
-const MEMBERS = ['v', 'enabled', 'provider', 'addresses', 'keys', 'policy'];
+const MEMBERS = ['v', 'enabled', 'provider', 'addresses', 'keys', 'logs', 'policy'];
 
 export const defaults = (): Settings => ({
 	v: 1,
@@ -51,6 +51,7 @@ export const defaults = (): Settings => ({
 	provider: null,
 	addresses: perProvider(() => ''),
 	keys: perProvider(() => ''),
+	logs: perProvider(() => false),
 	policy: ''
 });
 
@@ -68,21 +69,44 @@ const readText = (value: unknown = '', member: string): string => {
 	return value;
 };
 
+/** One value per provider; what is not there is undefined. */
+const readEach = <Value>(
+	value: unknown,
+	member: string,
+	read: (value: unknown, member: string) => Value
+): Record<ProviderId, Value> => {
+	if (value !== undefined) {
+		if (!isObject(value)) throw refusal(member);
+		requireKnown(value, providerIds, `${member}.`);
+	}
+	return perProvider((id) => read(own(value, id), `${member}.${id}`));
+};
+
 /** One text per provider, each of which is empty or passes the check. */
 const readTexts = (
 	value: unknown,
 	member: string,
 	check: (text: string) => void
-): Record<ProviderId, string> => {
-	if (value !== undefined) {
-		if (!isObject(value)) throw refusal(member);
-		requireKnown(value, providerIds, `${member}.`);
-	}
-	return perProvider((id) => {
-		const text = readText(own(value, id), `${member}.${id}`);
+): Record<ProviderId, string> =>
+	readEach(value, member, (one, name) => {
+		const text = readText(one, name);
 		if (text) check(text);
 		return text;
 	});
+
+const readSwitch = (value: unknown = false, member: string): boolean => {
+	if (typeof value !== 'boolean') throw refusal(member);
+	return value;
+};
+
+/** Nobody on the way may choose the keys: what is asked over plain HTTP has pinned ones. */
+const requirePins = (addresses: Record<ProviderId, string>, keys: Record<ProviderId, string>) => {
+	for (const id of providerIds) {
+		const address = addresses[id];
+		if (address && !keys[id] && !isPrivate(normaliseAddress(address))) {
+			throw new Problem('http-unpinned', address);
+		}
+	}
 };
 
 const readProvider = (value: unknown): ProviderId | null => {
@@ -92,21 +116,25 @@ const readProvider = (value: unknown): ProviderId | null => {
 
 /**
  * Read stored settings. Throws where anything in them has the wrong shape: `bad-address`,
- * `keys-malformed`, or `settings-unreadable` with the member's name.
+ * `http-unpinned`, `keys-malformed`, or `settings-unreadable` with the member's name.
  */
 export const parseSettings = (text: string): Settings => {
 	if (text.length > STORED_LIMIT) throw refusal('size');
 	const stored = parseObject(text);
-	const { v, enabled = true, provider = null, addresses, keys, policy } = stored;
+	const { v, provider = null, policy } = stored;
 	if (v !== 1) throw refusal('v');
 	requireKnown(stored, MEMBERS);
-	if (typeof enabled !== 'boolean') throw refusal('enabled');
+	const { enabled = true } = stored;
+	const addresses = readTexts(stored.addresses, 'addresses', normaliseAddress);
+	const keys = readTexts(stored.keys, 'keys', parsePins);
+	requirePins(addresses, keys);
 	return {
 		v,
-		enabled,
+		enabled: readSwitch(enabled, 'enabled'),
 		provider: readProvider(provider),
-		addresses: readTexts(addresses, 'addresses', normaliseAddress),
-		keys: readTexts(keys, 'keys', parsePins),
+		addresses,
+		keys,
+		logs: readEach(stored.logs, 'logs', readSwitch),
 		// Read with the verification: a policy that is wrong fails there, and does not turn it off.
 		policy: readText(policy, 'policy')
 	};

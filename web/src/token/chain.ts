@@ -1,22 +1,38 @@
-import { fromBase64, toBase64url, toHex } from '../base/encoding';
+import { strictBase64, toBase64url, toHex } from '../base/encoding';
 import { asProblem, Problem } from '../base/problem';
 import type { ReasonCode } from '../base/reasons';
-import { parseCertificate, verifyChain, type Certificate } from '../base/x509';
+import { parseCertificate, parsePinned, verifyChain, type Certificate } from '../base/x509';
 import type { Jwk } from './keys';
 
-/** A certificate, with its bytes in hex: the only identity that it has. */
-interface Identified extends Certificate {
+/** Certificates that a token's chain may have. */
+const CHAIN_LIMIT = 8;
+
+/** A pinned certificate, with its bytes in hex: the only identity that it has. */
+interface Anchor extends Certificate {
 	hex: string;
 }
 
 /** Base64 as RFC 7515 section 4.1.6 has it, or unpadded base64url as Trustee writes up to v0.20. */
-const decode = (text: unknown): Uint8Array<ArrayBuffer> =>
-	fromBase64(String(text).replace(/-/g, '+').replace(/_/g, '/'));
+const decode = (text: unknown): Uint8Array<ArrayBuffer> => {
+	const standard = String(text).replace(/-/g, '+').replace(/_/g, '/');
+	return strictBase64(standard.padEnd(Math.ceil(standard.length / 4) * 4, '='));
+};
 
-const read = (der: Uint8Array<ArrayBuffer>): Identified => ({
+const readAnchor = (der: Uint8Array<ArrayBuffer>): Anchor => ({
 	hex: toHex(der),
-	...parseCertificate(der)
+	...parsePinned(der)
 });
+
+/** The chain's certificates up to the pinned one, or all where that is left out. */
+const below = (chain: readonly unknown[], anchor: Anchor): Certificate[] => {
+	const path: Certificate[] = [];
+	for (const item of chain) {
+		const der = decode(item);
+		if (toHex(der) === anchor.hex) break;
+		path.push(parseCertificate(der));
+	}
+	return path;
+};
 
 /** Whatever goes wrong meanwhile has this code. */
 const within = async <T>(code: ReasonCode, run: () => T | Promise<T>): Promise<T> => {
@@ -37,7 +53,8 @@ const keyOf = ({ key }: Certificate): Jwk => ({
 
 /**
  * The key of a token's certificate chain (leaf first), which must lead to one of the certificates
- * (DER) that the user pinned. What a chain has above that one is nobody's concern.
+ * (DER) that the user pinned. What a chain has above that one is nobody's concern, and not even read;
+ * nor is who signed the pinned one, and how.
  *
  * Throws `keys-malformed` for a pinned certificate that is none, or of a kind that we cannot read
  * (anything but ECDSA P-256), and `token-forged` for a chain that does not hold now (seconds).
@@ -48,19 +65,17 @@ export const keyOfChain = async (
 	pinned: readonly Uint8Array<ArrayBuffer>[],
 	now: number
 ): Promise<Jwk> => {
-	const anchors = await within('keys-malformed', () => pinned.map(read));
+	const anchors = await within('keys-malformed', () => pinned.map(readAnchor));
 	return within('token-forged', async () => {
-		const path = Array.isArray(chain) ? chain.map(decode).map(read) : [];
-		const [leaf] = path;
-		if (!leaf) throw new Problem('internal', 'none');
+		if (!Array.isArray(chain) || chain.length === 0) throw new Problem('internal', 'none');
+		if (chain.length > CHAIN_LIMIT) throw new Problem('internal', 'length');
 		// Its own name tells an anchor from others; two of one name are told apart by the signature.
 		let problem = new Problem('internal', 'none pinned');
 		for (const anchor of anchors) {
-			const above = path.findIndex(({ hex }) => hex === anchor.hex);
-			const below = above < 0 ? path : path.slice(0, above);
 			try {
-				await verifyChain(subtle, [...below, anchor], anchor.key, now, false);
-				return keyOf(leaf);
+				const path = [...below(chain, anchor), anchor];
+				await verifyChain(subtle, path, anchor.key, now, false);
+				return keyOf(path[0] ?? anchor);
 			} catch (error) {
 				problem = asProblem(error);
 			}

@@ -1,5 +1,5 @@
 import { fromBase64url, fromUtf8, toUtf8 } from '../base/encoding';
-import { own, parseObject, type JsonObject } from '../base/json';
+import { isObject, own, parseObject, type JsonObject } from '../base/json';
 import { asProblem, Problem } from '../base/problem';
 import type { Jwk } from './keys';
 
@@ -48,6 +48,8 @@ export interface Jwt {
 	kid: unknown;
 	/** The certificates that it brings along, as it spells them: worth nothing by themselves. */
 	chain: unknown;
+	/** Does it bring a key without any certificate, as a Trustee without a signer of its own does? */
+	bareKey: boolean;
 	payload: JsonObject;
 	signed: Uint8Array<ArrayBuffer>;
 	signature: Uint8Array<ArrayBuffer>;
@@ -61,7 +63,7 @@ const parsePart = (part: string): JsonObject => parseObject(fromUtf8(fromBase64u
 /**
  * Take a compact JWS apart (RFC 7515 section 5.2, RFC 7519 section 7.2), strictly.
  *
- * Keys that the header brings along (`jwk`, `jku`, `x5u`) are not even read. A chain is, for those
+ * Keys that the header brings along (`jwk`, `jku`, `x5u`) are not read, only noticed. A chain is, for those
  * who pinned a CA: in `x5c` (RFC 7515 section 4.1.6), or where Trustee has it, inside `jwk`.
  * Throws `token-malformed`.
  */
@@ -81,6 +83,7 @@ export const parseJwt = (text: string): Jwt => {
 			alg,
 			kid,
 			chain: x5c,
+			bareKey: isObject(header.jwk) && x5c === undefined,
 			payload,
 			signed: toUtf8(`${head}.${body}`),
 			signature: fromBase64url(signature)
@@ -124,7 +127,8 @@ const names = (jwt: Jwt, jwk: Jwk, pinned: boolean): boolean =>
  *
  * A token's `kid` must be the key's; where neither has one (Trustee's own signer), each key is
  * tried. Throws `token-malformed` for an algorithm that is not allowed, `token-forged` for a key
- * that is not there or a signature that is wrong.
+ * that is not there or a signature that is wrong; `key-changed` for another key than the pinned
+ * one, of a signer that has no certificate.
  */
 export const verifyJwt = async (
 	subtle: SubtleCrypto,
@@ -136,9 +140,9 @@ export const verifyJwt = async (
 	const alg = algorithms.find((name) => name === jwt.alg);
 	if (!alg) throw new Problem('token-malformed', jwt.alg);
 	const candidates = keys.filter((jwk) => suits(jwk, alg) && names(jwt, jwk, pinned));
-	if (candidates.length === 0) throw new Problem('token-forged', jwt.kid ?? '');
 	for (const jwk of candidates) {
 		if (await verifyWith(subtle, jwt, SCHEMES[alg], jwk)) return;
 	}
-	throw new Problem('token-forged');
+	if (pinned && jwt.bareKey) throw new Problem('key-changed');
+	throw new Problem('token-forged', candidates.length === 0 ? (jwt.kid ?? '') : '');
 };

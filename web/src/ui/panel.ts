@@ -1,7 +1,8 @@
 import { css, html, nothing, type TemplateResult } from 'lit';
 import { headline, type Check, type Outcome } from '../base/checks';
 import type { TextKey } from '../i18n/en';
-import type { Translate } from '../i18n/texts';
+import { isText, type Translate } from '../i18n/texts';
+import { claimsIn, tierOf, type TrustClaim } from '../providers/tiers';
 import type { Verdict } from '../session/attest';
 import type { Remedy } from '../session/keeping';
 import type { Renewal, State } from '../session/session';
@@ -53,9 +54,13 @@ const advice = ({ code = 'internal' }: Check, passing: boolean): TextKey => {
 	if (/^(changed|memory)$/.test(code)) return 'advice.accept';
 	if (/^marks$|^settings-(storage|differ)$/.test(code)) return 'advice.storage';
 	if (code.startsWith('settings-')) return 'advice.kept';
-	if (/^keys|^policy|-(address|forged|chosen)$/.test(code)) return 'advice.settings';
+	if (/^keys?-|^policy|^no-relay$|-(address|forged|chosen|unpinned|unmerged)$/.test(code)) {
+		return 'advice.settings';
+	}
 	if (passing) return 'advice.wait';
-	return /^offline|^internal|-unreachable$/.test(code) ? 'advice.retry' : 'advice.distrust';
+	return /^offline|^internal|-(unreachable|broken)$/.test(code)
+		? 'advice.retry'
+		: 'advice.distrust';
 };
 
 const reason: Section = ({ checks, wait }, t) => {
@@ -72,13 +77,24 @@ const provider: Section = ({ choice }, t) =>
 		? html`<p class="muted">${t(`provider.${choice.provider}`)} ${shown(choice.address)}</p>`
 		: nothing;
 
-const checkRow = (check: Check, t: Translate): TemplateResult => {
-	const { id, outcome, detail = '' } = check;
+/** A claim of a service's verdict in words; its number says more to those who know it. */
+const trustView = ([claim, value]: TrustClaim, t: Translate): TemplateResult => {
+	const meaning = [`trust.${claim}.${value}`, `trust.*.${value}`].find(isText);
 	return html`
-		<li data-testid="tee-check" data-check=${id} data-outcome=${outcome}>
+		<div class="row muted" data-testid="tee-trust">
+			${claim} ${value}: ${t(`trust.${tierOf(value)}`)}${meaning ? `, ${t(meaning)}` : ''}
+		</div>
+	`;
+};
+
+const checkRow = (check: Check, t: Translate): TemplateResult => {
+	const { id, outcome, code = '', detail = '' } = check;
+	return html`
+		<li data-testid="tee-check" data-check=${id} data-outcome=${outcome} data-code=${code}>
 			<b class=${outcome} aria-hidden="true">${SIGNS[outcome]}</b>
 			${id}: ${t(`outcome.${outcome}`)}
 			<span class="muted">${why(t, check)} ${shown(detail)}</span>
+			${id === 'appraisal' ? claimsIn(detail).map((claim) => trustView(claim, t)) : nothing}
 		</li>
 	`;
 };

@@ -198,6 +198,18 @@ export class TrustSettings extends TrustElement {
 						@change=${this.#storeTexts}
 					></textarea>
 				</label>
+				<label class="line" ?hidden=${address === null}>
+					${t('settings.logs')}
+					<input
+						type="checkbox"
+						role="switch"
+						class="switch"
+						data-testid="tee-logs"
+						aria-checked=${stored.logs[provider]}
+						.checked=${live(stored.logs[provider])}
+						@change=${this.#storeLogs}
+					/>
+				</label>
 				<label>
 					${t('settings.policy')}
 					<textarea
@@ -300,6 +312,16 @@ export class TrustSettings extends TrustElement {
 		const { checked } = target;
 		this.#change((draft) => {
 			draft.enabled = checked;
+		});
+	}
+
+	/** Of the service whose address is on show. */
+	#storeLogs({ target }: Event): void {
+		const provider = this.#shown;
+		if (!(target instanceof HTMLInputElement) || !provider) return;
+		const { checked } = target;
+		this.#change((draft) => {
+			draft.logs[provider] = checked;
 		});
 	}
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { normaliseAddress } from '../../src/base/address';
+import { isPrivate, normaliseAddress } from '../../src/base/address';
 import { Problem } from '../../src/base/problem';
 import { PROVIDERS, type ProviderId } from '../../src/providers/registry';
 import { readVectors } from '../support/vectors';
@@ -14,15 +14,9 @@ interface Read {
 const { read, refused } = readVectors('addresses') as { read: Read[]; refused: string[] };
 
 describe('addresses', () => {
-	it.each(read.filter((one) => one.private))(
-		'$text of $provider is $address',
-		({ provider, text, address }) => {
-			expect(normaliseAddress(text, PROVIDERS[provider].path)).toBe(address);
-		}
-	);
-
-	it.each(read.filter((one) => !one.private))('$text is refused: plain HTTP', ({ text }) => {
-		expect(() => normaliseAddress(text)).toThrow(Problem);
+	it.each(read)('$text of $provider is $address', ({ provider, text, address, ...one }) => {
+		expect(normaliseAddress(text, PROVIDERS[provider].path)).toBe(address);
+		expect(isPrivate(address)).toBe(one.private);
 	});
 
 	it.each(refused)('%j is refused', (text) => {

@@ -261,7 +261,7 @@ describe('a platform’s TCB', () => {
 		[{}, { status: '' }, 'tcb-status'],
 		[{ pass: ['OutOfDate'], warn: ['OutOfDate'] }, { status: 'OutOfDate' }, 'pass'],
 		[{ advisories: [] }, { status: 'UpToDate', advisories: [] }, 'pass'],
-		[{ advisories: [] }, { status: 'UpToDate' }, 'tcb-advisory'],
+		[{ advisories: [] }, { status: 'UpToDate' }, 'not-told'],
 		[{ advisories: ['INTEL-SA-1'] }, { status: 'UpToDate', advisories: ['INTEL-SA-1'] }, 'pass'],
 		[
 			{ advisories: ['INTEL-SA-1'] },
@@ -280,7 +280,9 @@ describe('a platform’s TCB', () => {
 			'tcb-old'
 		],
 		[{ min_date: '2024-01-01T00:00:00Z' }, { status: 'UpToDate', date: 'x' }, 'tcb-old'],
-		[{ min_date: '2024-01-01T00:00:00Z' }, { status: 'UpToDate' }, 'tcb-old'],
+		[{ min_date: '2024-01-01T00:00:00Z' }, { status: 'UpToDate' }, 'not-told'],
+		[{ min_date: '2024-01-01T00:00:00Z' }, { status: 'OutOfDate' }, 'not-told'],
+		[{}, {}, 'not-told'],
 		[{}, { status: 'TDRelaunchAdvised' }, 'tcb-relaunch'],
 		[{}, { status: 'TDRelaunchAdvisedConfigurationNeeded' }, 'tcb-relaunch'],
 		[{ warn: ['TDRelaunchAdvised'] }, { status: 'TDRelaunchAdvised' }, 'warn'],
@@ -289,8 +291,8 @@ describe('a platform’s TCB', () => {
 		[{}, { status: 'UpToDate', evaluation: 0 }, 'pass'],
 		[{ min_evaluation: 18 }, { status: 'UpToDate', evaluation: 18 }, 'pass'],
 		[{ min_evaluation: 18 }, { status: 'UpToDate', evaluation: 17 }, 'tcb-evaluation'],
-		[{ min_evaluation: 18 }, { status: 'UpToDate' }, 'tcb-evaluation'],
-		[{ min_evaluation: 0 }, { status: 'UpToDate' }, 'tcb-evaluation']
+		[{ min_evaluation: 18 }, { status: 'UpToDate' }, 'not-told'],
+		[{ min_evaluation: 0 }, { status: 'UpToDate' }, 'not-told']
 	])('under %j: %j is %s', (tcb, found, expected) => {
 		expect(refused(tcb, found)).toBe(expected);
 	});

@@ -9,17 +9,18 @@ describe('the server’s suggestions', () => {
 		'[]',
 		'{"default_provider":"evil","providers":null}',
 		'{"default_provider":1,"providers":{"trustee":{"url":1,"relay":"yes"}}}',
-		'{"providers":{"trustee":{"url":"http://evil.example","relay":1}}}'
+		'{"providers":{"trustee":{"url":"ftp://evil.example","relay":1}}}',
+		'{"providers":{"trustee":{"url":null,"relay":true}}}'
 	])('%s count as not said', (text) => {
 		const config = parseConfig(text);
 		expect(config.defaultProvider).toBeNull();
-		expect([config.url('trustee'), config.relay('trustee')]).toEqual(['', false]);
+		expect([config.url('trustee'), config.relay('trustee')]).toEqual(['', '']);
 	});
 
 	it('of the provider that asks nobody are no reason to trust less', () => {
 		const suggested = {
 			default_provider: 'dcap',
-			providers: { dcap: { url: null, relay: false, root: 'BA' } }
+			providers: { dcap: { url: null, relay: null, root: 'BA' } }
 		};
 		const config = parseConfig(JSON.stringify(suggested));
 		expect(choose(defaults(), config)).toEqual({
@@ -27,6 +28,7 @@ describe('the server’s suggestions', () => {
 			address: '',
 			path: '',
 			keys: '',
+			logs: false,
 			serverChosen: false
 		});
 		expect(config.root).toBe('BA');

@@ -6,6 +6,7 @@ import { attest } from '../../src/session/attest';
 import { defaults } from '../../src/session/settings';
 import { fill, u16, u32 } from '../support/bytes';
 import { answer, fakeFetch, makeEnvironment, nonceOf } from '../support/environment';
+import { makeSigner } from '../support/pretended-service';
 import { makeEvidence } from '../support/pretended-td';
 import { problemOf } from '../support/problems';
 import { readVectors } from '../support/vectors';
@@ -66,6 +67,7 @@ const run = async (provider: 'dcap' | 'trustee', own: boolean) => {
 	});
 	const settings = { ...defaults(), provider };
 	settings.addresses.trustee = 'https://trustee.example';
+	settings.keys.trustee = JSON.stringify(makeSigner('ES256').jwk);
 	const env = makeEnvironment(fetch, { subtle });
 	const { checks } = await attest(env, settings, new AbortController().signal);
 	const log = checks.find(({ id }) => id === 'event-log');

@@ -477,7 +477,7 @@ describe('claims of Alibaba Cloud', () => {
 		[
 			'with measurements that are no text',
 			change(STATUS, (status): unknown => JSON.parse(String(status))),
-			'tcb_svn'
+			'tcb-status'
 		]
 	])('%s are red', async (_name, claims, detail) => {
 		await red('alibaba', { claims }, 'token-claims', 'token-claim', RegExp(`^${detail}$`));
@@ -498,9 +498,10 @@ describe('OpenID discovery of Alibaba Cloud', () => {
 	const document = (change: object): Answer =>
 		answer({ issuer: address, jwks_uri: `${address}/jwks.json`, ...change });
 
-	it.each<[string, Answer, string]>([
-		['is not there', { status: 404, text: '' }, 'HTTP 404'],
-		['is out of reach, or redirects', 'no connection', 'no connection'],
+	it.each<[string, Answer, string, ('keys-needed' | 'keys-unreachable')?]>([
+		['is not there', { status: 404, text: '' }, 'HTTP 404', 'keys-needed'],
+		['is out of reach', 'no connection', 'no connection'],
+		['redirects', new Response(null, { status: 307 }), 'redirect'],
 		['is no JSON', { text: '<!doctype html>' }, 'openid-configuration'],
 		['is a list', { text: '[]' }, 'openid-configuration'],
 		[
@@ -541,15 +542,15 @@ describe('OpenID discovery of Alibaba Cloud', () => {
 		],
 		['has no keys', document({ jwks_uri: null }), 'jwks_uri'],
 		['has several addresses', document({ jwks_uri: [`${address}/jwks.json`] }), 'jwks_uri']
-	])('that %s is red, and no other way is tried', async (_name, discovery, detail) => {
+	])('that %s is red, and no other way is tried', async (_name, discovery, detail, code) => {
 		const urls = await red(
 			'alibaba',
 			{ discovery },
 			'token-signature',
-			'keys-unreachable',
+			code ?? 'keys-unreachable',
 			RegExp(`^${detail}$`)
 		);
-		expect(urls.filter((url) => url.includes('jwks'))).toEqual([]);
+		expect(urls.filter((url) => /jwks|attestation/.test(url))).toEqual([]);
 	});
 
 	it('leads to wherever at its own origin the keys are', async () => {

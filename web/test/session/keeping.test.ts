@@ -272,9 +272,15 @@ const LOST: [string, string, string][] = [
 	['an unknown provider', JSON.stringify({ ...strict(), provider: 'itta' }), 'provider'],
 	[
 		'a bad address',
-		JSON.stringify({ ...strict(), addresses: { trustee: 'http://x' } }),
+		JSON.stringify({ ...strict(), addresses: { trustee: 'http://x y' } }),
 		'bad-address'
 	],
+	[
+		'plain HTTP to somebody whose keys are not pinned',
+		JSON.stringify({ ...strict(), addresses: { alibaba: 'http://x' } }),
+		'http://x'
+	],
+	['a switch that is none', JSON.stringify({ ...strict(), logs: { trustee: 1 } }), 'logs.trustee'],
 	[
 		'a policy over 65536 characters',
 		JSON.stringify({ ...strict(), policy: POLICY + ' '.repeat(70_000) }),

@@ -31,6 +31,9 @@ describe('stored settings', () => {
 		'{"v":1,"addresses":[]}',
 		'{"v":1,"addresses":{"trustee":1}}',
 		'{"v":1,"addresses":{"trustee":"http://a.example"}}',
+		'{"v":1,"logs":true}',
+		'{"v":1,"logs":{"trustee":"yes"}}',
+		'{"v":1,"logs":{"itta":true}}',
 		'{"v":1,"keys":{"trustee":"x"}}',
 		`{"v":1,"keys":{"trustee":"${'x'.repeat(1 << 17)}"}}`,
 		'{"v":1,"policy":{}}',
@@ -59,6 +62,7 @@ describe('stored settings', () => {
 			s.addresses = { alibaba: 'https://a.example', trustee: 'https://t.example', dcap: '' };
 			s.policy = '{"v":1}';
 			s.keys.trustee = JSON.stringify({ keys: [jwk] });
+			s.logs.trustee = true;
 		});
 		const written = first.state.get();
 		expect(createSettings(storage).state.get()).toEqual(written);
@@ -77,10 +81,31 @@ describe('stored settings', () => {
 		});
 	});
 
+	it('take plain HTTP where the keys are pinned, and keep the pin with it', () => {
+		const store = createSettings(memory());
+		store.change((s) => {
+			s.addresses.trustee = 'http://192.0.2.1:8080';
+			s.keys.trustee = JSON.stringify(jwk);
+		});
+		const stored = store.state.get().settings;
+		expect(stored.addresses.trustee).toBe('http://192.0.2.1:8080');
+		const unpin = problemOf(() => {
+			store.change((s) => (s.keys.trustee = ''));
+		});
+		expect(unpin?.code).toBe('http-unpinned');
+		expect(store.state.get().settings).toEqual(stored);
+	});
+
+	it('send no logs where nobody chose that, as before there was a choice', () => {
+		const before = '{"v":1,"enabled":true,"provider":"trustee"}';
+		expect(parseSettings(before).logs).toEqual({ alibaba: false, trustee: false, dcap: false });
+	});
+
 	it('are not changed by a bad value', () => {
 		const storage = memory();
 		const store = createSettings(storage);
 		const bad: Parameters<typeof store.change>[0][] = [
+			(s) => (s.addresses.trustee = 'ftp://a.example'),
 			(s) => (s.addresses.trustee = 'http://a.example'),
 			(s) => (s.keys.alibaba = JSON.stringify({ ...jwk, d: 'x' }))
 		];
@@ -90,7 +115,7 @@ describe('stored settings', () => {
 			})
 		);
 		const codes = refusals.map((refusal) => refusal?.code);
-		expect(codes).toEqual(['bad-address', 'keys-malformed']);
+		expect(codes).toEqual(['bad-address', 'http-unpinned', 'keys-malformed']);
 		expect(storage.items.size).toBe(0);
 		expect(store.state.get()).toEqual({ settings: defaults(), broken: false });
 	});

@@ -78,6 +78,7 @@ describe('JWS example of RFC 7520, section 4.1 (RS256)', () => {
 		alg: 'RS256',
 		kid: key.kid,
 		chain: undefined,
+		bareKey: false,
 		payload: {},
 		signed: toUtf8(`${header}.${payload}`),
 		signature: fromBase64url(signature)

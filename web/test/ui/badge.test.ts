@@ -196,6 +196,12 @@ describe('the badge', () => {
 		['quote-unreachable', 'Check again in a moment'],
 		['offline', 'Check again in a moment'],
 		['bad-address', 'See Settings'],
+		['http-unpinned', 'See Settings'],
+		['keys-needed', 'See Settings'],
+		['key-changed', 'See Settings'],
+		['no-relay', 'See Settings'],
+		['logs-unmerged', 'See Settings'],
+		['service-broken', 'Check again'],
 		['changed', 'accept them below'],
 		['settings-foreign', 'If you did not do that'],
 		['settings-unreadable', 'If you did not do that'],
@@ -205,6 +211,32 @@ describe('the badge', () => {
 		await become(verdict('red', [{ ...failed, code }]));
 		await open();
 		expect(textOf(need(badge, 'reason').nextElementSibling)).toContain(advice);
+	});
+
+	it('says in words what a service’s verdict rests on', async () => {
+		await open();
+		const rows = async (check: Check) => {
+			await become(verdict('red', [check]));
+			return all(badge, 'trust').map(textOf);
+		};
+		const appraisal = (detail: string): Check => ({
+			id: 'appraisal',
+			outcome: 'fail',
+			code: 'appraisal',
+			detail
+		});
+		const shown =
+			'contraindicated: executables 33, hardware 97, configuration 40, storage-opaque -1';
+		expect(await rows(appraisal(shown))).toEqual([
+			'executables 33: with reservations, not all that runs is recognised',
+			'hardware 97: not to be trusted, not recognised',
+			'configuration 40: with reservations',
+			'storage-opaque -1: no verdict, the verifier failed'
+		]);
+		// The service's own words are shown as they are, and so is what comes from elsewhere.
+		expect(await rows(appraisal('HTTP 500: hardware 97'))).toEqual([]);
+		expect(await rows(appraisal(`contraindicated: ${MARKUP} 97`))).toEqual([]);
+		expect(await rows({ ...appraisal(shown), id: 'token-claims' })).toEqual([]);
 	});
 
 	it('says that a result could not be renewed, when that is tried again and how long it holds', async () => {
@@ -428,7 +460,14 @@ describe('what comes from outside', () => {
 		await become(
 			verdict('amber', [{ ...failed, outcome: 'warn' }], {
 				fields: { jti: MARKUP, tee: MARKUP, exp: MARKUP, [MARKUP]: MARKUP, mr_td: undefined },
-				choice: { provider: 'trustee', address: MARKUP, path: '', keys: '', serverChosen: true },
+				choice: {
+					provider: 'trustee',
+					address: MARKUP,
+					path: '',
+					keys: '',
+					logs: false,
+					serverChosen: true
+				},
 				changes: [[MARKUP, MARKUP, MARKUP]],
 				events: [[MARKUP, MARKUP, MARKUP, MARKUP]]
 			})

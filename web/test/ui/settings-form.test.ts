@@ -10,6 +10,7 @@ const CHOICE = {
 	provider: 'trustee' as const,
 	address: 'https://t.example',
 	keys: '',
+	logs: false,
 	path: '/attestation',
 	serverChosen: true
 };
@@ -112,6 +113,38 @@ describe('the settings form', () => {
 		await write('keys', '{}');
 		expect(problem()).toContain('JWK Set');
 		expect(now().keys.alibaba).toBe('');
+	});
+
+	it('takes plain HTTP once the keys are pinned, and says so before', async () => {
+		const { field, now, write, problem } = await open();
+		await write('provider', 'trustee');
+		await write('address', 'http://192.0.2.1:8080');
+		expect(problem()).toContain('pin');
+		expect(now().addresses.trustee).toBe('');
+		await write('keys', '{"kty":"EC"}');
+		expect(problem()).toBe('');
+		expect(now()).toMatchObject({
+			addresses: { trustee: 'http://192.0.2.1:8080' },
+			keys: { trustee: '{"kty":"EC"}' }
+		});
+		expect(field('address').value).toBe('http://192.0.2.1:8080');
+	});
+
+	it('sends each service the logs only where that is switched on', async () => {
+		const { field, now, write, click } = await open();
+		await write('provider', 'trustee');
+		expect(field('logs').checked).toBe(false);
+		await click('logs');
+		expect(now().logs).toEqual({ alibaba: false, trustee: true, dcap: false });
+		await write('provider', 'alibaba');
+		expect([field('logs').checked, field('logs').getAttribute('aria-checked')]).toEqual([
+			false,
+			'false'
+		]);
+		await write('provider', 'trustee');
+		expect(field('logs').checked).toBe(true);
+		await write('provider', 'dcap');
+		expect(field('logs').closest('label')?.hidden).toBe(true);
 	});
 
 	it('stores what was being written when it goes away', async () => {
