@@ -10,8 +10,8 @@ way = $(firstword $(subst -, ,$(1)))
 version = $(lastword $(subst -, ,$(1)))
 webui-python = $(CURDIR)/.venv-webui/$(call version,$(1))-$(call way,$(1))/bin/python
 
-.PHONY: help demo test test-versions test-kernel lint unit conformance native installer web wheel \
-	e2e bench fuzz soak setup-dev setup-test clean
+.PHONY: help demo test test-versions test-kernel test-trustee lint unit conformance native installer \
+	web wheel e2e bench fuzz soak setup-dev setup-test clean
 .DELETE_ON_ERROR:
 # Suites share servers' ports, caches and two cores: one after the other, also under `make -j`.
 .NOTPARALLEL:
@@ -23,6 +23,7 @@ help:
 	@echo "make lint | unit | conformance | native | installer | web | e2e   parts of it"
 	@echo "make test-versions   the browser suite in full on every supported open-webui"
 	@echo "make test-kernel   the C core on a real kernel in QEMU (Debian only)"
+	@echo "make test-trustee   a real attestation service, given as TRUSTEE_AS=/path/to/restful-as"
 	@echo "make wheel  the kit's wheel, with the page's bundle inside: out/wheel"
 	@echo "make fuzz   every parser for FUZZ_SECONDS (300) each"
 	@echo "make soak   100,000 quotes with random faults (a minute or two)"
@@ -57,8 +58,14 @@ lint: setup-dev
 	MYPYPATH=backend:tools:out/types $(VENV)/mypy
 	$(VENV)/lint-imports --no-logo
 
-unit: setup-dev
+unit:
+	@$(BOOTSTRAP) system-unit dev
 	$(VENV)/pytest tests/unit
+
+# A real attestation service, in place of the likenesses that `make unit` asks the same of.
+test-trustee: setup-dev
+	@test -x "$(TRUSTEE_AS)" || { echo "give TRUSTEE_AS=/path/to/restful-as"; exit 2; }
+	TRUSTEE_AS="$(abspath $(TRUSTEE_AS))" $(VENV)/pytest tests/unit/test_trustee_contract.py
 
 # Both verifiers on the same cases; the page's needs node and esbuild, as its own tests do.
 conformance:

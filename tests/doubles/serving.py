@@ -17,10 +17,10 @@ START_SECONDS = 30
 
 @contextlib.contextmanager
 def serving(
-    make_app: Callable[[str], ASGIApp], *, client_timeout: int = CLIENT_TIMEOUT
+    make_app: Callable[[str], ASGIApp], *, port: int = 0, client_timeout: int = CLIENT_TIMEOUT
 ) -> Iterator[str]:
-    """`make_app(url)` on a free port of 127.0.0.1, in a thread; gives the URL."""
-    with listen("127.0.0.1", 0) as listener:
+    """`make_app(url)` on a port of 127.0.0.1 (0: a free one), in a thread; gives the URL."""
+    with listen("127.0.0.1", port) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         server = make_server(make_app(url), client_timeout=client_timeout)
         server.config.timeout_graceful_shutdown = 0

@@ -190,6 +190,8 @@ def trustee_claims(submod: str, version: int) -> dict[str, Any]:
             "advisory_ids?": Is("list", lambda value: isinstance(value, list)),
             "tcb_date?": TEXT,
             "collateral_expiration_status?": TEXT,
+            "earliest_expiration_date?": DATE,
+            **dict.fromkeys(("tcb_eval_num?", "pck_crl_num?", "root_ca_crl_num?"), COUNT),
             "platform_instance_id?": hexed(16),
             "uefi_event_logs?": Is("list", lambda value: isinstance(value, list)),
         },
@@ -212,3 +214,135 @@ def trustee_claims(submod: str, version: int) -> dict[str, Any]:
 
 
 TRUSTEE_LIFE = 300
+
+
+# --- CoCo Trustee, version by version ------------------------------------------------------------
+# As recorded from restful-as, built from the tags v0.13.0 and v0.21.0.
+
+COUNT = Is("count", lambda value: type(value) is int and value >= 0)
+LIST = Is("list", lambda value: isinstance(value, list))
+DATE = matching("date", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+BASE64 = matching(
+    "padded base64", r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+)
+EXPIRATION = {"0", "1"}
+
+TRUSTEE_CERTIFICATE = {"0.13": BASE64URL, "0.21": BASE64}
+TRUSTEE_STATUSES = {
+    "0.13": {
+        "OK", "Min", "OutOfDate", "OutOfDateConfigurationNeeded", "SoftwareHardeningNeeded",
+        "ConfigurationAndSoftwareHardeningNeeded",
+    },
+    "0.21": {
+        "UpToDate", "ConfigurationNeeded", "OutOfDate", "OutOfDateConfigurationNeeded",
+        "SWHardeningNeeded", "ConfigurationAndSWHardeningNeeded", "TDRelaunchAdvised",
+        "TDRelaunchAdvisedConfigurationNeeded",
+    },
+}  # fmt: skip
+
+_V021_PLATFORM = {
+    **dict.fromkeys(("earliest_issue_date", "latest_issue_date"), DATE),
+    **dict.fromkeys(("earliest_expiration_date", "tcb_date"), DATE),
+    **dict.fromkeys(("tcb_eval_num", "pck_crl_num", "root_ca_crl_num"), COUNT),
+    "root_key_id": hexed(48),
+    "sgx_type": {"Standard", "Scalable", "Scalable with Integrity"},
+    **dict.fromkeys(("platform_provider_id", "platform_instance_id"), hexed(16)),
+    # Of a platform whose type is not Standard:
+    **dict.fromkeys(("is_dynamic_platform?", "is_cached_keys?", "is_smt_enabled?"), BOOLEAN),
+    "uefi_event_logs?": LIST,
+}
+_V013_LOGS = {
+    "ccel": Is("object", lambda value: isinstance(value, dict)),
+    "aael?": Is("object", lambda value: isinstance(value, dict)),
+}
+
+
+def restful_key(version: str, *, certified: bool) -> dict[str, Any]:
+    """The key that `restful-as` of a version puts into headers of EARs, and into its key set."""
+    chain = {"x5c": [TRUSTEE_CERTIFICATE[version]]} if certified else {}
+    numbers = {"kty": {"EC"}, "crv": {"P-256"}, "x": BASE64URL, "y": BASE64URL}
+    return {"alg": {"ES256"}, **chain, **numbers}
+
+
+def restful_header(version: str, *, certified: bool) -> dict[str, Any]:
+    """The header of an EAR."""
+    return {"typ": {"JWT"}, "alg": {"ES256"}, "jwk": restful_key(version, certified=certified)}
+
+
+def restful_claims(version: str, quote: int, count: int = 1) -> dict[str, Any]:
+    """An EAR about `count` quotes of version `quote`, under a version's shipped policy."""
+    is_old = version == "0.13"
+    names = ["cpu"] if is_old else [f"cpu{at}" for at in range(count)]
+    submod = {
+        "ear.status": {"none", "affirming", "warning", "contraindicated"},
+        # The newer policy says "no assertion" where the older one says nothing.
+        "ear.trustworthiness-vector": dict.fromkeys(
+            ("configuration", "executables", "hardware")
+            if is_old
+            else (name.removesuffix("?") for name in TRUST_VECTOR),
+            STATUS_LEVEL,
+        ),
+        "ear.appraisal-policy-id": {"default"},
+        "ear.veraison.annotated-evidence": {
+            "report_data": hexed(64),
+            "runtime_data_claims": OBJECT_OR_NULL,
+            "init_data": hexed(48),
+            "init_data_claims": OBJECT_OR_NULL,
+            "tdx": {
+                "quote": quote_shape(quote),
+                "td_attributes": TD_ATTRIBUTES,
+                "tcb_status": TRUSTEE_STATUSES[version],
+                "advisory_ids": LIST,
+                "collateral_expiration_status": EXPIRATION,
+                **(_V013_LOGS if is_old else _V021_PLATFORM),
+            },
+        },
+        **({} if is_old else {"ear.trustee.identifiers": {"validated": {}}}),
+    }
+    return {
+        "eat_profile": {"tag:github.com,2024:confidential-containers/Trustee"},
+        "iat": SECONDS,
+        "exp": SECONDS,
+        **({} if is_old else {"iss": {"CoCo-Attestation-Service"}}),
+        "ear.verifier-id": {
+            "developer": {"https://confidentialcontainers.org"},
+            "build": TEXT,
+        },
+        "submods": dict.fromkeys(names, submod),
+    }
+
+
+RESTFUL_SIMPLE_HEADER = {
+    "alg": {"RS384"},
+    "typ": {"JWT"},
+    "jwk": {
+        "alg": {"RS384"},
+        "e": BASE64URL,
+        "kty": {"RSA"},
+        "n": BASE64URL,
+        "x5c?": [BASE64URL],
+    },
+}
+RESTFUL_SIMPLE_CLAIMS = {
+    "customized_claims": {"init_data": OBJECT_OR_NULL, "runtime_data": OBJECT_OR_NULL},
+    "evaluation-reports": [{"policy-hash": hexed(48), "policy-id": TEXT}],
+    **dict.fromkeys(("exp", "iat", "nbf"), SECONDS),
+    "iss": {"CoCo-Attestation-Service"},
+    "jti": matching("ten letters or digits", "[A-Za-z0-9]{10}"),
+    "tcb-status": TEXT,
+    "tee": {"tdx"},
+}
+
+
+def restful_simple_status() -> dict[str, Any]:
+    """`tcb-status` of v0.13's Simple token about a v4 quote, once its text is read."""
+    return {
+        "init_data": hexed(48),
+        "report_data": hexed(64),
+        "tdx.advisory_ids": LIST,
+        "tdx.collateral_expiration_status": EXPIRATION,
+        "tdx.tcb_status": TRUSTEE_STATUSES["0.13"],
+        **{f"tdx.quote.body.{name}": shape for name, shape in QUOTE_BODY.items()},
+        **{f"tdx.quote.header.{name}": shape for name, shape in QUOTE_HEADER.items()},
+        **{f"tdx.td_attributes.{name}": shape for name, shape in TD_ATTRIBUTES.items()},
+    }
