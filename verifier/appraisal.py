@@ -99,7 +99,7 @@ class Verdict:
     all three, and `tcb_date` is that of the platform's level. Whether that is good enough is the
     caller's policy; Revoked never gets here. `evaluation` says which edition of Intel's documents
     was used. `expires` is when the first certificate, list or document in use ends, in seconds
-    since 1970.
+    since 1970. The CRL numbers are those of the revocation lists in use (RFC 5280, section 5.2.3).
     """
 
     quote: Quote
@@ -109,6 +109,8 @@ class Verdict:
     evaluation: Evaluation
     expires: float
     root_name: str
+    pck_crl_number: int | None = None
+    root_crl_number: int | None = None
 
     @property
     def simulated(self) -> bool:
@@ -159,6 +161,8 @@ def verify(raw_quote: bytes, trust: Trust, now: float) -> Verdict:
         evaluation=evaluation,
         expires=min(held.end, pck.end),
         root_name=trust.root_name,
+        pck_crl_number=pck.crl_number,
+        root_crl_number=certificates.list_number(held.root_list),
     )
 
 
@@ -231,11 +235,13 @@ class _Held:
 
 @dataclass(frozen=True)
 class _Pck:
-    """A PCK chain that holds: key and platform of its leaf, and when it or its list ends."""
+    """A PCK chain that holds: key and platform of its leaf, its list's number, and when it or its
+    list ends."""
 
     key: bytes
     platform: Platform
     end: float
+    crl_number: int
 
 
 def _check_collateral(fields: Mapping[str, str], root_key: bytes, now: int) -> _Held:
@@ -295,10 +301,11 @@ def _check_pck(
         pck_list = certificates.read_list(data, certificates.point(authority))
         list_end = certificates.check_list(pck_list, authority, now)
         certificates.check_not_revoked(pck_list, [leaf])
+        number = certificates.list_number(pck_list)
     stated = held.tcb_info.fmspc, held.tcb_info.pce_id
     if stated != (platform.fmspc, platform.pce_id):
         raise _rejected("other-platform", f"FMSPC {stated[0].hex()}, PCEID {stated[1].hex()}")
-    return _Pck(certificates.point(leaf), platform, min(end, list_end))
+    return _Pck(certificates.point(leaf), platform, min(end, list_end), number)
 
 
 @contextlib.contextmanager

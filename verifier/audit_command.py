@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import evidence_file, kit_version
+from . import evidence_file, kit_version, reference_files
 from .audit import Report
 from .checks import FAIL, PASS, WARN
 from .evidence_file import Record
 from .options import Parser, add_verifier_options, make_verifier, read_api_key, url
-from .output import abandon_stdout, complain, error_document
+from .output import abandon_stdout, complain, error_document, remark
 from .problems import EXIT_FAILED, EXIT_VERIFIED, EXIT_WARNED, FileError, Problem, UsageError
 from .verification import (
     TOKEN_VARIABLE,
@@ -37,6 +39,8 @@ def main(argv: Sequence[str]) -> int:
         verifier = make_verifier(options)
         if options.save:
             evidence_file.check_target(options.save)
+        if options.write_reference_values:
+            reference_files.check_target(options.write_reference_values)
         record = _record(options)
     except Problem as error:
         return _tell(None, error, options)
@@ -47,6 +51,11 @@ def main(argv: Sequence[str]) -> int:
     if options.save:  # also without a verdict: the evidence is there, and may not come again
         try:
             evidence_file.save(options.save, record)
+        except FileError as error:
+            problem = problem or error
+    if options.write_reference_values and report:
+        try:
+            _write_values(report, verifier, options)
         except FileError as error:
             problem = problem or error
     return _tell(report, problem, options)
@@ -69,6 +78,28 @@ def _verify(verifier: Verifier, record: Record, options: argparse.Namespace) -> 
     from_file = options.evidence and options.nonce is None and nonce is not None
     remark = {"nonce-binding": "the nonce in the file: not proof that it is recent"}
     return remarked(report, remark if from_file else {})
+
+
+def _write_values(report: Report, verifier: Verifier, options: argparse.Namespace) -> None:
+    """Write what was measured, and say what that means; nothing of evidence that failed.
+
+    Raises FileError.
+    """
+    if report.result == FAIL or report.quote is None:
+        # No problem of its own: the verdict is there, and its exit code stays.
+        complain(Problem("not-verified", "no reference values were written: see what failed"))
+        return
+    days = options.reference_values_days or reference_files.DEFAULT_DAYS
+    now = datetime.datetime.fromtimestamp(int(time.time()), datetime.UTC)
+    ends = now + datetime.timedelta(days=days)
+    target = options.write_reference_values
+    reference_files.write(target, report.quote.body, ends)
+    compared = {*verifier.policy.reference_values, *verifier.references}
+    note = reference_files.note(target, report, compared, ends)
+    report.notes["reference_values"] = note
+    remark(f"reference values until {note['expires']}: {', '.join(note['files'])}")
+    for each in note["remarks"]:
+        remark(each)
 
 
 def _subject(record: Record, options: argparse.Namespace) -> dict[str, Any]:
@@ -110,6 +141,8 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(argv)
     if options.simulator and options.root is not None:
         parser.error("argument --root: not allowed with argument --simulator")
+    if options.reference_values_days and not options.write_reference_values:
+        parser.error("argument --reference-values-days: only with --write-reference-values")
     if options.evidence and options.token_file:
         parser.error("argument --token-file: not allowed with argument --evidence")
     return options
@@ -149,8 +182,32 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_verifier_options(parser)
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep what was verified")
+    parser.add_argument(
+        "--write-reference-values",
+        type=reference_files.target,
+        metavar="FORM[:DIR]",
+        help="after a verification that did not fail, write what was measured as reference values "
+        f"for CoCo Trustee: {reference_files.RVPS} for v0.13, {reference_files.LOCAL_FS} for "
+        "v0.21; into DIR, or a folder with the form's name. Nothing is overwritten. Compare them "
+        "with the builder's first: they are those of the TD that answered",
+    )
+    parser.add_argument(
+        "--reference-values-days",
+        type=_days,
+        metavar="DAYS",
+        help=f"until when those count, where Trustee looks ({reference_files.DEFAULT_DAYS})",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
     return parser
+
+
+def _days(text: str) -> int:
+    days = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
+    if not 1 <= days <= reference_files.MAX_DAYS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number of days from 1 to {reference_files.MAX_DAYS}"
+        )
+    return days
 
 
 def _moment(text: str) -> float:

@@ -200,6 +200,11 @@ def read_list(data: bytes, issuer_key: bytes) -> x509.CertificateRevocationList:
     return crl
 
 
+def list_number(crl: x509.CertificateRevocationList) -> int:
+    """The number of a list that was read (RFC 5280, section 5.2.3)."""
+    return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+
+
 def check_list(crl: x509.CertificateRevocationList, issuer: x509.Certificate, now: float) -> float:
     """Check that the list is by `issuer`, and in date. Returns when it ends."""
     if crl.issuer != issuer.subject:

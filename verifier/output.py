@@ -19,6 +19,11 @@ def complain(problem: Problem) -> None:
     print(f"cczoo-verify: {printable(str(problem))} [{problem.code}]", file=sys.stderr)
 
 
+def remark(text: str) -> None:
+    """Say something on stderr that is no error."""
+    print(f"cczoo-verify: {printable(text)}", file=sys.stderr)
+
+
 def error_document(problem: Problem, report: object = None) -> str:
     """What `--json` prints instead of a report; one that could not be kept comes along."""
     document: dict[str, object] = {"error": {"code": problem.code, "detail": str(problem)}}

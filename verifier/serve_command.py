@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from . import kit_version, protocol
+from . import kit_version, protocol, tokens
 from .signing import KeyFileError, Signer
 from .trust import INTEL, TrustError, TrustSource, from_files, from_simulator
 
@@ -49,6 +49,7 @@ def _serve(options: argparse.Namespace) -> None:
         cors_origins=tuple(options.cors_origin),
         forms=_PROTOCOLS[options.protocol],
         accept_hashed_raw=options.protocol == "auto",
+        ear=options.ear,
         build=f"cczoo-verify {kit_version()}",
     )
     run(
@@ -122,6 +123,13 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="auto takes both forms of request bodies, and raw runtime data also where its hash is "
         "meant; the others are as strict as that version",
+    )
+    parser.add_argument(
+        "--ear",
+        choices=tokens.EAR_FORMS,
+        default=tokens.TRUSTEE,
+        help="names in the tokens: trustee writes those of CoCo Trustee up to v0.21, 04 those of "
+        "draft-ietf-rats-ear-04, for clients that read that draft (%(default)s)",
     )
     parser.add_argument("--verbose", action="store_true", help="log each request")
     return parser

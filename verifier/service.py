@@ -45,7 +45,8 @@ _log = logging.getLogger(__name__)
 class Settings:
     """What a service is made of.
 
-    `forms` are the request body forms that it takes; `accept_hashed_raw` as in `parse_body`.
+    `forms` are the request body forms that it takes; `accept_hashed_raw` as in `parse_body`. `ear`
+    is the form of its tokens, one of `tokens.EAR_FORMS`.
     """
 
     trust: TrustSource
@@ -54,6 +55,7 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     forms: tuple[str, ...] = (protocol.FLAT, protocol.LISTED)
     accept_hashed_raw: bool = True
+    ear: str = tokens.TRUSTEE
     build: str = "cczoo-verify"
     clock: Callable[[], float] = time.time
     new_id: Callable[[], uuid.UUID] = field(default=uuid.uuid4)
@@ -121,6 +123,7 @@ def attest(settings: Settings, data: bytes) -> str:
         ttl=settings.token_ttl,
         build=settings.build,
         token_id=str(settings.new_id()),
+        form=settings.ear,
     )
     return settings.signer.sign(claims)
 

@@ -1,19 +1,28 @@
 """Attestation results as tokens.
 
-EAR: draft-ietf-rats-ear, in the shape that CoCo Trustee gives it (ES256). Simple: Trustee's
-older token, which Alibaba Cloud's service still issues; there `tcb-status` is a JSON *text*.
+EAR: draft-ietf-rats-ear (ES256), in two forms: `trustee` as CoCo Trustee up to v0.21 spells it,
+`04` as draft-ietf-rats-ear-04 does. Simple: Trustee's older token, which Alibaba Cloud's service
+still issues; there `tcb-status` is a JSON *text*.
 """
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from quote_generator.evidence import encode_base64url
+
 from .appraisal import Verdict
 
+TRUSTEE, DRAFT_04 = "trustee", "04"
+EAR_FORMS = (TRUSTEE, DRAFT_04)
+
 EAR_PROFILE = "tag:github.com,2024:confidential-containers/Trustee"
+EAR_PROFILE_04 = "tag:ietf.org,2026:rats/ear#04"
 ISSUER = "cczoo-verify"
+DEVELOPER = "https://github.com/intel"
 
 AFFIRMING, WARNING, CONTRAINDICATED = "affirming", "warning", "contraindicated"
 
@@ -50,19 +59,28 @@ def ear_claims(
     ttl: int,
     build: str,
     token_id: str,
+    form: str = TRUSTEE,
     policy_id: str = "default",
 ) -> dict[str, Any]:
-    """Claims of an EAR over `submods`: name -> verdict and structured runtime data or None."""
+    """Claims of an EAR over `submods`: name -> verdict and structured runtime data or None.
+
+    `form` is one of EAR_FORMS.
+    """
+    is_new = form == DRAFT_04
+    appraisal = _appraisal_04 if is_new else _appraisal
     return {
-        "eat_profile": EAR_PROFILE,
+        "eat_profile": EAR_PROFILE_04 if is_new else EAR_PROFILE,
         "iss": ISSUER,
         "iat": int(now),
         "nbf": int(now),
         "exp": int(now) + ttl,
         "jti": token_id,
-        "ear.verifier-id": {"build": build, "developer": "https://github.com/intel"},
+        "ear_verifier_id" if is_new else "ear.verifier-id": {
+            "build": build,
+            "developer": DEVELOPER,
+        },
         "submods": {
-            name: _appraisal(verdict, runtime_claims, policy_id)
+            name: appraisal(verdict, runtime_claims, policy_id)
             for name, (verdict, runtime_claims) in submods.items()
         },
     }
@@ -110,26 +128,76 @@ def evidence_claims(verdict: Verdict) -> dict[str, Any]:
     }
 
 
+def platform_claims(verdict: Verdict) -> dict[str, Any]:
+    """What the verification found of platform and collateral, by the names of Trustee v0.21."""
+    numbers = {
+        "pck_crl_num": verdict.pck_crl_number,
+        "root_ca_crl_num": verdict.root_crl_number,
+    }
+    return {
+        "tcb_status": verdict.tcb_status,
+        "advisory_ids": list(verdict.advisory_ids),
+        "tcb_date": _rfc3339(verdict.tcb_date),
+        "tcb_eval_num": verdict.evaluation.lowest,
+        # There is no verdict under collateral that has ended.
+        "collateral_expiration_status": "0",
+        "earliest_expiration_date": _rfc3339(
+            datetime.datetime.fromtimestamp(int(verdict.expires), datetime.UTC)
+        ),
+        **{name: number for name, number in numbers.items() if _is_plain(number)},
+    }
+
+
 def _appraisal(verdict: Verdict, runtime_claims: Any, policy_id: str) -> dict[str, Any]:
+    """A submodule as Trustee writes it: one object for the evidence and what was made of it."""
     status = ear_status(verdict.tcb_status)
+    evidence = _attester_claims(verdict, runtime_claims)
+    evidence["tdx"] |= platform_claims(verdict)
     return {
         "ear.status": status,
         "ear.trustworthiness-vector": {"hardware": _TRUST_CLAIMS[status]},
         "ear.appraisal-policy-id": policy_id,
-        "ear.veraison.annotated-evidence": {
-            **evidence_claims(verdict),
-            "init_data_claims": None,
-            "runtime_data_claims": runtime_claims,
-            "cczoo": {
-                "simulated": verdict.simulated,
-                "root": verdict.root_name,
-                "tcb_status": verdict.tcb_status,
-                "advisory_ids": list(verdict.advisory_ids),
-                "tcb_date": verdict.tcb_date.strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "tcb_eval_num": verdict.evaluation.lowest,
-            },
-        },
+        "ear.veraison.annotated-evidence": {**evidence, "cczoo": _own_claims(verdict)},
     }
+
+
+def _appraisal_04(verdict: Verdict, runtime_claims: Any, policy_id: str) -> dict[str, Any]:
+    """A submodule of draft-ietf-rats-ear-04 (section 3.1): what the evidence says stands apart
+    from what the verifier says.
+
+    `eat_nonce` (RFC 9711, section 4.1) is the evidence's own: the quote's report data, 64 bytes.
+    """
+    status = ear_status(verdict.tcb_status)
+    return {
+        "ear_status": status,
+        "ear_trustworthiness_vector": {"hardware": _TRUST_CLAIMS[status]},
+        "ear_appraisal_policy_ids": [policy_id],
+        "eat_nonce": encode_base64url(verdict.quote.body.report_data),
+        "ear_attester_claims": _attester_claims(verdict, runtime_claims),
+        "ear_verifier_claims": {"tdx": platform_claims(verdict), "cczoo": _own_claims(verdict)},
+    }
+
+
+def _attester_claims(verdict: Verdict, runtime_claims: Any) -> dict[str, Any]:
+    return {
+        **evidence_claims(verdict),
+        "init_data_claims": None,
+        "runtime_data_claims": runtime_claims,
+    }
+
+
+def _own_claims(verdict: Verdict) -> dict[str, Any]:
+    """What no other service has a name for."""
+    return {"simulated": verdict.simulated, "root": verdict.root_name}
+
+
+def _rfc3339(moment: datetime.datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _is_plain(number: int | None) -> bool:
+    """Whether a number is there, and one that every reader of JSON reads alike (RFC 7493)."""
+    return number is not None and number < 1 << 53
 
 
 def _flat(claims: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

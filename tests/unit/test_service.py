@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
+import dataclasses
 import http.client
 import json
 import os
@@ -23,13 +23,18 @@ from urllib.parse import urlsplit
 import httpx
 import jwt
 import pytest
-from cczoo_verifier import protocol, service
+from cczoo_verifier import protocol, service, tokens
 from cczoo_verifier.__main__ import main
-from cczoo_verifier.appraisal import Rejected, Trust
+from cczoo_verifier.appraisal import Rejected, Trust, verify
+from cczoo_verifier.checks import PASS
+from cczoo_verifier.jws import Token
 from cczoo_verifier.server import listen
 from cczoo_verifier.service import Settings, create_app
+from cczoo_verifier.services.claims import check_claims, check_collateral, ear_claims, tcb_of
+from cczoo_verifier.services.members import moment
 from cczoo_verifier.signing import Signer
 from cczoo_verifier.trust import TrustError, from_files, from_simulator
+from cryptography import x509
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -81,6 +86,24 @@ def claims_of(client: httpx.Client, body: Any) -> dict[str, Any]:
     return claims
 
 
+def check_platform(told: dict[str, Any], td: Simulator) -> None:
+    """What is told of platform and collateral, by the names and in the forms of Trustee v0.21."""
+    collateral = td.collateral()
+    for name, field in (("pck_crl_num", "pck_crl"), ("root_ca_crl_num", "root_ca_crl")):
+        crl = x509.load_der_x509_crl(bytes.fromhex(collateral[field]))
+        number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+        assert told[name] == number
+    dated = moment(told["tcb_date"])
+    assert dated is not None
+    assert 0 <= time.time() - dated.timestamp() < 40 * 24 * 3600
+    end = verify(bound_quote(td)[1], Trust(td.root_der, collateral), time.time()).expires
+    ends = moment(told["earliest_expiration_date"])
+    assert ends is not None
+    assert ends.timestamp() == int(end)
+    assert told["collateral_expiration_status"] == "0"
+    assert (told["tcb_status"], told["advisory_ids"], told["tcb_eval_num"]) == ("UpToDate", [], 17)
+
+
 @pytest.mark.parametrize(("make", "name"), [(flat_body, "cpu"), (listed_body, "cpu0")])
 @pytest.mark.parametrize("version", [4, 5])
 def test_a_good_quote_gets_a_token(
@@ -98,15 +121,8 @@ def test_a_good_quote_gets_a_token(
     assert submod["ear.status"] == "affirming"
     assert submod["ear.trustworthiness-vector"] == {"hardware": 2}
     evidence = submod["ear.veraison.annotated-evidence"]
-    dated = datetime.datetime.fromisoformat(evidence["cczoo"].pop("tcb_date"))
-    assert 0 <= time.time() - dated.timestamp() < 40 * 24 * 3600
-    assert evidence["cczoo"] == {
-        "simulated": True,
-        "root": "SIMULATION Root CA",
-        "tcb_status": "UpToDate",
-        "advisory_ids": [],
-        "tcb_eval_num": 17,
-    }
+    assert evidence["cczoo"] == {"simulated": True, "root": "SIMULATION Root CA"}
+    check_platform(evidence["tdx"], simulator)
     body = evidence["tdx"]["quote"]["body"]
     parsed = parse_quote(quote).body.to_dict()
     assert body.pop("tcb_svn") == parsed.pop("tee_tcb_svn")
@@ -183,8 +199,99 @@ def test_the_status_follows_the_tcb(
     submod = jwt.decode(token, options={"verify_signature": False})["submods"]["cpu"]
     assert submod["ear.status"] == ear_status
     assert submod["ear.trustworthiness-vector"] == {"hardware": hardware}
-    cczoo = submod["ear.veraison.annotated-evidence"]["cczoo"]
-    assert (cczoo["tcb_status"], cczoo["advisory_ids"]) == (tcb_status, ["INTEL-SA-1"])
+    told = submod["ear.veraison.annotated-evidence"]["tdx"]
+    assert (told["tcb_status"], told["advisory_ids"]) == (tcb_status, ["INTEL-SA-1"])
+
+
+# --- the names of draft-ietf-rats-ear-04 ---------------------------------------------------------
+
+
+def token_04(td: Simulator, signer: Signer, body: Any) -> dict[str, Any]:
+    settings = Settings(trust=from_simulator(td.directory), signer=signer, ear=tokens.DRAFT_04)
+    token = service.attest(settings, json.dumps(body).encode())
+    claims: dict[str, Any] = jwt.decode(
+        token, jwt.PyJWK(signer.jwk).key, algorithms=["ES256"], options={"require": ["exp"]}
+    )
+    return claims
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_a_token_of_the_draft(simulator: Simulator, signer: Signer, version: int) -> None:
+    """Appendix A of draft-ietf-rats-ear-04: these names, nothing empty, and none of the others."""
+    body = listed_body(simulator, version=version)
+    quote = parse_quote(bound_quote(simulator, version=version)[1])
+    claims = token_04(simulator, signer, body)
+    assert claims.pop("eat_profile") == "tag:ietf.org,2026:rats/ear#04"
+    assert set(claims.pop("ear_verifier_id")) == {"build", "developer"}
+    assert list(claims["submods"]) == ["cpu0"]
+    submod = claims.pop("submods")["cpu0"]
+    assert set(claims) == {"iss", "iat", "nbf", "exp", "jti"}
+    assert submod.pop("ear_status") == "affirming"
+    assert submod.pop("ear_trustworthiness_vector") == {"hardware": 2}
+    assert submod.pop("ear_appraisal_policy_ids") == ["default"]
+    assert submod.pop("eat_nonce") == encode_base64url(quote.body.report_data)
+    attester, words = submod.pop("ear_attester_claims"), submod.pop("ear_verifier_claims")
+    assert submod == {}
+    measured = quote.body.to_dict()
+    assert attester["tdx"]["quote"]["body"]["mr_td"] == measured["mr_td"]
+    assert attester["report_data"] == measured["report_data"]
+    # Each says what it knows: the evidence nothing of its own state, the verifier nothing else.
+    assert set(attester["tdx"]) == {"quote", "td_attributes"}
+    assert set(words) == {"tdx", "cczoo"}
+    check_platform(words["tdx"], simulator)
+    assert words["cczoo"] == {"simulated": True, "root": "SIMULATION Root CA"}
+
+
+def test_both_forms_say_the_same(simulator: Simulator, signer: Signer) -> None:
+    """Under other names: a client that changes from one to the other learns nothing else."""
+    bound, _ = bound_quote(simulator)
+    body = flat_body(simulator) | {"runtime_data": {"structured": json.loads(bound)}}
+    settings = Settings(trust=from_simulator(simulator.directory), signer=signer)
+    token = service.attest(settings, json.dumps(body).encode())
+    old = jwt.decode(token, options={"verify_signature": False})["submods"]["cpu"]
+    new = token_04(simulator, signer, body)["submods"]["cpu"]
+    attester, words = new["ear_attester_claims"], new["ear_verifier_claims"]
+    together = {**attester, "tdx": attester["tdx"] | words["tdx"], "cczoo": words["cczoo"]}
+    assert old["ear.veraison.annotated-evidence"] == together
+    assert attester["runtime_data_claims"] == json.loads(bound)
+    assert old["ear.status"] == new["ear_status"]
+    assert old["ear.trustworthiness-vector"] == new["ear_trustworthiness_vector"]
+    assert [old["ear.appraisal-policy-id"]] == new["ear_appraisal_policy_ids"]
+
+
+@pytest.mark.parametrize("form", tokens.EAR_FORMS)
+def test_our_own_relying_party_reads_it(simulator: Simulator, signer: Signer, form: str) -> None:
+    """With what a policy asks for: status, date and evaluation are told in both forms."""
+    trust = from_simulator(simulator.directory)
+    body = json.dumps(listed_body(simulator)).encode()
+    token = service.attest(Settings(trust=trust, signer=signer, ear=form), body)
+    quote = parse_quote(bound_quote(simulator)[1])
+    parsed = Token(token, {}, jwt.decode(token, options={"verify_signature": False}))
+    claims = ear_claims(parsed.payload)
+    assert check_claims(parsed, claims, quote, None, time.time()).outcome == PASS
+    assert claims.appraise().outcome == PASS
+    assert claims.simulated
+    told = tcb_of(claims.told)
+    assert (told.status, told.advisory_ids, told.evaluation) == ("UpToDate", (), 17)
+    assert told.date is not None
+    held = check_collateral(claims.told, time.time())
+    assert held is not None
+    assert held.outcome == PASS
+    later = moment(claims.told.values["earliest_expiration_date"])
+    assert later is not None
+    ended = check_collateral(claims.told, later.timestamp() + 1)
+    assert ended is not None
+    assert ended.code == "collateral-expired"
+
+
+def test_a_number_that_not_everybody_can_read_is_not_told(simulator: Simulator) -> None:
+    """CRL numbers may have 20 bytes (RFC 5280, section 5.2.3); JSON's end at 2^53 (RFC 7493)."""
+    trust = Trust(simulator.root_der, simulator.collateral())
+    verdict = verify(bound_quote(simulator)[1], trust, time.time())
+    for number, is_told in (((1 << 53) - 1, True), (1 << 53, False), (None, False)):
+        other = dataclasses.replace(verdict, pck_crl_number=number, root_crl_number=number)
+        told = tokens.platform_claims(other)
+        assert ("pck_crl_num" in told, "root_ca_crl_num" in told) == (is_told, is_told)
 
 
 # --- refusals ----------------------------------------------------------------------------------
@@ -490,9 +597,18 @@ def test_the_command_serves_the_simulator_in_one_form(start: Any, simulator: Sim
     )
     with httpx.Client(base_url=line["url"], timeout=30, trust_env=False) as client:
         assert client.post("/attestation", json=listed_body(simulator)).status_code == 400
-        assert "cpu" in claims_of(client, flat_body(simulator))["submods"]
+        claims = claims_of(client, flat_body(simulator))
+        assert "ear.status" in claims["submods"]["cpu"]
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0
+
+
+def test_the_command_writes_the_drafts_tokens(start: Any, simulator: Simulator) -> None:
+    _, line = start("--simulator", str(simulator.directory), "--ear", "04")
+    with httpx.Client(base_url=line["url"], timeout=30, trust_env=False) as client:
+        claims = claims_of(client, listed_body(simulator))
+    assert claims["ear_verifier_id"]["build"].startswith("cczoo-verify ")
+    assert claims["submods"]["cpu0"]["ear_status"] == "affirming"
 
 
 @pytest.mark.parametrize(
@@ -509,6 +625,7 @@ def test_the_command_serves_the_simulator_in_one_form(start: Any, simulator: Sim
         ["serve", "--simulator", "x", "--cors-origin", "https://chat.example/"],
         ["serve", "--simulator", "x", "--cors-origin", "chat.example"],
         ["serve", "--simulator", "x", "--protocol", "other"],
+        ["serve", "--simulator", "x", "--ear", "05"],
         ["serve", "--sim", "x"],
     ],
 )
