@@ -42,6 +42,7 @@ CHECKS: dict[str, Callable[[], None]] = {
 }
 SYSTEM_PARTS: dict[str, Callable[[], Part]] = {
     "system-build": lambda: system_part(machine.FOR_BUILDING, 120, 500),
+    "system-unit": lambda: system_part(machine.FOR_UNIT_TESTS, 130, 510),
     "system-fuzz": lambda: system_part(machine.FOR_FUZZING, 300, 1200),
     "system-test": lambda: system_part(machine.FOR_TESTING, 600, 2200),
     "system-kernel": lambda: system_part(machine.FOR_KERNEL, 200, 900),

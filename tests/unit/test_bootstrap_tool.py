@@ -306,6 +306,12 @@ def test_the_browsers_of_the_tests_are_packages_too() -> None:
     assert {"chromium", "firefox-esr", "webkit2gtk-driver", "xvfb"} <= packages
 
 
+def test_the_unit_tests_have_the_proxy_that_they_start() -> None:
+    packages = {name for need in machine.FOR_UNIT_TESTS for name in machine.SYSTEM_NEEDS[need][1]}
+    assert "nginx-light" in packages
+    assert {*machine.FOR_UNIT_TESTS} <= {*machine.FOR_TESTING}
+
+
 def test_without_node_the_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine.shutil, "which", lambda name: None)
     with pytest.raises(steps.BootstrapError, match=r"Node\.js 20"):

@@ -147,6 +147,7 @@ SYSTEM_NEEDS: dict[str, tuple[Callable[[], bool], tuple[str, ...]]] = {
     "firefox": (lambda: _has_command("firefox-esr"), ("firefox-esr",)),
     "webkit": (lambda: _has_command("WebKitWebDriver"), ("webkit2gtk-driver",)),
     "xvfb": (lambda: _has_command("Xvfb"), ("xvfb",)),
+    "nginx": (lambda: _has_command("nginx", "/usr/sbin/nginx"), ("nginx-light", "nginx")),
     "qemu": (lambda: _has_command("qemu-system-x86_64"), ("qemu-system-x86",)),
     "busybox": (lambda: _has_command("busybox"), ("busybox-static",)),
     "cpio": (lambda: _has_command("cpio"), ("cpio",)),
@@ -157,7 +158,8 @@ SYSTEM_NEEDS: dict[str, tuple[Callable[[], bool], tuple[str, ...]]] = {
 BROWSERS = ("chromium", "firefox", "webkit", "xvfb")
 FOR_BUILDING = ("compiler", "libc headers", "git", "python", "python venv")
 FOR_FUZZING = (*FOR_BUILDING, "clang", "libfuzzer")
-FOR_TESTING = (*FOR_FUZZING, "unshare", "libfuse2", *BROWSERS)
+FOR_UNIT_TESTS = (*FOR_BUILDING, "nginx")
+FOR_TESTING = (*FOR_FUZZING, "unshare", "libfuse2", "nginx", *BROWSERS)
 FOR_KERNEL = (*FOR_BUILDING, "qemu", "busybox", "cpio", "make", "xz", "mke2fs")
 
 
