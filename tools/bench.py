@@ -27,6 +27,7 @@ from bench.attester import (  # noqa: E402
     time_transports,
 )
 from bench.demonstration import time_demonstration  # noqa: E402
+from bench.evidence_to_verdict import time_evidence_to_verdict  # noqa: E402
 from bench.installation import time_hook, time_installation  # noqa: E402
 from bench.new_chat import time_new_chat  # noqa: E402
 from bench.open_webui import edition  # noqa: E402
@@ -49,6 +50,7 @@ FIGURES: dict[str, Callable[[], None]] = {
     "routes": time_routes,
     "health": time_health,
     "new-chat": time_new_chat,
+    "evidence-to-verdict": time_evidence_to_verdict,
     "install": time_installation,
     "hook": time_hook,
     "demo": time_demonstration,

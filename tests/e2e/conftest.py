@@ -35,6 +35,7 @@ from doubles import pccs
 from doubles.hostile import ALIBABA, GOOD, TRUSTEE, Forger, create_app
 from doubles.serving import serving
 from e2e.browser import CHROMIUM, CHROMIUM_FLAGS, ChatPage, signed_in_context
+from e2e.changed import Changed
 from e2e.editions import Edition, this_edition
 from e2e.environments import Environment, installed_tree
 from e2e.relay_target import RelayTarget, relay_target
@@ -356,6 +357,12 @@ def simulated(
         "TEE_RELAY_TIMEOUT": "2",
     }
     return start_backend("simulated", env)
+
+
+@pytest.fixture
+def changed(test_pki: Path) -> Changed:
+    """The machine of ``hardware`` with other software in it; it answers where the test says so."""
+    return Changed(Simulator.open(test_pki, name="TEST"))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ from cczoo_verifier.collateral import to_members
 from playwright.sync_api import BrowserContext, Route, expect
 
 from e2e.browser import CHECKS, ChatPage, tee_settings
+from e2e.changed import Changed
 from e2e.stack import Backend
-from quote_generator.attester import Attestation
-from quote_generator.evidence import build_evidence, encode_base64url, parse_nonce
+from quote_generator.evidence import encode_base64url
 from quote_generator.simulator import Simulator
 from vectors import logs
 
@@ -116,34 +115,6 @@ def test_the_simulator_is_amber_with_every_check_run(
 
 
 # Measurements: what is expected, and what is remembered
-
-
-class Changed:
-    """The same machine with other software in it: signed by its hardware, for this page's nonce."""
-
-    def __init__(self, machine: Simulator) -> None:
-        self.machine = machine
-        self.measurements: dict[str, bytes] = {}
-        self.event_logs: dict[str, Any] = {}
-
-    def __call__(self, context: BrowserContext) -> None:
-        context.route(f"**{QUOTE_PATH}*", self._answer)
-
-    def _attest(self, report_data: bytes) -> Attestation:
-        quote = self.machine.quote(report_data, version=5, measurements=self.measurements)
-        return Attestation(quote, "configfs-tsm", "tdx_guest", simulated=False)
-
-    def _answer(self, route: Route) -> None:
-        nonce = parse_nonce(route.request.url.partition("nonce=")[2])
-        (document,) = build_evidence(
-            [nonce], attest=self._attest, now=time.time(), **self.event_logs
-        )
-        route.fulfill(json=document)
-
-
-@pytest.fixture
-def changed(test_pki: Path) -> Changed:
-    return Changed(Simulator.open(test_pki, name="TEST"))
 
 
 def test_changed_measurements_are_amber_with_the_diff_until_accepted(
