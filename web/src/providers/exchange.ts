@@ -67,7 +67,16 @@ const byForm = (status: number, text: string): string => {
 };
 
 /** White space, as HTTP and JSON have it: every language's own kind has more of it. */
-const trim = (text: string): string => text.replace(/^[ \t\r\n]+/, '').replace(/[ \t\r\n]+$/, '');
+const BLANK = ' \t\r\n';
+
+/** Without white space around it. A pattern would look again from each blank of a long row. */
+const trim = (text: string): string => {
+	let begin = 0;
+	let end = text.length;
+	while (begin < end && BLANK.includes(text.charAt(begin))) begin += 1;
+	while (end > begin && BLANK.includes(text.charAt(end - 1))) end -= 1;
+	return text.slice(begin, end);
+};
 
 /** The first rule that fits; cheap ones before those that read the text. */
 const nameOf = (status: number, text: string): string | undefined => {

@@ -128,6 +128,12 @@ describe('an answer that is no token', () => {
 		if (code) expect(Object.keys(en)).toContain(`reason.${code}`);
 	});
 
+	it('is read in one pass, however long a row of blanks is in it', () => {
+		const text = `a${' '.repeat(1 << 22)}b`;
+		expect(judge({ status: 500, text })?.code).toBe('service-broken');
+		expect(judge({ status: 200, text })).toBeUndefined();
+	});
+
 	// A status without a body cannot be pretended with one, and a redirect is told before its status.
 	const whole = cases.filter(({ status, code }) => code && status !== 204);
 	it.each(whole)('$status, $body: passes unless it is a refusal', async (given) => {
