@@ -364,8 +364,9 @@ def _next_steps(installer: _AnyInstaller, result: Result) -> str:
     """Say how what was installed gets to run."""
     if isinstance(installer, TrusteeTree):
         lines = [
-            "Next: build restful-as with `cargo build --locked`, and start it with "
-            "`--allowed_origin ORIGIN` for each page that may ask (docs/trustee.md).",
+            "Next: build restful-as of it for release, with the features restful-bin and "
+            "tdx-verifier and its own lock file, and start it with `--allowed_origin ORIGIN` "
+            "for each page that may ask (docs/trustee.md).",
         ]
     elif isinstance(installer, HookedPackage):
         lines = [

@@ -160,7 +160,7 @@ def gateway(
 
 
 @contextlib.contextmanager
-def running(folder: Path, service: str) -> Iterator[Gateway]:
+def running(folder: Path, service: str, page: str = PAGE) -> Iterator[Gateway]:
     """The configuration of the docs as a running nginx; only its addresses and files are ours."""
     certificate, key = make_certificate(folder)
     port = free_port()
@@ -170,6 +170,7 @@ def running(folder: Path, service: str) -> Iterator[Gateway]:
         ("/etc/nginx/trustee.pem", str(certificate)),
         ("/etc/nginx/trustee.key", str(key)),
         ("http://127.0.0.1:8181", service),
+        (PAGE, page),
     ):
         assert old in text
         text = text.replace(old, new)
@@ -290,6 +291,8 @@ def test_a_body_does_not_go_with_a_question_for_keys(gateway: Gateway, service: 
         "/attestation;/../policy",
         "/.well-known/../policy",
         "/.well-known/jwks.json/../../policy",
+        "/.well-known/jwks.json/policy",
+        "/.well-known/jwks.json5",
         "/%70olicy",
         "/%2fpolicy",
         "/%2570olicy",
@@ -421,6 +424,14 @@ def test_a_service_that_is_down_is_told_to_the_page(tmp_path: Path) -> None:
     with running(tmp_path, f"http://127.0.0.1:{free_port()}") as gateway:
         answer = gateway.ask("POST", RESULTS, PAGE, b"{}")
     assert (answer.status, answer.all("Access-Control-Allow-Origin")) == (502, [PAGE])
+
+
+def test_a_page_may_have_a_long_name(tmp_path: Path) -> None:
+    """nginx does not even start where its tables are too narrow for one."""
+    page = f"https://{'.'.join(['a' * 62] * 4)}:65535"
+    with running(tmp_path, f"http://127.0.0.1:{free_port()}", page) as gateway:
+        answer = gateway.ask("OPTIONS", RESULTS, page)
+    assert answer.all("Access-Control-Allow-Origin") == [page]
 
 
 # --- the page that shows it ----------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import asyncio
 import base64
-import binascii
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -228,7 +227,7 @@ class Trustee(abc.ABC):
         """A quote or a log in base64. Raises Fault."""
         try:
             return base64.b64decode(encoded, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:  # not base64, or not UTF-8
             raise self.refused("Invalid padding") from error
 
     def check_bound(self, asked: Asked, quote: Quote) -> None:
