@@ -101,11 +101,13 @@ def _check(path: Sequence[x509.Certificate], now: float) -> None:
         if certificate.version is not x509.Version.v3:
             raise ValueError("a certificate is not of version 3")
         point(certificate)
+        if not len(certificate.extensions):
+            raise ValueError("a certificate has no extensions")
         if not certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc:
             raise ValueError("a certificate is not valid now")
         longest = _path_length(certificate)
         # A CA is no leaf, and a leaf is no CA: without this every signer could issue others.
-        if (longest < at - 1) if at > 0 else (len(path) > 1 and longest >= 0):
+        if (longest < at - 1) if at > 0 else (len(path) > 1 and _is_ca(certificate)):
             raise ValueError("a certificate may not be where it is in the chain")
     if not _may_sign_data(path[0]):
         raise ValueError("the first certificate is not for signing")
@@ -127,6 +129,13 @@ def _path_length(certificate: x509.Certificate) -> int:
     if not constraints or not constraints.ca or not usage or not usage.key_cert_sign:
         return -1
     return MAX_CHAIN if constraints.path_length is None else constraints.path_length
+
+
+def _is_ca(certificate: x509.Certificate) -> bool:
+    """Whether it has the CA bit, whatever it may do with it."""
+    found = {extension.oid: extension.value for extension in certificate.extensions}
+    constraints = found.get(ExtensionOID.BASIC_CONSTRAINTS)
+    return isinstance(constraints, x509.BasicConstraints) and constraints.ca
 
 
 def _may_sign_data(certificate: x509.Certificate) -> bool:

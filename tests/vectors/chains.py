@@ -228,6 +228,8 @@ def _bad(
     yield "CA bit without keyCertSign", "keyUsage", root, in_jwk(url_safe(false, barred))
     deeper = issue(Holder("Deeper", ec_key("deeper")), middle, ca=True)
     false = issue(signer, deeper)
+    grown = issue(signer, root, ca=True, signs=False, signs_data=True)
+    yield "leaf with the CA bit", wrong, root, in_jwk(url_safe(grown))
     yield "path longer than the CA allows", wrong, root, in_jwk(url_safe(false, deeper, middle))
     short = issue(Holder("Root", root.key), ca=True, path_length=0)
     yield "path longer than the pinned CA allows", wrong, short, in_jwk(whole)
@@ -271,6 +273,7 @@ def _bad(
     yield "null for a chain", "none", root, in_jwk(None)
     yield "a text for a chain", "none", root, in_jwk(whole[0])
     yield "a number in the chain", "encoding", root, in_jwk([whole[0], 1])
+    yield "a list in the chain", "encoding", root, in_jwk([[whole[0]], whole[1]])
     yield "no base64", "encoding", root, in_jwk(["!", *whole])
     yield "PEM in the chain", "encoding", root, in_jwk([leaf.pem, middle.pem])
     spaced = f"{whole[0][:8]} {whole[0][8:]}"

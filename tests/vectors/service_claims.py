@@ -417,8 +417,8 @@ def _verdicts() -> Iterator[dict[str, Any]]:
         appraisal=APPRAISAL,
     )
     for token in ("v0.13 Simple", SILENT):
-        refusal = [{"policy-id": "default", "evaluation-result": {"allow": False}}]
-        for reports in ([], None, {}, [1], [{"policy-id": 1}], refusal):
+        said = [[{"policy-id": "default", "evaluation-result": {"allow": x}}] for x in (False, 1)]
+        for reports in ([], None, {}, [1], [{"policy-id": 1}], *said):
             edit = ("/evaluation-reports", reports)
             yield _case(f"reports {reports!r}", token, edit, appraisal=APPRAISAL)
         yield _case("no reports", token, ("/evaluation-reports",), appraisal=APPRAISAL)
@@ -626,6 +626,19 @@ def _types() -> Iterator[dict[str, Any]]:
         ("/submods/cpu0/ear_appraisal_policy_ids", "default"),
         token_claims=CLAIM,
     )
+    # Nobody asks for a policy by name here, so whoever passed the request on did.
+    others: dict[str, tuple[tuple[str, Any], str]] = {
+        "v0.13": (("/submods/cpu/ear.appraisal-policy-id", "lenient"), "token_claims"),
+        "v0.21": (("/submods/cpu0/ear.appraisal-policy-id", "lenient"), "token_claims"),
+        "ear-04": (("/submods/cpu0/ear_appraisal_policy_ids", ["default", "x"]), "token_claims"),
+        "v0.13 Simple": (("/evaluation-reports", [{"policy-id": "lenient"}]), "appraisal"),
+    }
+    for token, (edit, check) in others.items():
+        code = CLAIM if check == "token_claims" else APPRAISAL
+        yield _case("by a policy that was not asked for", token, edit, **{check: code})
+    for odd in (["id"], {}, 1, "not an id"):
+        yield _case(f"the id {odd!r}", "v0.21", ("/jti", odd), token_claims=CLAIM)
+    yield _case("for an audience that is null", "v0.21", ("/aud", None), token_claims=CLAIM)
     yield _case(
         "words that are a list",
         "ear-04",

@@ -20,6 +20,7 @@ from ..checks import FAIL, PASS, Check
 from ..jws import Token
 from .members import (
     APPRAISAL,
+    ASKED_POLICY,
     CLAIM,
     GENERATIONS,
     IN_DATE,
@@ -92,11 +93,12 @@ def check_claims(
     """The token is the service's, of now, and about this quote and nothing else."""
     payload = token.payload
     # An id is shown as it is, so it may be nothing but an id.
-    if not re.fullmatch(r"[A-Za-z0-9_.:-]*", str(payload.get("jti") or "")):
+    jti = "" if payload.get("jti") is None else payload["jti"]
+    if not isinstance(jti, str) or not re.fullmatch(r"[A-Za-z0-9_.:-]*", jti):
         return _claim("token-claim", "jti is not an id")
     # An audience is whom a token is for (RFC 7519, section 4.1.3): where we are none, others.
     for name in ("iss", "aud") if issuer else ("aud",):
-        if payload.get(name) != issuer:
+        if (name in payload) != bool(issuer) or payload.get(name) != issuer:
             return _claim("token-claim", f"{name} is not {issuer or 'ours'}")
     for name, side in (("exp", 1), ("iat", -1), ("nbf", -1)):
         if name == "nbf" and name not in payload:
@@ -213,9 +215,9 @@ def _tdx_in(evidence: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return named + [each for each in beside if isinstance(each, dict)]
 
 
-def simple_claims(payload: Mapping[str, Any]) -> Claims:
+def simple_claims(payload: Mapping[str, Any], any_policy: bool = False) -> Claims:
     """Trustee's older token, which Alibaba Cloud's service has too: `tcb-status` is a JSON text
-    with flat keys."""
+    with flat keys. `any_policy`: what the service calls its own is not known."""
     try:
         flat = strictjson.loads(str(payload.get("tcb-status")))
     except ValueError:
@@ -233,23 +235,26 @@ def simple_claims(payload: Mapping[str, Any]) -> Claims:
     return Claims(
         tee=payload.get("tee"),
         body=below("tdx.quote.body."),
-        appraise=lambda: _appraise_simple(payload.get("evaluation-reports")),
+        appraise=lambda: _appraise_simple(payload.get("evaluation-reports"), any_policy),
         fault=first_fault(payload, [], generation),
         nonces=(payload["eat_nonce"],) if "eat_nonce" in payload else (),
         told=read_platform([below("tdx.")], generation),
     )
 
 
-def _appraise_simple(reports: object) -> Check:
-    if not isinstance(reports, list) or not reports or not all(map(_is_good, reports)):
+def _appraise_simple(reports: object, any_policy: bool) -> Check:
+    each = reports if isinstance(reports, list) else []
+    if not each or not all(_is_good(report, any_policy) for report in each):
         return Check("appraisal", FAIL, "the token has no good evaluation report", APPRAISAL)
     return Check("appraisal", PASS, "the service's policies hold")
 
 
-def _is_good(report: object) -> bool:
+def _is_good(report: object, any_policy: bool) -> bool:
     """Trustee's first versions repeat the policy's verdict; later ones give no token without it."""
     allowed = _member(report, "evaluation-result").get("allow")
-    return isinstance(_get(report, "policy-id"), str) and allowed in (None, True)
+    policy = _get(report, "policy-id")
+    named = isinstance(policy, str) if any_policy else policy == ASKED_POLICY
+    return named and (allowed is None or allowed is True)
 
 
 def _member(value: object, name: str) -> Mapping[str, Any]:

@@ -145,7 +145,8 @@ def text_of(answer: Answer) -> str | None:
 def judge(answer: Answer) -> Word | None:
     """What an answer means, or None where it is to be read as a token."""
     text = text_of(answer)
-    name = _TABLE["else"] if text is None else _name(answer.status, text)
+    unread = text is None and not 300 <= answer.status < 400
+    name = _TABLE["else"] if unread else _name(answer.status, text or "")
     if name is None:
         return None
     word = _TABLE["words"][name]
@@ -196,8 +197,7 @@ _MISSING = re.compile("missing field `(verification_requests|tee)`")
 
 def misunderstood(answer: Answer) -> bool:
     """Whether the service takes the other form of body: each names the member that it misses."""
-    text = answer.body.decode("utf-8", "replace")
-    return answer.status == 400 and _MISSING.search(text) is not None
+    return answer.status == 400 and _MISSING.search(text_of(answer) or "") is not None
 
 
 def discovered(document: bytes, address: str) -> str:

@@ -93,6 +93,10 @@ PLATFORM = _rules(_TABLE["platform"])
 IN_DATE: str = _TABLE["in_date"]
 """`collateral_expiration_status` where all of it is in date."""
 
+ASKED_POLICY: str = _TABLE["policy"]
+"""The policy that a service applies where it is asked for none, as it is here. Another one was
+chosen by whoever passed the request on."""
+
 TIERS: tuple[str, ...] = tuple(_TABLE["tiers"])
 
 _OLD_STATUSES: Mapping[str, str] = _TABLE["old_statuses"]
@@ -143,6 +147,10 @@ _TYPES: Mapping[str, Callable[[object], bool]] = {
     "list": lambda value: isinstance(value, list),
     "moment": lambda value: moment(value) is not None,
     "object": lambda value: isinstance(value, dict),
+    "policies": lambda value: (
+        isinstance(value, list) and all(each == ASKED_POLICY for each in value)
+    ),
+    "policy": lambda value: value == ASKED_POLICY,
     "text": _is_text,
     "texts": lambda value: isinstance(value, list) and all(map(_is_text, value)),
     "tier": lambda value: _is_text(value) and value in TIERS,

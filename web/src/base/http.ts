@@ -43,7 +43,10 @@ const readBody = async (response: Response): Promise<string> => {
 	let text = '';
 	let total = 0;
 	for (;;) {
-		const { done, value } = await reader.read();
+		const { done, value } = await reader.read().catch(() => {
+			// There was a connection: who takes this for none would send evidence a second time.
+			throw new Problem('internal', 'broken off');
+		});
 		if (done) return text + decode();
 		total += value.length;
 		if (total > SIZE_LIMIT) {

@@ -12,6 +12,9 @@ export const own = (value: unknown, key: string): unknown =>
 /** Any value as text, to compare it or to show it; throws TypeError where it has none. */
 export const asText = (value: unknown): string => String(value);
 
+/** Objects and lists in one another: whoever writes or reads more of them out runs out of stack. */
+const DEPTH_LIMIT = 1000;
+
 /**
  * Refuse an object that names a key twice: two readers could each see another value.
  * Runs after JSON.parse, so the text is known to be well formed.
@@ -30,6 +33,7 @@ const refuseDuplicates = (text: string): void => {
 			if (keys?.has(key)) throw new Problem('internal', `two ${key}`);
 			keys?.add(key);
 		}
+		if (open.length > DEPTH_LIMIT) throw new Problem('internal', 'depth');
 		last = token;
 	}
 };

@@ -33,5 +33,5 @@ export default serviceProvider({
 	issuer: true,
 	token: async (service, request) => accepted(await service.post({ ...request, policy_ids: [] })),
 	keys: async (service) => service.get(await discover(service)),
-	claims: simpleClaims
+	claims: (payload) => simpleClaims(payload, true)
 });

@@ -28,11 +28,12 @@ export interface Generation {
 	submodule: Rules;
 }
 
-const { generations, platform, old_statuses, in_date, tiers } = TABLE as {
+const { generations, platform, old_statuses, in_date, policy, tiers } = TABLE as {
 	generations: Record<'trustee' | '04' | 'simple', Generation>;
 	platform: Rules;
 	old_statuses: Record<string, string>;
 	in_date: string;
+	policy: string;
 	tiers: string[];
 };
 
@@ -41,6 +42,12 @@ export const SIMPLE = generations.simple;
 
 /** `collateral_expiration_status` where all of it is in date. */
 export const IN_DATE = in_date;
+
+/**
+ * The policy that a service applies where it is asked for none, as it is here. Another one was chosen by
+ * whoever passed the request on.
+ */
+export const ASKED_POLICY = policy;
 
 const isText = (value: unknown): value is string => typeof value === 'string';
 
@@ -75,6 +82,8 @@ const TYPES = {
 	list: (value) => Array.isArray(value),
 	moment: (value) => !isNaN(momentOf(value)),
 	object: isObject,
+	policies: (value) => Array.isArray(value) && value.every((each) => each === ASKED_POLICY),
+	policy: (value) => value === ASKED_POLICY,
 	text: isText,
 	texts: (value) => Array.isArray(value) && value.every(isText),
 	tier: (value) => isText(value) && tiers.includes(value),

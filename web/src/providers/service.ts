@@ -54,6 +54,13 @@ const pinnedKeys = async (
 	return [await keyOfChain(subtle, jwt.chain, certificates, env.now() / 1000)];
 };
 
+/** Can a token be held against these pins at all? If not, nobody need see the evidence. */
+const requireReadable = async ({ certificates }: Pins): Promise<void> => {
+	if (certificates.length === 0) return;
+	const { readPinned } = await import('../token/chain');
+	await readPinned(certificates);
+};
+
 /** The key set that a service published; a bad one says nothing about the machine. */
 const readPublished = (text: string): Jwk[] => {
 	try {
@@ -99,6 +106,7 @@ const obtainToken = async (
 	const pins = choice.keys ? parsePins(choice.keys) : undefined;
 	// Whoever is on the way could give keys of its own, and a token under them.
 	if (!pins && !isPrivate(choice.address)) throw new Problem('http-unpinned', choice.address);
+	if (pins) await requireReadable(pins);
 	const service = connect(context);
 	const published = await fetchKeys(service, spec, pins !== undefined);
 	const jwt = parseJwt(await spec.token(service, requestOf(evidence, log)));

@@ -1,7 +1,7 @@
 import type { Finding } from '../base/checks';
 import { isObject, own, type JsonObject } from '../base/json';
 import { Problem } from '../base/problem';
-import { named, verdictOn, type Generation } from './members';
+import { ASKED_POLICY, named, verdictOn, type Generation } from './members';
 import { tierOf, writeVerdict, type TrustClaim } from './tiers';
 
 /** One submodule's status, `shown` as it is written, and its trustworthiness vector. */
@@ -72,17 +72,19 @@ export const appraiseEar = (
 	return { outcome, code: 'appraisal', detail };
 };
 
-/** Does a report of the service's name its policy, and not its refusal? */
-const isGoodReport = (report: unknown): boolean => {
+/** Does a report name the policy, or with `any` some policy, and not its refusal? */
+const isGoodReport = (report: unknown, any: boolean): boolean => {
 	// Trustee's first versions repeat the policy's verdict; later ones give no token without it.
 	const allowed = own(own(report, 'evaluation-result'), 'allow') ?? true;
-	return typeof own(report, 'policy-id') === 'string' && allowed === true;
+	const id = own(report, 'policy-id');
+	return (any ? typeof id === 'string' : id === ASKED_POLICY) && allowed === true;
 };
 
-/** appraisal of a Simple token: every policy has its report. */
-export const appraiseSimple = (payload: JsonObject): Finding | undefined => {
+/** appraisal of a Simple token: every report is good, by the policy that was asked for or by `any`. */
+export const appraiseSimple = (payload: JsonObject, any: boolean): Finding | undefined => {
 	const reports = payload['evaluation-reports'];
-	if (!Array.isArray(reports) || reports.length === 0 || !reports.every(isGoodReport)) {
+	const isGood = (report: unknown) => isGoodReport(report, any);
+	if (!Array.isArray(reports) || reports.length === 0 || !reports.every(isGood)) {
 		throw new Problem('appraisal', 'evaluation-reports');
 	}
 	return undefined;

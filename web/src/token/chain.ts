@@ -14,7 +14,8 @@ interface Anchor extends Certificate {
 
 /** Base64 as RFC 7515 section 4.1.6 has it, or unpadded base64url as Trustee writes up to v0.20. */
 const decode = (text: unknown): Uint8Array<ArrayBuffer> => {
-	const standard = String(text).replace(/-/g, '+').replace(/_/g, '/');
+	if (typeof text !== 'string') throw new Problem('internal', 'encoding');
+	const standard = text.replace(/-/g, '+').replace(/_/g, '/');
 	return strictBase64(standard.padEnd(Math.ceil(standard.length / 4) * 4, '='));
 };
 
@@ -52,12 +53,19 @@ const keyOf = ({ key }: Certificate): Jwk => ({
 });
 
 /**
+ * The certificates (DER) that a user pinned; throws `keys-malformed` for one that is none, or of a kind
+ * that we cannot read (anything but ECDSA P-256).
+ */
+export const readPinned = (pinned: readonly Uint8Array<ArrayBuffer>[]): Promise<Anchor[]> =>
+	within('keys-malformed', () => pinned.map(readAnchor));
+
+/**
  * The key of a token's certificate chain (leaf first), which must lead to one of the certificates
  * (DER) that the user pinned. What a chain has above that one is nobody's concern, and not even read;
  * nor is who signed the pinned one, and how.
  *
- * Throws `keys-malformed` for a pinned certificate that is none, or of a kind that we cannot read
- * (anything but ECDSA P-256), and `token-forged` for a chain that does not hold now (seconds).
+ * Throws `keys-malformed` as `readPinned` does, and `token-forged` for a chain that does not hold now
+ * (seconds).
  */
 export const keyOfChain = async (
 	subtle: SubtleCrypto,
@@ -65,7 +73,7 @@ export const keyOfChain = async (
 	pinned: readonly Uint8Array<ArrayBuffer>[],
 	now: number
 ): Promise<Jwk> => {
-	const anchors = await within('keys-malformed', () => pinned.map(readAnchor));
+	const anchors = await readPinned(pinned);
 	return within('token-forged', async () => {
 		if (!Array.isArray(chain) || chain.length === 0) throw new Problem('internal', 'none');
 		if (chain.length > CHAIN_LIMIT) throw new Problem('internal', 'length');

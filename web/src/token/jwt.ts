@@ -79,6 +79,8 @@ export const parseJwt = (text: string): Jwt => {
 		const { alg, kid, x5c = own(header.jwk, 'x5c') } = header;
 		const refused = REFUSED.find((name) => name in header);
 		if (refused) throw new Problem('token-malformed', refused);
+		// RFC 7515 section 4.1.4; anything else would be as good as none.
+		if (kid !== undefined && typeof kid !== 'string') throw new Problem('token-malformed', 'kid');
 		return {
 			alg,
 			kid,

@@ -1,4 +1,4 @@
-import { fromBase64 } from '../base/encoding';
+import { strictBase64 } from '../base/encoding';
 import { isObject, parseObject } from '../base/json';
 import { Problem } from '../base/problem';
 
@@ -60,7 +60,7 @@ export const parsePins = (text: string): Pins => {
 	const rest = text.replace(PEM, '').trim();
 	if (rest || bodies.length > KEYS_LIMIT) throw new Problem('keys-malformed');
 	try {
-		return { keys: [], certificates: bodies.map(fromBase64) };
+		return { keys: [], certificates: bodies.map((body) => strictBase64(body.replace(/\s/g, ''))) };
 	} catch {
 		throw new Problem('keys-malformed');
 	}

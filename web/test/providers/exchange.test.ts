@@ -280,6 +280,12 @@ describe('keys', () => {
 		expect([asked, found.code]).toEqual([[], code]);
 	});
 
+	it('are read before anything is sent, where they are pinned', async () => {
+		const pem = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----';
+		const { asked, code } = await run({ settings: (s) => void (s.keys.trustee = pem) });
+		expect([asked, code]).toEqual([[], 'keys-malformed']);
+	});
+
 	it('never come by the relay: where the page cannot have them, it says "pin" first', async () => {
 		const { asked, code, verdict } = await run({
 			relay: (address) => address,
@@ -352,5 +358,22 @@ describe('the relay', () => {
 		expect([code, detail]).toEqual(['no-relay', 'https://elsewhere.example']);
 		expect(asked).toEqual(['/attestation']);
 		expect(verdict.wait).toBe(0);
+	});
+
+	const brokenOff = () =>
+		new Response(
+			new ReadableStream({
+				start(stream) {
+					stream.error(new TypeError('network'));
+				}
+			})
+		);
+	it.each<[string, () => Answer]>([
+		['redirects', () => new Response('', { status: 302 })],
+		['answers no text', () => new Response(Uint8Array.of(0xff))],
+		['breaks off', brokenOff]
+	])('is not used where the service %s: it has the evidence', async (_name, service) => {
+		const { asked } = await run({ relay: (address) => address, service, settings: pinned });
+		expect(asked).toEqual(['/attestation']);
 	});
 });
