@@ -594,7 +594,8 @@ def test_only_one_submodule_may_speak_for_the_td() -> None:
 
 def test_what_is_told_as_nothing_hides_nothing() -> None:
     told = {"tdx": {"tcb_status": "OutOfDate"}, "cczoo": {"tcb_status": None}}
-    assert ear(cpu0={"ear.veraison.annotated-evidence": told}).fault == "tcb_status"
+    submodule = {"ear.appraisal-policy-id": "default", "ear.veraison.annotated-evidence": told}
+    assert ear(cpu0=submodule).fault == "tcb_status"
     assert math.isinf(Opinion(None, ()).expires)
 
 

@@ -281,9 +281,18 @@ def _words_of_ours() -> Iterator[dict[str, Any]]:
     for token in EARS:
         edit = (f"{_EVIDENCE[token]}/cczoo", kit)
         yield {**_case("simulated", token, edit), "simulated": True}
-        edit = ("/submods/gpu0", {_EVIDENCE[token].rpartition("/")[2]: {"cczoo": kit}})
+        other = {_EVIDENCE[token].rpartition("/")[2]: {"cczoo": kit}, **_policy(token)}
+        edit = ("/submods/gpu0", other)
         case = _case("simulated elsewhere", token, edit, appraisal=APPRAISAL)
         yield {**case, "simulated": True}
+
+
+def _policy(token: str) -> dict[str, Any]:
+    """The member of a submodule that names the policy, by the token's names."""
+    old = token.startswith("v")
+    return (
+        {"ear.appraisal-policy-id": "default"} if old else {"ear_appraisal_policy_ids": ["default"]}
+    )
 
 
 def _mixed() -> Iterator[dict[str, Any]]:
@@ -350,8 +359,16 @@ def _mixed() -> Iterator[dict[str, Any]]:
 
 
 _OTHERS = {
-    True: {"ear_status": "affirming", "ear_trustworthiness_vector": {"hardware": 2}},
-    False: {"ear.status": "affirming", "ear.trustworthiness-vector": {"hardware": 2}},
+    True: {
+        "ear_status": "affirming",
+        "ear_trustworthiness_vector": {"hardware": 2},
+        "ear_appraisal_policy_ids": ["default"],
+    },
+    False: {
+        "ear.status": "affirming",
+        "ear.trustworthiness-vector": {"hardware": 2},
+        "ear.appraisal-policy-id": "default",
+    },
 }
 """Names of the other generation, for older tokens and for newer ones."""
 
@@ -394,7 +411,7 @@ def _verdicts() -> Iterator[dict[str, Any]]:
         yield _case(
             "another submodule that is none", token, ("/submods/gpu0", 1), appraisal=APPRAISAL
         )
-        worse = {status.rpartition("/")[2]: "contraindicated"}
+        worse = {status.rpartition("/")[2]: "contraindicated", **_policy(token)}
         yield _case(
             "another submodule that is worse", token, ("/submods/gpu0", worse), appraisal=APPRAISAL
         )
@@ -636,6 +653,14 @@ def _types() -> Iterator[dict[str, Any]]:
     for token, (edit, check) in others.items():
         code = CLAIM if check == "token_claims" else APPRAISAL
         yield _case("by a policy that was not asked for", token, edit, **{check: code})
+    for token, name in (
+        ("v0.13", "cpu/ear.appraisal-policy-id"),
+        ("v0.21", "cpu0/ear.appraisal-policy-id"),
+        ("ear-04", "cpu0/ear_appraisal_policy_ids"),
+    ):
+        yield _case("by no policy that it names", token, (f"/submods/{name}",), token_claims=CLAIM)
+    none = ("/submods/cpu0/ear_appraisal_policy_ids", [])
+    yield _case("by policies that are none", "ear-04", none, token_claims=CLAIM)
     for odd in (["id"], {}, 1, "not an id"):
         yield _case(f"the id {odd!r}", "v0.21", ("/jti", odd), token_claims=CLAIM)
     yield _case("for an audience that is null", "v0.21", ("/aud", None), token_claims=CLAIM)

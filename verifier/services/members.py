@@ -148,7 +148,7 @@ _TYPES: Mapping[str, Callable[[object], bool]] = {
     "moment": lambda value: moment(value) is not None,
     "object": lambda value: isinstance(value, dict),
     "policies": lambda value: (
-        isinstance(value, list) and all(each == ASKED_POLICY for each in value)
+        isinstance(value, list) and value != [] and all(each == ASKED_POLICY for each in value)
     ),
     "policy": lambda value: value == ASKED_POLICY,
     "text": _is_text,

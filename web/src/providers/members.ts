@@ -82,7 +82,8 @@ const TYPES = {
 	list: (value) => Array.isArray(value),
 	moment: (value) => !isNaN(momentOf(value)),
 	object: isObject,
-	policies: (value) => Array.isArray(value) && value.every((each) => each === ASKED_POLICY),
+	policies: (value) =>
+		Array.isArray(value) && value.length > 0 && value.every((each) => each === ASKED_POLICY),
 	policy: (value) => value === ASKED_POLICY,
 	text: isText,
 	texts: (value) => Array.isArray(value) && value.every(isText),

@@ -972,7 +972,11 @@ describe('the verdict of the service', () => {
 		expect(outcome(verdict, 'appraisal')).toBe('warn');
 	});
 	it.each([
-		['counts every submodule', { 'ear.status': 'contraindicated' }, 'contraindicated'],
+		[
+			'counts every submodule',
+			{ 'ear.status': 'contraindicated', 'ear.appraisal-policy-id': 'default' },
+			'contraindicated'
+		],
 		['fails where a submodule is none', 1, 'missing']
 	])('%s', async (_name, gpu, detail) => {
 		const claims = (fields: Fields) => {

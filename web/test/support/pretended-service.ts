@@ -72,6 +72,7 @@ export const earClaims = (fields: Fields, more: object = {}, annotated: object =
 	submods: {
 		cpu0: {
 			'ear.status': 'affirming',
+			'ear.appraisal-policy-id': 'default',
 			'ear.veraison.annotated-evidence': {
 				tdx: { quote: { header: {}, body: hexFields(fields) } },
 				...annotated
