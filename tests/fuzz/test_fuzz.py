@@ -77,6 +77,34 @@ def test_a_byte_too_far_is_found_and_can_be_seen_again(
         fuzzing.replay(target, [kept], folder=tmp_path)
 
 
+KEEPS_OR_LEAKS = """
+#include "target.h"
+static void *kept[8];
+static void *volatile leaked;
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    leaked = malloc(size);
+    if (data[0] == 'k')
+        kept[accepted] = leaked;
+    leaked = NULL;
+    accepted++;
+    return 0;
+}
+"""
+
+
+def test_each_input_is_replayed_once_and_leaks_are_still_found(tmp_path: Path) -> None:
+    source = tmp_path / "keeps.c"
+    source.write_text(KEEPS_OR_LEAKS)
+    target = replace(fuzzing.TARGETS["check_quote"], name="keeps", source=source)
+    keeps, leaks = tmp_path / "keeps", tmp_path / "leaks"
+    keeps.write_bytes(b"kept memory")
+    leaks.write_bytes(b"leaked memory")
+    assert fuzzing.replay(target, [keeps, keeps], folder=tmp_path / "bin") == 2
+    with pytest.raises(fuzzing.FuzzError, match="detected memory leaks"):
+        fuzzing.replay(target, [leaks], folder=tmp_path / "bin")
+
+
 def run_before_targets(monkeypatch: pytest.MonkeyPatch, folder: Path, lines: str) -> None:
     """Have the Python targets' processes run these lines first; what is kept goes into `folder`."""
     monkeypatch.setattr(fuzzing, "OUT", folder / "out")
