@@ -65,11 +65,13 @@ def issue(
     signs: bool | None = None,
     signs_data: bool | None = None,
     issuer_name: str | None = None,
+    digest: hashes.HashAlgorithm | None = None,
 ) -> Holder:
     """A certificate for `holder` by `issuer` (None: by itself).
 
     `signs` sets the key usage keyCertSign apart from the CA bit, `signs_data` the usage
-    digitalSignature; `issuer_name` names somebody else than the one whose key signs.
+    digitalSignature; `issuer_name` names somebody else than the one whose key signs; `digest` is
+    what is signed in place of SHA-256.
     """
     by = issuer or holder
     may_sign = ca if signs is None else signs
@@ -104,7 +106,7 @@ def issue(
         )
         .sign(
             by.key,
-            hashes.SHA256(),
+            digest or hashes.SHA256(),
             ecdsa_deterministic=isinstance(by.key, ec.EllipticCurvePrivateKey) or None,
         )
     )
@@ -255,13 +257,23 @@ def _bad(
     spoilt = [encode_base64url(leaf.der + b"\0"), whole[1]]
     yield "bytes after a certificate", "DER", root, in_jwk(spoilt)
 
-    # ECDSA P-256 only.
+    spoilt = [_spelled_otherwise(direct.der)]
+    yield "a certificate spelled in another way", "base64", root, in_jwk(spoilt)
+
+    # ECDSA P-256 with SHA-256 only.
+    longer = issue(signer, middle, digest=hashes.SHA384())
+    yield "a longer digest signed", "algorithm", root, in_jwk(url_safe(longer, middle))
     rsa_middle = issue(Holder("Middle", rsa_key("middle")), root, ca=True)
     below_rsa = issue(signer, rsa_middle)
     yield "RSA in between", "algorithm", root, in_jwk(url_safe(below_rsa, rsa_middle))
     above = [*url_safe(leaf, middle, rsa_middle)]
     yield "RSA above what is not pinned", "key", root, in_jwk(above)
     yield "nine in all", "length", root, in_jwk(url_safe(leaf, middle, *[root] * 7))
+    deep = [root]
+    for at in range(7):
+        deep.insert(0, issue(Holder(f"CA {at}", ec_key(f"CA {at}")), deep[0], ca=True))
+    nine = url_safe(issue(signer, deep[0]), *deep[:-1])
+    yield "nine with the pinned one, which is left out", "length", root, in_jwk(nine)
     unfit = issue(signer, root, signs_data=False)
     yield "leaf that signs no data", "keyUsage", root, in_jwk(url_safe(unfit))
     rsa_leaf = issue(Holder("Signer", rsa_key("token signer")), root)
@@ -280,6 +292,14 @@ def _bad(
     yield "white space in the chain", "encoding", root, in_jwk([spaced, whole[1]])
     yield "no certificate", "DER", root, in_jwk([encode_base64url(b"no certificate"), *whole])
     yield "certificates without end", "length", root, in_jwk(url_safe(*[middle] * 9))
+
+
+def _spelled_otherwise(der: bytes) -> str:
+    """Base64url of the same bytes, but with a bit after their end."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    text = encode_base64url(der)
+    assert len(der) % 3, "nothing is left of the last character"
+    return text[:-1] + alphabet[alphabet.index(text[-1]) + 1]
 
 
 def _private(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> str:
