@@ -162,8 +162,10 @@ def webkit(folder: Path) -> Iterator[Engine]:
         screen = _running(
             stack, folder, ["Xvfb", "-displayfd", "1", "-screen", "0", "1600x1200x24"]
         )
+        # Above it stands what it says of numbers that other screens have, if any.
         number = screen.wait_ready(
-            lambda: re.match(r"(\d+)\n", screen.log.read_text()), seconds=START_SECONDS
+            lambda: re.search(r"^(\d+)\n", screen.log.read_text(), re.MULTILINE),
+            seconds=START_SECONDS,
         )
         port = free_port()
         env = {"HOME": str(folder), "DISPLAY": f":{number[1]}"}
