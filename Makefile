@@ -10,8 +10,8 @@ way = $(firstword $(subst -, ,$(1)))
 version = $(lastword $(subst -, ,$(1)))
 webui-python = $(CURDIR)/.venv-webui/$(call version,$(1))-$(call way,$(1))/bin/python
 
-.PHONY: help demo test test-versions test-kernel test-trustee lint unit conformance native installer \
-	web wheel e2e bench fuzz soak setup-dev setup-test clean
+.PHONY: help demo test test-versions test-kernel test-trustee test-intel lint unit conformance native \
+	installer web wheel e2e bench fuzz soak setup-dev setup-test clean
 .DELETE_ON_ERROR:
 # Suites share servers' ports, caches and two cores: one after the other, also under `make -j`.
 .NOTPARALLEL:
@@ -24,8 +24,9 @@ help:
 	@echo "make test-versions   the browser suite in full on every supported open-webui"
 	@echo "make test-kernel   the C core on a real kernel in QEMU (Debian only)"
 	@echo "make test-trustee   a real attestation service, given as TRUSTEE_AS=/path/to/restful-as"
+	@echo "make test-intel   Intel's quote verification library, given as QVL_CHECK=/path/to/program"
 	@echo "make wheel  the kit's wheel, with the page's bundle inside: out/wheel"
-	@echo "make fuzz   every parser for FUZZ_SECONDS (300) each"
+	@echo "make fuzz   every parser, and both verifiers against each other, for FUZZ_SECONDS (300) each"
 	@echo "make soak   100,000 quotes with random faults (a minute or two)"
 	@echo "make bench  the figures, each against a baseline of the same run"
 	@echo "make clean  remove what these made in the checkout (the cache folder stays)"
@@ -71,6 +72,11 @@ test-trustee: setup-dev
 conformance:
 	@$(BOOTSTRAP) system-build dev node web
 	$(VENV)/pytest tests/conformance
+
+# The same cases through Intel's library, in a program that docs/verification.md describes.
+test-intel: setup-dev
+	@test -x "$(QVL_CHECK)" || { echo "give QVL_CHECK=/path/to/program"; exit 2; }
+	$(VENV)/python tests/intel/run.py "$(abspath $(QVL_CHECK))"
 
 test-kernel:
 	@$(BOOTSTRAP) system-kernel dev

@@ -123,6 +123,10 @@ def _parser() -> argparse.ArgumentParser:
     eventlog.add_argument("--quote", metavar="FILE", help="a quote: raw bytes, hex or base64")
     eventlog.epilog = "One of the three files may be -, which is stdin."
     _add_format(eventlog, ("json",))
+    simulator = command(
+        "simulator", _simulator, "write the root and collateral of the simulator as files"
+    )
+    simulator.add_argument("folder", type=Path, metavar="FOLDER", help="where to; made if missing")
     return parser
 
 
@@ -229,6 +233,20 @@ def _eventlog(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return EXIT_LOGS_DIFFER if differing else 0
+
+
+def _simulator(arguments: argparse.Namespace) -> int:
+    from .simulator import Simulator
+    from .simulator.files import files_of
+    from .simulator.state import write_atomic
+
+    simulator = Simulator.open(attester.simulator_directory(os.environ))
+    collateral = simulator.collateral()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files_of(simulator.root_der, simulator.root_pem, collateral).items():
+        write_atomic(arguments.folder / name, content, mode=0o644)
+        print(arguments.folder / name)
+    return 0
 
 
 def _compare(

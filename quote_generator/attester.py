@@ -30,7 +30,7 @@ from .errors import (
 )
 from .eventlog import AAEL_PATH
 from .guest import MENDED_IN, believes_the_host, is_azure
-from .quote import CERTIFICATION_PCK_CHAIN, parse_quote
+from .quote import BODY_SIZES, BODY_TD10, CERTIFICATION_PCK_CHAIN, parse_quote
 
 REPORT_DATA_SIZE = 64
 MAX_TIMEOUT = 600.0
@@ -38,6 +38,7 @@ TRANSPORTS_VARIABLE = "QUOTE_GENERATOR_TRANSPORTS"
 SIMULATE_VARIABLE = "QUOTE_GENERATOR_SIMULATE"
 SIMULATOR_DIR_VARIABLE = "QUOTE_GENERATOR_SIMULATOR_DIR"
 SIMULATE_FAULT_VARIABLE = "QUOTE_GENERATOR_SIMULATE_FAULT"
+SIMULATE_BODY_VARIABLE = "QUOTE_GENERATOR_SIMULATE_BODY"
 
 # How long one wait in C may last: Python runs its signal handlers (Ctrl-C) between two of them.
 _SLICE_MS = 50
@@ -925,11 +926,22 @@ def _simulate(report_data: bytes, deadline: float, system: System) -> Attestatio
         sleep=sleep,
         patience=max(0.0, deadline - time.monotonic()),
     )
-    quote = simulator.quote(bytes(report_data))
+    version, body_type = _simulated_kind(system.environ)
+    quote = simulator.quote(bytes(report_data), version=version, body_type=body_type)
     if not quote:
         raise ServiceFailed(f"simulator: the quote is empty; {_SIMULATED}.", path=str(directory))
     _check_quote("simulator", quote, report_data, str(directory), cure=_SIMULATED)
     return Attestation(quote, "simulator", "simulator", simulated=True)
+
+
+def _simulated_kind(environ: Mapping[str, str]) -> tuple[int, int]:
+    """Version and body type of the quotes that the simulator is told to make: 4 and 2, or v5."""
+    body = environ.get(SIMULATE_BODY_VARIABLE)
+    if not body:
+        return 4, BODY_TD10
+    if body not in map(str, BODY_SIZES):
+        raise BadInput(f"{SIMULATE_BODY_VARIABLE} is the body type of quotes v5: 2, 3 or 4.")
+    return 5, int(body)
 
 
 _SIMULATED = f"{SIMULATE_FAULT_VARIABLE} asks for that: unset it"

@@ -1,6 +1,7 @@
 """TDX quotes, versions 4 and 5, as frozen dataclasses.
 
-Layouts: Intel "TDX DCAP Quoting Library API", appendix A.3 (version 4) and A.4 (version 5).
+Layouts: Intel "TDX DCAP Quoting Library API", appendix A.3 (version 4) and A.4 (version 5); the
+body of type 4 as in Intel's header `sgx_quote_5.h` and its quote verification library (QVL 1.27).
 All integers are little-endian. Nothing here verifies a signature: parsing only says what the
 bytes claim, and refuses bytes that are not exactly one quote.
 """
@@ -27,6 +28,9 @@ BODY_TD10 = 2
 BODY_TD15 = 3
 """Body type of a TDX 1.5 report (648 bytes): two more fields than TDX 1.0."""
 
+BODY_TD15EX = 4
+"""Body type of an extended TDX 1.5 report (885 bytes): ten more fields than TDX 1.5."""
+
 CERTIFICATION_QE_REPORT = 6
 """Certification data type: QE report, its signature, and nested certification data."""
 
@@ -40,7 +44,11 @@ _HEADER = struct.Struct("<HHI4s16s20s")
 _BODY_DESCRIPTOR = struct.Struct("<HI")
 _TD10 = struct.Struct("<16s48s48s8s8s8s48s48s48s48s48s48s48s48s64s")
 _TD15 = struct.Struct(_TD10.format + "16s48s")
-_BODIES = {BODY_TD10: _TD10, BODY_TD15: _TD15}
+_TD15EX = struct.Struct(_TD15.format + "1s32s48s48s8s16s16s12s48s8s")
+_BODIES = {BODY_TD10: _TD10, BODY_TD15: _TD15, BODY_TD15EX: _TD15EX}
+
+BODY_SIZES = {body_type: layout.size for body_type, layout in _BODIES.items()}
+"""Bytes of a body by its type. Each type begins as the one before it does."""
 
 _SIGNATURE_SIZE = 64
 _KEY_SIZE = 64
@@ -72,7 +80,13 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The TD report inside a quote. The last two fields exist in TDX 1.5 bodies only."""
+    """The TD report inside a quote: a field that its body type lacks is None.
+
+    TDX 1.5 bodies have `tee_tcb_svn2` and `mr_servicetd`. Extended ones have also the rest: `vmid`
+    is the nested guest that asked (0: the TD itself), `td_id` names this one instance of the TD,
+    `devinfo` is a digest of what is told of its devices, `init_*` are the service TD and the
+    platform that it began with, `curr_*` the service TD that is bound now.
+    """
 
     tee_tcb_svn: bytes
     mr_seam: bytes
@@ -91,9 +105,19 @@ class Body:
     report_data: bytes
     tee_tcb_svn2: bytes | None = None
     mr_servicetd: bytes | None = None
+    vmid: bytes | None = None
+    td_id: bytes | None = None
+    devinfo: bytes | None = None
+    init_server_td_hash: bytes | None = None
+    init_server_td_attr: bytes | None = None
+    init_cpu_svn: bytes | None = None
+    init_tee_tcb_svn: bytes | None = None
+    init_tee_fmspc: bytes | None = None
+    curr_server_td_hash: bytes | None = None
+    curr_server_td_attr: bytes | None = None
 
     def pack(self) -> bytes:
-        """The body's bytes: 584 without the TDX 1.5 fields, 648 with them."""
+        """The body's bytes: 584 of TDX 1.0, 648 of TDX 1.5, 885 of the extended TDX 1.5."""
         return b"".join(value for name in _BODY_FIELDS if (value := getattr(self, name)))
 
     def to_dict(self) -> dict[str, str]:
@@ -104,6 +128,9 @@ class Body:
 
 
 _BODY_FIELDS = tuple(field.name for field in fields(Body))
+
+LATER_FIELDS = frozenset(field.name for field in fields(Body) if field.default is None)
+"""Names of those that not every body has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +236,7 @@ def strip_padding(data: bytes) -> bytes:
 
 def _parse_prefix(data: bytes) -> tuple[Quote, int]:
     """The quote that `data` begins with, and the offset where it ends."""
-    if not isinstance(data, bytes):
-        raise BadInput(f"a quote is bytes, not {type(data).__name__}")
-    if len(data) > MAX_QUOTE_SIZE:
-        raise BadInput(f"{len(data)} bytes are too many: a quote has at most {MAX_QUOTE_SIZE}")
-    header = _parse_header(data)
+    header = parse_header(data)
     body_type = _parse_body_type(data, header.version)
     start, size = _body_extent(header.version, body_type)
     _need(start, size, len(data), "body")
@@ -222,7 +245,12 @@ def _parse_prefix(data: bytes) -> tuple[Quote, int]:
     return Quote(header, body_type, body, signature, data), end
 
 
-def _parse_header(data: bytes) -> Header:
+def parse_header(data: bytes) -> Header:
+    """Read the header of a TDX quote, whatever follows it. Raises BadInput."""
+    if not isinstance(data, bytes):
+        raise BadInput(f"a quote is bytes, not {type(data).__name__}")
+    if len(data) > MAX_QUOTE_SIZE:
+        raise BadInput(f"{len(data)} bytes are too many: a quote has at most {MAX_QUOTE_SIZE}")
     _need(0, _HEADER.size, len(data), "header")
     header = Header(*_HEADER.unpack_from(data))
     if header.version not in (4, 5):
@@ -241,11 +269,11 @@ def _parse_body_type(data: bytes, version: int) -> int:
         return BODY_TD10
     _need(_HEADER.size, _BODY_DESCRIPTOR.size, len(data), "body descriptor")
     body_type, size = _BODY_DESCRIPTOR.unpack_from(data, _HEADER.size)
-    if body_type not in _BODIES:
-        raise BadInput(f"body type at offset 48 is {body_type}: expected 2 or 3")
-    if size != _BODIES[body_type].size:
+    if body_type not in BODY_SIZES:
+        raise BadInput(f"body type at offset 48 is {body_type}: expected 2, 3 or 4")
+    if size != BODY_SIZES[body_type]:
         raise BadInput(
-            f"body size at offset 50 is {size}: type {body_type} has {_BODIES[body_type].size}"
+            f"body size at offset 50 is {size}: type {body_type} has {BODY_SIZES[body_type]}"
         )
     return int(body_type)
 
@@ -253,7 +281,7 @@ def _parse_body_type(data: bytes, version: int) -> int:
 def _body_extent(version: int, body_type: int) -> tuple[int, int]:
     """Offset and size of the body."""
     descriptor = _BODY_DESCRIPTOR.size if version == 5 else 0
-    return _HEADER.size + descriptor, _BODIES[body_type].size
+    return _HEADER.size + descriptor, BODY_SIZES[body_type]
 
 
 def _parse_signature(data: bytes, offset: int) -> tuple[Signature, int]:

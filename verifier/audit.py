@@ -26,7 +26,7 @@ from quote_generator.quote import (
 )
 
 from . import strictjson
-from .appraisal import SIMULATION, Rejected, Trust, Verdict, check_attributes, check_td, verify
+from .appraisal import Rejected, Trust, Verdict, verify
 from .certificates import UNREADABLE
 from .checks import (
     FAIL,
@@ -42,12 +42,14 @@ from .checks import (
 )
 from .evaluations import Evaluation
 from .eventlogs import Replayed, judge_logs, replay_logs
+from .grounds import Grounds
 from .policy import DEFAULT, Policy, read_references
-from .tcb import RELAUNCH
+from .tcb import State
+from .tcb_rules import PlatformState, asks_for_more, judge, untold
+from .td import check_attributes, check_td
 
 if TYPE_CHECKING:
     # These bring an HTTP client along.
-    from .services.claims import Tcb
     from .services.relying import Opinion
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "audit",
     "check_quote",
     "check_references",
+    "describe",
     "read_references",
 ]
 
@@ -65,10 +68,11 @@ ReferenceValues = Mapping[str, Collection[str]]
 _STOPPED = ("collateral", "quote-signature", "tcb-status")
 """The order in which a verification looks: where it stops, everything before has passed."""
 
-_USUAL = (DEFAULT.passing, DEFAULT.warning)
-
 _WITHOUT_LISTS = ("chain", "pck-malformed")
 """Reasons to stop before the PCK list was looked at: not all of the collateral has passed then."""
+
+_SIMULATION = "SIMULATION"
+"""What the organisation of a simulator's certificates ends with."""
 
 _UNREAD_LOG = Check("event-log", SKIPPED, "an earlier check failed", NOT_RUN)
 
@@ -87,9 +91,14 @@ class Report:
     quote: Quote | None = None
     verdict: Verdict | None = None
     opinion: Opinion | None = None
-    evaluation: Evaluation | None = None
+    grounds: Grounds | None = None
     logs: Replayed | None = None
     notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """The edition of Intel's documents that was used, where they held."""
+        return self.grounds.evaluation if self.grounds else None
 
     @property
     def result(self) -> str:
@@ -117,6 +126,7 @@ class Report:
             "simulated": self.simulated,
             "tcb_status": status,
             "advisory_ids": list(advisory_ids or ()),
+            "tcb": describe(verdict) if verdict else None,
             "tcb_evaluation": self._edition(),
             "told": self.told,
             "body": self.quote.body.to_dict() if self.quote else None,
@@ -140,6 +150,50 @@ class Report:
         if self.logs is None or self.result == FAIL:
             return []
         return [dataclasses.asdict(row) for row in self.logs.events]
+
+
+def describe(verdict: Verdict) -> dict[str, Any]:
+    """What Intel says of platform, TDX module and quoting enclave, and what that rests on."""
+    judgement = verdict.judgement
+    dates = judgement.dates
+    return {
+        "status": judgement.status,
+        "launch": _state(judgement.launch),
+        "current": _state(judgement.current) if judgement.current else None,
+        "dates": {
+            "platform": _date(dates.platform),
+            "module": _date(dates.module) if dates.module else None,
+            "qe": _date(dates.qe),
+        },
+        "platform": dataclasses.asdict(verdict.grounds.flags) if verdict.grounds.flags else None,
+        "crl_numbers": {
+            "root": _digits(verdict.grounds.root_crl_number),
+            "pck": _digits(verdict.grounds.pck_crl_number),
+        },
+        "earliest_expiry": _rfc3339(verdict.expires),
+        "second_opinion": verdict.not_asked or "dcap-qvl agrees",
+    }
+
+
+def _state(state: State) -> dict[str, Any]:
+    return {
+        "status": state.status,
+        "advisories": list(state.advisory_ids),
+        "date": _date(state.date),
+    }
+
+
+def _digits(number: int | None) -> str | None:
+    """A number of any size, as text: not every reader of JSON could hold it."""
+    return None if number is None else str(number)
+
+
+def _date(moment: datetime.datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _rfc3339(seconds: float) -> str:
+    return _date(datetime.datetime.fromtimestamp(int(seconds), datetime.UTC))
 
 
 @dataclass(frozen=True)
@@ -190,21 +244,21 @@ def audit(
         binding = _age(binding, fetched, now, policy.max_age)
     # Before anybody else is asked: services refuse honest TDs over logs that are told here.
     event_log, logs = (_UNREAD_LOG, None) if is_foreign else _event_log(evidence, policy)
-    verdict, opinion, evaluation = None, None, None
+    verdict, opinion, grounds = None, None, None
     found: list[Check] = []
     if is_foreign:
         # Whatever was not made for this nonce costs nothing more: no log is read, nobody is asked.
         found = [_td_attributes(quote, policy, check_td if service is None else check_attributes)]
     elif service is None:
         try:
-            verdict, evaluation, found = check_quote(quote.raw, trust(quote), now, policy)
+            verdict, grounds, found = check_quote(quote.raw, trust(quote), now, policy)
         except Rejected as error:  # the trust source itself may reject the quote
             found = [_failed(error)]
     else:
         found = [_td_attributes(quote, policy, check_attributes)]
         if binding.outcome == PASS:
             opinion = service(quote)
-            found += [*opinion.checks, told_status(opinion, policy)]
+            found += [*opinion.checks, told_status(opinion, policy, now)]
     checks = [
         Check("evidence-format", PASS, f"a TDX quote, version {quote.header.version}"),
         binding,
@@ -213,7 +267,7 @@ def audit(
         check_references(quote, expected),
         _not_simulated(evidence, verdict, opinion),
     ]
-    return Report(complete(checks, required), quote, verdict, opinion, evaluation, logs)
+    return Report(complete(checks, required), quote, verdict, opinion, grounds, logs)
 
 
 # --- reading the document ------------------------------------------------------------------------
@@ -334,13 +388,13 @@ def _age(binding: Check, fetched: float | None, now: float, max_age: int) -> Che
 
 def check_quote(
     raw_quote: bytes, trust: Trust, now: float, policy: Policy
-) -> tuple[Verdict | None, Evaluation | None, list[Check]]:
+) -> tuple[Verdict | None, Grounds | None, list[Check]]:
     """The checks of a quote by itself; those that did not run after a failure are not in it.
 
-    The evaluation is there where the documents held, whatever they say of the platform.
+    The grounds are there where all that is signed held, whatever it says of the platform.
     """
     try:
-        verdict = verify(raw_quote, trust, now)
+        verdict = verify(raw_quote, trust, now, policy)
     except Rejected as error:
         if error.check not in _STOPPED:
             return None, None, [_failed(error)]
@@ -348,86 +402,59 @@ def check_quote(
         if error.code in _WITHOUT_LISTS:
             passed = ()
         found = [Check(name, PASS, "passed before the failure") for name in passed]
+        if error.grounds:  # what has ended, and counts by a grace only, stays told
+            found = [_collateral(error.grounds), *found[1:]]
         if error.check == "tcb-status":  # the quote is genuine: what it says of the TD counts
             found.append(_td_attributes(parse_quote(raw_quote), policy))
-        return None, error.evaluation if "collateral" in passed else None, [*found, _failed(error)]
+        return None, error.grounds, [*found, _failed(error)]
     found = [
         Check("quote-signature", PASS, f"signed under {verdict.root_name}"),
-        Check("collateral", PASS, f"{verdict.evaluation}: signed, in date, nothing revoked"),
-        _tcb_status(verdict, policy),
+        _collateral(verdict.grounds),
+        judge(_told(verdict), policy, now),
         _td_attributes(verdict.quote, policy),
     ]
-    return verdict, verdict.evaluation, found
+    return verdict, verdict.grounds, found
 
 
 def _failed(error: Rejected) -> Check:
     return Check(error.check, FAIL, str(error), error.code)
 
 
-def _tcb_status(verdict: Verdict, policy: Policy) -> Check:
-    return _judged_status(
-        verdict.tcb_status,
-        verdict.advisory_ids,
-        verdict.tcb_date,
-        verdict.evaluation.lowest,
-        policy,
+def _collateral(grounds: Grounds) -> Check:
+    """Collateral that holds; what has ended, and counts by the policy's grace only, is told."""
+    if not grounds.ended:
+        detail = f"{grounds.evaluation}: signed, in date, nothing revoked"
+        return Check("collateral", PASS, detail)
+    over = ", ".join(f"{each.what} {_rfc3339(each.end)}" for each in grounds.ended)
+    detail = (
+        f"{grounds.evaluation}: signed, nothing revoked, but ended ({over}); borne until "
+        f"{_rfc3339(grounds.expires)}"
+    )
+    return Check("collateral", WARN, detail, "collateral-grace", until=grounds.expires)
+
+
+def _told(verdict: Verdict) -> PlatformState:
+    return PlatformState(
+        status=verdict.tcb_status,
+        advisory_ids=verdict.advisory_ids,
+        date=verdict.tcb_date,
+        evaluation=verdict.evaluation.lowest,
+        flags=dataclasses.asdict(verdict.grounds.flags) if verdict.grounds.flags else None,
     )
 
 
-def told_status(opinion: Opinion, policy: Policy) -> Check:
-    """The TCB status by the service's word, where it gives one."""
+def told_status(opinion: Opinion, policy: Policy, now: float) -> Check:
+    """The TCB status by the service's word, where it gives one, as of `now`."""
     tcb = opinion.tcb
-    untold = opinion.told.wrong_for("tcb-status") or _untold(tcb, policy)
-    if untold:
-        detail = f"the service does not tell, in a form that counts: {', '.join(untold)}"
+    missing = opinion.told.wrong_for("tcb-status")
+    if not missing and (tcb.status is not None or asks_for_more(policy)):
+        missing = untold(tcb, policy)
+    if missing:
+        detail = f"the service does not tell, in a form that counts: {', '.join(missing)}"
         return Check("tcb-status", FAIL, detail, "not-told")
     if tcb.status is None:
         return Check("tcb-status", SKIPPED, "the service's policy sees to it")
-    return _judged_status(tcb.status, tcb.advisory_ids or (), tcb.date, tcb.evaluation, policy)
-
-
-def _untold(tcb: Tcb, policy: Policy) -> list[str]:
-    """What the policy asks for and the service does not tell, by Trustee's names."""
-    asked = {
-        "advisory_ids": (policy.advisories, tcb.advisory_ids),
-        "tcb_date": (policy.min_date, tcb.date),
-        "tcb_eval_num": (policy.min_evaluation, tcb.evaluation),
-    }
-    untold = [name for name, (floor, told) in asked.items() if floor is not None and told is None]
-    asks_more = any(floor is not None for floor, _ in asked.values())
-    asks = asks_more or (policy.passing, policy.warning) != _USUAL
-    return ["tcb_status", *untold] if asks and tcb.status is None else untold
-
-
-def _judged_status(
-    status: str,
-    advisory_ids: Collection[str],
-    date: datetime.datetime | None,
-    evaluation: int | None,
-    policy: Policy,
-) -> Check:
-    name = "tcb-status"
-    shown = f"{status} ({', '.join(advisory_ids)})" if advisory_ids else status
-    code = "tcb-not-up-to-date"
-    if status in RELAUNCH.values():
-        code = "tcb-relaunch"
-        shown += ": the host was updated while this TD ran; restart the TD"
-    if status not in policy.passing | policy.warning:
-        return Check(name, FAIL, shown, code)
-    if policy.advisories is not None and (others := set(advisory_ids) - policy.advisories):
-        detail = f"{shown}: the policy does not tolerate {', '.join(sorted(others))}"
-        return Check(name, FAIL, detail, "advisory-not-tolerated")
-    if policy.min_date is not None and (date is None or date < policy.min_date):
-        detail = f"{status}, of {date:%Y-%m-%d}: too old for the policy" if date else status
-        return Check(name, FAIL, detail, "tcb-too-old")
-    if policy.min_evaluation is not None and (
-        evaluation is None or evaluation < policy.min_evaluation
-    ):
-        detail = f"{status} by evaluation {evaluation}: the policy asks for {policy.min_evaluation}"
-        return Check(name, FAIL, detail, "tcb-evaluation")
-    if status in policy.passing:
-        return Check(name, PASS, shown)
-    return Check(name, WARN, shown, code)
+    return judge(tcb, policy, now)
 
 
 def _td_attributes(
@@ -466,14 +493,15 @@ def check_references(quote: Quote, references: ReferenceValues) -> Check:
     differing = [field for field, values in references.items() if body.get(field) not in values]
     if differing:
         detail = "; ".join(f"{field} is {body.get(field)}" for field in differing)
-        return Check(name, FAIL, detail, "value-differs")
+        return Check(name, FAIL, detail, "reference-values")
     return Check(name, PASS, f"{', '.join(references)} as expected")
 
 
 def _not_simulated(evidence: _Evidence, verdict: Verdict | None, opinion: Opinion | None) -> Check:
     name = "not-simulated"
     if verdict is not None and verdict.simulated:
-        return Check(name, WARN, f"a simulator's root vouches for it: {verdict.root_name}", "root")
+        detail = f"another root than Intel's vouches for it: {verdict.root_name}"
+        return Check(name, WARN, detail, "root")
     if (opinion is not None and opinion.simulated) or names_simulator(evidence.quote):
         return Check(name, WARN, "a simulator's root vouches for it", "root")
     if evidence.says_simulated:
@@ -482,9 +510,13 @@ def _not_simulated(evidence: _Evidence, verdict: Verdict | None, opinion: Opinio
 
 
 def names_simulator(quote: Quote) -> bool:
-    """Whether a certificate beside the quote carries a simulator's name; Intel's never do."""
+    """Whether a certificate beside the quote carries a simulator's name; Intel's never do.
+
+    Where a service judges, or nothing holds, nobody here knows a root. The name is a hint then,
+    which adds a warning and takes none away: anybody can leave it out.
+    """
     try:
         chain = x509.load_pem_x509_certificates(quote.signature.pck_chain_pem.encode())
-        return any(SIMULATION in item.issuer.rfc4514_string() for item in chain)
+        return any(_SIMULATION in item.issuer.rfc4514_string() for item in chain)
     except UNREADABLE:  # nobody will vouch for this chain anyway
         return False

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -29,12 +29,42 @@ INTEL_ROOT_KEY = bytes.fromhex(
 )
 """Public key of the Intel SGX Root CA: P-256, uncompressed point."""
 
-PCK_CHAIN, SIGNER_CHAIN = 3, 2
-"""Certificates in a chain: leaf, CA and root; or signer and root."""
+PCK_CHAIN = ("SGX PCK Certificate", "CA", "SGX Root CA")
+SIGNER_CHAIN = ("SGX TCB Signing", "SGX Root CA")
+"""What the common name of each certificate in a chain says, leaf first."""
 
-_SGX_EXTENSION = x509.ObjectIdentifier("1.2.840.113741.1.13.1")
-_SGX_ARCS = bytes.fromhex("2a864886f84d010d01")
-"""The same in DER: what the identifiers inside the extension begin with."""
+_REQUIRED = (
+    x509.AuthorityKeyIdentifier,
+    x509.SubjectKeyIdentifier,
+    x509.CRLDistributionPoints,
+    x509.KeyUsage,
+    x509.BasicConstraints,
+)
+"""The extensions that every certificate of the profile has."""
+
+_NAME_ARCS = {
+    NameOID.COMMON_NAME: 3,
+    NameOID.COUNTRY_NAME: 6,
+    NameOID.LOCALITY_NAME: 7,
+    NameOID.STATE_OR_PROVINCE_NAME: 8,
+    NameOID.ORGANIZATION_NAME: 10,
+}
+"""What a name says, and the last arcs of these under 2.5.4."""
+
+_TEXTS = (0x0C, 0x13)
+"""UTF8String and PrintableString, as which a name may be written."""
+
+_FOREIGN = ("2.5.29.", "1.3.6.1.5.5.7.", "1.3.6.1.4.1.11129.", "1.3.6.1.4.1.311.", "1.3.36.")
+"""Where extensions have a meaning that others define, and that no certificate of Intel's has."""
+
+_OF_LISTS = (x509.CRLNumber.oid, x509.AuthorityKeyIdentifier.oid)
+_OF_CERTIFICATES = tuple(each.oid for each in _REQUIRED)
+
+_LONGEST = 0x7F
+"""CAs below one that says how many there may be; Intel's say 0 and 1."""
+
+_NUMBERS = 1 << (8 * 20 - 1)
+"""Numbers of lists have at most 20 octets (RFC 5280, section 5.2.3)."""
 
 _CRITICAL = frozenset({ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE})
 _PEM = re.compile(
@@ -52,8 +82,6 @@ UNREADABLE = (
 )
 """What `cryptography` raises for something that is no certificate or list."""
 
-_INTEGER, _OCTETS, _OID, _SEQUENCE = 0x02, 0x04, 0x06, 0x30
-
 
 class Early(ValueError):  # noqa: N818 - named for the state
     """Early: not valid yet."""
@@ -67,29 +95,25 @@ class Revoked(ValueError):  # noqa: N818
     """Revoked: a list names the certificate."""
 
 
-@dataclass(frozen=True)
-class Platform:
-    """What a PCK certificate says of its platform. `components` are the 16 SGX TCB SVNs."""
-
-    fmspc: bytes
-    pce_id: bytes
-    pce_svn: int
-    components: tuple[int, ...]
-
-
 # --- chains --------------------------------------------------------------------------------------
 
 
-def read_chain(pem: str, size: int) -> tuple[x509.Certificate, ...]:
-    """The certificates of a PEM text, which must be `size` and all that is in it."""
-    if not _BLANK.fullmatch(_PEM.sub("", pem)):
-        raise ValueError("the chain holds text that is no certificate")
-    blocks = _PEM.findall(pem)
-    if len(blocks) != size:
-        raise ValueError(f"the chain holds {len(blocks)} certificates: expected {size}")
-    return tuple(
-        x509.load_der_x509_certificate(strict_base64("".join(block.split()))) for block in blocks
-    )
+def read_chain(pem: str, roles: Sequence[str]) -> tuple[x509.Certificate, ...]:
+    """The certificates of a PEM text, which must be those of the roles and all that is in it."""
+    ders = read_pem(pem)
+    if len(ders) != len(roles):
+        raise ValueError(f"the chain holds {len(ders)} certificates: expected {len(roles)}")
+    chain = tuple(map(x509.load_der_x509_certificate, ders))
+    for certificate, role in zip(chain, roles, strict=True):
+        _check_role(certificate, role)
+    return chain
+
+
+def read_pem(text: str) -> list[bytes]:
+    """The DER of the certificates in a PEM text (RFC 7468), which must hold nothing else."""
+    if not _BLANK.fullmatch(_PEM.sub("", text)):
+        raise ValueError("the text holds what is no certificate")
+    return [strict_base64("".join(block.split())) for block in _PEM.findall(text)]
 
 
 def root_key(root_der: bytes | None) -> bytes:
@@ -97,19 +121,23 @@ def root_key(root_der: bytes | None) -> bytes:
     return INTEL_ROOT_KEY if root_der is None else point(x509.load_der_x509_certificate(root_der))
 
 
-def check_path(chain: Sequence[x509.Certificate], root_key: bytes, now: float) -> float:
+def check_path(
+    chain: Sequence[x509.Certificate], root_key: bytes, now: float, grace: float = 0
+) -> float:
     """Check a chain, leaf first, up to the root whose public key is `root_key`.
 
-    Returns when the first of its certificates ends.
+    Its certificates may have ended up to `grace` seconds ago. Returns when the first one ends.
     """
     for below, certificate in enumerate(chain, start=-1):
         _check_profile(certificate, below)
         start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        _check_time(certificate.subject, start, end, now)
+        _check_time(certificate.subject, start, end, now, grace)
     root = chain[-1]
     if point(root) != root_key:
         raise ValueError("the chain does not end in the pinned root")
     for certificate, issuer in zip(chain, (*chain[1:], root), strict=True):
+        if certificate.issuer.public_bytes() != issuer.subject.public_bytes():
+            raise ValueError(f"{_name(certificate.subject)} has another issuer")
         try:
             certificate.verify_directly_issued_by(issuer)  # names, algorithms and signature
         except (InvalidSignature, TypeError) as error:
@@ -130,47 +158,109 @@ def point(certificate: x509.Certificate) -> bytes:
     return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
+def _check_role(certificate: x509.Certificate, role: str) -> None:
+    """Check that a certificate is called what one in this place of a chain is called.
+
+    A name has one attribute a part, as Intel's have, in printable ASCII.
+    """
+    written = certificate.subject.public_bytes()
+    for part in certificate.subject.rdns:
+        [attribute, *more] = part
+        if more or not _is_plain(attribute, written):
+            raise ValueError("the holder's name has parts or texts that no name of Intel's has")
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    if len(names) != 1 or role not in str(names[0].value):
+        raise ValueError(f"{_name(certificate.subject)} is not named as {role}")
+
+
+def _is_plain(attribute: x509.NameAttribute[Any], written: bytes) -> bool:
+    """Whether an attribute of a name (of which all is `written`) is one of Intel's profile."""
+    arc, text = _NAME_ARCS.get(attribute.oid), str(attribute.value)
+    if arc is None or not re.fullmatch("[ -~]{1,127}", text):
+        return False
+    if attribute.oid == NameOID.COUNTRY_NAME and len(text) != 2:
+        return False
+    head = bytes.fromhex("06035504") + bytes([arc])
+    return any(head + bytes([tag, len(text)]) + text.encode() in written for tag in _TEXTS)
+
+
 def _check_profile(certificate: x509.Certificate, below: int) -> None:
     """Check one certificate that has `below` CAs between itself and the leaf; -1 is the leaf."""
     name = _name(certificate.subject)
     if certificate.version != x509.Version.v3:
         raise ValueError(f"{name} is not of version 3")
+    if certificate.serial_number <= 0:
+        raise ValueError(f"{name} has a serial number that is not positive")
     _check_algorithm(certificate)
     point(certificate)
-    extensions = _extensions(certificate)
+    extensions = _extensions(certificate, _OF_CERTIFICATES)
     try:
-        constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
-        usage = extensions.get_extension_for_class(x509.KeyUsage).value
+        for needed in _REQUIRED:
+            extensions.get_extension_for_class(needed)
     except x509.ExtensionNotFound as error:
-        raise ValueError(f"{name} does not say what it is for") from error
+        raise ValueError(f"{name} lacks an extension that Intel's have: {error}") from error
+    _check_authority(extensions)
+    points = extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    if not len(points) or not all(map(_is_address, points)):
+        raise ValueError(f"{name} says where its list lies in another form than Intel's")
+    constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
+    usage = extensions.get_extension_for_class(x509.KeyUsage).value
+    if usage.key_agreement and (usage.encipher_only or usage.decipher_only):
+        raise ValueError(f"{name} is for agreements on keys")
     if below < 0:
         if constraints.ca or not usage.digital_signature:
             raise ValueError(f"{name} is not a certificate for signing")
     elif not constraints.ca or not usage.key_cert_sign or not usage.crl_sign:
         raise ValueError(f"{name} is not a CA")
-    elif constraints.path_length is not None and constraints.path_length < below:
+    elif constraints.path_length is not None and not below <= constraints.path_length <= _LONGEST:
         raise ValueError(f"{name} does not allow a path of this length")
 
 
 def _check_algorithm(signed: x509.Certificate | x509.CertificateRevocationList) -> None:
     if signed.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA256:
         raise ValueError("a signature is not ECDSA with SHA-256")
+    # `cryptography` drops the octet that says how many bits do not count.
+    if signed.public_bytes(Encoding.DER)[-len(signed.signature) - 1] != 0:
+        raise ValueError("a signature has bits left over")
 
 
-def _extensions(signed: x509.Certificate | x509.CertificateRevocationList) -> x509.Extensions:
+def _extensions(
+    signed: x509.Certificate | x509.CertificateRevocationList,
+    known: Sequence[x509.ObjectIdentifier],
+) -> x509.Extensions:
+    """The extensions; others than the known ones may be there, if nobody defines what they mean."""
     extensions = signed.extensions
     for extension in extensions:
+        name = extension.oid.dotted_string
         if extension.critical and extension.oid not in _CRITICAL:
-            raise ValueError(f"the critical extension {extension.oid.dotted_string} is unknown")
+            raise ValueError(f"the critical extension {name} is unknown")
+        if extension.oid not in known and name.startswith(_FOREIGN):
+            raise ValueError(f"the extension {name} is none of Intel's")
     return extensions
 
 
+def _check_authority(extensions: x509.Extensions) -> None:
+    """Check that the authority's key is named by its id, and by nothing else."""
+    found = extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    if found.key_identifier is None or found.authority_cert_issuer is not None:
+        raise ValueError("an authority's key is not named by its id alone")
+
+
+def _is_address(place: x509.DistributionPoint) -> bool:
+    """Whether a distribution point has addresses, and nothing else."""
+    if place.full_name is None or place.reasons is not None or place.crl_issuer is not None:
+        return False
+    return all(isinstance(each, x509.UniformResourceIdentifier) for each in place.full_name)
+
+
 def _check_time(
-    subject: x509.Name, start: datetime.datetime, end: datetime.datetime, now: float
+    subject: x509.Name, start: datetime.datetime, end: datetime.datetime, now: float, grace: float
 ) -> None:
+    if start.timestamp() < 0:
+        raise ValueError(f"{_name(subject)}: begins before 1970")
     if now < start.timestamp():
         raise Early(f"{_name(subject)}: not valid before {start:%Y-%m-%dT%H:%M:%SZ}")
-    if now > end.timestamp():
+    if now > end.timestamp() + grace:
         raise Late(f"{_name(subject)}: not valid after {end:%Y-%m-%dT%H:%M:%SZ}")
 
 
@@ -187,13 +277,16 @@ def read_list(data: bytes, issuer_key: bytes) -> x509.CertificateRevocationList:
     """The revocation list in `data` (DER), which the key (an uncompressed point) signed."""
     crl = x509.load_der_x509_crl(data)
     _check_algorithm(crl)
-    extensions = _extensions(crl)
+    extensions = _extensions(crl, _OF_LISTS)
     try:
         for needed in (x509.CRLNumber, x509.AuthorityKeyIdentifier):
             extensions.get_extension_for_class(needed)
     except x509.ExtensionNotFound as error:
-        detail = f"the list by {_name(crl.issuer)} says neither its number nor its issuer's key"
+        detail = f"the list by {_name(crl.issuer)} lacks its number or its issuer's key"
         raise ValueError(detail) from error
+    _check_authority(extensions)
+    if not 0 <= list_number(crl) < _NUMBERS:
+        raise ValueError(f"the list by {_name(crl.issuer)} has a number out of bounds")
     key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), issuer_key)
     if not crl.is_signature_valid(key):
         raise ValueError(f"the signature of the list by {_name(crl.issuer)} is wrong")
@@ -205,16 +298,19 @@ def list_number(crl: x509.CertificateRevocationList) -> int:
     return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
 
 
-def check_list(crl: x509.CertificateRevocationList, issuer: x509.Certificate, now: float) -> float:
-    """Check that the list is by `issuer`, and in date. Returns when it ends."""
-    if crl.issuer != issuer.subject:
+def check_list(
+    crl: x509.CertificateRevocationList, issuer: x509.Certificate, now: float, grace: float = 0
+) -> float:
+    """Check that the list is by `issuer`, and in date but for `grace` seconds.
+
+    Returns the moment of the next list, which is no longer this one's.
+    """
+    if crl.issuer.public_bytes() != issuer.subject.public_bytes():
         raise ValueError(f"the list is by {_name(crl.issuer)}, not {_name(issuer.subject)}")
     end = crl.next_update_utc
     if end is None:
         raise ValueError(f"the list by {_name(crl.issuer)} does not say when it ends")
-    _check_time(crl.issuer, crl.last_update_utc, end, now)
-    if now == end.timestamp():  # dcap-qvl takes this second as past
-        raise Late(f"{_name(crl.issuer)}: the list has ended")
+    _check_time(crl.issuer, crl.last_update_utc, end, now, grace - 1)
     return end.timestamp()
 
 
@@ -225,91 +321,3 @@ def check_not_revoked(
     for certificate in certificates:
         if crl.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None:
             raise Revoked(f"{_name(certificate.subject)} is revoked")
-
-
-# --- the SGX extension of a PCK certificate ------------------------------------------------------
-
-
-def platform_of(leaf: x509.Certificate) -> Platform:
-    """The platform that a PCK certificate is for (profile, section 1.3.5)."""
-    try:
-        extension = leaf.extensions.get_extension_for_oid(_SGX_EXTENSION).value
-    except x509.ExtensionNotFound as error:
-        raise ValueError("the PCK certificate has no SGX extension") from error
-    [content] = _values(extension.public_bytes(), _SEQUENCE)
-    fields = _fields(content, _SGX_ARCS)
-    tcb = _fields(_field(fields, 2, _SEQUENCE), _SGX_ARCS + b"\2")
-    return Platform(
-        fmspc=_sized(_field(fields, 4, _OCTETS), 6),
-        pce_id=_sized(_field(fields, 3, _OCTETS), 2),
-        pce_svn=_number(_field(tcb, 17, _INTEGER), 0xFFFF),
-        components=tuple(_number(_field(tcb, arc, _INTEGER), 0xFF) for arc in range(1, 17)),
-    )
-
-
-_Fields = dict[bytes, tuple[int, bytes]]
-
-
-def _fields(content: bytes, arcs: bytes) -> _Fields:
-    """{last arc: (tag, content)} of a SEQUENCE OF {OID under `arcs`, value}."""
-    found: _Fields = {}
-    for entry in _values(content, _SEQUENCE):
-        (tag, oid), value = _pair(entry)
-        if tag != _OID or oid[:-1] != arcs or oid[-1:] in found:
-            raise ValueError("the SGX extension has an unexpected or repeated field")
-        found[oid[-1:]] = value
-    return found
-
-
-def _field(fields: _Fields, arc: int, expected: int) -> bytes:
-    tag, content = fields.get(bytes([arc]), (0, b""))
-    if tag != expected:
-        raise ValueError(f"the SGX extension has no field {arc}, or not of its type")
-    return content
-
-
-def _sized(content: bytes, size: int) -> bytes:
-    if len(content) != size:
-        raise ValueError(f"the SGX extension has a field of {len(content)} bytes, not {size}")
-    return content
-
-
-def _number(content: bytes, largest: int) -> int:
-    """An INTEGER from 0 to `largest`, in its shortest form."""
-    value = int.from_bytes(content, "big", signed=True)
-    if not 0 <= value <= largest or len(content) != value.bit_length() // 8 + 1:
-        raise ValueError("the SGX extension has a number out of its range or form")
-    return value
-
-
-def _pair(content: bytes) -> tuple[tuple[int, bytes], tuple[int, bytes]]:
-    items = list(_items(content))
-    if len(items) != 2:
-        raise ValueError("the SGX extension has a field without one value")
-    return items[0], items[1]
-
-
-def _values(data: bytes, expected: int) -> list[bytes]:
-    """The contents of consecutive DER values, all with the same tag."""
-    items = list(_items(data))
-    if any(tag != expected for tag, _ in items):
-        raise ValueError("the SGX extension has a value of another type")
-    return [content for _, content in items]
-
-
-def _items(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Tags and contents of consecutive DER values: definite, shortest lengths (X.690, 10.1)."""
-    at = 0
-    while at < len(data):
-        tag, size = data[at], data[at + 1] if at + 1 < len(data) else 0xFF
-        at += 2
-        if size >= 0x80:
-            count = size & 0x7F
-            size = int.from_bytes(data[at : at + count], "big")
-            if not 1 <= count <= 2 or size < max(0x80, 1 << 8 * (count - 1)):
-                raise ValueError("the SGX extension has a length that is not DER")
-            at += count
-        if tag & 0x1F == 0x1F or size > len(data) - at:
-            raise ValueError("the SGX extension is cut short")
-        yield tag, data[at : at + size]
-        at += size

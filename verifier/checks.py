@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 PASS, WARN, FAIL, SKIPPED = "pass", "warn", "fail", "skipped"
 
@@ -55,16 +56,20 @@ REQUIRED_OF_SERVICE = frozenset(
 
 @dataclass(frozen=True)
 class Check:
-    """One check's outcome: pass, warn, fail or skipped, and why."""
+    """One check's outcome: pass, warn, fail or skipped, and why.
+
+    `until` is when such an outcome ends by itself, in seconds since 1970.
+    """
 
     id: str
     outcome: str
     detail: str
     code: str = ""
+    until: float = math.inf
 
     def to_dict(self) -> dict[str, str]:
         """The check as JSON members."""
-        return asdict(self)
+        return {"id": self.id, "outcome": self.outcome, "detail": self.detail, "code": self.code}
 
 
 def complete(found: Iterable[Check], required: Collection[str] = REQUIRED) -> tuple[Check, ...]:

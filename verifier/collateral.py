@@ -8,14 +8,13 @@ in base64, chains in PEM. The second has the signed JSON texts by themselves, an
 from __future__ import annotations
 
 import base64
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from quote_generator.errors import BadInput
 
-from . import strictjson
 from .encoding import strict_base64
 
 _CHAINS = ("pck_crl_issuer_chain", "tcb_info_issuer_chain", "qe_identity_issuer_chain")
@@ -43,9 +42,9 @@ def from_members(collateral: object) -> dict[str, str]:
     fields = {name: texts[f"{name}_pem"] for name in _CHAINS}
     for name, member in _LISTS.items():
         try:
-            fields[name] = strict_base64(texts[f"{member}_der_b64"]).hex()
+            fields[name] = read_list(texts[f"{member}_der_b64"]).hex()
         except ValueError as error:
-            raise BadInput(f"collateral: {member}_der_b64 is not base64") from error
+            raise BadInput(f"collateral: {member}_der_b64 is no list: {error}") from error
     for name, member in _BODIES.items():
         fields[name], fields[f"{name}_signature"] = _signed(texts[f"{name}_json"], member)
     return fields
@@ -66,17 +65,73 @@ def split_signed(body: str, member: str) -> tuple[str, str]:
     """The exact text of a body's signed member, and the signature beside it (128 hex digits).
 
     Raises ValueError for anything but an object of these two members, which are spelled without
-    escapes: nothing around what is signed has a second spelling.
+    escapes: nothing around what is signed has a second spelling. The text itself is not looked
+    at: it is not known yet whether anybody signed it.
     """
-    if not isinstance(strictjson.loads(body), dict):  # refuses repeated keys too
-        raise ValueError("not a JSON object")
-    found = dict(_members(body))
-    if found.keys() != {f'"{member}"', '"signature"'}:
-        raise ValueError(f"expected an object with {member} and signature")
-    signature = re.fullmatch('"([0-9a-fA-F]{128})"', found['"signature"'])
-    if signature is None:
-        raise ValueError("signature is not 64 bytes in hex")
-    return found[f'"{member}"'], signature[1]
+    found = _pattern(member).fullmatch(body)
+    if found is None:
+        raise ValueError(f"not an object of {member} and signature alone")
+    return found["first"] or found["second"], found["after"] or found["before"]
+
+
+def without_blanks(text: str) -> str:
+    """JSON without the white space outside of its strings, as programs write it out."""
+    return _STRING_OR_BLANKS.sub(lambda found: found[1] or "", text)
+
+
+@cache
+def _pattern(member: str) -> re.Pattern[str]:
+    blank = "[ \\t\\r\\n]*"
+
+    def pair(name: str, value: str) -> str:
+        return f'{blank}"{name}"{blank}:{blank}{value}{blank}'
+
+    signature = '"(?P<{}>[0-9a-fA-F]{{128}})"'
+    first = f"{pair(member, '(?P<first>{.*})')},{pair('signature', signature.format('after'))}"
+    second = f"{pair('signature', signature.format('before'))},{pair(member, '(?P<second>{.*})')}"
+    return re.compile(f"{blank}{{(?:{first}|{second})}}{blank}", re.DOTALL)
+
+
+_STRING_OR_BLANKS = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\r\n]+', re.DOTALL)
+
+
+# --- lists ---------------------------------------------------------------------------------------
+
+_PEM_LIST = re.compile(
+    r"[ \t\r\n]*-----BEGIN X509 CRL-----[ \t\r\n]([A-Za-z0-9+/= \t\r\n]*)"
+    r"-----END X509 CRL-----[ \t\r\n]*"
+)
+
+
+def read_list(text: str) -> bytes:
+    """The DER of a revocation list in base64, in hex or in PEM.
+
+    A caching service answers with text, too, which stands in base64 then. Raises ValueError.
+    """
+    if (written := _written(text)) is not None:
+        return written
+    return list_of(strict_base64(text))
+
+
+def list_of(data: bytes) -> bytes:
+    """The DER of a revocation list in DER, or in the ASCII of hex or PEM. Raises ValueError."""
+    written = _written(data.decode("latin-1"))
+    return data if written is None else written
+
+
+def _written(text: str) -> bytes | None:
+    """The DER of a list in PEM or in hex, None where the text is neither."""
+    if "-----BEGIN X509 CRL-----" in text:
+        found = _PEM_LIST.fullmatch(text)
+        if found is None:
+            raise ValueError("not one list in PEM, and nothing else")
+        return strict_base64(re.sub("[ \t\r\n]", "", found[1]))
+    if re.fullmatch("30([0-9a-fA-F]{2})*", text):
+        return bytes.fromhex(text)
+    return None
+
+
+# --- small things --------------------------------------------------------------------------------
 
 
 def _signed(body: str, member: str) -> tuple[str, str]:
@@ -84,28 +139,6 @@ def _signed(body: str, member: str) -> tuple[str, str]:
         return split_signed(body, member)
     except ValueError:
         return body, ""
-
-
-def _members(body: str) -> Iterator[tuple[str, str]]:
-    """The texts of name and value, as they stand, of each member of a valid JSON object."""
-    decoder = json.JSONDecoder()
-    at = _blank(body, body.index("{") + 1)
-    while body[at] != "}":
-        name = at
-        _, at = decoder.raw_decode(body, name)
-        key = body[name:at]
-        start = _blank(body, _blank(body, at) + 1)
-        _, end = decoder.raw_decode(body, start)
-        yield key, body[start:end]
-        at = _blank(body, end)
-        if body[at] == ",":
-            at = _blank(body, at + 1)
-
-
-def _blank(body: str, at: int) -> int:
-    while body[at : at + 1] in (" ", "\t", "\r", "\n"):
-        at += 1
-    return at
 
 
 def _text(collateral: Mapping[str, Any], name: str) -> str:

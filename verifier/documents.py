@@ -1,7 +1,8 @@
 """TCB info and QE identity: checks 4 and 5, and their members in types of our own.
 
-Source: Intel "SGX and TDX Provisioning Certification Service API" version 4. A document is read
-only after its signature holds; even so, nothing in it is taken for granted.
+Source: Intel "SGX and TDX Provisioning Certification Service API" version 4; strict as Intel's
+quote verification library. A document is read only after its signature holds; even so, nothing in
+it is taken for granted.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +19,29 @@ from .certificates import Early, Late
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
+_PLATFORM_STATUSES = frozenset(
+    {
+        "UpToDate",
+        "SWHardeningNeeded",
+        "ConfigurationNeeded",
+        "ConfigurationAndSWHardeningNeeded",
+        "OutOfDate",
+        "OutOfDateConfigurationNeeded",
+        "Revoked",
+    }
+)
+_OWN_STATUSES = frozenset({"UpToDate", "OutOfDate", "Revoked"})
+"""What a platform's level can be, and one of a TDX module or an enclave."""
+
+_DEPTH = 32
+"""Levels of nesting, as in Intel's library; Intel's documents have 5."""
+
 _TCB_TYPE = 0
 """The only way of composing a TCB level that the interface describes."""
+
+
+Svns = Callable[[Mapping[str, Any]], Any]
+"""Reads what a level asks for."""
 
 
 class OtherKind(ValueError):  # noqa: N818 - named for the state
@@ -49,6 +71,14 @@ class PlatformSvns:
 
 
 @dataclass(frozen=True)
+class Levels:
+    """Levels with the highest first, and whether the document has them in that order."""
+
+    ordered: tuple[Level, ...]
+    as_written: bool
+
+
+@dataclass(frozen=True)
 class Identity:
     """Whose an enclave or module must be, and its levels, which ask for an ISVSVN.
 
@@ -58,7 +88,7 @@ class Identity:
     mrsigner: bytes
     attributes: bytes
     attributes_mask: bytes
-    levels: tuple[Level, ...]
+    levels: Levels
 
 
 @dataclass(frozen=True)
@@ -68,19 +98,21 @@ class TcbInfo:
     `evaluation` is its `tcbEvaluationDataNumber`, which grows with each TCB recovery.
     """
 
+    start: float
     end: float
     evaluation: int
     fmspc: bytes
     pce_id: bytes
     module: Identity
     modules: Mapping[str, Identity]
-    levels: tuple[Level, ...]
+    levels: Levels
 
 
 @dataclass(frozen=True)
 class QeIdentity:
     """Identity of the quoting enclave; numbers as in the enclave report, little-endian."""
 
+    start: float
     end: float
     evaluation: int
     identity: Identity
@@ -89,30 +121,30 @@ class QeIdentity:
     misc_select_mask: int
 
 
-def read_tcb_info(text: str, now: float) -> TcbInfo:
-    """TCB info for TDX, in date. Raises ValueError, of which OtherKind, Early and Late."""
-    value, end = _read(text, "TDX", 3, now)
+def read_tcb_info(text: str) -> TcbInfo:
+    """TCB info for TDX. Raises ValueError, of which OtherKind."""
+    value = _read(text, "TDX", 3)
     if _number(value, "tcbType", 0xFF) != _TCB_TYPE:
         raise ValueError("tcbType is not one whose levels can be compared here")
-    identities = _list(value.get("tdxModuleIdentities", []))
+    start, end = _dates(value)
     return TcbInfo(
+        start=start,
         end=end,
         evaluation=_evaluation(value),
         fmspc=_hex(value, "fmspc", 6),
         pce_id=_hex(value, "pceId", 2),
-        module=_identity(_member(value, "tdxModule", dict), 48, 8, ()),
-        modules={
-            _member(item, "id", str).upper(): _identity(item, 48, 8, _enclave_levels(item))
-            for item in reversed(identities)  # of two with one id the first counts
-        },
-        levels=_sorted(_level(item, _platform_svns) for item in _levels(value)),
+        module=_identity(_member(value, "tdxModule", dict), 48, 8, _NONE),
+        modules=_modules(value),
+        levels=_levels(value, _platform_svns, _PLATFORM_STATUSES),
     )
 
 
-def read_qe_identity(text: str, now: float) -> QeIdentity:
-    """Identity of the TDX quoting enclave, in date. Raises as `read_tcb_info` does."""
-    value, end = _read(text, "TD_QE", 2, now)
+def read_qe_identity(text: str) -> QeIdentity:
+    """Identity of the TDX quoting enclave. Raises as `read_tcb_info` does."""
+    value = _read(text, "TD_QE", 2)
+    start, end = _dates(value)
     return QeIdentity(
+        start=start,
         end=end,
         evaluation=_evaluation(value),
         identity=_identity(value, 32, 16, _enclave_levels(value)),
@@ -122,60 +154,86 @@ def read_qe_identity(text: str, now: float) -> QeIdentity:
     )
 
 
-def _read(text: str, kind: str, version: int, now: float) -> tuple[dict[str, Any], float]:
-    """The document and when it ends; its kind and dates are as they must be."""
+def check_dates(document: TcbInfo | QeIdentity, now: float, grace: float) -> None:
+    """Raise Early or Late where the document does not count now; it may have ended `grace` ago."""
+    if now < document.start:
+        raise Early(f"issued at {document.start:.0f}, in seconds since 1970")
+    if now > document.end + grace:
+        raise Late(f"ended at {document.end:.0f}, in seconds since 1970")
+
+
+def _read(text: str, kind: str, version: int) -> dict[str, Any]:
+    """The document, of this kind and version: of others nobody knows what members mean."""
     value = strictjson.loads(text, whole_numbers=True)
     if not isinstance(value, dict):
         raise ValueError("the document is not a JSON object")
-    if value.get("id") != kind or _number(value, "version", 0xFF) != version:
+    if strictjson.depth(value) > _DEPTH:
+        raise ValueError(f"the document is nested more than {_DEPTH} deep")
+    if value.get("id") != kind or value.get("version") != version:
         raise OtherKind(f"expected {kind} of version {version}")
+    return value
+
+
+def _dates(value: Mapping[str, Any]) -> tuple[float, float]:
     start, end = (_date(value, name).timestamp() for name in ("issueDate", "nextUpdate"))
-    if now < start:
-        raise Early(f"{kind}: issued {value['issueDate']}")
-    if now > end:
-        raise Late(f"{kind}: ended {value['nextUpdate']}")
-    return value, end
+    return start, end
+
+
+_NONE = Levels((), as_written=True)
+"""The TDX module of version 0 has no levels of its own."""
 
 
 def _identity(
-    value: Mapping[str, Any], signer_size: int, attributes_size: int, levels: Sequence[Level]
+    value: Mapping[str, Any], signer_size: int, attributes_size: int, levels: Levels
 ) -> Identity:
     return Identity(
         mrsigner=_hex(value, "mrsigner", signer_size),
         attributes=_hex(value, "attributes", attributes_size),
         attributes_mask=_hex(value, "attributesMask", attributes_size),
-        levels=tuple(levels),
+        levels=levels,
     )
 
 
-def _levels(value: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return _list(_member(value, "tcbLevels", list))
+def _modules(value: Mapping[str, Any]) -> dict[str, Identity]:
+    """The identities of TDX modules by id: of two with the same one either could be meant."""
+    if "tdxModuleIdentities" not in value:
+        return {}
+    items = _filled(value, "tdxModuleIdentities")
+    found = {
+        _member(item, "id", str).upper(): _identity(item, 48, 8, _enclave_levels(item))
+        for item in items
+    }
+    if len(found) != len(items):
+        raise ValueError("two TDX module identities have the same id")
+    return found
 
 
-def _enclave_levels(value: Mapping[str, Any]) -> tuple[Level, ...]:
-    return _sorted(
-        _level(item, lambda tcb: _number(tcb, "isvsvn", 0xFFFF)) for item in _levels(value)
-    )
+def _enclave_levels(value: Mapping[str, Any]) -> Levels:
+    return _levels(value, lambda tcb: _number(tcb, "isvsvn", 0xFFFF), _OWN_STATUSES)
 
 
-def _sorted(levels: Iterable[Level]) -> tuple[Level, ...]:
+def _levels(value: Mapping[str, Any], svns: Svns, statuses: Collection[str]) -> Levels:
     """The levels with the highest first, so that the first one that is reached is the one.
 
     Raises ValueError for two of the same SVNs: either could be meant.
     """
-    ordered = sorted(levels, key=lambda level: level.svns, reverse=True)
+    written = tuple(_level(item, svns, statuses) for item in _filled(value, "tcbLevels"))
+    ordered = tuple(sorted(written, key=lambda level: level.svns, reverse=True))
     if any(above.svns == below.svns for above, below in itertools.pairwise(ordered)):
         raise ValueError("two TCB levels ask for the same")
-    return tuple(ordered)
+    return Levels(ordered, as_written=written == ordered)
 
 
-def _level(value: Mapping[str, Any], svns: Any) -> Level:
+def _level(value: Mapping[str, Any], svns: Svns, statuses: Collection[str]) -> Level:
     ids = value.get("advisoryIDs", [])
     if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
         raise ValueError("advisoryIDs is not a list of texts")
+    status = _member(value, "tcbStatus", str)
+    if status not in statuses:
+        raise ValueError(f"tcbStatus {status[:40]!a} is none that this level can have")
     return Level(
         svns=svns(_member(value, "tcb", dict)),
-        status=_member(value, "tcbStatus", str),
+        status=status,
         date=_date(value, "tcbDate"),
         advisory_ids=tuple(ids),
     )
@@ -199,6 +257,13 @@ def _member(value: Mapping[str, Any], name: str, kind: type) -> Any:
     if not isinstance(value.get(name), kind):
         raise ValueError(f"{name} is missing or of another type")
     return value[name]
+
+
+def _filled(value: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    items = _list(_member(value, name, list))
+    if not items:
+        raise ValueError(f"{name} is empty")
+    return items
 
 
 def _list(items: object) -> list[dict[str, Any]]:

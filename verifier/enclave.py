@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from quote_generator.quote import Signature
 
 from .documents import QeIdentity
-from .tcb import masked
 
 _REPORT = struct.Struct("<16sI28s16s32s32s32s96sHH60s64s")
 _DEBUG = 0x02
@@ -49,6 +48,14 @@ def is_signed(data: bytes, signature: bytes, key: bytes) -> bool:
     return True
 
 
+def holds(data: bytes, signature: bytes, key: bytes) -> bool:
+    """The same for input of any size, and for what is no key."""
+    try:
+        return len(signature) == 64 and is_signed(data, signature, key)
+    except ValueError:  # no point of the curve
+        return False
+
+
 def read_report(data: bytes) -> QeReport:
     """The enclave report in 384 bytes."""
     _, misc, _, attributes, _, _, signer, _, product, svn, _, report_data = _REPORT.unpack(data)
@@ -67,12 +74,19 @@ def is_debug(report: QeReport) -> bool:
 
 
 def is_the_one(report: QeReport, expected: QeIdentity) -> bool:
-    """Whether it is the enclave that the QE identity describes, whatever its version."""
+    """Whether it is the enclave that the QE identity describes, whatever its version.
+
+    As in Intel's library the identity's own bits are not masked: it has none that do not count.
+    """
     identity = expected.identity
-    mask, misc_mask = identity.attributes_mask, expected.misc_select_mask
     return (
         report.mr_signer == identity.mrsigner
         and report.isv_prod_id == expected.prod_id
-        and report.misc_select & misc_mask == expected.misc_select & misc_mask
-        and masked(report.attributes, mask) == masked(identity.attributes, mask)
+        and report.misc_select & expected.misc_select_mask == expected.misc_select
+        and _masked(report.attributes, identity.attributes_mask) == identity.attributes
     )
+
+
+def _masked(value: bytes, mask: bytes) -> bytes:
+    """The bits of `value` that are in `mask`, of the same size."""
+    return bytes(a & b for a, b in zip(value, mask, strict=True))

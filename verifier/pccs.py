@@ -12,17 +12,14 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from urllib.parse import unquote
 
-import dcap_qvl  # type: ignore[import-untyped]
-from cryptography import x509
-
-from quote_generator.errors import BadInput
 from quote_generator.quote import Quote
 
-from .appraisal import Rejected
-from .certificates import UNREADABLE
-from .collateral import split_signed
+from . import pck
+from .certificates import PCK_CHAIN, read_chain
+from .collateral import list_of, split_signed
 from .fetching import Answer, get
 from .problems import Unreachable
+from .rejections import rejecting
 
 INTEL_PCS = "https://api.trustedservices.intel.com"
 INTEL_ROOT_CRL = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"
@@ -125,15 +122,11 @@ def fetch_collateral(
 
 def platform_of(quote: Quote) -> Platform:
     """The platform, by the quote's PCK certificate. Raises Rejected."""
-    try:
-        pem = quote.signature.pck_chain_pem
-        fmspc = dcap_qvl.parse_pck_extension_from_pem(pem.encode()).fmspc
-        issuer = x509.load_pem_x509_certificates(pem.encode())[0].issuer.rfc4514_string()
-    except (BadInput, *UNREADABLE) as error:
-        raise Rejected(
-            "quote-signature", "pck-malformed", f"the PCK certificate cannot be read: {error}"
-        ) from error
-    return bytes(fmspc).hex().upper(), "processor" if "Processor" in issuer else "platform"
+    with rejecting("pck-malformed"):
+        leaf, *_ = read_chain(quote.signature.pck_chain_pem, PCK_CHAIN)
+        fmspc = pck.platform_of(leaf).fmspc
+        issuer = leaf.issuer.rfc4514_string()
+    return fmspc.hex().upper(), "processor" if "Processor" in issuer else "platform"
 
 
 def _fetch(url: str, timeout: float, params: Mapping[str, str]) -> Answer:
@@ -152,11 +145,11 @@ def _chain(answer: Answer, *names: str) -> str:
 
 
 def _list(answer: Answer) -> str:
-    """A revocation list in hex; caches send hex where Intel sends DER."""
+    """A revocation list in hex; caches send hex or PEM where Intel sends DER."""
     try:
-        return bytes.fromhex(answer.body.decode("ascii")).hex()
-    except ValueError:
-        return answer.body.hex()
+        return list_of(answer.body.strip() if answer.body[:1] != b"\x30" else answer.body).hex()
+    except ValueError as error:
+        raise Unreachable(_UNREACHABLE, f"the collateral service sent no list: {error}") from error
 
 
 def _signed(answer: Answer, name: str) -> tuple[str, str]:

@@ -39,6 +39,19 @@ class AttributeRules:
     lass: str = FORBID
     migratable: str = FORBID
     tpa: str = FORBID
+    servtd_ext: str = FORBID
+
+
+@dataclass(frozen=True)
+class MaskedValue:
+    """Of a field, as a little-endian number, the bits in `mask` have to be those of `value`."""
+
+    mask: int
+    value: int
+
+
+_PLATFORM = {"dynamic_platform": ALLOW, "cached_keys": ALLOW, "smt": ALLOW}
+"""What a machine may have where a policy does not say: nearly all have the last."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +59,15 @@ class Policy:
     """What is accepted; each member's default is what counts where a policy does not say.
 
     `passing` and `warning` are TCB statuses: one that is in neither fails, one that is in both
-    passes. `advisories` are the ids that may apply to the platform, None for any. `min_date` is
-    the earliest date that the platform's TCB level may have, and `min_evaluation` the lowest
-    `tcbEvaluationDataNumber` of the documents by which it was judged. `reference_values` maps a
-    body field to the values, in lower-case hex, of which the quote's must be one.
+    passes. `advisories` are the ids that may apply to the platform, None for any, and
+    `refused_advisories` those that may not. `min_date` is the earliest date that platform, TDX
+    module and quoting enclave may have, and `min_evaluation` the lowest
+    `tcbEvaluationDataNumber` of the documents by which they were judged. `tcb_grace` is for how
+    many seconds from that date a platform that is out of date warns only, None for not at all;
+    `collateral_grace` for how many seconds after its end collateral still counts, with a warning.
+    `platform` says which of a machine's features may be on: allow or forbid. `masked_values` holds
+    bits of td_attributes and xfam. `reference_values` maps a body field to the values, in
+    lower-case hex, of which the quote's must be one.
     `explained_registers` are the RTMRs that the event logs must account for.
     `min_quote_version` is 5 where the quote has to name the service TD. `max_age` is in seconds,
     None where the policy does not say.
@@ -62,7 +80,12 @@ class Policy:
     advisories: frozenset[str] | None = None
     min_date: datetime.datetime | None = None
     min_evaluation: int | None = None
+    refused_advisories: frozenset[str] = frozenset()
+    tcb_grace: int | None = None
+    collateral_grace: int = 0
+    platform: Mapping[str, str] = field(default_factory=lambda: dict(_PLATFORM))
     td_attributes: AttributeRules = AttributeRules()
+    masked_values: Mapping[str, MaskedValue] = field(default_factory=dict)
     reference_values: Mapping[str, frozenset[str]] = field(default_factory=dict)
     explained_registers: tuple[str, ...] = ()
     min_quote_version: int = 4
@@ -102,7 +125,12 @@ def policy_of(value: object) -> Policy:
         advisories=frozenset(tcb["advisories"]) if "advisories" in tcb else None,
         min_date=_date(tcb["min_date"]) if "min_date" in tcb else None,
         min_evaluation=int(tcb["min_evaluation"]) if "min_evaluation" in tcb else None,
+        refused_advisories=frozenset(tcb.get("refused_advisories", ())),
+        tcb_grace=int(tcb["grace"]) if "grace" in tcb else None,
+        collateral_grace=int(value.get("collateral", {}).get("grace", 0)),
+        platform=_PLATFORM | value.get("platform", {}),
         td_attributes=AttributeRules(**value.get("td_attributes", {})),
+        masked_values={name: _masked_value(name, item) for name, item in _in_order(value).items()},
         reference_values=_lowered(value.get("reference_values", {})),
         explained_registers=tuple(value.get("explained_registers", ())),
         min_quote_version=int(value.get("min_quote_version", DEFAULT.min_quote_version)),
@@ -151,6 +179,23 @@ def _date(text: str) -> datetime.datetime:
         return datetime.datetime.fromisoformat(text)
     except ValueError as error:
         raise BadInput(f"policy: /tcb/min_date: {json.dumps(text)} is not a date") from error
+
+
+def _in_order(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The masked values in the order of the quote's fields, in which they are held."""
+    given = value.get("masked_values", {})
+    return {name: given[name] for name in ("td_attributes", "xfam") if name in given}
+
+
+def _masked_value(name: str, item: Mapping[str, str]) -> MaskedValue:
+    mask, value = (
+        int.from_bytes(bytes.fromhex(item[each]), "little") for each in ("mask", "value")
+    )
+    if value & ~mask:
+        raise BadInput(
+            f"policy: /masked_values/{name}: the value has bits that the mask leaves out"
+        )
+    return MaskedValue(mask, value)
 
 
 def _lowered(lists: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:

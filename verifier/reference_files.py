@@ -202,7 +202,7 @@ def note(
 def _remarks(chosen: Target, report: Report, compared: Collection[str]) -> Iterator[str]:
     """What anyone has to know who lets a service rely on these values."""
     if report.simulated:
-        yield "a simulator made them: they are for trying out only"
+        yield "no hardware that Intel vouches for made them: they are for trying out only"
     new = [name for name in NAMES[chosen.form] if FIELDS.get(name, name) not in compared]
     if new:
         yield (

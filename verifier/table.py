@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .audit import Report
+from .appraisal import Verdict
+from .audit import Report, describe
 from .checks import FAIL, PASS, SKIPPED, WARN
 from .output import printable
 
@@ -54,6 +55,9 @@ def write_report(report: Report, stream: TextIO) -> None:
         if report.quote:
             console.print()
             console.print(_measurements(report.quote.body.to_dict()))
+        if report.verdict and report.result != FAIL:
+            console.print()
+            console.print(_rows(_platform(report.verdict)))
         if report.told and report.result != FAIL:
             console.print()
             console.print(_rows({name: _shown(value) for name, value in report.told.items()}))
@@ -94,12 +98,41 @@ def _measurements(body: dict[str, str]) -> Table:
     return _rows({name: body[name] for name in _SHOWN})
 
 
+def _platform(verdict: Verdict) -> dict[str, str]:
+    """What Intel says of the platform, and which documents and lists that rests on."""
+    told, edition = describe(verdict), verdict.evaluation
+    dates, lists = told["dates"], told["crl_numbers"]
+    launch, current = (_state(told[name]) for name in ("launch", "current"))
+    return {
+        "tcb at launch": launch,
+        "tcb now": current,
+        "tcb dates": _listed(dates),
+        "fmspc": edition.fmspc,
+        "evaluation": f"TCB info {edition.tcb_info}, QE identity {edition.qe_identity}",
+        "crl numbers": _listed(lists),
+        "platform": _listed(told["platform"] or {}) or "its certificate does not say",
+        "earliest end": told["earliest_expiry"],
+    }
+
+
+def _state(state: Mapping[str, Any] | None) -> str:
+    if state is None:
+        return "a quote of this kind does not say"
+    ids = f" ({', '.join(state['advisories'])})" if state["advisories"] else ""
+    return f"{state['status']}{ids}, of {state['date']}"
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    words = {True: "yes", False: "no", None: "none"}
+    return ", ".join(f"{name} {words.get(value, value)}" for name, value in values.items())
+
+
 def _rows(values: Mapping[str, str]) -> Table:
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(min_width=14, no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in values.items():
-        table.add_row(Text(name), Text(value))
+        table.add_row(Text(name), Text(printable(value)))
     return table
 
 

@@ -1,18 +1,21 @@
 """Which TCB level a platform has, and what that means: checks 10 to 12.
 
 Source: Intel "SGX and TDX Provisioning Certification Service API" version 4, "Get TCB info" and
-"Get TD QE identity", which describe the matching; for a TD that runs on under an updated TDX
+"Get TD QE identity", which describe the matching; and for a TD that runs on under an updated TDX
 module, Intel's quote verification library 1.27. The highest level that matches counts.
 """
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from quote_generator.quote import Body
 
-from .certificates import Platform
-from .documents import Identity, Level, TcbInfo
+from .documents import Identity, Level, Levels, TcbInfo
+from .pck import Platform
+from .rejections import rejected
 
 _HARDENING, _CONFIGURATION, _OUT_OF_DATE = "hardening", "configuration", "out of date"
 _NEEDS = {
@@ -27,36 +30,128 @@ _NEEDS = {
 
 REVOKED = "Revoked"
 
-RELAUNCH = {
-    "OutOfDate": "TDRelaunchAdvised",
-    "OutOfDateConfigurationNeeded": "TDRelaunchAdvisedConfigurationNeeded",
-}
-"""What each status that the TD was started with becomes where the host is up to date by now."""
+RELAUNCH, RELAUNCH_CONFIGURATION = "TDRelaunchAdvised", "TDRelaunchAdvisedConfigurationNeeded"
+"""The statuses of a TD whose host was updated while it ran."""
 
 
-class NoLevel(ValueError):  # noqa: N818 - named for the state
-    """NoLevel: the platform, the TDX module or the quoting enclave matches no level."""
+@dataclass(frozen=True)
+class State:
+    """Platform, TDX module and quoting enclave together, under one TDX module.
 
-
-class OtherModule(ValueError):  # noqa: N818
-    """OtherModule: the TDX module is none that the TCB info describes."""
-
-
-def levels(tcb_info: TcbInfo, platform: Platform, tdx: bytes, enclave: Level) -> list[Level]:
-    """All that count for these TDX SVNs: platform, TDX module (if it has one), quoting enclave.
-
-    Raises NoLevel, and OtherModule for a module that is unknown or too old.
+    `status` is the worst of the three, `advisory_ids` are those of all, each once, `date` is the
+    earliest.
     """
-    platform_one = platform_level(tcb_info, platform, tdx)
-    module = module_level(tcb_info, tdx)
-    return [platform_one, *([module] if module else []), enclave]
+
+    status: str
+    advisory_ids: tuple[str, ...]
+    date: datetime.datetime
 
 
-def platform_level(tcb_info: TcbInfo, platform: Platform, tdx: bytes) -> Level:
-    """The highest level that the platform reaches with these TDX SVNs. Raises NoLevel."""
+@dataclass(frozen=True)
+class Dates:
+    """The dates of the levels with which the TD was started; the first module has none."""
+
+    platform: datetime.datetime
+    module: datetime.datetime | None
+    qe: datetime.datetime
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The TCB of a TD: at its start, by TEE_TCB_SVN, and now, by TEE_TCB_SVN2.
+
+    `current` is None where quotes of this kind do not say. `status` is the one of the start,
+    which has a name of its own where only the TD is behind its host.
+    """
+
+    launch: State
+    current: State | None
+    dates: Dates
+    status: str
+
+    @property
+    def advisory_ids(self) -> tuple[str, ...]:
+        """What applies at the start or now, each once."""
+        states = [self.launch, *([self.current] if self.current else [])]
+        return tuple(dict.fromkeys(item for state in states for item in state.advisory_ids))
+
+    @property
+    def date(self) -> datetime.datetime:
+        """The earliest of all dates."""
+        return min(self.launch.date, self.current.date if self.current else self.launch.date)
+
+
+def judge(
+    tcb_info: TcbInfo, qe_levels: Levels, platform: Platform, body: Body, qe: int
+) -> Judgement:
+    """Judge the TCB; `qe` is the ISVSVN of the quoting enclave.
+
+    Raises Rejected (tcb-status): tdx-module, tcb-unknown, tcb-revoked.
+    """
+    _check_module(tcb_info, body)
+    enclave = _reached(qe_levels, qe)
+    if enclave is None:
+        raise rejected("tcb-unknown", f"ISVSVN {qe} of the quoting enclave")
+    started = _launch_levels(tcb_info, platform, body.tee_tcb_svn)
+    running = _current_levels(tcb_info, platform, body.tee_tcb_svn2)
+    launch = _merged([*started, enclave])
+    current = _merged([*running, enclave]) if running else None
+    revoked = [state for state in (launch, current) if state and state.status == REVOKED]
+    if revoked:
+        raise rejected("tcb-revoked", ", ".join(revoked[0].advisory_ids))
+    return Judgement(
+        launch=launch,
+        current=current,
+        dates=Dates(
+            platform=started[0].date,
+            module=started[1].date if len(started) > 1 else None,
+            qe=enclave.date,
+        ),
+        status=_relaunched(launch.status, current.status) if current else launch.status,
+    )
+
+
+def _check_module(tcb_info: TcbInfo, body: Body) -> None:
+    """Check that the TDX module is one that Intel signed, and that has no attributes."""
+    identity = _module(tcb_info, body.tee_tcb_svn)
+    if identity is None:
+        raise rejected("tdx-module", f"version {body.tee_tcb_svn[1]} is not described")
+    if body.mrsigner_seam != identity.mrsigner:
+        raise rejected("tdx-module", "mrsigner_seam is not that of its identity")
+    if any(body.seam_attributes) or body.seam_attributes != identity.attributes:
+        raise rejected("tdx-module", "seam_attributes are not zero, or not those of its identity")
+
+
+def _launch_levels(tcb_info: TcbInfo, platform: Platform, tdx: bytes) -> list[Level]:
+    """The levels of platform and TDX module, if that has a version of its own, at the start."""
+    level = _platform_level(tcb_info, platform, tdx)
+    if level is None:
+        raise rejected("tcb-unknown", "no TCB level is reached")
+    identity = _module(tcb_info, tdx)
+    if not tdx[1] or identity is None:
+        return [level]
+    module = _reached(identity.levels, tdx[0])
+    if module is None:
+        raise rejected("tdx-module", f"ISVSVN {tdx[0]}")
+    return [level, module]
+
+
+def _current_levels(tcb_info: TcbInfo, platform: Platform, tdx: bytes | None) -> list[Level]:
+    """The same of now; none where the quote does not say."""
+    if tdx is None:
+        return []
+    level, identity = _platform_level(tcb_info, platform, tdx), _module(tcb_info, tdx)
+    module = _reached(identity.levels, tdx[0]) if identity and tdx[1] else None
+    if level is None or (tdx[1] and module is None):
+        raise rejected("tcb-unknown", f"TEE_TCB_SVN2 {tdx.hex()} reaches nothing that is known")
+    return [level, module] if module else [level]
+
+
+def _platform_level(tcb_info: TcbInfo, platform: Platform, tdx: bytes) -> Level | None:
+    """The highest level that the platform reaches with these TDX SVNs."""
     # A module with a version of its own is judged by its identity, not by its two components.
     skipped = 2 if tdx[1] else 0
-    for level in tcb_info.levels:
+    for level in tcb_info.levels.ordered:
         asked = level.svns
         if (
             platform.pce_svn >= asked.pce_svn
@@ -64,80 +159,48 @@ def platform_level(tcb_info: TcbInfo, platform: Platform, tdx: bytes) -> Level:
             and _reaches(tdx[skipped:], asked.tdx[skipped:])
         ):
             return level
-    raise NoLevel("the platform is older than every TCB level")
+    return None
 
 
-def check_module(tcb_info: TcbInfo, body: Body) -> None:
-    """Check that the TDX module is one that Intel signed. Raises OtherModule."""
-    identity = _module(tcb_info, body.tee_tcb_svn)
-    if body.mrsigner_seam != identity.mrsigner:
-        raise OtherModule("mrsigner_seam is not that of the TDX module identity")
-    # Compared as a whole: a bit outside the mask is one that nobody vouches for.
-    if body.seam_attributes != masked(identity.attributes, identity.attributes_mask):
-        raise OtherModule("seam_attributes is not that of the TDX module identity")
-
-
-def module_level(tcb_info: TcbInfo, tdx: bytes) -> Level | None:
-    """The level of the TDX module with these SVNs; None for one without a version of its own.
-
-    Raises OtherModule for one that the TCB info does not describe or that is too old.
-    """
-    svn, version = tdx[:2]
-    if not version:
-        return None
-    try:
-        return enclave_level(_module(tcb_info, tdx).levels, svn)
-    except NoLevel as error:
-        raise OtherModule(f"the TDX module is too old: {error}") from error
-
-
-def _module(tcb_info: TcbInfo, tdx: bytes) -> Identity:
+def _module(tcb_info: TcbInfo, tdx: bytes) -> Identity | None:
     version = tdx[1]
-    identity = tcb_info.modules.get(f"TDX_{version:02X}") if version else tcb_info.module
-    if identity is None:
-        raise OtherModule(f"there is no TDX module identity of version {version}")
-    return identity
+    return tcb_info.modules.get(f"TDX_{version:02X}") if version else tcb_info.module
 
 
-def enclave_level(levels: Sequence[Level], svn: int) -> Level:
-    """The highest level that an ISVSVN reaches. Raises NoLevel."""
-    for level in levels:
-        if svn >= level.svns:
-            return level
-    raise NoLevel(f"ISVSVN {svn} is lower than every TCB level")
+def _reached(levels: Levels, svn: int) -> Level | None:
+    """The highest level that an ISVSVN reaches."""
+    return next((level for level in levels.ordered if svn >= level.svns), None)
 
 
-def merged(levels: Sequence[Level]) -> tuple[str | None, tuple[str, ...]]:
-    """The status of all levels together, and all advisory ids, each once.
+def _merged(levels: Sequence[Level]) -> State:
+    """The state of levels together: the worst status wins.
 
-    The worst wins; one that needs configuration says so also where another is out of date. None
-    for a status that is not known: nobody can say what it means.
+    One that needs configuration says so also where another is out of date.
     """
-    ids = tuple(dict.fromkeys(item for level in levels for item in level.advisory_ids))
     statuses = {level.status for level in levels}
-    if not statuses <= {*_NEEDS, REVOKED}:
-        return None, ids
-    if REVOKED in statuses:
-        return REVOKED, ids
+    return State(
+        status=REVOKED if REVOKED in statuses else _worst(statuses),
+        advisory_ids=tuple(dict.fromkeys(item for level in levels for item in level.advisory_ids)),
+        date=min(level.date for level in levels),
+    )
+
+
+def _worst(statuses: set[str]) -> str:
     needs = frozenset[str]().union(*(_NEEDS[status] for status in statuses))
     if _OUT_OF_DATE in needs:
         needs -= {_HARDENING}
-    return next(status for status, wanting in _NEEDS.items() if wanting == needs), ids
+    return next(status for status, wanting in _NEEDS.items() if wanting == needs)
 
 
-def relaunched(launch: str, current: str) -> str:
+def _relaunched(launch: str, current: str) -> str:
     """The status of a TD that was started with one status and runs under another by now.
 
-    Both are merged ones, by TEE_TCB_SVN and by TEE_TCB_SVN2. Where the host has been updated under
-    the running TD, it is the TD that has to be started anew.
+    Where the host has been updated under the running TD, it is the TD that has to be started anew.
     """
-    updated = current not in RELAUNCH and current != REVOKED
-    return RELAUNCH.get(launch, launch) if updated else launch
-
-
-def masked(value: bytes, mask: bytes) -> bytes:
-    """The bits of `value` that are in `mask`, of the same size."""
-    return bytes(a & b for a, b in zip(value, mask, strict=True))
+    if _OUT_OF_DATE not in _NEEDS[launch] or _OUT_OF_DATE in _NEEDS[current]:
+        return launch
+    plain = _CONFIGURATION not in _NEEDS[launch] | _NEEDS[current]
+    return RELAUNCH if plain else RELAUNCH_CONFIGURATION
 
 
 def _reaches(svns: Sequence[int], asked: Sequence[int]) -> bool:

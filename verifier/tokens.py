@@ -131,8 +131,8 @@ def evidence_claims(verdict: Verdict) -> dict[str, Any]:
 def platform_claims(verdict: Verdict) -> dict[str, Any]:
     """What the verification found of platform and collateral, by the names of Trustee v0.21."""
     numbers = {
-        "pck_crl_num": verdict.pck_crl_number,
-        "root_ca_crl_num": verdict.root_crl_number,
+        "pck_crl_num": verdict.grounds.pck_crl_number,
+        "root_ca_crl_num": verdict.grounds.root_crl_number,
     }
     return {
         "tcb_status": verdict.tcb_status,

@@ -168,11 +168,12 @@ class Verifier:
         return opinion
 
     def _end(self, report: Report, now: float) -> str | None:
-        """When the result ends: by the policy, or with the token, or with the collateral."""
+        """When the result ends: by the policy, with token or collateral, or with a grace."""
         told = report.verdict or report.opinion
         if told is None or report.result == FAIL:
             return None
-        return rfc3339(min(told.expires, now + self.policy.lifetime))
+        graces = (check.until for check in report.checks)
+        return rfc3339(min(told.expires, now + self.policy.lifetime, *graces))
 
 
 def remarked(report: Report, remarks: Mapping[str, str]) -> Report:

@@ -69,8 +69,17 @@ _VOUCHING = frozenset(
 )
 """Where one of these failed, or did not run, the measurements are anybody's words."""
 
-_UNMEASURED = ("report_data", "tee_tcb_svn", "tee_tcb_svn2")
-"""Fields of a quote's body that are not about what runs in the TD: our nonce, and the platform."""
+_UNMEASURED = (
+    "report_data",
+    "tee_tcb_svn",
+    "tee_tcb_svn2",
+    "td_id",
+    "init_cpu_svn",
+    "init_tee_tcb_svn",
+    "init_tee_fmspc",
+)
+"""Fields of a quote's body that are not about what runs in the TD: our nonce, the platform, and
+which start of the TD it is."""
 
 
 @dataclass(frozen=True)

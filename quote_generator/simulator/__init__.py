@@ -1,7 +1,8 @@
 """A software TD with a PKI of its own, for machines without Intel TDX.
 
-Its quotes are real in form: a DCAP verifier accepts them under the simulator's root, whose
-name says SIMULATION, and under no other. Importing this package loads nothing; `Simulator`
+Its quotes are real in form: a DCAP verifier accepts them under the simulator's root, and under
+no other. The common names in its PKI are Intel's, for the tools that look for them: the root is
+told from Intel's by its key. Importing this package loads nothing; `Simulator`
 and `SimulatorError` bring in `cryptography` when they are first used.
 """
 

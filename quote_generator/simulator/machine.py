@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,11 +14,16 @@ from cryptography.hazmat.primitives import serialization
 
 from ..errors import BadInput, Busy
 from ..eventlog import REGISTER_SIZE, REGISTERS, extend
-from ..quote import BODY_TD10, BODY_TD15, Body
+from ..quote import BODY_TD10, BODY_TD15, BODY_TD15EX, Body
 from . import pki, state
 from .collateral import BACKDATE, EVALUATION, LIFE, make_collateral
 from .quoting import DEFAULT_BODY, make_quote
 from .state import SimulatorError, State
+
+log = logging.getLogger(__name__)
+
+_BODY_TYPES = {4: (BODY_TD10,), 5: (BODY_TD10, BODY_TD15, BODY_TD15EX)}
+"""Of a quote, by its version."""
 
 FAULTS = {
     "busy": "another request is in the way: Busy is raised",
@@ -76,8 +82,8 @@ class Simulator:
     ) -> Simulator:
         """The simulator that lives in `directory`, made there on first use.
 
-        `name` begins the common name of every certificate; tests choose another, so that
-        their root is not the simulator's. `measurements` replaces fields of the TD report by
+        `name` ends the organisation in every certificate; tests choose another, so that
+        theirs do not say SIMULATION. `measurements` replaces fields of the TD report by
         name, in bytes of the field's size, for this object only. `rng` makes the keys.
         `fault` is the attribute; `sleep` is what "slow" waits with. `patience` is how many
         seconds another process may hold the folder's lock; by default ten.
@@ -96,7 +102,7 @@ class Simulator:
 
     @property
     def root_der(self) -> bytes:
-        """The root certificate, DER; the same for the life of the folder."""
+        """The root certificate, DER; its key is the same for the life of the folder."""
         return self._state.certificates["root"].public_bytes(serialization.Encoding.DER)
 
     @property
@@ -114,15 +120,16 @@ class Simulator:
     ) -> bytes:
         """A signed quote over `report_data` (64 bytes).
 
-        `version` is 4 or 5; `body_type` is 2 (TDX 1.0) or 3 (TDX 1.5, the default of version
-        5 and not possible in version 4). `measurements` as in `open`, for this quote only.
+        `version` is 4 or 5; `body_type` is 2 (TDX 1.0, the only one of version 4), 3 (TDX 1.5,
+        the default of version 5) or 4 (the extended one). `measurements` as in `open`, for this
+        quote only: of fields that the body type has not, nothing is seen.
         With a `fault` in force it is what that makes of it; "busy" raises Busy.
         """
         if len(report_data) != 64:
             raise BadInput(f"report_data has {len(report_data)} bytes: expected 64")
         if body_type is None:
             body_type = BODY_TD15 if version == 5 else BODY_TD10
-        if (version, body_type) not in ((4, BODY_TD10), (5, BODY_TD10), (5, BODY_TD15)):
+        if body_type not in _BODY_TYPES.get(version, ()):
             raise BadInput(f"there is no version {version} quote with body type {body_type}")
         if self.fault == "busy":
             raise Busy(
@@ -223,6 +230,12 @@ def _replace(body: Body, measurements: Mapping[str, bytes]) -> Body:
     return dataclasses.replace(body, **measurements)
 
 
+_ROOT_CHANGED = (
+    "%s: an older version made this simulator; its certificates were made anew, the root's with "
+    "the same key: give the new file to whoever keeps a copy of the old one"
+)
+
+
 def _open_state(
     directory: Path,
     name: str,
@@ -243,13 +256,18 @@ def _open_state(
             keys = stored.keys if stored else make_keys()
             current = _issue(name, keys, now, stored)
             state.save(directory, current)
+            if stored is not None and stored.is_old:
+                log.warning(_ROOT_CHANGED, directory / "root.pem")
         state.publish(directory, current)
         return current
 
 
 def _issue(name: str, keys: pki.Keys, now: float, old: State | None) -> State:
-    """Certificates and collateral for `keys` as of `now`; the old root stays while it is good."""
-    root = old.certificates["root"] if old else None
+    """Certificates and collateral for `keys` as of `now`; the old root stays while it is good.
+
+    A root of an older format is not: relying parties that pin its key go on, others are told.
+    """
+    root = old.certificates["root"] if old and not old.is_old else None
     if root is not None and pki.needs_renewal(root, now):
         root = None
     certificates = pki.make_certificates(keys, name, now, root)
@@ -258,7 +276,9 @@ def _issue(name: str, keys: pki.Keys, now: float, old: State | None) -> State:
 
 
 def _is_due(current: State, now: float) -> bool:
-    """Whether collateral or a certificate is in the last third of its life, or not yet valid."""
+    """Whether it is of an older format, or a part in its life's last third or not yet valid."""
+    if current.is_old:
+        return True
     age = now - current.collateral_issued
     if not -BACKDATE <= age <= LIFE * 2 / 3:
         return True

@@ -1,7 +1,9 @@
 """The simulator's certificates and revocation lists, shaped like Intel's provisioning PKI.
 
 Shapes: "Intel SGX PCK Certificate and Certificate Revocation List Profile Specification" 1.5.
-Four certificates: root -> platform CA -> PCK leaf, and root -> TCB signing.
+Four certificates: root -> platform CA -> PCK leaf, and root -> TCB signing. Their common names
+are Intel's to the letter, as tools look for them; the organisation says who really made them.
+Nobody may tell this root from Intel's by a name: only the keys do that.
 """
 
 from __future__ import annotations
@@ -22,11 +24,29 @@ Rng = Callable[[int], bytes]
 Keys = Mapping[str, ec.EllipticCurvePrivateKey]
 Certificates = Mapping[str, x509.Certificate]
 
+COMMON_NAMES = {
+    "root": "Intel SGX Root CA",
+    "platform": "Intel SGX PCK Platform CA",
+    "pck": "Intel SGX PCK Certificate",
+    "tcb": "Intel SGX TCB Signing",
+}
+"""Of each certificate, as in Intel's PKI."""
+
+ROOT_CRL_URL = "https://simulator.invalid/sgx/certification/v4/rootcacrl"
+PCK_CRL_URL = "https://simulator.invalid/sgx/certification/v4/pckcrl?ca=platform&encoding=der"
+"""Where revocation lists are said to be: the paths are a PCCS's, the host can never be there
+(RFC 2606, section 2). Tools want an address in every certificate; the lists are in the collateral.
+"""
+
 KEY_NAMES = ("root", "platform", "pck", "tcb", "attestation")
 """Everything that signs. `attestation` is the quoting enclave's key and has no certificate."""
 
-FMSPC = b"SIM\0\0\0"
-"""Family-model-stepping-platform code: ASCII, so that a person sees what it is."""
+FMSPC = b"STAGED"
+"""Family-model-stepping-platform code: ASCII, so that a person sees what it is.
+
+Its hex has no letters: go-tdx-guest compares what the certificate and the TCB info say as texts,
+one in lower case and one as it stands.
+"""
 
 PCE_ID = bytes(2)
 PCE_SVN = 13
@@ -54,26 +74,25 @@ def make_keys(rng: Rng) -> dict[str, ec.EllipticCurvePrivateKey]:
 def make_certificates(
     keys: Keys, name: str, now: float, root: x509.Certificate | None = None
 ) -> dict[str, x509.Certificate]:
-    """Certificates for `keys`, whose common names begin with `name`.
+    """Certificates for `keys`, whose organisation ends in `name`.
 
     `root` is kept where given, so that a relying party's copy of it stays byte for byte.
     """
-    names = {
-        "root": f"{name} Root CA",
-        "platform": f"{name} Intel SGX PCK Platform CA",
-        "pck": f"{name} Intel SGX PCK Certificate",
-        "tcb": f"{name} Intel SGX TCB Signing",
-    }
 
     def issue(subject: str, issuer: str, life: datetime.timedelta, path: int | None) -> _Builder:
-        return _certificate(
-            keys[subject].public_key(),
-            names[subject],
-            keys[issuer].public_key(),
-            names[issuer],
-            _time(now),
-            life,
-            path,
+        return (
+            x509.CertificateBuilder()
+            .subject_name(_subject(subject, name))
+            .issuer_name(_subject(issuer, name))
+            .public_key(keys[subject].public_key())
+            .serial_number(_serial(keys[subject].public_key(), now))
+            .not_valid_before(_time(now) - _DAY)
+            .not_valid_after(_time(now) + life)
+            .add_extension(_authority(keys[issuer].public_key()), critical=False)
+            .add_extension(_distribution_point(issuer), critical=False)
+            .add_extension(_key_id(keys[subject].public_key()), critical=False)
+            .add_extension(_key_usage(is_ca=path is not None), critical=True)
+            .add_extension(x509.BasicConstraints(path is not None, path), critical=True)
         )
 
     pck = issue("pck", "platform", _LIFE, None).add_extension(
@@ -142,46 +161,30 @@ def chain_pem(*certificates: x509.Certificate) -> str:
 _Builder = x509.CertificateBuilder
 
 
-def _certificate(
-    public_key: ec.EllipticCurvePublicKey,
-    name: str,
-    issuer_key: ec.EllipticCurvePublicKey,
-    issuer_name: str,
-    now: datetime.datetime,
-    life: datetime.timedelta,
-    path_length: int | None,
-) -> _Builder:
-    """An unsigned certificate; a CA where `path_length` is given."""
-    is_ca = path_length is not None
-    return (
-        x509.CertificateBuilder()
-        .subject_name(_name(name))
-        .issuer_name(_name(issuer_name))
-        .public_key(public_key)
-        .serial_number(_serial(public_key, now))
-        .not_valid_before(now - _DAY)
-        .not_valid_after(now + life)
-        .add_extension(x509.BasicConstraints(is_ca, path_length), critical=True)
-        .add_extension(_key_usage(is_ca), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-        .add_extension(_authority(issuer_key), critical=False)
-    )
-
-
 def _sign(builder: _Builder, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     return builder.sign(key, hashes.SHA256(), ecdsa_deterministic=True)
 
 
-def _serial(public_key: ec.EllipticCurvePublicKey, now: datetime.datetime) -> int:
-    """A serial number that no other certificate of this PKI has: key and moment make it."""
+def _serial(public_key: ec.EllipticCurvePublicKey, now: float) -> int:
+    """A serial number that no other certificate of this PKI has: key and moment make it.
+
+    Positive, and 20 octets in DER: the most that there may be (RFC 5280, section 4.1.2.2).
+    """
     spki = public_key.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    digest = hashlib.sha256(spki + now.isoformat().encode()).digest()
+    digest = hashlib.sha256(spki + _time(now).isoformat().encode()).digest()
     return int.from_bytes(digest[:19], "big") | 1 << 151
 
 
-def _key_usage(is_ca: bool) -> x509.KeyUsage:
+def _distribution_point(issuer: str) -> x509.CRLDistributionPoints:
+    """Where the revocation list of `issuer`, "root" or "platform", is said to be."""
+    url = ROOT_CRL_URL if issuer == "root" else PCK_CRL_URL
+    point = x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None)
+    return x509.CRLDistributionPoints([point])
+
+
+def _key_usage(*, is_ca: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not is_ca,
         content_commitment=not is_ca,
@@ -199,11 +202,16 @@ def _authority(issuer_key: ec.EllipticCurvePublicKey) -> x509.AuthorityKeyIdenti
     return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key)
 
 
-def _name(common_name: str) -> x509.Name:
+def _key_id(public_key: ec.EllipticCurvePublicKey) -> x509.SubjectKeyIdentifier:
+    return x509.SubjectKeyIdentifier.from_public_key(public_key)
+
+
+def _subject(certificate: str, name: str) -> x509.Name:
+    """The distinguished name of a certificate of COMMON_NAMES in the PKI called `name`."""
     return x509.Name(
         [
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Confidential Computing Zoo"),
+            x509.NameAttribute(NameOID.COMMON_NAME, COMMON_NAMES[certificate]),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, f"Confidential Computing Zoo {name}"),
         ]
     )
 

@@ -10,7 +10,7 @@ import hashlib
 import struct
 
 from ..quote import (
-    BODY_TD15,
+    BODY_SIZES,
     CERTIFICATION_PCK_CHAIN,
     CERTIFICATION_QE_REPORT,
     INTEL_QE_VENDOR_ID,
@@ -41,6 +41,17 @@ DEFAULT_BODY = Body(
     tee_tcb_svn2=bytes([5, 1, 2]) + bytes(13),
     # Not zero would mean that a migration TD is bound; verifiers refuse that by default.
     mr_servicetd=bytes(48),
+    # Not zero: a nested guest would have asked, and that is refused by default too.
+    vmid=bytes(1),
+    td_id=b"\x1d" * 32,
+    devinfo=b"\xde" * 48,
+    init_server_td_hash=bytes(48),
+    init_server_td_attr=bytes(8),
+    init_cpu_svn=pki.CPU_SVN,
+    init_tee_tcb_svn=bytes([5, 1, 2]) + bytes(13),
+    init_tee_fmspc=b"\xf5" * 12,
+    curr_server_td_hash=bytes(48),
+    curr_server_td_attr=bytes(8),
 )
 """A TD that nobody takes for a real one: every measurement repeats one telling byte."""
 
@@ -51,10 +62,8 @@ _QE_MRENCLAVE = b"\x9e" * 32
 def make_quote(
     keys: pki.Keys, certificates: pki.Certificates, body: Body, version: int, body_type: int
 ) -> bytes:
-    """A signed quote over `body`; version 4 and TDX 1.0 bodies leave out the TDX 1.5 fields."""
-    packed = body.pack()
-    if body_type != BODY_TD15:
-        packed = packed[:584]
+    """A signed quote over `body`, of which the fields that `body_type` lacks are left out."""
+    packed = body.pack()[: BODY_SIZES[body_type]]
     header = struct.pack(
         "<HHI4s16s20s",
         version,

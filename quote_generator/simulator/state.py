@@ -19,7 +19,9 @@ from ..errors import QuoteGeneratorError
 from ..eventlog import REGISTER_SIZE, REGISTERS
 from . import pki
 
-FORMAT = 1
+FORMAT = 2
+"""Of the state. In format 1 certificates had names of their own, and no distribution points."""
+
 LOCK_TIMEOUT = 10.0
 """Seconds to wait for another process; it holds the lock for milliseconds."""
 
@@ -44,6 +46,12 @@ class State:
     certificates: dict[str, x509.Certificate]
     collateral: dict[str, str]
     collateral_issued: float
+    format: int = FORMAT
+
+    @property
+    def is_old(self) -> bool:
+        """Whether an older version made it: then all but its keys is to be made anew."""
+        return self.format != FORMAT
 
 
 @contextlib.contextmanager
@@ -168,7 +176,7 @@ def _remove_leftovers(directory: Path) -> None:
 
 def _encode(state: State) -> dict[str, object]:
     return {
-        "format": FORMAT,
+        "format": state.format,
         "name": state.name,
         "keys": {
             name: key.private_bytes(
@@ -188,7 +196,8 @@ def _encode(state: State) -> dict[str, object]:
 
 def _decode(stored: dict[str, object]) -> State:
     """The state in `stored`; ValueError, KeyError or TypeError where it is not one."""
-    if stored["format"] != FORMAT:
+    made_as = stored["format"]
+    if not isinstance(made_as, int) or not 1 <= made_as <= FORMAT:
         raise ValueError("unknown format")
     keys = {
         name: serialization.load_pem_private_key(_texts(stored, "keys")[name].encode(), None)
@@ -211,6 +220,7 @@ def _decode(stored: dict[str, object]) -> State:
         certificates=certificates,
         collateral=_texts(stored, "collateral"),
         collateral_issued=issued,
+        format=made_as,
     )
 
 

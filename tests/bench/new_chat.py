@@ -109,8 +109,9 @@ def app_in_browser(scratch: Path) -> Iterator[AppInBrowser]:
             Emulator(state=platform.directory, prefix=PKI, fault="slow", slow=REAL_LATENCY_SECONDS)
         )
         backend = ready(running(plugin, kernel, model=models["url"], TEE_PCCS_URL=collateral))
-        serve = [sys.executable, "-m", "cczoo_verifier", "serve", "--port", "0"]
-        serve += ["--root", str(platform.directory / "root.pem")]
+        root = str(platform.directory / "root.pem")
+        serve = [sys.executable, "-m", "doubles.genuine", root, "serve", "--port", "0"]
+        serve += ["--root", root]
         serve += ["--collateral", str(platform.directory / "collateral.json")]
         serve += ["--cors-origin", backend.url]
         service = ready(announcing_server(serve, log=scratch / "service.log", env=python))

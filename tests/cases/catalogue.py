@@ -25,7 +25,30 @@ FORMAT, COLLATERAL, SIGNATURE, STATUS, ATTRIBUTES, REFERENCES = (
 )
 ACCEPTED, REJECTED, MALFORMED = "accepted", "rejected", "malformed"
 
+REASONS = {
+    (FORMAT, 1): "quote-malformed",
+    (COLLATERAL, 0): "collateral-malformed",
+    (COLLATERAL, 2): "signer-chain",
+    (COLLATERAL, 3): "crl-invalid",
+    **dict.fromkeys([(COLLATERAL, n) for n in (4, 5, 8, 10, 11, 12)], "collateral-malformed"),
+    (SIGNATURE, 2): "chain",
+    (SIGNATURE, 3): "chain",
+    (SIGNATURE, 6): "qe-report-forged",
+    (SIGNATURE, 7): "attestation-key",
+    (SIGNATURE, 8): "qe-unknown",
+    (SIGNATURE, 9): "quote-forged",
+    (SIGNATURE, 10): "pck-malformed",
+    (STATUS, 8): "tcb-unknown",
+    (STATUS, 10): "tcb-unknown",
+    (STATUS, 11): "tdx-module",
+    (STATUS, 12): "tcb-status",
+    (REFERENCES, 13): "reference-values",
+    (REFERENCES, 14): "reference-values",
+}
+"""What a check says by default in a step of docs/verification.md; other reasons are named."""
+
 Change = Callable[[World], Any]
+Facts = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -33,7 +56,8 @@ class Case:
     """One case. `failing` is the check that must fail first, `status` the TCB status to report.
 
     `number` is that of the check in docs/verification.md, 0 for the case document itself. `reason`
-    is the code that both verifiers have to give, where the case is about that.
+    is the word that both verifiers have to give for that failure, None where nothing fails. `told`
+    are further members of the answer, where the case is about them.
     """
 
     name: str
@@ -44,6 +68,7 @@ class Case:
     status: str | None
     case: Any
     reason: str | None = None
+    told: Facts | None = None
 
 
 @dataclass(frozen=True)
@@ -59,11 +84,19 @@ class Entry:
     kinds: tuple[str, ...]
     rewrite: Callable[[Any], Any] | None = None
     reason: str | None = None
+    told: Facts | None = None
 
 
-def good(name: str, number: int, change: Change, status: str = "UpToDate", *kinds: str) -> Entry:
+def good(
+    name: str,
+    number: int,
+    change: Change,
+    status: str = "UpToDate",
+    *kinds: str,
+    told: Facts | None = None,
+) -> Entry:
     """Must be accepted, with `status`."""
-    return Entry(name, number, ACCEPTED, None, status, change, kinds or ("v4",))
+    return Entry(name, number, ACCEPTED, None, status, change, kinds or ("v4",), told=told)
 
 
 def bad(
@@ -74,11 +107,14 @@ def bad(
     *kinds: str,
     status: str | None = None,
     reason: str | None = None,
+    told: Facts | None = None,
 ) -> Entry:
     """Must be rejected by `failing`. The status is known once the TCB has been looked at."""
+    reason = reason or REASONS[failing, number]
     if failing in (ATTRIBUTES, REFERENCES) and status is None:
         status = "UpToDate"
-    return Entry(name, number, REJECTED, failing, status, change, kinds or ("v4",), reason=reason)
+    kinds = kinds or ("v4",)
+    return Entry(name, number, REJECTED, failing, status, change, kinds, None, reason, told)
 
 
 def malformed(name: str, rewrite: Callable[[Any], Any]) -> Entry:
@@ -100,9 +136,11 @@ def all_with(also: Change) -> Iterator[Case]:
 
 
 def _cases(also: Change = lambda world: None) -> Iterator[Case]:
-    from . import chains, documents, quotes, settings  # they use the words above
+    # They use the words above.
+    from . import chains, documents, graces, lists, orders, profile, quotes, settings, tcb
 
-    for section in (chains, documents, quotes, settings):
+    sections = (chains, profile, lists, documents, tcb, quotes, settings, graces, orders)
+    for section in sections:
         for entry in section.ENTRIES:
             for kind in entry.kinds:
                 yield _made(entry, kind, also)
@@ -118,7 +156,7 @@ def _made(entry: Entry, kind: str, also: Change) -> Case:
         case = entry.rewrite(copy.deepcopy(case))
     name = entry.name if len(entry.kinds) == 1 else f"{entry.name}/{kind}"
     expected, failing, status = entry.expected, entry.failing, entry.status
-    return Case(name, entry.number, kind, expected, failing, status, case, entry.reason)
+    return Case(name, entry.number, kind, expected, failing, status, case, entry.reason, entry.told)
 
 
 # --- words for mutations -------------------------------------------------------------------------

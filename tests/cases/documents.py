@@ -38,11 +38,20 @@ STATUSES = {
 """Every status but UpToDate, and whether the default policy accepts it (with a warning)."""
 
 
-def _judged(name: str, number: int, status: str, change: Change) -> Entry:
+def judged(name: str, number: int, status: str, change: Change) -> Entry:
     """Accepted or rejected as the default policy says. Revoked is no status to report."""
     if STATUSES.get(status, True):
         return good(name, number, change, status)
-    return bad(name, number, STATUS, change, status=None if status == "Revoked" else status)
+    if status == "Revoked":
+        return bad(name, number, STATUS, change, reason="tcb-revoked")
+    return bad(name, number, STATUS, change, status=status)
+
+
+def _judged_own(name: str, number: int, status: str, change: Change) -> Entry:
+    """The same of a TDX module or an enclave, which cannot have every status."""
+    if status in ("OutOfDate", "Revoked"):
+        return judged(name, number, status, change)
+    return bad(name, number, COLLATERAL, change)
 
 
 def _signed_documents(name: str, number: int) -> list[Entry]:
@@ -52,20 +61,42 @@ def _signed_documents(name: str, number: int) -> list[Entry]:
         change = spelled(name, **fields)
         return bad(f"{name}/{fault}", number, COLLATERAL, change, reason=reason)
 
-    def read(fault: str, **fields: Any) -> Entry:
-        return one(fault, "collateral-malformed", **fields)
+    def unsigned(fault: str, **fields: Any) -> Entry:
+        return one(fault, forged, **fields)
 
-    def says(fault: str, **members: Any) -> Entry:
-        return bad(f"{name}/{fault}", number, COLLATERAL, document(name, **members))
+    def says(fault: str, reason: str | None = None, **members: Any) -> Entry:
+        return bad(f"{name}/{fault}", number, COLLATERAL, document(name, **members), reason=reason)
 
+    def other(fault: str, **members: Any) -> Entry:
+        return says(fault, "other-platform", **members)
+
+    def reindented(how: str, text: Callable[[str], str]) -> Entry:
+        return good(f"{name}/re-indented {how}", number, spelled(name, text=text))
+
+    forged = {"tcb_info": "tcb-info-forged", "qe_identity": "qe-identity-forged"}[name]
     member = {"tcb_info": "tcbInfo", "qe_identity": "enclaveIdentity"}[name]
     return [
-        one("forged", text=lambda text: text.replace("UpToDate", "SWHardeningNeeded", 1)),
-        one("re-serialised", text=lambda text: json.dumps(json.loads(text))),
-        one("members sorted", text=_sorted),
-        one("signed by a stranger", signer="stranger"),
-        one("signature of zeros", signature=lambda text: "00" * 64),
-        one("signature with s and r changed over", signature=lambda text: text[64:] + text[:64]),
+        unsigned("forged", text=lambda text: text.replace("UpToDate", "SWHardeningNeeded", 1)),
+        reindented("on one line", lambda text: json.dumps(json.loads(text))),
+        reindented("on many lines", _indented),
+        reindented("by tabs and CR LF", lambda text: re.sub('([{,:])"', '\\1\r\n\t "', text)),
+        unsigned("re-indented and changed", text=lambda text: _indented(text).replace("17", "18")),
+        unsigned("re-indented within a text", text=lambda text: text.replace("UpTo", "Up To", 1)),
+        unsigned("re-indented by NBSP", text=lambda text: text.replace('":', '":\xa0')),
+        unsigned("re-indented and sorted", text=lambda text: _indented(_sorted(text))),
+        unsigned("signed with blanks that are gone", spell=_indented, text=_compact),
+        unsigned(
+            "signed with other blanks",
+            spell=_indented,
+            text=lambda text: text.replace(" ", "  ", 1),
+        ),
+        unsigned("members sorted", text=_sorted),
+        unsigned("signed by a stranger", signer="stranger"),
+        unsigned("signature of zeros", signature=lambda text: "00" * 64),
+        unsigned(
+            "signature with s and r changed over", signature=lambda text: text[64:] + text[:64]
+        ),
+        unsigned("both members twice", body=lambda text: f"{text[:-1]},{text[1:]}"),
         one("signature cut short", signature=lambda text: text[:-2]),
         one("signature with a byte more", signature=lambda text: text + "00"),
         one("signature in DER", signature=_as_der),
@@ -79,7 +110,7 @@ def _signed_documents(name: str, number: int) -> list[Entry]:
         one("another member", body=lambda text: text.replace(f'"{member}"', '"other"', 1)),
         one("member more", body=lambda text: text[:-1] + ',"more":1}'),
         *(
-            read(f"{blank} {where}", body=_blank_at(where, char))
+            one(f"{blank} {where}", body=_blank_at(where, char))
             for blank, char in (
                 ("NBSP", "\xa0"),
                 ("U+2028", "\u2028"),
@@ -89,12 +120,31 @@ def _signed_documents(name: str, number: int) -> list[Entry]:
             )
             for where in ("before", "after", "inside")
         ),
-        read("member spelled with an escape", body=_escaped(member)),
-        read("signature member spelled with an escape", body=_escaped("signature")),
-        read("signature spelled with an escape", body=_escaped_signature),
-        read("SVN of 1.0", spell=_respelled("svn", "{}.0")),
-        read("SVN with an exponent", spell=_respelled("svn", "{}e0")),
-        read("version with a fraction", spell=_respelled("version", "{}.0")),
+        one("member spelled with an escape", body=_escaped(member)),
+        one("signature member spelled with an escape", body=_escaped("signature")),
+        one("signature spelled with an escape", body=_escaped_signature),
+        one("SVN of 1.0", spell=_respelled("svn", "{}.0")),
+        one("SVN with an exponent", spell=_respelled("svn", "{}e0")),
+        one("version with a fraction", spell=_respelled("version", "{}.0")),
+        *(
+            one(f"number {number} somewhere", spell=_with(number))
+            for number in (
+                "1.0",
+                "1e3",
+                "-0",
+                "-1",
+                "9007199254740992",
+                "01",
+                "+1",
+                "NaN",
+            )
+        ),
+        *(
+            good(f"{name}/number {text} somewhere", number, spelled(name, spell=_with(text)))
+            for text in ("9007199254740991", "0")
+        ),
+        one("33 values deep", spell=_with("[" * 32 + "]" * 32)),
+        good(f"{name}/32 values deep", number, spelled(name, spell=_with("[" * 31 + "]" * 31))),
         good(f"{name}/text with a fraction", number, document(name, later="1.0, 2e3")),
         says("nextUpdate with milliseconds", nextUpdate=date(NOW + 1000)[:-1] + ".123Z"),
         says("issueDate with milliseconds", issueDate=date(NOW - 1000)[:-1] + ".000Z"),
@@ -112,26 +162,37 @@ def _signed_documents(name: str, number: int) -> list[Entry]:
         good(f"{name}/white space outside", number, spelled(name, body=_spaced(member))),
         good(f"{name}/white space inside", number, spelled(name, spell=_indented)),
         good(f"{name}/unknown member", number, document(name, later={"a": [1]})),
-        says("expired", nextUpdate=date(NOW - 1)),
+        says("expired", "collateral-expired", nextUpdate=date(NOW - 1)),
         good(f"{name}/ends now", number, document(name, nextUpdate=date(NOW))),
-        says("issued in a second", issueDate=date(NOW + 1)),
+        says("issued in a second", "collateral-early", issueDate=date(NOW + 1)),
         good(f"{name}/issued now", number, document(name, issueDate=date(NOW))),
         says("no issue date", issueDate=None),
         says("no end", nextUpdate=None),
         says("date in another form", nextUpdate="2027-02-14T08:00:00+00:00"),
         says("date that is none", nextUpdate="2027-02-31T08:00:00Z"),
         says("date as a number", nextUpdate=NOW + 1000),
-        says("another id", id={"tcb_info": "SGX", "qe_identity": "QE"}[name]),
-        says("id missing", id=None),
-        says("an older version", version={"tcb_info": 2, "qe_identity": 1}[name]),
-        says("a later version", version={"tcb_info": 4, "qe_identity": 3}[name]),
-        says("version as text", version={"tcb_info": "3", "qe_identity": "2"}[name]),
-        says("no version", version=None),
+        other("another id", id={"tcb_info": "SGX", "qe_identity": "QE"}[name]),
+        other("id missing", id=None),
+        other("an older version", version={"tcb_info": 2, "qe_identity": 1}[name]),
+        other("a later version", version={"tcb_info": 4, "qe_identity": 3}[name]),
+        other("version as text", version={"tcb_info": "3", "qe_identity": "2"}[name]),
+        other("no version", version=None),
         says("no levels member", tcbLevels=None),
         says("levels that are no objects", tcbLevels=["UpToDate"]),
         says("levels as an object", tcbLevels={}),
-        bad(f"{name}/no levels", 10 if number == 4 else 8, STATUS, document(name, tcbLevels=[])),
+        says("no levels", tcbLevels=[]),
+        other("another id, and no end", id="TDX_QE", nextUpdate=None),
+        says("expired, and no levels", nextUpdate=date(NOW - 1), tcbLevels=[]),
     ]
+
+
+def _with(value: str) -> Callable[[str], str]:
+    """One more member that nobody knows, with this value."""
+    return lambda text: f'{text[:-1]},"later":{value}}}'
+
+
+def _compact(text: str) -> str:
+    return json.dumps(json.loads(text), separators=(",", ":"))
 
 
 def _blank_at(where: str, char: str) -> Callable[[str], str]:
@@ -197,7 +258,7 @@ def _raised(index: int, by: int = 1) -> list[int]:
     return components
 
 
-def _tdx(*svns: int) -> list[int]:
+def tdx_svns(*svns: int) -> list[int]:
     return [*svns, *[0] * (16 - len(svns))]
 
 
@@ -205,11 +266,11 @@ def _info(**members: Any) -> Change:
     return document("tcb_info", **members)
 
 
-def _levels(*levels: Any) -> Change:
+def platform_levels(*levels: Any) -> Change:
     return _info(tcbLevels=list(levels))
 
 
-def _identity(**members: Any) -> Change:
+def module_identity(**members: Any) -> Change:
     """Set members of the TDX module identity; None removes one."""
 
     def change(world: Any) -> None:
@@ -221,11 +282,21 @@ def _identity(**members: Any) -> Change:
     return change
 
 
+def _also_identity(**members: Any) -> Change:
+    """A second identity of a TDX module."""
+
+    def change(world: Any) -> None:
+        identities = world.tcb_info.value["tdxModuleIdentities"]
+        identities.append(identities[0] | members)
+
+    return change
+
+
 def _cut(part: str, count: int) -> Change:
     """A level with another number of components."""
     tcb = platform_tcb()
     tcb[part] = (tcb[part] * 2)[:count]
-    return _levels(level(**tcb))
+    return platform_levels(level(**tcb))
 
 
 LOWER = platform_tcb(sgx=[0] * 16)
@@ -235,24 +306,24 @@ LEVELS = [
             f"tcb level/SGX component {index + 1} too low",
             10,
             STATUS,
-            _levels(level(**platform_tcb(sgx=_raised(index)))),
+            platform_levels(level(**platform_tcb(sgx=_raised(index)))),
         )
         for index in (0, 7, 15)
     ),
-    bad("tcb level/PCESVN too low", 10, STATUS, _levels(level(**platform_tcb(pce_svn=14)))),
+    bad("tcb level/PCESVN too low", 10, STATUS, platform_levels(level(**platform_tcb(pce_svn=14)))),
     *(
         bad(
             f"tcb level/TDX component {index + 1} too low",
             10,
             STATUS,
-            _levels(level(**platform_tcb(tdx=[0] * index + [3] + [0] * (15 - index)))),
+            platform_levels(level(**platform_tcb(tdx=[0] * index + [3] + [0] * (15 - index)))),
         )
         for index in (2, 15)
     ),
     good(
         "tcb level/TDX components 1 and 2 belong to the module",
         10,
-        _levels(level(**platform_tcb(tdx=_tdx(99, 99, 2)))),
+        platform_levels(level(**platform_tcb(tdx=tdx_svns(99, 99, 2)))),
     ),
     bad(
         "tcb level/TDX component 1 too low for a module without a version",
@@ -260,7 +331,7 @@ LEVELS = [
         STATUS,
         both(
             body(tee_tcb_svn=bytes([5, 0, 2]) + bytes(13)),
-            _levels(level(**platform_tcb(tdx=_tdx(6, 0, 2)))),
+            platform_levels(level(**platform_tcb(tdx=tdx_svns(6, 0, 2)))),
         ),
     ),
     good(
@@ -268,13 +339,13 @@ LEVELS = [
         10,
         both(
             body(tee_tcb_svn=bytes([5, 0, 2]) + bytes(13)),
-            _levels(level(**platform_tcb(tdx=_tdx(5, 0, 2)))),
+            platform_levels(level(**platform_tcb(tdx=tdx_svns(5, 0, 2)))),
         ),
     ),
     good(
         "tcb level/the second one matches",
         10,
-        _levels(
+        platform_levels(
             level(**platform_tcb(pce_svn=14)),
             level("SWHardeningNeeded", "INTEL-SA-00615", **EXACT),
         ),
@@ -284,28 +355,30 @@ LEVELS = [
         "tcb level/the second one matches and is out of date",
         10,
         STATUS,
-        _levels(level(**platform_tcb(pce_svn=14)), level("OutOfDate", **EXACT)),
+        platform_levels(level(**platform_tcb(pce_svn=14)), level("OutOfDate", **EXACT)),
         status="OutOfDate",
+        reason="tcb-status",
     ),
     good(
         "tcb level/unordered, the highest one counts",
         10,
-        _levels(level("OutOfDate", **LOWER), level("SWHardeningNeeded", **EXACT)),
+        platform_levels(level("OutOfDate", **LOWER), level("SWHardeningNeeded", **EXACT)),
         "SWHardeningNeeded",
     ),
     bad(
         "tcb level/unordered, the highest one is out of date",
         10,
         STATUS,
-        _levels(level(**LOWER), level("OutOfDate", **EXACT)),
+        platform_levels(level(**LOWER), level("OutOfDate", **EXACT)),
         status="OutOfDate",
+        reason="tcb-status",
     ),
     *(
         bad(
             f"tcb level/unordered by {part}, the highest one is revoked",
             10,
             STATUS,
-            _levels(level(**platform_tcb(**lower)), level("Revoked", **EXACT)),
+            platform_levels(level(**platform_tcb(**lower)), level("Revoked", **EXACT)),
             reason="tcb-revoked",
         )
         for part, lower in (
@@ -318,7 +391,7 @@ LEVELS = [
         "tcb level/two of the same",
         10,
         COLLATERAL,
-        _levels(level(**EXACT), level("Revoked", **EXACT)),
+        platform_levels(level(**EXACT), level("Revoked", **EXACT)),
         reason="collateral-malformed",
     ),
     bad("tcb level/15 SGX components", 10, COLLATERAL, _cut("sgxtcbcomponents", 15)),
@@ -328,40 +401,49 @@ LEVELS = [
         "tcb level/SVN over 255",
         10,
         COLLATERAL,
-        _levels(level(**platform_tcb(sgx=[256, *[0] * 15]))),
+        platform_levels(level(**platform_tcb(sgx=[256, *[0] * 15]))),
     ),
     bad(
         "tcb level/negative SVN",
         10,
         COLLATERAL,
-        _levels(level(**platform_tcb(sgx=[-1, *[0] * 15]))),
+        platform_levels(level(**platform_tcb(sgx=[-1, *[0] * 15]))),
     ),
     bad(
         "tcb level/date in another form",
         10,
         COLLATERAL,
-        _levels(level(**EXACT) | {"tcbDate": "2024"}),
+        platform_levels(level(**EXACT) | {"tcbDate": "2024"}),
     ),
-    good(
-        "tcb level/unknown status of another level",
-        10,
-        _levels(level("FullyTrusted", **platform_tcb(pce_svn=14)), level(**EXACT)),
+    *(
+        bad(
+            f"tcb level/{status} in {which}",
+            10,
+            COLLATERAL,
+            platform_levels(level(status, **platform_tcb(pce_svn=14)), level(**EXACT))
+            if which == "another level"
+            else platform_levels(level(status, **EXACT)),
+        )
+        for status in ("FullyTrusted", "TDRelaunchAdvised", "uptodate", "")
+        for which in ("another level", "the level")
     ),
-    bad("tcb level/unknown status", 10, STATUS, _levels(level("FullyTrusted", **EXACT))),
     bad(
         "tcb level/advisory as a number",
         10,
         COLLATERAL,
-        _levels(level(**EXACT) | {"advisoryIDs": [837]}),
+        platform_levels(level(**EXACT) | {"advisoryIDs": [837]}),
     ),
     bad(
         "tcb level/advisories as a text",
         10,
         COLLATERAL,
-        _levels(level(**EXACT) | {"advisoryIDs": "INTEL-SA-00837"}),
+        platform_levels(level(**EXACT) | {"advisoryIDs": "INTEL-SA-00837"}),
     ),
     bad(
-        "tcb level/status missing", 10, COLLATERAL, _levels({"tcb": EXACT, "tcbDate": date(BEGIN)})
+        "tcb level/status missing",
+        10,
+        COLLATERAL,
+        platform_levels({"tcb": EXACT, "tcbDate": date(BEGIN)}),
     ),
     *(
         bad(
@@ -374,8 +456,13 @@ LEVELS = [
         for value in (1, "0", False)
     ),
     bad("tcb info/no tcbType", 4, COLLATERAL, _info(tcbType=None), reason="collateral-malformed"),
-    bad("tcb info/another FMSPC", 10, COLLATERAL, _info(fmspc="544553540001")),
-    bad("tcb info/another PCEID", 10, COLLATERAL, _info(pceId="0001")),
+    *(
+        bad(f"tcb info/another {name}", 10, COLLATERAL, change, reason="other-platform")
+        for name, change in (
+            ("FMSPC", _info(fmspc="544553540001")),
+            ("PCEID", _info(pceId="0001")),
+        )
+    ),
     bad("tcb info/FMSPC too long", 10, COLLATERAL, _info(fmspc="54455354000000")),
     bad("tcb info/FMSPC not hex", 10, COLLATERAL, _info(fmspc="TEST")),
     good("tcb info/FMSPC in small letters", 10, _info(fmspc="544553540000".lower())),
@@ -384,16 +471,21 @@ LEVELS = [
         10,
         COLLATERAL,
         certificate("pck", sgx=Sgx(top={"4": der.octets(b"TESU\0\0")})),
+        reason="other-platform",
     ),
     bad(
         "pck/another PCEID",
         10,
         COLLATERAL,
         certificate("pck", sgx=Sgx(top={"3": der.octets(b"\1\0")})),
+        reason="other-platform",
     ),
     *(
-        _judged(
-            f"tcb level/{status}", 12, status, _levels(level(status, "INTEL-SA-00837", **EXACT))
+        judged(
+            f"tcb level/{status}",
+            12,
+            status,
+            platform_levels(level(status, "INTEL-SA-00837", **EXACT)),
         )
         for status in STATUSES
     ),
@@ -417,54 +509,76 @@ MODULES = [
         "module/another MRSIGNERSEAM in the identity",
         11,
         STATUS,
-        _identity(mrsigner="01" + "00" * 47),
+        module_identity(mrsigner="01" + "00" * 47),
     ),
     bad("module/other SEAMATTRIBUTES", 11, STATUS, body(seam_attributes=b"\1" + bytes(7))),
     bad(
         "module/other SEAMATTRIBUTES in the identity",
         11,
         STATUS,
-        _identity(attributes="00" * 7 + "80"),
+        module_identity(attributes="00" * 7 + "80"),
     ),
     bad(
         "module/SEAMATTRIBUTES outside the mask",
         11,
         STATUS,
-        both(_identity(attributesMask="00" + "FF" * 7), body(seam_attributes=b"\1" + bytes(7))),
+        both(
+            module_identity(attributesMask="00" + "FF" * 7), body(seam_attributes=b"\1" + bytes(7))
+        ),
     ),
-    good(
+    bad(
         "module/attributes outside the mask in the identity alone",
         11,
-        _identity(attributes="01" + "00" * 7, attributesMask="00" + "FF" * 7),
+        STATUS,
+        module_identity(attributes="01" + "00" * 7, attributesMask="00" + "FF" * 7),
     ),
+    bad(
+        "module/SEAMATTRIBUTES that the identity has",
+        11,
+        STATUS,
+        both(module_identity(attributes="01" + "00" * 7), body(seam_attributes=b"\1" + bytes(7))),
+    ),
+    good("module/a mask of zeros", 11, module_identity(attributesMask="00" * 8)),
     bad("module/ISVSVN too low", 11, STATUS, body(tee_tcb_svn=bytes([4, 1, 2]) + bytes(13))),
-    bad("module/no levels", 11, STATUS, _identity(tcbLevels=[])),
+    bad("module/no levels", 11, COLLATERAL, module_identity(tcbLevels=[])),
     bad("module/another version", 11, STATUS, body(tee_tcb_svn=bytes([5, 2, 2]) + bytes(13))),
-    bad("module/identity of another version", 11, STATUS, _identity(id="TDX_03")),
-    bad("module/no identities", 11, STATUS, _info(tdxModuleIdentities=[])),
+    bad("module/identity of another version", 11, STATUS, module_identity(id="TDX_03")),
+    bad("module/no identities", 11, COLLATERAL, _info(tdxModuleIdentities=[])),
+    *(
+        bad(f"module/two identities {ids}", 11, COLLATERAL, _also_identity(id=ids))
+        for ids in ("TDX_01", "tdx_01")
+    ),
+    bad(
+        "module/a status of another identity that it cannot have",
+        11,
+        COLLATERAL,
+        _also_identity(id="TDX_03", tcbLevels=[level("SWHardeningNeeded", isvsvn=5)]),
+    ),
+    good("module/two identities", 11, _also_identity(id="TDX_03")),
     bad("module/no identities member", 11, STATUS, _info(tdxModuleIdentities=None)),
     bad("module/no tdxModule", 11, COLLATERAL, _info(tdxModule=None)),
-    bad("module/MRSIGNER too short", 11, COLLATERAL, _identity(mrsigner="00" * 47)),
-    bad("module/mask not hex", 11, COLLATERAL, _identity(attributesMask="x" * 16)),
-    good("module/identity in small letters", 11, _identity(id="tdx_01")),
-    good(
+    bad("module/MRSIGNER too short", 11, COLLATERAL, module_identity(mrsigner="00" * 47)),
+    bad("module/mask not hex", 11, COLLATERAL, module_identity(attributesMask="x" * 16)),
+    good("module/identity in small letters", 11, module_identity(id="tdx_01")),
+    bad(
         "module/the second level matches",
-        11,
-        _identity(tcbLevels=[level(isvsvn=6), level("SWHardeningNeeded", "INTEL-SA-1", isvsvn=3)]),
-        "SWHardeningNeeded",
+        12,
+        STATUS,
+        module_identity(tcbLevels=[level(isvsvn=6), level("OutOfDate", "INTEL-SA-1", isvsvn=3)]),
+        status="OutOfDate",
     ),
     bad(
         "module/unordered levels, the highest one counts",
         11,
         STATUS,
-        _identity(tcbLevels=[level(isvsvn=1), level("Revoked", isvsvn=5)]),
+        module_identity(tcbLevels=[level(isvsvn=1), level("Revoked", isvsvn=5)]),
         reason="tcb-revoked",
     ),
     bad(
         "module/two levels of the same",
         11,
         COLLATERAL,
-        _identity(tcbLevels=[level(isvsvn=5), level("Revoked", isvsvn=5)]),
+        module_identity(tcbLevels=[level(isvsvn=5), level("Revoked", isvsvn=5)]),
         reason="collateral-malformed",
     ),
     bad(
@@ -473,20 +587,20 @@ MODULES = [
         STATUS,
         both(
             body(tee_tcb_svn=bytes([5, 0, 2]) + bytes(13), mrsigner_seam=b"\1" + bytes(47)),
-            _levels(level(**platform_tcb(tdx=_tdx(5, 0, 2)))),
+            platform_levels(level(**platform_tcb(tdx=tdx_svns(5, 0, 2)))),
         ),
     ),
     good(
         "module/version 16",
         11,
-        both(body(tee_tcb_svn=bytes([5, 16, 2]) + bytes(13)), _identity(id="TDX_10")),
+        both(body(tee_tcb_svn=bytes([5, 16, 2]) + bytes(13)), module_identity(id="TDX_10")),
     ),
     *(
-        _judged(
+        _judged_own(
             f"module/{status}",
             12,
             status,
-            _identity(tcbLevels=[level(status, "INTEL-SA-00837", isvsvn=5)]),
+            module_identity(tcbLevels=[level(status, "INTEL-SA-00837", isvsvn=5)]),
         )
         for status in STATUSES
     ),
@@ -498,18 +612,23 @@ QE = [
     bad("qe report/another ISVPRODID", 8, SIGNATURE, qe(isv_prod_id=1)),
     bad("qe report/another MISCSELECT", 8, SIGNATURE, qe(misc_select=1)),
     bad("qe report/other ATTRIBUTES", 8, SIGNATURE, qe(attributes=b"\x01" + bytes(15))),
-    bad("qe report/debug", 8, SIGNATURE, qe(attributes=DEBUG)),
+    bad("qe report/debug", 8, SIGNATURE, qe(attributes=DEBUG), reason="qe-debug"),
     bad(
         "qe report/debug that the identity allows",
         8,
         SIGNATURE,
         both(qe(attributes=DEBUG), document("qe_identity", attributes=DEBUG.hex())),
+        reason="qe-debug",
     ),
     bad(
         "qe report/debug outside the mask",
         8,
         SIGNATURE,
-        both(qe(attributes=DEBUG), document("qe_identity", attributesMask="00" * 16)),
+        both(
+            qe(attributes=DEBUG),
+            document("qe_identity", attributes="00" * 16, attributesMask="00" * 16),
+        ),
+        reason="qe-debug",
     ),
     good(
         "qe report/attributes outside the mask",
@@ -523,15 +642,37 @@ QE = [
     ),
     bad("qe report/ISVSVN too low", 8, STATUS, qe(isv_svn=3)),
     good("qe report/higher ISVSVN", 8, qe(isv_svn=0x105)),
+    bad(
+        "qe identity/MISCSELECT outside the mask",
+        8,
+        SIGNATURE,
+        document("qe_identity", miscselect="01000000", miscselectMask="FEFFFFFF"),
+    ),
+    bad(
+        "qe identity/MISCSELECT outside the mask, as in the report",
+        8,
+        SIGNATURE,
+        both(
+            qe(misc_select=1),
+            document("qe_identity", miscselect="01000000", miscselectMask="FEFFFFFF"),
+        ),
+    ),
+    bad(
+        "qe identity/attributes outside the mask",
+        8,
+        SIGNATURE,
+        document("qe_identity", attributes="15" + "00" * 15),
+    ),
     bad("qe identity/another MRSIGNER", 8, SIGNATURE, document("qe_identity", mrsigner="00" * 32)),
     bad("qe identity/another ISVPRODID", 8, SIGNATURE, document("qe_identity", isvprodid=1)),
     bad("qe identity/MRSIGNER too short", 5, COLLATERAL, document("qe_identity", mrsigner="05E5")),
     bad("qe identity/no mask", 5, COLLATERAL, document("qe_identity", attributesMask=None)),
-    good(
+    bad(
         "qe identity/the second level matches",
-        8,
-        document("qe_identity", tcbLevels=[level(isvsvn=6), level("SWHardeningNeeded", isvsvn=4)]),
-        "SWHardeningNeeded",
+        12,
+        STATUS,
+        document("qe_identity", tcbLevels=[level(isvsvn=6), level("OutOfDate", isvsvn=4)]),
+        status="OutOfDate",
     ),
     bad(
         "qe identity/unordered levels, the highest one counts",
@@ -548,7 +689,7 @@ QE = [
         reason="collateral-malformed",
     ),
     *(
-        _judged(
+        _judged_own(
             f"qe identity/{status}",
             12,
             status,
@@ -559,152 +700,11 @@ QE = [
 ]
 
 
-def _three(platform: str, module: str, enclave: str) -> Change:
-    return both(
-        _levels(level(platform, "INTEL-SA-00001", "INTEL-SA-00002", **EXACT)),
-        _identity(tcbLevels=[level(module, "INTEL-SA-00002", isvsvn=5)]),
-        document("qe_identity", tcbLevels=[level(enclave, "INTEL-SA-00003", isvsvn=4)]),
-    )
-
-
-CONFIGURE_AND_HARDEN = "ConfigurationAndSWHardeningNeeded"
-MERGED = [
-    _judged(f"merged/{' + '.join(three)}", 12, worst, _three(*three))
-    for *three, worst in (
-        ("UpToDate", "UpToDate", "UpToDate", "UpToDate"),
-        (
-            "SWHardeningNeeded",
-            "UpToDate",
-            "ConfigurationNeeded",
-            "ConfigurationAndSWHardeningNeeded",
-        ),
-        (
-            "ConfigurationNeeded",
-            "SWHardeningNeeded",
-            "UpToDate",
-            "ConfigurationAndSWHardeningNeeded",
-        ),
-        (
-            "ConfigurationAndSWHardeningNeeded",
-            "OutOfDate",
-            "UpToDate",
-            "OutOfDateConfigurationNeeded",
-        ),
-        ("ConfigurationNeeded", "UpToDate", "OutOfDate", "OutOfDateConfigurationNeeded"),
-        ("OutOfDate", "UpToDate", "OutOfDateConfigurationNeeded", "OutOfDateConfigurationNeeded"),
-        ("UpToDate", "Revoked", "OutOfDate", "Revoked"),
-    )
-]
-
-
-def _running(launch: int, current: tuple[int, int, int], *modules: Any) -> Change:
-    """A TD that was started with this SVN of module 1, and runs under another module by now."""
-    return both(
-        body(
-            tee_tcb_svn=bytes([launch, 1, 2]) + bytes(13),
-            tee_tcb_svn2=bytes(current) + bytes(13),
-        ),
-        _identity(tcbLevels=list(modules)),
-    )
-
-
-OLD, NEW = level("OutOfDate", "INTEL-SA-00001", isvsvn=4), level(isvsvn=7)
-UPDATED = _running(4, (7, 1, 2), NEW, OLD)
-RELAUNCHES = {
-    "TDRelaunchAdvised": UPDATED,
-    "TDRelaunchAdvisedConfigurationNeeded": both(
-        UPDATED, _levels(level("ConfigurationNeeded", **EXACT))
-    ),
-}
-"""The TD has to be started anew, as the host is up to date by now: each status and a way to it."""
-
-
-def _relaunch(fault: str, status: str | None, change: Change, reason: str | None = None) -> Entry:
-    return bad(f"relaunch/{fault}", 12, STATUS, change, "v5-td15", status=status, reason=reason)
-
-
-RELAUNCH = [
-    *(_relaunch(status, status, change, "tcb-relaunch") for status, change in RELAUNCHES.items()),
-    _relaunch(
-        "the platform's level reached by the update",
-        "TDRelaunchAdvised",
-        both(
-            body(tee_tcb_svn2=bytes([5, 1, 3]) + bytes(13)),
-            _levels(
-                level(**platform_tcb(tdx=_tdx(0, 0, 3))),
-                level("OutOfDate", **EXACT),
-            ),
-        ),
-        "tcb-relaunch",
-    ),
-    _relaunch(
-        "to a status that warns",
-        "TDRelaunchAdvised",
-        both(
-            _running(4, (7, 1, 3), NEW, OLD),
-            _levels(
-                level("SWHardeningNeeded", **platform_tcb(tdx=_tdx(0, 0, 3))),
-                level(**EXACT),
-            ),
-        ),
-        "tcb-relaunch",
-    ),
-    _relaunch(
-        "the host was never updated",
-        "OutOfDate",
-        _running(4, (4, 1, 2), NEW, OLD),
-    ),
-    _relaunch(
-        "the host was updated, and not far enough",
-        "OutOfDate",
-        _running(4, (6, 1, 2), NEW, OLD),
-    ),
-    _relaunch(
-        "the platform is out of date as well",
-        "OutOfDateConfigurationNeeded",
-        both(UPDATED, _levels(level("OutOfDateConfigurationNeeded", **EXACT))),
-    ),
-    _relaunch(
-        "the quoting enclave is out of date as well",
-        "OutOfDate",
-        both(UPDATED, document("qe_identity", tcbLevels=[level("OutOfDate", isvsvn=4)])),
-    ),
-    _relaunch(
-        "to a module that nobody knows",
-        "OutOfDate",
-        _running(4, (7, 9, 2), NEW, OLD),
-    ),
-    _relaunch(
-        "to a revoked module",
-        None,
-        _running(4, (7, 1, 2), level("Revoked", isvsvn=7), OLD),
-        "tcb-revoked",
-    ),
-    good(
-        "relaunch/not needed",
-        12,
-        _running(7, (8, 1, 2), NEW, OLD),
-        "UpToDate",
-        "v5-td15",
-    ),
-    bad(
-        "relaunch/a quote that does not tell",
-        12,
-        STATUS,
-        both(body(tee_tcb_svn=bytes([4, 1, 2]) + bytes(13)), _identity(tcbLevels=[NEW, OLD])),
-        "v4",
-        "v5-td10",
-        status="OutOfDate",
-    ),
-]
-
 ENTRIES = [
-    *RELAUNCH,
     *_signed_documents("tcb_info", 4),
     *_signed_documents("qe_identity", 5),
     *LEVELS,
     *PLATFORMS,
     *MODULES,
     *QE,
-    *MERGED,
 ]

@@ -80,8 +80,10 @@ def algorithm(oid: str) -> bytes:
     return sequence(der.oid(oid))
 
 
-def name(common_name: str) -> bytes:
-    """A distinguished name of one common name."""
+def name(common_name: str | bytes) -> bytes:
+    """A distinguished name of one common name; one that is encoded already is left as it is."""
+    if isinstance(common_name, bytes):
+        return common_name
     attribute = sequence(der.oid("2.5.4.3"), tlv(0x0C, common_name.encode()))
     return sequence(tlv(0x31, attribute))
 
@@ -103,6 +105,11 @@ def public_key(key: ec.EllipticCurvePrivateKey, compressed: bool = False) -> byt
     return sequence(sequence(der.oid("1.2.840.10045.2.1"), curve), bits(point))
 
 
+def point(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """The public key, uncompressed."""
+    return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+
 def extension(oid: str, value: bytes, critical: bool = False, form: str = DER) -> bytes:
     """Extension."""
     flag = boolean(True) if critical else b""
@@ -120,6 +127,12 @@ def basic_constraints(ca: bool, path: int | None) -> bytes:
     """BasicConstraints."""
     length = b"" if path is None else der.integer(path)
     return sequence(boolean(True) if ca else b"", length)
+
+
+def distribution_point(address: str) -> bytes:
+    """CRLDistributionPoints of one point with one address."""
+    full_name = tlv(0xA0, tlv(0x86, address.encode()))
+    return sequence(sequence(tlv(0xA0, full_name)))
 
 
 def signed(

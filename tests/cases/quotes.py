@@ -13,6 +13,7 @@ from .catalogue import (
     Entry,
     bad,
     body,
+    both,
     good,
     qe,
     world,
@@ -20,6 +21,9 @@ from .catalogue import (
 from .world import KINDS
 
 ALL = tuple(KINDS)
+V5, NAMING = ALL[1:], ALL[2:]
+"""Kinds of version 5, and those that name the service TD."""
+
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
@@ -57,8 +61,8 @@ def _put(offset: int, fmt: str, value: int, from_signature: bool = False) -> Cha
     return _quote(change)
 
 
-def _format(fault: str, change: Change, *kinds: str) -> Entry:
-    return bad(f"quote/{fault}", 1, FORMAT, change, *(kinds or ALL))
+def _format(fault: str, change: Change, *kinds: str, reason: str | None = None) -> Entry:
+    return bad(f"quote/{fault}", 1, FORMAT, change, *(kinds or ALL), reason=reason)
 
 
 FORMATS = [
@@ -72,7 +76,17 @@ FORMATS = [
     _format("version 6", world(header={"version": 6})),
     _format("P-384 key type", world(header={"att_key_type": 3})),
     _format("SGX", world(header={"tee_type": 0})),
-    _format("another vendor", world(header={"vendor_id": b"\x93" * 16})),
+    _format("another vendor", world(header={"vendor_id": b"\x93" * 16}), reason="vendor-unknown"),
+    _format(
+        "another vendor, cut short",
+        both(world(header={"vendor_id": bytes(16)}), world(quote=lambda quote: quote[:600])),
+        reason="vendor-unknown",
+    ),
+    _format("another vendor and version", world(header={"version": 6, "vendor_id": bytes(16)})),
+    _format(
+        "another vendor and key type", world(header={"att_key_type": 3, "vendor_id": bytes(16)})
+    ),
+    _format("another vendor of SGX", world(header={"tee_type": 0, "vendor_id": bytes(16)})),
     _format("signature data too long", _put(-4, "<I", 0xFFFFFFFF, True)),
     _format("signature data a byte shorter", _quote(lambda q, at: _grown(q, at, -1))),
     _format("signature data a byte longer", _quote(lambda q, at: _grown(q, at, 1))),
@@ -82,13 +96,17 @@ FORMATS = [
     _format("auth data too long", _put(134 + 448, "<H", 0xFFFF, True)),
     _format("PCK data of another type", _put(134 + 448 + 34, "<H", 6, True)),
     _format("PCK data too long", _put(134 + 448 + 36, "<I", 0x7FFFFFFF, True)),
-    _format("body type 1", _put(48, "<H", 1), "v5-td10", "v5-td15"),
+    _format("body type 1", _put(48, "<H", 1), *V5),
     _format("body type 4", _put(48, "<H", 4), "v5-td10", "v5-td15"),
-    _format("the other body type", _put(48, "<H", 3), "v5-td10"),
-    _format("the other body size", _put(50, "<I", 584), "v5-td15"),
-    _format("huge body size", _put(50, "<I", 0xFFFFFFF0), "v5-td15"),
+    _format("body type 5", _put(48, "<H", 5), *V5),
+    _format("the other body type", _put(48, "<H", 3), "v5-td10", "v5-td15ex"),
+    _format("the other body size", _put(50, "<I", 584), "v5-td15", "v5-td15ex"),
+    _format("body size of TDX 1.5", _put(50, "<I", 648), "v5-td15ex"),
+    _format("body size a byte short", _put(50, "<I", 884), "v5-td15ex"),
+    _format("body size a byte more", _put(50, "<I", 886), "v5-td15ex"),
+    _format("huge body size", _put(50, "<I", 0xFFFFFFF0), "v5-td15", "v5-td15ex"),
     _format("version 4 that says 5", _put(0, "<H", 5), "v4"),
-    _format("version 5 that says 4", _put(0, "<H", 4), "v5-td10", "v5-td15"),
+    _format("version 5 that says 4", _put(0, "<H", 4), *V5),
     *(good(f"quote/good {kind}", 1, lambda world: None, "UpToDate", kind) for kind in ALL),
     good(
         "quote/user data and QE SVNs",
@@ -129,12 +147,24 @@ BODY = {
     "report_data": 520,
     "tee_tcb_svn2": 584,
     "mr_servicetd": 600,
+    "vmid": 648,
+    "td_id": 649,
+    "devinfo": 681,
+    "init_server_td_hash": 729,
+    "init_server_td_attr": 777,
+    "init_cpu_svn": 785,
+    "init_tee_tcb_svn": 801,
+    "init_tee_fmspc": 817,
+    "curr_server_td_hash": 829,
+    "curr_server_td_attr": 877,
 }
+BODY_SIZES = {"v4": 584, "v5-td10": 584, "v5-td15": 648, "v5-td15ex": 885}
 
 
 def _changed(field: str, kind: str) -> Entry:
     offset = BODY[field] + (48 if kind == "v4" else 54)
-    return bad(f"quote/{field} changed/{kind}", 9, SIGNATURE, _flip(offset + 5), kind)
+    within = 0 if field == "vmid" else 5
+    return bad(f"quote/{field} changed/{kind}", 9, SIGNATURE, _flip(offset + within), kind)
 
 
 CHANGED = [
@@ -142,8 +172,8 @@ CHANGED = [
     *(
         _changed(field, kind)
         for kind in ALL
-        for field in BODY
-        if kind == "v5-td15" or BODY[field] < 584
+        for field, offset in BODY.items()
+        if offset < BODY_SIZES[kind]
     ),
 ]
 
@@ -176,7 +206,7 @@ SIGNATURES = [
     good("quote/signature with n - s", 9, _quote(_high_s)),
     bad("quote/attestation key changed", 7, SIGNATURE, _flip(70, True), *ALL),
     bad("quote/attestation key of zeros", 7, SIGNATURE, _zeros(64, 64)),
-    bad("quote/signatures changed over", 9, SIGNATURE, _quote(_swap_signatures)),
+    bad("quote/signatures changed over", 6, SIGNATURE, _quote(_swap_signatures)),
     bad("qe report/signature changed", 6, SIGNATURE, _flip(134 + 384 + 40, True), *ALL),
     bad("qe report/signature of zeros", 6, SIGNATURE, _zeros(134 + 384, 64)),
     bad("qe report/signed by a stranger", 6, SIGNATURE, world(qe_report_signer="stranger"), *ALL),
@@ -197,13 +227,19 @@ def _attributes(value: int) -> Change:
 
 
 SEPT_VE = 1 << 28
-NEWER = {"icssd": 16, "lass": 27, "migratable": 29, "tpa": 62}
+NEWER = {"icssd": 16, "servtd_ext": 17, "lass": 27, "migratable": 29, "tpa": 62}
 """Attributes of newer TDX modules."""
 
 
-def _td(fault: str, value: int, *kinds: str, reason: str | None = None) -> Entry:
+def _td(fault: str, reason: str, value: int, *kinds: str) -> Entry:
     change = _attributes(value)
     return bad(f"td attributes/{fault}", 13, ATTRIBUTES, change, *(kinds or ("v4",)), reason=reason)
+
+
+def _ruled(name: str, reason: str, field: str, size: int, *kinds: str) -> Entry:
+    """A field that must be zero, and is in its last bit only."""
+    change = body(**{field: bytes(size - 1) + b"\x80"})
+    return bad(name, 13, ATTRIBUTES, change, *(kinds or ("v5-td15ex",)), reason=reason)
 
 
 def _xfam(value: int) -> Change:
@@ -211,11 +247,11 @@ def _xfam(value: int) -> Change:
 
 
 TD = [
-    _td("debug", SEPT_VE | 1, *ALL),
-    _td("no SEPT_VE_DISABLE", 0, *ALL),
-    *(_td(f"bit {bit}", SEPT_VE | 1 << bit, reason="reserved") for bit in (1, 4, 7, 8, 32, 61)),
+    _td("debug", "debug", SEPT_VE | 1, *ALL),
+    _td("no SEPT_VE_DISABLE", "sept-ve", 0, *ALL),
+    *(_td(f"bit {bit}", "reserved", SEPT_VE | 1 << bit) for bit in (1, 4, 7, 8, 32, 61)),
     *(
-        _td(f"{name} that no policy allows", SEPT_VE | 1 << bit, reason="attributes-refused")
+        _td(f"{name} that no policy allows", "attributes-refused", SEPT_VE | 1 << bit)
         for name, bit in NEWER.items()
     ),
     *(
@@ -223,7 +259,7 @@ TD = [
         for name, bit in (("protection keys", 30), ("key locker", 31), ("perfmon", 63))
     ),
     *(
-        bad(f"xfam/{fault}", 13, ATTRIBUTES, _xfam(value), *kinds)
+        bad(f"xfam/{fault}", 13, ATTRIBUTES, _xfam(value), *kinds, reason="xfam")
         for fault, value, *kinds in (
             ("zero", 0, *ALL),
             ("without x87", 0x6DBE6),
@@ -236,21 +272,44 @@ TD = [
     ),
     good("xfam/the least", 13, _xfam(0x3)),
     good("xfam/everything", 13, _xfam(0x6DBE7)),
-    bad("service td/bound", 13, ATTRIBUTES, body(mr_servicetd=b"\1" + bytes(47)), "v5-td15"),
-    good(
-        "tee_tcb_svn2/lower",
-        13,
-        body(tee_tcb_svn2=bytes([4, 1, 1]) + bytes(13)),
-        "UpToDate",
-        "v5-td15",
+    _ruled("service td/bound", "service-td", "mr_servicetd", 48, *NAMING),
+]
+
+
+def _facts(**fields: bytes) -> Entry:
+    """What an extended body says and no policy is needed for."""
+    name = " and ".join(fields)
+    return good(f"body/{name} of other values", 13, body(**fields), "UpToDate", "v5-td15ex")
+
+
+EXTENDED = [
+    _ruled("body/a nested guest", "nested-guest", "vmid", 1, "v5-td15ex"),
+    *(
+        _ruled(f"body/{side} of a service TD's {what}", reason, f"{side}_server_td_{part}", size)
+        for side in ("init", "curr")
+        for what, reason, part, size in (
+            ("attributes", "service-td-attributes", "attr", 8),
+            ("hash", "service-td", "hash", 48),
+        )
     ),
-    good(
-        "tee_tcb_svn2/of an unknown module",
+    _facts(td_id=b"\1" * 32, devinfo=bytes(48)),
+    _facts(init_cpu_svn=bytes(16), init_tee_tcb_svn=b"\xff" * 16, init_tee_fmspc=bytes(12)),
+    bad(
+        "body/a nested guest, and a service TD",
         13,
-        body(tee_tcb_svn2=bytes([5, 9, 2]) + bytes(13)),
-        "UpToDate",
-        "v5-td15",
+        ATTRIBUTES,
+        body(vmid=b"\2", mr_servicetd=b"\1" * 48, init_server_td_attr=b"\1" * 8),
+        "v5-td15ex",
+        reason="nested-guest",
+    ),
+    bad(
+        "body/attributes of a service TD, and a service TD",
+        13,
+        ATTRIBUTES,
+        body(mr_servicetd=b"\1" * 48, curr_server_td_attr=b"\1" * 8),
+        "v5-td15ex",
+        reason="service-td-attributes",
     ),
 ]
 
-ENTRIES = [*FORMATS, *CHANGED, *SIGNATURES, *TD]
+ENTRIES = [*FORMATS, *CHANGED, *SIGNATURES, *TD, *EXTENDED]

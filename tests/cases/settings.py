@@ -20,13 +20,29 @@ from .catalogue import (
     policy,
     world,
 )
-from .documents import EXACT, RELAUNCHES
+from .documents import EXACT
+from .quotes import ALL, NAMING
+from .tcb import RELAUNCHES
 from .world import DAY, NOW, date, level
 
+SERVTD_EXT = 1 << 17
 SEPT_VE, PKS, KEY_LOCKER, PERFMON = 1 << 28, 1 << 30, 1 << 31, 1 << 63
 ICSSD, LASS, MIGRATABLE, TPA = 1 << 16, 1 << 27, 1 << 29, 1 << 62
 MR_TD, OTHER = "7d" * 48, "00" * 48
 SERVICE_TD = b"\x5e" * 48
+EXTENDED = {
+    "vmid": 1,
+    "td_id": 32,
+    "devinfo": 48,
+    "init_server_td_hash": 48,
+    "init_server_td_attr": 8,
+    "init_cpu_svn": 16,
+    "init_tee_tcb_svn": 16,
+    "init_tee_fmspc": 12,
+    "curr_server_td_hash": 48,
+    "curr_server_td_attr": 8,
+}
+"""The fields of an extended body and their sizes in bytes."""
 
 
 def _status(status: str, *ids: str, at: int = NOW - DAY) -> Change:
@@ -89,7 +105,7 @@ STATUSES = [
                 12,
                 both(RELAUNCHES[status], _tcb(warn=[status])),
                 status,
-                "v5-td15",
+                *NAMING,
             ),
             bad(
                 f"policy/{status} is not OutOfDate",
@@ -130,6 +146,7 @@ STATUSES = [
         12,
         STATUS,
         both(_status("Revoked"), _tcb(**{"pass": ["OutOfDate"]})),
+        reason="tcb-revoked",
     ),
     good(
         "policy/tolerated advisories",
@@ -143,6 +160,7 @@ STATUSES = [
         STATUS,
         _advisories("INTEL-SA-00837", "INTEL-SA-00001", tolerated=["INTEL-SA-00837"]),
         status="SWHardeningNeeded",
+        reason="tcb-advisory",
     ),
     bad(
         "policy/no advisory at all",
@@ -150,6 +168,7 @@ STATUSES = [
         STATUS,
         _advisories("INTEL-SA-00837", tolerated=[]),
         status="SWHardeningNeeded",
+        reason="tcb-advisory",
     ),
     good("policy/no advisory, and there is none", 12, _tcb(advisories=[])),
     bad(
@@ -161,6 +180,7 @@ STATUSES = [
             _tcb(advisories=[]),
         ),
         status="UpToDate",
+        reason="tcb-advisory",
     ),
     good("policy/date of the level", 12, _tcb(min_date=date(NOW - DAY))),
     bad(
@@ -169,6 +189,7 @@ STATUSES = [
         STATUS,
         _tcb(min_date=date(NOW - DAY + 1)),
         status="UpToDate",
+        reason="tcb-old",
     ),
     bad(
         "policy/date of the level that matched",
@@ -182,6 +203,7 @@ STATUSES = [
             _tcb(min_date=date(NOW - 300 * DAY)),
         ),
         status="UpToDate",
+        reason="tcb-old",
     ),
 ]
 
@@ -192,6 +214,7 @@ TD = [
         13,
         ATTRIBUTES,
         _attributes(SEPT_VE, sept_ve_disable="forbid"),
+        reason="sept-ve",
     ),
     good("policy/SEPT_VE_DISABLE is off as it must", 13, _attributes(0, sept_ve_disable="forbid")),
     *(
@@ -203,9 +226,14 @@ TD = [
                 13,
                 ATTRIBUTES,
                 _attributes(SEPT_VE | bit, **{name: "forbid"}),
+                reason="attributes-refused",
             ),
             bad(
-                f"policy/{name} required", 13, ATTRIBUTES, _attributes(SEPT_VE, **{name: "require"})
+                f"policy/{name} required",
+                13,
+                ATTRIBUTES,
+                _attributes(SEPT_VE, **{name: "require"}),
+                reason="attributes-refused",
             ),
             good(
                 f"policy/{name} there as required",
@@ -225,6 +253,7 @@ TD = [
         )
         for name, bit in (
             ("icssd", ICSSD),
+            ("servtd_ext", SERVTD_EXT),
             ("lass", LASS),
             ("migratable", MIGRATABLE),
             ("tpa", TPA),
@@ -254,13 +283,14 @@ TD = [
         13,
         ATTRIBUTES,
         _attributes(SEPT_VE | 1, sept_ve_disable="allow"),
+        reason="debug",
     ),
     good(
         "policy/service TD that is named",
         13,
         both(body(mr_servicetd=SERVICE_TD), _references(mr_servicetd=[SERVICE_TD.hex()])),
         "UpToDate",
-        "v5-td15",
+        *NAMING,
     ),
     *(
         bad(
@@ -278,7 +308,7 @@ TD = [
         13,
         policy(min_quote_version=5),
         "UpToDate",
-        "v5-td15",
+        *NAMING,
     ),
     good("policy/any quote", 13, policy(min_quote_version=4), "UpToDate", "v4", "v5-td10"),
     bad(
@@ -286,11 +316,10 @@ TD = [
         13,
         REFERENCES,
         both(body(mr_servicetd=SERVICE_TD), _references(mr_servicetd=["11" * 48])),
-        "v5-td15",
+        *NAMING,
     ),
 ]
 
-ALL = ("v4", "v5-td10", "v5-td15")
 REFERENCE_VALUES = [
     good("reference values/MRTD", 14, _references(mr_td=[MR_TD]), "UpToDate", *ALL),
     good("reference values/in capitals", 14, _references(mr_td=[MR_TD.upper()])),
@@ -336,14 +365,41 @@ REFERENCE_VALUES = [
         14,
         REFERENCES,
         _references(tee_tcb_svn2=["00" * 16]),
-        "v5-td15",
+        *NAMING,
     ),
     good(
         "reference values/no service TD",
         14,
         _references(mr_servicetd=[OTHER]),
         "UpToDate",
-        "v5-td15",
+        *NAMING,
+    ),
+    *(
+        entry
+        for field, size in EXTENDED.items()
+        for entry in (
+            good(
+                f"reference values/{field}",
+                14,
+                both(body(**{field: b"\x12" * size}), _references(**{field: ["12" * size]})),
+                "UpToDate",
+                "v5-td15ex",
+            ),
+            bad(
+                f"reference values/another {field}",
+                14,
+                REFERENCES,
+                _references(**{field: ["12" * size]}),
+                "v5-td15ex",
+            ),
+            bad(
+                f"reference values/{field}, which TDX 1.5 has not",
+                14,
+                REFERENCES,
+                _references(**{field: ["00" * size]}),
+                "v5-td15",
+            ),
+        )
     ),
 ]
 

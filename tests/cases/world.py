@@ -19,7 +19,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from quote_generator.quote import BODY_TD10, BODY_TD15, INTEL_QE_VENDOR_ID
+from quote_generator.quote import BODY_TD10, BODY_TD15, BODY_TD15EX, INTEL_QE_VENDOR_ID
 from quote_generator.simulator import der, pki
 from quote_generator.simulator.quoting import DEFAULT_BODY
 
@@ -32,14 +32,27 @@ NOW = 1_800_000_000
 HOUR, DAY = 3600, 24 * 3600
 BEGIN, END = NOW - DAY, NOW + 30 * DAY
 
-ROOT_NAME = "TEST Root CA"
+ROOT_NAME = "TEST Intel SGX Root CA"
 PLATFORM_NAME = "TEST Intel SGX PCK Platform CA"
 
 DIGITAL_SIGNATURE, KEY_CERT_SIGN, CRL_SIGN = 0, 5, 6
+SUBJECT_KEY, AUTHORITY_KEY, POINTS = "2.5.29.14", "2.5.29.35", "2.5.29.31"
 BASIC_CONSTRAINTS, KEY_USAGE, SGX = "2.5.29.19", "2.5.29.15", "1.2.840.113741.1.13.1"
+CRL_NUMBER = "2.5.29.20"
 
-KINDS = {"v4": (4, BODY_TD10), "v5-td10": (5, BODY_TD10), "v5-td15": (5, BODY_TD15)}
+POINT = "https://crl.test.invalid/list.der"
+"""Where the certificates say that their issuer's list is. Nobody asks there."""
+
+KINDS = {
+    "v4": (4, BODY_TD10),
+    "v5-td10": (5, BODY_TD10),
+    "v5-td15": (5, BODY_TD15),
+    "v5-td15ex": (5, BODY_TD15EX),
+}
 """The quotes that there are: version and body type."""
+
+_FIELDS = {BODY_TD10: 15, BODY_TD15: 17, BODY_TD15EX: 27}
+"""How many fields a body has, by its type."""
 
 
 @cache
@@ -47,6 +60,11 @@ def key(name: str, curve: str = "P-256") -> ec.EllipticCurvePrivateKey:
     """The key of that name: the same on every run."""
     seed = hashlib.sha512(f"{name}/{curve}".encode()).digest()
     return ec.derive_private_key(int.from_bytes(seed[:31], "big") + 1, x.CURVES[curve])
+
+
+def key_id(name: str, curve: str = "P-256") -> bytes:
+    """The identifier of that key (RFC 7093, section 2, method 1)."""
+    return hashlib.sha256(x.point(key(name, curve))).digest()[:20]
 
 
 def date(seconds: int) -> str:
@@ -93,10 +111,13 @@ class Sgx:
 
 @dataclass
 class Certificate:
-    """A certificate before it is signed; `signer` is the name of the key that does."""
+    """A certificate before it is signed; `signer` is the name of the key that does.
 
-    subject: str
-    issuer: str
+    `subject` and `issuer` are common names, or whole names that are encoded already.
+    """
+
+    subject: str | bytes
+    issuer: str | bytes
     key: str
     signer: str
     serial: int
@@ -116,18 +137,31 @@ class Certificate:
     flip: bool = False
     sgx: Sgx | None = None
     more: list[bytes] = field(default_factory=list)
+    values: dict[str, bytes | None] = field(default_factory=dict)
+    twice: tuple[str, ...] = ()
     forms: dict[str, str] = field(default_factory=dict)
+
+    def extensions(self) -> list[bytes]:
+        """Its extensions, encoded: with `values` in place of their own, None leaving one out."""
+        values = {
+            AUTHORITY_KEY: x.sequence(x.tlv(0x80, key_id(self.signer, self.signer_curve))),
+            POINTS: x.distribution_point(POINT),
+            SUBJECT_KEY: der.octets(key_id(self.key, self.curve)),
+            BASIC_CONSTRAINTS: x.basic_constraints(self.ca, self.path),
+            KEY_USAGE: None if self.usage is None else x.key_usage(self.usage),
+            SGX: None if self.sgx is None else self.sgx.encode(),
+        } | self.values
+        if not self.constrained:
+            values[BASIC_CONSTRAINTS] = None
+        there = {oid: value for oid, value in values.items() if value is not None}
+        return [
+            x.extension(oid, there[oid], critical=oid in (BASIC_CONSTRAINTS, KEY_USAGE))
+            for oid in (*there, *self.twice)
+        ]
 
     def encode(self) -> bytes:
         """The signed certificate, DER."""
-        extensions = [*self.more]
-        if self.constrained:
-            value = x.basic_constraints(self.ca, self.path)
-            extensions.append(x.extension(BASIC_CONSTRAINTS, value, critical=True))
-        if self.usage is not None:
-            extensions.append(x.extension(KEY_USAGE, x.key_usage(self.usage), critical=True))
-        if self.sgx is not None:
-            extensions.append(x.extension(SGX, self.sgx.encode()))
+        extensions = [*self.more, *self.extensions()]
         form = self.forms.get
         content = x.sequence(
             x.tlv(0xA0, der.integer(self.version - 1)) if self.version > 1 else b"",
@@ -150,7 +184,7 @@ class Certificate:
 class RevocationList:
     """A revocation list before it is signed."""
 
-    issuer: str
+    issuer: str | bytes
     signer: str
     start: int = NOW - HOUR
     end: int | None = END
@@ -160,18 +194,22 @@ class RevocationList:
     outer: str = ECDSA_SHA256
     flip: bool = False
     critical: bool = False
+    more: list[bytes] = field(default_factory=list)
     numbered: bool = True
+    number: bytes = der.integer(1)
     authority: bool = True
+    identifier: bytes | None = None
     extended: bool = True
     forms: dict[str, str] = field(default_factory=dict)
 
     def encode(self) -> bytes:
         """The signed list, DER."""
         entries = [x.sequence(der.integer(serial), x.time(NOW - DAY)) for serial in self.revoked]
-        authority = x.sequence(x.tlv(0x80, hashlib.sha256(self.signer.encode()).digest()[:20]))
+        authority = self.identifier or x.sequence(x.tlv(0x80, key_id(self.signer)))
         extensions = [
-            *([x.extension("2.5.29.35", authority)] if self.authority else []),
-            *([x.extension("2.5.29.20", der.integer(1))] if self.numbered else []),
+            *([x.extension(AUTHORITY_KEY, authority)] if self.authority else []),
+            *([x.extension(CRL_NUMBER, self.number)] if self.numbered else []),
+            *self.more,
         ]
         if self.critical:
             extensions.append(x.extension("1.3.6.1.4.1.99999.1", der.octets(b""), critical=True))
@@ -379,10 +417,7 @@ class World:
             "vendor_id": INTEL_QE_VENDOR_ID,
             "user_data": bytes(20),
         } | self.header
-        body = dict(self.body)
-        if body_type != BODY_TD15:
-            del body["tee_tcb_svn2"], body["mr_servicetd"]
-        packed = b"".join(body.values())
+        packed = b"".join([*self.body.values()][: _FIELDS[body_type]])
         descriptor = struct.pack("<HI", body_type, len(packed)) if version == 5 else b""
         signed = struct.pack("<HHI4s16s20s", *header.values()) + descriptor + packed
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-PYTHON = [sys.executable, str(HERE / "verify_python.py")]
+# What `cryptography` deprecates in odd certificates is theirs, and no news here.
+PYTHON = [sys.executable, "-W", "ignore", str(HERE / "verify_python.py")]
 LIBRARY = [*PYTHON, "--library"]
 TYPESCRIPT = ["node", str(HERE / "verify_typescript.mjs")]
 OURS = {"python": PYTHON, "typescript": TYPESCRIPT}
@@ -37,11 +38,38 @@ def single(command: list[str], text: str) -> tuple[int, Answer]:
     return done.returncode, json.loads(done.stdout)
 
 
-def reasons(answer: Answer) -> set[str]:
-    """The codes of the first failure; the page may have a word for it at the detail's beginning."""
-    failed = next((check for check in answer["checks"] if check["outcome"] == "fail"), {})
-    word = failed.get("detail", "").partition(":")[0]
-    return {failed.get("code"), word} - {None}
+COMPARED = (
+    "exit",
+    "accepted",
+    "status",
+    "launch",
+    "current",
+    "dates",
+    "evaluation",
+    "crl_numbers",
+    "platform",
+    "expires",
+    "body",
+)
+"""The members of an answer that both verifiers give alike, beside its checks."""
+
+
+def comparable(answer: Answer) -> Answer:
+    """What must be alike: everything but texts that are there to be read.
+
+    Of an answer with a failure that is the first failing check: after it only the page goes on.
+    """
+    told = {name: answer.get(name) for name in COMPARED}
+    checks = answer.get("checks", [])
+    failed = [check for check in checks if check["outcome"] == "fail"]
+    return told | {
+        check["id"]: [check["outcome"], check.get("reason")] for check in failed[:1] or checks
+    }
+
+
+def reason(answer: Answer) -> str | None:
+    """The reason of the check that failed first."""
+    return next((check["reason"] for check in answer["checks"] if check["outcome"] == "fail"), None)
 
 
 def first_failure(answer: Answer) -> str | None:

@@ -22,6 +22,11 @@ def test_there_are_enough_of_every_check_and_version() -> None:
     assert min(by_kind.values()) >= 50, by_kind
 
 
+def test_every_rejected_case_has_a_reason_and_no_other() -> None:
+    for case in generate():
+        assert (case.reason is not None) is (case.expected == REJECTED), case.name
+
+
 def test_they_are_the_same_on_every_run() -> None:
     assert tuple(catalogue._cases()) == generate()
 

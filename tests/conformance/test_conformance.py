@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import fnmatch
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
-from cczoo_verifier.appraisal import _MEANINGS
 from cczoo_verifier.checks import CHECK_IDS
-from conformance_adapters import LIBRARY, OURS, Answer, batch, first_failure, reasons, single
+from cczoo_verifier.rejections import MEANINGS
+from conformance_adapters import (
+    LIBRARY,
+    OURS,
+    Answer,
+    batch,
+    comparable,
+    first_failure,
+    reason,
+    single,
+)
 from conformance_differences import ACCEPTS, DIFFERENCES, REFUSES, REPORTS, table
 
 from cases import Case, generate
@@ -28,31 +38,44 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 CASES = generate()
 
 
-@pytest.fixture(scope="module", params=sorted(OURS))
-def answers(request: pytest.FixtureRequest) -> list[Answer]:
+@cache
+def answers_of(adapter: str) -> list[Answer]:
     """What one of our verifiers says to every case."""
-    return batch(OURS[request.param], (case.case for case in CASES))
+    return batch(OURS[adapter], (case.case for case in CASES))
 
 
-def wanted(case: Case) -> tuple[int, str | None, str | None]:
-    return EXIT[case.expected], case.failing, case.status
+@pytest.fixture(params=sorted(OURS))
+def answers(request: pytest.FixtureRequest) -> list[Answer]:
+    """The same of each in turn."""
+    return answers_of(request.param)
 
 
-def test_every_case_gets_the_expected_verdict_check_and_status(answers: list[Answer]) -> None:
+def wanted(case: Case) -> tuple[int, str | None, str | None, str | None]:
+    return EXIT[case.expected], case.failing, case.reason, case.status
+
+
+def test_every_case_gets_the_expected_verdict_check_reason_and_status(
+    answers: list[Answer],
+) -> None:
     said = {
-        case.name: (answer["exit"], first_failure(answer), answer["status"])
+        case.name: (answer["exit"], first_failure(answer), reason(answer), answer["status"])
         for case, answer in zip(CASES, answers, strict=True)
     }
     assert said == {case.name: wanted(case) for case in CASES}
 
 
-def test_what_a_case_is_about_is_the_reason_given(answers: list[Answer]) -> None:
-    about = [(case, said) for case, said in zip(CASES, answers, strict=True) if case.reason]
-    assert len(about) > 100
-    said_otherwise = {
-        case.name: reasons(said) for case, said in about if case.reason not in reasons(said)
-    }
-    assert said_otherwise == {}
+def test_what_else_a_case_is_about_is_told(answers: list[Answer]) -> None:
+    about = [(case, said) for case, said in zip(CASES, answers, strict=True) if case.told]
+    assert len(about) > 50
+    for case, said in about:
+        assert case.told
+        assert {name: said[name] for name in case.told} == case.told, case.name
+
+
+def test_both_say_the_same_of_every_case_code_for_code() -> None:
+    python, page = ([comparable(answer) for answer in answers_of(name)] for name in sorted(OURS))
+    for case, one, other in zip(CASES, python, page, strict=True):
+        assert one == other, case.name
 
 
 def test_answers_have_their_shape(answers: list[Answer]) -> None:
@@ -86,11 +109,15 @@ def test_what_is_no_case_is_malformed(adapter: str, text: str) -> None:
 
 @pytest.fixture(scope="module")
 def library() -> dict[str, tuple[Case, Answer]]:
-    """What dcap-qvl says by itself, where that is not what is expected."""
-    said = batch(LIBRARY, (case.case for case in CASES))
+    """What dcap-qvl says by itself, where that is not what is expected.
+
+    Of two faults each is in a case of its own already.
+    """
+    cases = [case for case in CASES if not case.name.startswith("order/")]
+    said = batch(LIBRARY, (case.case for case in cases))
     return {
         case.name: (case, answer)
-        for case, answer in zip(CASES, said, strict=True)
+        for case, answer in zip(cases, said, strict=True)
         if answer["exit"] != EXIT[case.expected]
         or (answer["accepted"] and answer["status"] != case.status)
     }
@@ -121,5 +148,5 @@ def test_the_documentation_has_every_check_and_every_reason() -> None:
     text = (DOCS / "verification.md").read_text()
     for name in CHECK_IDS:
         assert f"| `{name}` |" in text
-    for code, (check, meaning) in _MEANINGS.items():
+    for code, (check, meaning) in MEANINGS.items():
         assert f"| `{code}` | `{check}` | {meaning} |" in text

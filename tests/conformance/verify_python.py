@@ -14,19 +14,20 @@ import base64
 import json
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import dcap_qvl
-from cczoo_verifier import strictjson
-from cczoo_verifier.appraisal import Rejected, Trust
-from cczoo_verifier.audit import check_quote, check_references
+from cczoo_verifier import certificates, strictjson
+from cczoo_verifier.appraisal import Rejected, Trust, Verdict
+from cczoo_verifier.audit import check_quote, check_references, describe
 from cczoo_verifier.checks import FAIL, PASS, SKIPPED, Check
 from cczoo_verifier.collateral import from_members
 from cczoo_verifier.eventlogs import judge_logs, replay_logs
+from cczoo_verifier.grounds import Grounds
 from cczoo_verifier.policy import DEFAULT, Policy, policy_of
+from cczoo_verifier.tcb_rules import FLAGS
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from quote_generator.errors import BadInput
 from quote_generator.quote import parse_quote
@@ -113,14 +114,16 @@ def _root(pem: object) -> bytes | None:
     if pem is None:
         return None
     try:
-        return x509.load_pem_x509_certificate(str(pem).encode()).public_bytes(Encoding.DER)
-    except ValueError as error:
-        raise BadInput("root_ca_pem is not a certificate in PEM") from error
+        [root] = certificates.read_pem(str(pem))
+        certificates.root_key(root)
+    except certificates.UNREADABLE as error:
+        raise BadInput("root_ca_pem is not one certificate in PEM") from error
+    return root
 
 
 def ours(case: Input) -> tuple[int, Answer]:
     """What our verifier says."""
-    verdict, _, found = check_quote(case.quote, case.trust, case.now, case.policy)
+    verdict, grounds, found = check_quote(case.quote, case.trust, case.now, case.policy)
     by_id = {check.id: check for check in found}
     body = None
     if "evidence-format" not in by_id:
@@ -129,14 +132,41 @@ def ours(case: Input) -> tuple[int, Answer]:
         by_id["reference-values"] = check_references(quote, case.policy.reference_values)
         body = quote.body.to_dict()
     checks = [by_id.get(name) or Check(name, SKIPPED, "an earlier check failed") for name in ORDER]
+    ends = min((check.until for check in found), default=math.inf)
     if case.logs is not None and body is not None:
         checks.append(_event_log(case, case.logs))
     accepted = all(check.outcome != FAIL for check in checks)
     return ACCEPTED if accepted else REJECTED, {
         "accepted": accepted,
-        "status": verdict.tcb_status if verdict else None,
-        "checks": [check.to_dict() for check in checks],
+        **_told(verdict, grounds, ends),
+        "checks": [check.to_dict() | {"reason": _reason(check)} for check in checks],
         "body": body,
+    }
+
+
+def _reason(check: Check) -> str | None:
+    return None if check.outcome == SKIPPED else check.code or None
+
+
+def _told(verdict: Verdict | None, grounds: Grounds | None, ends: float) -> Answer:
+    """What is told beside the checks; null where the result does not come to it."""
+    described = describe(verdict) if verdict else {}
+    told = {name: described.get(name) for name in ("status", "launch", "current", "dates")}
+    if grounds is None:
+        return told | dict.fromkeys(("evaluation", "crl_numbers", "platform", "expires"))
+    evaluation, flags = grounds.evaluation, grounds.flags
+    return told | {
+        "evaluation": {
+            "fmspc": evaluation.fmspc,
+            "tcb_info": evaluation.tcb_info,
+            "qe_identity": evaluation.qe_identity,
+        },
+        "crl_numbers": {
+            "root": str(grounds.root_crl_number),
+            "pck": str(grounds.pck_crl_number),
+        },
+        "platform": asdict(flags) if flags else dict.fromkeys(FLAGS),
+        "expires": int(min(grounds.expires, ends)),
     }
 
 
@@ -154,16 +184,29 @@ def _event_log(case: Input, logs: Logs) -> Check:
 def library(case: Input) -> tuple[int, Answer]:
     """What dcap-qvl says by itself; it has no policy."""
     text = json.dumps(dict(case.trust.collateral))
+    refused = {"accepted": False, "status": None, "checks": []}
     try:
         collateral = dcap_qvl.QuoteCollateralV3.from_json(text)
         now, root = int(case.now), case.trust.root_der
+        if root is not None and _ends_it(case.quote, root):
+            return REJECTED, refused | {"error": "it would end the process"}
         if root is None:
             report = dcap_qvl.verify(case.quote, collateral, now)
         else:
             report = dcap_qvl.verify_with_root_ca(case.quote, collateral, root, now)
     except ValueError as error:
-        return REJECTED, {"accepted": False, "status": None, "checks": [], "error": str(error)}
+        return REJECTED, refused | {"error": str(error)}
     return ACCEPTED, {"accepted": True, "status": report.status, "checks": []}
+
+
+def _ends_it(quote: bytes, root: bytes) -> bool:
+    """Whether the quote's root has another name than this one: dcap-qvl would end the process."""
+    try:
+        chain = parse_quote(quote).signature.pck_chain_pem.encode()
+        theirs = x509.load_pem_x509_certificates(chain)[-1]
+    except certificates.UNREADABLE:
+        return False
+    return theirs.subject != x509.load_der_x509_certificate(root).subject
 
 
 def answer(text: str, *, by_library: bool = False) -> tuple[int, Answer]:

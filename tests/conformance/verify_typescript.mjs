@@ -8,9 +8,9 @@
  * "root_crl_der_b64", "tcb_info_issuer_chain_pem", "qe_identity_issuer_chain_pem",
  * "pck_crl_issuer_chain_pem"}, "root_ca_pem" (optional), "now" (unix seconds), "policy" (optional,
  * our schema), "cc_eventlog_b64", "aa_eventlog" (optional, null where there is no such log)}.
- * Answer: {"accepted", "status", "checks": [{"id", "outcome", "code", "detail"}], "body"}; the detail
- * begins with the reason where the check has no code for it. `status` is the merged TCB status, or
- * null. Exit code 0 accepted, 10 rejected, 30 malformed input, with "error" in the answer. With --batch every line is a case, and every answer's "exit" is its code.
+ * Answer: as docs/verification.md, "Conformance", has it. Exit code 0 accepted, 10 rejected, 30
+ * malformed input, with "error" in the answer. With --batch every line is a case, and every
+ * answer's "exit" is its code.
  *
  * A case is malformed where it cannot be put to a verifier at all; a broken quote or broken
  * collateral is a rejected one.
@@ -34,8 +34,9 @@ const REQUIRED = ['evidence-format', 'collateral', 'quote-signature', 'tcb-statu
 const REFERENCES = 'reference-values';
 
 const ENTRY = `
+export { reasonOf } from './base/checks';
 export { fromBase64url } from './base/encoding';
-export { parseCertificate, parsePem } from './base/x509';
+export { keyOf, parsePem } from './base/x509';
 export { INTEL_ROOT_KEY } from './dcap/root';
 export { verifyQuote } from './dcap/verify';
 export { replay } from './evidence/eventlog';
@@ -114,7 +115,7 @@ const readCase = (tee, text) => {
 				if (absent(root_ca_pem)) return tee.fromBase64url(tee.INTEL_ROOT_KEY);
 				const [root, ...more] = tee.parsePem(root_ca_pem);
 				need(more.length === 0, 'more than one certificate');
-				return tee.parseCertificate(root).key;
+				return tee.keyOf(root);
 			}),
 			policy: read('policy', () =>
 				absent(policy) ? tee.DEFAULT_POLICY : tee.parsePolicy(JSON.stringify(policy))
@@ -139,7 +140,7 @@ const checkReferences = (tee, { quote, options: { policy } }, findings) => {
 	try {
 		return { outcome: 'pass', detail: tee.appraiseReferences(policy, tee.parseQuote(quote).body) };
 	} catch (error) {
-		return { outcome: 'fail', detail: error.detail ?? error.name };
+		return { outcome: 'fail', code: error.code, detail: error.detail ?? error.name };
 	}
 };
 
@@ -148,10 +149,27 @@ const checkLogs = async (tee, { quote, logs: { ccel, aael }, options: { policy }
 	const id = 'event-log';
 	try {
 		const replayed = await tee.replay(webcrypto.subtle, tee.parseQuote(quote).body, ccel, aael);
-		return { id, code: '', ...tee.appraiseLogs(policy, replayed) };
+		const found = { code: '', ...tee.appraiseLogs(policy, replayed) };
+		return { id, ...found, reason: found.code || null };
 	} catch (error) {
-		return { id, outcome: 'fail', code: error.code, detail: error.detail };
+		return { id, outcome: 'fail', code: error.code, reason: error.code, detail: error.detail };
 	}
+};
+
+/** What is told beside the checks; null where the result does not come to it. */
+const factsOf = ({ tcb, evaluation, crlNumbers, platform, expires }) => {
+	const { fmspc, tcbInfo: tcb_info, qeIdentity: qe_identity } = evaluation ?? {};
+	const { dynamic_platform = null, cached_keys = null, smt = null } = platform ?? {};
+	return {
+		status: tcb?.status ?? null,
+		launch: tcb?.launch ?? null,
+		current: tcb?.current ?? null,
+		dates: tcb?.dates ?? null,
+		evaluation: evaluation ? { fmspc, tcb_info, qe_identity } : null,
+		crl_numbers: crlNumbers ?? null,
+		platform: evaluation ? { dynamic_platform, cached_keys, smt } : null,
+		expires: evaluation ? expires : null
+	};
 };
 
 const answer = async (tee, text) => {
@@ -164,14 +182,16 @@ const answer = async (tee, text) => {
 		return [MALFORMED, { ...refused, error: error.message }];
 	}
 	const { quote, collateral, options } = input;
-	const { findings, tcb } = await tee.verifyQuote(webcrypto.subtle, quote, collateral, options);
+	const result = await tee.verifyQuote(webcrypto.subtle, quote, collateral, options);
+	const { findings } = result;
 	const named = Object.keys(options.policy.reference_values).length > 0;
 	if (named) findings[REFERENCES] = checkReferences(tee, input, findings);
 	const unasked = (id) => id === REFERENCES && !named;
 	const why = (id) => (unasked(id) ? 'the policy has none' : 'an earlier step failed');
 	const checks = [...REQUIRED, REFERENCES].map((id) => {
 		const { outcome = 'skipped', code, detail = '' } = findings[id] ?? { detail: why(id) };
-		return { id, outcome, code, detail };
+		const reason = outcome === 'skipped' ? null : (tee.reasonOf({ code, detail }) ?? null);
+		return { id, outcome, code, reason, detail };
 	});
 	const body = bodyOf(tee, quote);
 	const logs = input.logs && body ? [await checkLogs(tee, input)] : [];
@@ -179,8 +199,8 @@ const answer = async (tee, text) => {
 	const accepted =
 		checks.every(({ id, outcome }) => outcome === 'pass' || outcome === 'warn' || unasked(id)) &&
 		logs.every(({ outcome }) => outcome !== 'fail');
-	const status = tcb?.status ?? null;
-	return [accepted ? ACCEPTED : REJECTED, { accepted, status, checks: [...checks, ...logs], body }];
+	const told = { accepted, ...factsOf(result), checks: [...checks, ...logs], body };
+	return [accepted ? ACCEPTED : REJECTED, told];
 };
 
 const tee = await load();

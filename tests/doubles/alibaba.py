@@ -23,11 +23,12 @@ from pathlib import Path
 from cczoo_verifier import protocol, tokens
 from cczoo_verifier.appraisal import Rejected
 from cczoo_verifier.service import BodyError, appraise_request, read_body
-from cczoo_verifier.trust import TrustSource, from_files, from_simulator
+from cczoo_verifier.trust import TrustSource, from_files, from_simulator, read_root
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from . import jose
+from .genuine import stand_in
 from .serving import command_line, run_double, share
 
 TOKEN_TTL = 6 * 3600
@@ -103,6 +104,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     trust.add_argument("--collateral", type=Path, metavar="FILE")
     trust.add_argument("--simulator", type=Path, metavar="DIR")
     options = parser.parse_args(argv)
+    if options.root != "intel":
+        stand_in(read_root(Path(options.root)))
     source = (
         from_simulator(options.simulator)
         if options.simulator

@@ -22,7 +22,10 @@ from typing import Any
 
 from cczoo_verifier import protocol, tokens
 from cczoo_verifier.appraisal import Verdict
+from cczoo_verifier.certificates import INTEL_ROOT_KEY
 from cczoo_verifier.evaluations import Evaluation
+from cczoo_verifier.grounds import Grounds
+from cczoo_verifier.tcb import Dates, Judgement, State
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -85,13 +88,12 @@ class Forger:
     def claims(self, quote: Quote, body_form: str) -> dict[str, Any]:
         """Claims that praise the quote."""
         now, token_id = time.time(), str(uuid.uuid4())
+        date = datetime.datetime.fromtimestamp(int(now), datetime.UTC)
+        state = State("UpToDate", (), date)
         verdict = Verdict(
             quote=quote,
-            tcb_status="UpToDate",
-            advisory_ids=(),
-            tcb_date=datetime.datetime.fromtimestamp(int(now), datetime.UTC),
-            evaluation=Evaluation("00" * 6, 17, 17, b""),
-            expires=now + HOUR,
+            judgement=Judgement(state, None, Dates(date, None, date), state.status),
+            grounds=Grounds(Evaluation("00" * 6, 17, 17, INTEL_ROOT_KEY), now + HOUR),
             root_name="TEST Root CA",
         )
         if self.form == ALIBABA:

@@ -1,5 +1,7 @@
 """A collateral service (PCCS) for the simulator's platform, with Intel's interface version 4.
 
+    python -m doubles.pccs --simulator DIR [--port N]
+
 It misbehaves in the one way that its `mode` says, and counts who asks for what.
 """
 
@@ -8,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import quote as percent_encode
 
 from fastapi import FastAPI, Request, Response
@@ -18,8 +22,10 @@ from fastapi.responses import StreamingResponse
 
 from quote_generator.simulator import Simulator
 
+from .serving import command_line, run_double
+
 GOOD, SLOW = "good", "slow"
-PLATFORM = "53494D000000"
+PLATFORM = "535441474544"
 UPDATES = ("early", "standard")
 OLD_SECONDS = 31 * 24 * 3600
 HANG_SECONDS = 300
@@ -76,6 +82,7 @@ def create_app(td: Simulator, *, hex_lists: bool = True, state: State | None = N
     async def tcb_info(fmspc: str, update: str = "standard") -> Response:
         if update not in UPDATES:
             return Response(status_code=400)
+        fmspc = fmspc.upper()
         content = collateral["tcb_info"]
         if fmspc in told.also:
             # Not signed like that: for those who only pass it on.
@@ -249,3 +256,16 @@ FAULTS = {**UNREACHABLE, **UNUSABLE, "trickle": (TCB, _stream(_trickle))}
 async def _padding(size: int) -> AsyncIterator[bytes]:
     for _ in range(size // 65536):
         yield bytes(65536)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve a simulator's collateral; revocation lists go out in DER."""
+    parser = command_line(__doc__)
+    parser.add_argument("--simulator", type=Path, metavar="DIR", required=True)
+    options = parser.parse_args(argv)
+    td = Simulator.open(options.simulator)
+    return run_double(lambda _: create_app(td, hex_lists=False), options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

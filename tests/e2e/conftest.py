@@ -195,8 +195,8 @@ def test_pki(home: Path) -> Path:
 @pytest.fixture(scope="session")
 def service(start_server: Callable[..., str], test_pki: Path) -> str:
     """The address of an attestation service that trusts the TEST root."""
-    command: ServerCommand = [sys.executable, "-m", "cczoo_verifier", "serve"]
-    command += ["--port", "0", "--root", test_pki / "root.pem"]
+    command: ServerCommand = [sys.executable, "-m", "doubles.genuine", test_pki / "root.pem"]
+    command += ["serve", "--port", "0", "--root", test_pki / "root.pem"]
     command += ["--collateral", test_pki / "collateral.json"]
     return start_server("service", command, cors=True)
 

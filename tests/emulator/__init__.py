@@ -10,10 +10,11 @@ From the command line, with PYTHONPATH=tests::
 
 runs COMMAND inside, where ``/sys/kernel/config/tsm/report`` answers with quotes signed by the
 simulator whose keys are in DIR (made on first use; ``DIR/root.pem`` and ``DIR/collateral.json`` are
-what a verifier needs). ``--prefix`` names that PKI: with the default, SIMULATION, verifiers call
-its quotes simulated; with any other, they are a test root's. Signals sent to the emulator are
-passed on to COMMAND, whose exit code becomes the emulator's. ``python -m emulator --help`` lists
-the faults; while it runs, a fault is set by writing its NAME[:COUNT] (or ``none``) to
+what a verifier needs). ``--prefix`` names that PKI: the organisation in its certificates ends so,
+by default in SIMULATION. Verifiers tell its root from Intel's by the key, whatever the name.
+Signals sent to the emulator are passed on to COMMAND, whose exit code becomes the emulator's.
+``python -m emulator --help`` lists the faults; while it runs, a fault is set by writing its
+NAME[:COUNT] (or ``none``) to
 ``/sys/kernel/config/.emulator/control`` inside, and reading that file gives counters as JSON.
 
 From tests::

@@ -28,7 +28,7 @@ from .kernel import (
     Fault,
 )
 from .machine import SetupError, check_machine
-from .signers import FORMS
+from .signers import FORMS, MALFORMED
 
 CONFIGFS = "/sys/kernel/config"
 REPORT = f"{CONFIGFS}/tsm/report"
@@ -155,8 +155,10 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     signer = parser.add_mutually_exclusive_group(required=True)
     signer.add_argument("--state", metavar="DIR", help="the simulator's folder that signs")
     signer.add_argument("--fixed", action="store_true", help="keys that are the same on each run")
-    parser.add_argument("--prefix", default="SIMULATION", help="common names in the PKI begin so")
-    parser.add_argument("--form", choices=FORMS, default="v4", help="of the quotes; default v4")
+    parser.add_argument("--prefix", default="SIMULATION", help="what the PKI is called")
+    parser.add_argument(
+        "--form", choices=(*FORMS, *MALFORMED), default="v4", help="of the quotes; default v4"
+    )
     parser.add_argument("--fault", default="none", metavar="NAME[:COUNT]")
     parser.add_argument("--slow", type=float, default=3.0, metavar="SECONDS", help="default 3")
     parser.add_argument("--seed", type=int, default=0, help="of the random faults")

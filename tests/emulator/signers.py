@@ -14,7 +14,23 @@ from quote_generator.simulator.quoting import DEFAULT_BODY, make_quote
 Signer = Callable[[bytes], bytes]
 
 # (version, body type) by the name that the command line uses.
-FORMS = {"v4": (4, 2), "v5": (5, 2), "v5-td15": (5, 3)}
+FORMS = {"v4": (4, 2), "v5": (5, 2), "v5-td15": (5, 3), "v5-td15ex": (5, 4)}
+
+
+def _put(at: int, value: int, size: int) -> Callable[[bytes], bytes]:
+    field = value.to_bytes(size, "little")
+    return lambda quote: quote[:at] + field + quote[at + size :]
+
+
+# What is none, by the same kind of name: made of a good one with a body of type 4.
+MALFORMED: dict[str, Callable[[bytes], bytes]] = {
+    "td15ex-of-884": _put(50, 884, 4),
+    "td15ex-of-886": _put(50, 886, 4),
+    "td15ex-in-v4": _put(0, 4, 2),
+    "td15ex-cut": lambda quote: quote[: 54 + 884],
+    "type-3-of-885": _put(48, 3, 2),
+    "type-5": _put(48, 5, 2),
+}
 
 SIGNATURE_SIZE = 64
 LENGTH_SIZE = 4  # of the field before the signature data
@@ -38,12 +54,18 @@ def _template(form: str, body: Body = DEFAULT_BODY) -> bytes:
     return make_quote(*own_pki(), body, *FORMS[form])
 
 
+def _spoiled(sign: Signer, form: str) -> Signer:
+    return lambda report_data: MALFORMED[form](sign(report_data))
+
+
 def fixed(form: str = "v4") -> Signer:
     """Return a signer with the same keys on each run, whose root nobody trusts.
 
-    Its quotes hold together, which is all that the attester looks at. The QE report and the chain
-    are always the same, so that a quote costs one signature.
+    Its quotes hold together, which is all that the attester looks at, unless the form is one of
+    MALFORMED. The QE report and the chain are always the same, so that a quote costs one signature.
     """
+    if form in MALFORMED:
+        return _spoiled(fixed("v5-td15ex"), form)
     template = _template(form)
     body = len(parse_quote(template).signed_bytes)
     report_data_at = template.index(bytes(64), 48 + 520)  # the default body's are zeros
@@ -60,6 +82,8 @@ def fixed(form: str = "v4") -> Signer:
 
 def simulator(directory: str, prefix: str, form: str = "v4") -> Signer:
     """Return a signer that verifiers accept under the root in ``directory``."""
+    if form in MALFORMED:
+        return _spoiled(simulator(directory, prefix, "v5-td15ex"), form)
     machine = Simulator.open(directory, name=prefix)
     version, body_type = FORMS[form]
 

@@ -37,7 +37,7 @@ Seeds = dict[str, bytes]
 
 # --- quotes, and the messages around them -------------------------------------------------------
 
-V4_LENGTH_AT, V5_TD15_LENGTH_AT = 632, 702
+V4_LENGTH_AT, V5_TD15_LENGTH_AT, V5_TD15EX_LENGTH_AT = 632, 702, 939
 
 
 @functools.cache
@@ -50,12 +50,19 @@ def quotes() -> Seeds:
         }
     v4 = without_certificates(seeds["good-v4"], V4_LENGTH_AT)
     v5 = without_certificates(seeds["good-v5-td15"], V5_TD15_LENGTH_AT)
+    extended = without_certificates(seeds["good-v5-td15ex"], V5_TD15EX_LENGTH_AT)
     return {
         **seeds,
         "good-v4-short": v4,
         "good-v5-td15-short": v5,
+        "good-v5-td15ex-short": extended,
         "bad-body-size": put(v5, 50, "<I", 584),
+        "bad-body-size-884": put(extended, 50, "<I", 884),
+        "bad-body-size-886": put(extended, 50, "<I", 886),
+        "bad-body-type": put(extended, 48, "<H", 5),
         "bad-cut": v4[:700],
+        "bad-cut-body": extended[:900],
+        "bad-extended-in-v4": put(extended, 0, "<H", 4),
         "bad-header-only": v4[:48],
         "bad-length": put(v4, V4_LENGTH_AT, "<I", 0xFFFFFFFF),
         "bad-tee": put(v4, 4, "<I", 0),
@@ -119,12 +126,16 @@ def chains() -> Seeds:
     text = quotes()["good-v4"]
     pem = text[text.index(b"-----BEGIN") :]
     one = pem[: pem.index(b"-----END") + len(b"-----END CERTIFICATE-----\n")]
+    last = len(base64.b64decode(b"".join(one.splitlines()[1:-1]))) - 1
     return {
         "good": pem,
+        "good-edited": b"E" + struct.pack(">HB", last, 1),  # in its signature
+        "good-edited-nowhere": b"E",
         "good-crlf": pem.replace(b"\n", b"\r\n"),
         "good-one": one,
         "good-no-line-end": one.rstrip(),
         "bad-behind": one + b"x",
+        "bad-edited": b"E\0\0\0",
         "bad-empty": b"",
         "bad-key": one.replace(b"CERTIFICATE", b"PRIVATE KEY"),
         "bad-unused-bits": one.replace(b"=\n---", b"\n---"),

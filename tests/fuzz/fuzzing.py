@@ -1,5 +1,7 @@
 """Runs the fuzz targets: C ones by clang's libFuzzer and sanitizers, Python ones by atheris.
 
+A target besides, `differential`, compares both verifiers: see differential.py.
+
     python tests/fuzz/fuzzing.py --seconds 3600 [TARGET ...]     (all targets without a name)
     python tests/fuzz/fuzzing.py --runs 200000 [TARGET ...]
     python tests/fuzz/fuzzing.py --input FILE TARGET             (one input again)
@@ -91,6 +93,10 @@ TARGETS = {
 }
 
 
+DIFFERENTIAL = "differential"
+"""Both verifiers on the same mutants (differential.py), which stands beside the targets."""
+
+
 # --- building -----------------------------------------------------------------------------------
 
 
@@ -144,6 +150,15 @@ def replay(target: Target, inputs: Sequence[Path], *, folder: Path = OUT / "bin"
     """
     once = [*command_of(target, folder), "-detect_leaks=0"]
     return _accepted(_run(target, [*once, *map(str, inputs)]))
+
+
+def compare(*options: str) -> str:
+    """Run the differential fuzz, which has no corpus; return what it says. Raises FuzzError."""
+    command = [sys.executable, str(HERE / "differential.py"), *options]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        raise FuzzError(f"({_ending(done.returncode)})\n{done.stdout}")
+    return done.stdout.strip()
 
 
 def _run(target: Target, command: Sequence[str]) -> str:
@@ -203,13 +218,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     how.add_argument("--seconds", type=positive_number, help="how long to run each target")
     how.add_argument("--runs", type=positive_number, help="how often to execute each target")
     how.add_argument("--input", type=Path, help="the one input to give the target")
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
+    names = [DIFFERENTIAL, *TARGETS]
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(names))
     options = parser.parse_args(argv)
-    unknown = [name for name in options.targets if name not in TARGETS]
+    unknown = [name for name in options.targets if name not in names]
     if unknown or (options.input and len(options.targets) != 1):
-        parser.error(f"name {'one of' if options.input else 'some of'} {', '.join(TARGETS)}")
+        parser.error(f"name {'one of' if options.input else 'some of'} {', '.join(names)}")
 
     def run(name: str) -> str:
+        if name == DIFFERENTIAL:
+            asked = {key: getattr(options, key) for key in ("input", "seconds", "runs")}
+            [(key, value)] = [item for item in asked.items() if item[1] is not None]
+            return compare(f"--{key}", str(value))
         target = TARGETS[name]
         if options.input:
             return "accepted" if replay(target, [options.input]) else "refused"
@@ -222,7 +242,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     failed = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        running = {name: pool.submit(run, name) for name in options.targets or TARGETS}
+        running = {name: pool.submit(run, name) for name in options.targets or names}
         for name, result in running.items():
             try:
                 print(f"{name}: {result.result()}", flush=True)

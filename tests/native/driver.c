@@ -174,6 +174,7 @@ static int decode(char **argv)
 {
     uint64_t state = strtoull(argv[0], NULL, 10);
     uint8_t quote[1024] = {0}, message[24 + sizeof quote] = {0};
+    const uint32_t bodies[] = {0x02480002, 0x02880003, 0x03750004}; /* size and type */
 
     put32(quote, 4 | 2 << 16);
     put32(quote + 4, 0x81);
@@ -185,7 +186,7 @@ static int decode(char **argv)
     memcpy(message + 24, quote, sizeof quote);
     for (long i = atol(argv[1]); i; i--) {
         put32(quote, (next(&state) % 2 ? 4 : 5) | 2 << 16);
-        put32(quote + 48, next(&state) % 2 ? 0x02480002 : 0x02880003);
+        put32(quote + 48, bodies[next(&state) % 3]);
         put32(quote + 52, 0);
         if (next(&state) % 2)
             decode_once(&state, quote, sizeof quote);

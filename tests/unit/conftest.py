@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cczoo_verifier.appraisal import Verdict
+from cczoo_verifier.certificates import root_key
 from hypothesis import HealthCheck, settings
 
 from doubles.chat import Chat
@@ -43,9 +45,18 @@ class SampleReader:
 
 
 @pytest.fixture(scope="module")
-def td(tmp_path_factory: pytest.TempPathFactory) -> Simulator:
-    """A TD whose root is neither Intel's nor the simulator's."""
-    return Simulator.open(tmp_path_factory.mktemp("td") / "state", name="TEST")
+def td(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    """A TD whose root stands in for Intel's: its key alone, among others, counts as no simulator's.
+
+    Nobody here can sign under Intel's root, so without this nothing could pass without a warning.
+    """
+    made = Simulator.open(tmp_path_factory.mktemp("td") / "state", name="TEST")
+    genuine = {root_key(None), root_key(made.root_der)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            Verdict, "simulated", property(lambda self: self.evaluation.root_key not in genuine)
+        )
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -41,12 +41,6 @@ VECTORS = Path(__file__).resolve().parents[1] / "vectors"
 LOG = "INIT sha384/" + "00" * 48 + "\nimage-rs CreateContainer example\n"
 
 
-@pytest.fixture(scope="module")
-def td(tmp_path_factory: pytest.TempPathFactory) -> Simulator:
-    """A TD whose root is neither Intel's nor the simulator's."""
-    return Simulator.open(tmp_path_factory.mktemp("td") / "state", name="TEST")
-
-
 def trust_in(td: Simulator, **collateral: Any) -> Callable[[Any], Trust]:
     return lambda _: Trust(td.root_der, td.collateral(**collateral))
 
@@ -428,7 +422,7 @@ def test_reference_values(td: Simulator) -> None:
     assert outcomes(report)["reference-values"] == "pass"
     for bad in ({"mr_td": "00" * 48}, {**good, "rtmr_1": "00" * 48}, {"mr_servicetd": "00" * 48}):
         report = run(td, document, references=read_references(json.dumps(bad)))
-        assert failed(report) == [("reference-values", "value-differs")]
+        assert failed(report) == [("reference-values", "reference-values")]
 
 
 @pytest.mark.parametrize(
@@ -463,12 +457,12 @@ def policy(**members: Any) -> Policy:
     ("tcb", "outcome", "code"),
     [
         ({"pass": ["SWHardeningNeeded"]}, "pass", ""),
-        ({"warn": ["SWHardeningNeeded"]}, "warn", "tcb-not-up-to-date"),
-        ({"warn": []}, "fail", "tcb-not-up-to-date"),
-        ({"advisories": ["INTEL-SA-1", "INTEL-SA-2"]}, "warn", "tcb-not-up-to-date"),
-        ({"advisories": ["INTEL-SA-2"]}, "fail", "advisory-not-tolerated"),
-        ({"min_date": "2020-01-01T00:00:00Z"}, "warn", "tcb-not-up-to-date"),
-        ({"min_date": "9999-01-01T00:00:00Z"}, "fail", "tcb-too-old"),
+        ({"warn": ["SWHardeningNeeded"]}, "warn", "tcb-status"),
+        ({"warn": []}, "fail", "tcb-status"),
+        ({"advisories": ["INTEL-SA-1", "INTEL-SA-2"]}, "warn", "tcb-status"),
+        ({"advisories": ["INTEL-SA-2"]}, "fail", "tcb-advisory"),
+        ({"min_date": "2020-01-01T00:00:00Z"}, "warn", "tcb-status"),
+        ({"min_date": "9999-01-01T00:00:00Z"}, "fail", "tcb-old"),
     ],
 )
 def test_a_policy_judges_the_tcb(td: Simulator, tcb: Any, outcome: str, code: str) -> None:
@@ -496,7 +490,7 @@ def test_everything_that_is_wrong_is_told(td: Simulator) -> None:
     """A TD that is refused still has a TCB status, and the other way round."""
     document = make(td, measurements={"td_attributes": bytes(8)})
     report = run(td, document, trust=trust_in(td, tcb_status="OutOfDate"))
-    assert failed(report) == [("tcb-status", "tcb-not-up-to-date"), ("td-attributes", "sept-ve")]
+    assert failed(report) == [("tcb-status", "tcb-status"), ("td-attributes", "sept-ve")]
     report = run(td, document, trust=trust_in(td, tcb_status="Revoked"))
     assert failed(report) == [("tcb-status", "tcb-revoked"), ("td-attributes", "sept-ve")]
 
@@ -510,18 +504,18 @@ def test_a_service_td_must_be_named(td: Simulator) -> None:
     by_option = read_references(json.dumps({"mr_servicetd": service.hex()}))
     assert run(td, document, references=by_option).result == "pass"
     other = policy(reference_values={"mr_servicetd": ["11" * 48]})
-    assert failed(run(td, document, policy=other)) == [("reference-values", "value-differs")]
+    assert failed(run(td, document, policy=other)) == [("reference-values", "reference-values")]
 
 
 def test_given_reference_values_go_before_the_policys(td: Simulator) -> None:
     document = make(td)
     wrong = policy(reference_values={"mr_td": ["00" * 48], "rtmr_0": ["a0" * 48]})
-    assert failed(run(td, document, policy=wrong)) == [("reference-values", "value-differs")]
+    assert failed(run(td, document, policy=wrong)) == [("reference-values", "reference-values")]
     right = read_references(json.dumps({"mr_td": "7d" * 48}))
     assert run(td, document, policy=wrong, references=right).result == "pass"
     both_wrong = policy(reference_values={"rtmr_0": ["00" * 48]})
     report = run(td, document, policy=both_wrong, references=right)
-    assert failed(report) == [("reference-values", "value-differs")]
+    assert failed(report) == [("reference-values", "reference-values")]
 
 
 def test_a_policy_limits_the_age(td: Simulator) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+import dcap_qvl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from quote_generator.errors import BadInput
 from quote_generator.quote import (
     BODY_TD10,
     BODY_TD15,
+    BODY_TD15EX,
     INTEL_QE_VENDOR_ID,
     MAX_QUOTE_SIZE,
     parse_quote,
@@ -21,10 +23,40 @@ from quote_generator.simulator import Simulator
 from quote_generator.simulator.quoting import DEFAULT_BODY
 
 REPORT_DATA = bytes(range(64))
-KINDS = [(4, BODY_TD10), (5, BODY_TD10), (5, BODY_TD15)]
+KINDS = [(4, BODY_TD10), (5, BODY_TD10), (5, BODY_TD15), (5, BODY_TD15EX)]
+
+# What an extended body has behind that of TDX 1.5: field, offset, size.
+EXTENSION = [
+    ("vmid", 648, 1),
+    ("td_id", 649, 32),
+    ("devinfo", 681, 48),
+    ("init_server_td_hash", 729, 48),
+    ("init_server_td_attr", 777, 8),
+    ("init_cpu_svn", 785, 16),
+    ("init_tee_tcb_svn", 801, 16),
+    ("init_tee_fmspc", 817, 12),
+    ("curr_server_td_hash", 829, 48),
+    ("curr_server_td_attr", 877, 8),
+]
+
+THEIR_NAMES = {
+    "report_data": "report_data",
+    "tee_tcb_svn2": "tee_tcb_svn2",
+    "mr_servicetd": "mr_service_td",
+    "td_id": "td_id",
+    "devinfo": "dev_info",
+    "init_server_td_hash": "init_service_td_hash",
+    "init_server_td_attr": "init_service_td_attributes",
+    "init_cpu_svn": "init_cpu_svn",
+    "init_tee_tcb_svn": "init_tee_tcb_svn",
+    "init_tee_fmspc": "init_tee_fmspc",
+    "curr_server_td_hash": "cur_service_td_hash",
+    "curr_server_td_attr": "cur_service_td_attributes",
+}
+"""What dcap-qvl calls them; its `vmid` is a number."""
 
 
-@pytest.fixture(scope="module", params=KINDS, ids=["v4", "v5-td10", "v5-td15"])
+@pytest.fixture(scope="module", params=KINDS, ids=["v4", "v5-td10", "v5-td15", "v5-td15ex"])
 def raw(request: pytest.FixtureRequest, simulator: Simulator) -> bytes:
     version, body_type = request.param
     return simulator.quote(REPORT_DATA, version=version, body_type=body_type)
@@ -44,10 +76,41 @@ def test_fields_come_out_as_they_went_in(raw: bytes) -> None:
 
 def test_td15_fields_exist_only_in_td15_bodies(raw: bytes) -> None:
     quote = parse_quote(raw)
-    is_td15 = quote.body_type == BODY_TD15
+    is_td15 = quote.body_type in (BODY_TD15, BODY_TD15EX)
     assert (quote.body.mr_servicetd == bytes(48)) is is_td15
     assert (quote.body.tee_tcb_svn2 is None) is not is_td15
     assert ("mr_servicetd" in quote.body.to_dict()) is is_td15
+
+
+def test_the_fields_of_the_extension_exist_only_in_extended_bodies(raw: bytes) -> None:
+    body, is_extended = parse_quote(raw).body, parse_quote(raw).body_type == BODY_TD15EX
+    for name, _, size in EXTENSION:
+        assert (getattr(body, name) is not None) is is_extended
+        assert (name in body.to_dict()) is is_extended
+        assert not is_extended or len(getattr(body, name)) == size
+    assert (len(body.pack()) == 885) is is_extended
+
+
+def test_each_field_of_the_extension_is_at_its_place(simulator: Simulator) -> None:
+    values = {name: bytes([at]) * size for at, (name, _, size) in enumerate(EXTENSION, start=1)}
+    quote = simulator.quote(REPORT_DATA, version=5, body_type=BODY_TD15EX, measurements=values)
+    described = parse_quote(quote).to_dict()
+    assert (described["type"], described["size"]) == ("0400", "75030000")
+    for name, offset, size in EXTENSION:
+        at = 54 + offset  # behind header and body descriptor
+        assert quote[at : at + size] == values[name]
+        assert described["body"][name] == values[name].hex()  # type: ignore[index]
+    assert EXTENSION[-1][1] + EXTENSION[-1][2] == 885
+
+
+def test_another_reader_finds_the_same_in_an_extended_body(simulator: Simulator) -> None:
+    values = {name: bytes([at]) * size for at, (name, _, size) in enumerate(EXTENSION, start=1)}
+    values |= {"tee_tcb_svn2": b"\x51" * 16, "mr_servicetd": b"\x52" * 48}
+    quote = simulator.quote(REPORT_DATA, version=5, body_type=BODY_TD15EX, measurements=values)
+    ours, theirs = parse_quote(quote).body, dcap_qvl.Quote.parse(quote).report
+    assert bytes([theirs.vmid]) == ours.vmid
+    for name, their_name in THEIR_NAMES.items():
+        assert getattr(theirs, their_name) == getattr(ours, name)
 
 
 def test_to_dict_is_hex_in_the_quotes_byte_order(simulator: Simulator) -> None:
@@ -121,7 +184,8 @@ def test_a_wrong_field_is_named_with_its_offset(
     ("offset", "layout", "value", "field"),
     [
         (48, "<H", 1, "body type at offset 48 is 1"),
-        (48, "<H", 4, "body type at offset 48 is 4"),
+        (48, "<H", 4, "body size at offset 50 is 648: type 4 has 885"),
+        (48, "<H", 5, "body type at offset 48 is 5: expected 2, 3 or 4"),
         (50, "<I", 584, "body size at offset 50 is 584"),
         (50, "<I", 0xFFFFFFFF, "body size at offset 50"),
     ],
@@ -132,6 +196,37 @@ def test_a_wrong_body_descriptor_is_named(
     quote = simulator.quote(REPORT_DATA, version=5)
     with pytest.raises(BadInput, match=field):
         parse_quote(_patched(quote, offset, layout, value))
+
+
+@pytest.mark.parametrize(
+    ("offset", "layout", "value", "field"),
+    [
+        (0, "<H", 4, "signature data at offset 636 needs"),
+        (48, "<H", 3, "body size at offset 50 is 885: type 3 has 648"),
+        (48, "<H", 5, "body type at offset 48 is 5"),
+        (50, "<I", 884, "body size at offset 50 is 884: type 4 has 885"),
+        (50, "<I", 886, "body size at offset 50 is 886"),
+        (939, "<I", 0xFFFFFFFF, "signature data at offset 943 needs"),
+    ],
+)
+def test_what_is_wrong_with_an_extended_quote_is_named(
+    simulator: Simulator, offset: int, layout: str, value: int, field: str
+) -> None:
+    quote = simulator.quote(REPORT_DATA, version=5, body_type=BODY_TD15EX)
+    with pytest.raises(BadInput, match=field):
+        parse_quote(_patched(quote, offset, layout, value))
+
+
+def test_an_extended_body_cut_short_is_named(simulator: Simulator) -> None:
+    quote = simulator.quote(REPORT_DATA, version=5, body_type=BODY_TD15EX)
+    with pytest.raises(BadInput, match="body at offset 54 needs 885 bytes, 884 are left"):
+        parse_quote(quote[: 54 + 884])
+
+
+@pytest.mark.parametrize(("version", "body_type"), [(4, 3), (4, 4), (5, 1), (5, 5), (3, 2)])
+def test_no_other_kind_is_simulated(simulator: Simulator, version: int, body_type: int) -> None:
+    with pytest.raises(BadInput, match=f"no version {version} quote with body type {body_type}"):
+        simulator.quote(REPORT_DATA, version=version, body_type=body_type)
 
 
 def test_other_certification_data_is_read_but_is_no_chain(simulator: Simulator) -> None:

@@ -54,11 +54,6 @@ def answer(status: int, body: str) -> Answer:
 
 
 @pytest.fixture(scope="module")
-def td(tmp_path_factory: pytest.TempPathFactory) -> Simulator:
-    return Simulator.open(tmp_path_factory.mktemp("td") / "state", name="TEST")
-
-
-@pytest.fixture(scope="module")
 def trust(td: Simulator) -> TrustSource:
     return from_files(str(td.directory / "root.pem"), td.directory / "collateral.json")
 

@@ -114,7 +114,8 @@ def test_a_token_is_judged_as_the_page_judges_it(case: Any) -> None:
     payload = edited(CLAIMS["tokens"][case["token"]], case["edits"])
     opinion = opinion_on(payload, CLAIMS["now"])
     policy = policy_of(case["policy"]) if "policy" in case else DEFAULT
-    checks = {check.id: check for check in (*opinion.checks, told_status(opinion, policy))}
+    status = told_status(opinion, policy, CLAIMS["now"])
+    checks = {check.id: check for check in (*opinion.checks, status)}
     assert checks["token-signature"].outcome == "pass"
     assert {name: outcome(checks.get(name)) for name in case["checks"]} == case["checks"]
     assert opinion.simulated == case.get("simulated", False)
@@ -289,12 +290,12 @@ def test_what_we_serve_is_read(td: Simulator, form: str) -> None:
     ids = ["token-signature", "token-claims", "collateral", "appraisal"]
     assert [(check.id, check.outcome) for check in opinion.checks] == [(id_, "pass") for id_ in ids]
     assert opinion.told.values.keys() >= {"tcb_date", "tcb_eval_num", "earliest_expiration_date"}
-    assert told_status(opinion, DEFAULT).outcome == "pass"
+    assert told_status(opinion, DEFAULT, now).outcome == "pass"
 
 
 # --- a real Trustee's tokens ---------------------------------------------------------------------
 
-OLD = "tcb-not-up-to-date"
+OLD = "tcb-status"
 STATUSES = {
     **dict.fromkeys(("OK", "UpToDate"), "pass"),
     **dict.fromkeys(("Min", "ConfigurationNeeded", "SoftwareHardeningNeeded"), f"warn {OLD}"),
@@ -323,8 +324,10 @@ def test_recorded_tokens_of_a_real_trustee() -> None:
         if "token" not in recording["answer"]:
             continue
         payload, count = recording["answer"]["token"]["payload"], count + 1
-        opinion = opinion_on(payload, payload["iat"] + 1, recorded_quote(recording["request"]))
-        checks = {check.id: check for check in (*opinion.checks, told_status(opinion, DEFAULT))}
+        now = payload["iat"] + 1
+        opinion = opinion_on(payload, now, recorded_quote(recording["request"]))
+        status = told_status(opinion, DEFAULT, now)
+        checks = {check.id: check for check in (*opinion.checks, status)}
         names = ("token-claims", "collateral", "tcb-status", "appraisal")
         outcomes = [outcome(checks.get(name)) for name in names]
         assert outcomes == expected_of(payload), path.stem

@@ -197,7 +197,7 @@ def test_an_older_edition_than_one_seen_before_is_told(td: Simulator, chat: Chat
     outcomes = [checker(url, None, verifier)() for _ in range(4)]
     assert [(one.result, one.failing, one.warning) for one in outcomes] == [
         ("pass", (), ()),
-        ("fail", ("tcb-status/tcb-not-up-to-date",), ()),
+        ("fail", ("tcb-status/tcb-status",), ()),
         ("warn", (), ("collateral/collateral-older",)),
         ("pass", (), ()),
     ]
@@ -436,7 +436,7 @@ def test_an_issuer_that_cannot_be_read_is_a_failure(td: Simulator) -> None:
     string = der.index(COMMON_NAME) + len(COMMON_NAME)
     der[string], der[string + 2] = 0x03, 0  # a string of bits: a type that no name has
     spoilt = parse_quote(quote.replace(pem[0], ssl.DER_cert_to_PEM_cert(bytes(der)).encode()))
-    with pytest.raises(Rejected, match="cannot be read"):
+    with pytest.raises(Rejected, match="cannot be used"):
         platform_of(spoilt)
     assert not names_simulator(spoilt)
 
@@ -536,7 +536,7 @@ def test_a_policy_and_a_count(td: Simulator, url: str, tmp_path: Path, capsys: A
         "unreachable",
     ]
     [result] = [event for event in events if event["event"] == "result"]
-    assert result["failing"] == ["reference-values/value-differs"]
+    assert result["failing"] == ["reference-values/reference-values"]
     assert result["measurements"]  # of a genuine TD, only not of the expected one
 
 

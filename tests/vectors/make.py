@@ -219,8 +219,9 @@ def quotes(td: Simulator) -> object:
         "v4": td.quote(bytes(range(64))),
         "v5-td10": td.quote(bytes(range(64)), version=5, body_type=2),
         "v5-td15": td.quote(bytes(range(64)), version=5, body_type=3),
+        "v5-td15ex": td.quote(bytes(range(64)), version=5, body_type=4),
     }
-    v4, v5 = signed["v4"], signed["v5-td15"]
+    v4, v5, extended = signed["v4"], signed["v5-td15"], signed["v5-td15ex"]
 
     def patched(raw: bytes, offset: int, data: bytes) -> bytes:
         return raw[:offset] + data + raw[offset + len(data) :]
@@ -239,8 +240,14 @@ def quotes(td: Simulator) -> object:
         "certification data of another type": patched(v4, 764, b"\5\0"),
         "certification data too long": patched(v4, 766, b"\xff\xff\xff\x7f"),
         "version 5 without a descriptor": patched(v4, 0, b"\5\0"),
-        "unknown body type": patched(v5, 48, b"\4\0"),
+        "unknown body type": patched(v5, 48, b"\5\0"),
+        "body type of a longer body": patched(v5, 48, b"\4\0"),
         "body size of the other type": patched(v5, 50, (584).to_bytes(4, "little")),
+        "extended body of 884 bytes": patched(extended, 50, (884).to_bytes(4, "little")),
+        "extended body of 886 bytes": patched(extended, 50, (886).to_bytes(4, "little")),
+        "extended body in version 4": patched(extended, 0, b"\4\0"),
+        "extended body cut short": extended[: 54 + 884],
+        "unknown type of an extended body": patched(extended, 48, b"\5\0"),
     }
     return {
         "now": NOW,

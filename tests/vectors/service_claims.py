@@ -13,19 +13,12 @@ from typing import Any
 
 PASS, WARN, SKIPPED = "pass", "warn", "skipped"
 CLAIM, APPRAISAL, EXPIRED, UNTOLD = "token-claim", "appraisal", "collateral-expired", "not-told"
-OLD, RELAUNCH = "tcb-not-up-to-date", "tcb-relaunch"
+OLD, RELAUNCH = "tcb-status", "tcb-relaunch"
 
 CHECKS = ("token-claims", "collateral", "tcb-status", "appraisal")
 
 LIFE = 300
 """Seconds that the tokens last."""
-
-PAGE_NAMES = {
-    OLD: "tcb-status",
-    "advisory-not-tolerated": "tcb-advisory",
-    "tcb-too-old": "tcb-old",
-}
-"""What the page calls these codes of cczoo-verify."""
 
 TOLD = {
     "tcb_status": "UpToDate",
@@ -74,7 +67,6 @@ def service_claims(quote_body: Mapping[str, str], now: int) -> object:
         "source": "docs/providers.md, section What is checked",
         "now": now,
         "quote": "v5-td15",
-        "page_names": PAGE_NAMES,
         "tokens": tokens,
         "cases": cases,
     }
@@ -527,7 +519,7 @@ def _policies() -> Iterator[dict[str, Any]]:
         low, high = {"min_evaluation": 18}, {"min_evaluation": 19}
         for name, policy, outcome in (
             ("a date", early, PASS if told else UNTOLD),
-            ("a later date", late, "tcb-too-old" if told else UNTOLD),
+            ("a later date", late, "tcb-old" if told else UNTOLD),
             ("an edition", low, PASS if told else UNTOLD),
             ("a later edition", high, "tcb-evaluation" if told else UNTOLD),
             ("no advisory", {"advisories": []}, PASS if tells_status else UNTOLD),
@@ -568,7 +560,7 @@ def _policies() -> Iterator[dict[str, Any]]:
             (f"{at}advisory_ids", ["INTEL-SA-1"]),
             (f"{at}tcb_status", "UpToDate"),
             policy={"advisories": ["INTEL-SA-2"]},
-            tcb_status="advisory-not-tolerated",
+            tcb_status="tcb-advisory",
         )
 
 

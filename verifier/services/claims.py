@@ -5,7 +5,6 @@ The rules are the page's (web/src/providers/claims.ts).
 
 from __future__ import annotations
 
-import datetime
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -13,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from quote_generator.evidence import encode_base64url
-from quote_generator.quote import Quote
+from quote_generator.quote import LATER_FIELDS, Quote
 
 from .. import strictjson
 from ..checks import FAIL, PASS, Check
 from ..jws import Token
+from ..tcb_rules import FLAGS, PlatformState
 from .members import (
     APPRAISAL,
     ASKED_POLICY,
@@ -36,32 +36,20 @@ from .verdicts import appraise
 SKEW = 60
 """Seconds that the clocks may differ."""
 
-_OPTIONAL = ("tee_tcb_svn2", "mr_servicetd")
-"""Fields of newer quotes that not every service repeats; where it does, they must be equal."""
-
 _SHOWN = 300
 """Characters of a service's own words that anyone needs to see."""
 
 
-@dataclass(frozen=True)
-class Tcb:
-    """The platform's TCB by a service's word; None is what it does not tell."""
-
-    status: str | None = None
-    advisory_ids: tuple[str, ...] | None = None
-    date: datetime.datetime | None = None
-    evaluation: int | None = None
-
-
-def tcb_of(told: Told) -> Tcb:
-    """The platform's TCB, as far as it is told."""
+def tcb_of(told: Told) -> PlatformState:
+    """The platform's TCB by a service's word, as far as it is told."""
     values = told.values
     ids = values.get("advisory_ids")
-    return Tcb(
+    return PlatformState(
         status=values.get("tcb_status"),
         advisory_ids=None if ids is None else tuple(_short(item) for item in ids),
         date=moment(values.get("tcb_date")),
         evaluation=values.get("tcb_eval_num"),
+        flags={name: values[member] for name, member in FLAGS.items() if member in values},
     )
 
 
@@ -161,7 +149,8 @@ def seconds(value: object) -> float:
 def _differing(claimed: Mapping[str, Any], quote: Quote) -> Iterable[str]:
     for name, value in quote.body.to_dict().items():
         name = "tcb_svn" if name == "tee_tcb_svn" else name  # the services' name for it
-        if name in _OPTIONAL and name not in claimed:
+        # Not every service repeats the fields of newer quotes; where it does, they must be equal.
+        if name in LATER_FIELDS and name not in claimed:
             continue
         told = claimed.get(name)
         if not isinstance(told, str) or told.lower() != value:

@@ -22,10 +22,10 @@ from ..checks import FAIL, PASS, WARN, Check
 from ..fetching import Answer, get, post
 from ..jws import Keys, parse_token, read_keys, verify_token
 from ..problems import Unreachable
+from ..tcb_rules import PlatformState
 from ..waiting import asked_wait
 from .claims import (
     Claims,
-    Tcb,
     check_claims,
     check_collateral,
     collateral_end,
@@ -206,7 +206,7 @@ class Opinion:
     expires: float = math.inf
 
     @property
-    def tcb(self) -> Tcb:
+    def tcb(self) -> PlatformState:
         """The platform's TCB, as far as it is told."""
         return tcb_of(self.told)
 

@@ -16,12 +16,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import httpx
-from cryptography import x509
 
-from quote_generator.simulator import Simulator, pki
+from quote_generator.simulator import Simulator
 
 from .. import pccs
 from ..serving import serving
@@ -29,7 +27,6 @@ from .service import ATTESTATION, KEYS
 from .signing import Signer
 
 START_SECONDS = 60
-_PLATFORM_CA = "Intel SGX PCK Platform CA"
 
 
 @contextlib.contextmanager
@@ -63,27 +60,6 @@ def version_of(url: str) -> str:
     """The version at an address: the older one has no key set."""
     answer = httpx.get(url + KEYS, trust_env=False)
     return "0.21" if answer.status_code == 200 else "0.13"
-
-
-@contextlib.contextmanager
-def readable() -> Iterator[None]:
-    """Simulators made meanwhile have certificates in which v0.21 finds what it looks for.
-
-    That is the name of the intermediate, and in the root where its revocation list is.
-    """
-    make = pki._certificate
-
-    def named(name: str) -> str:
-        return _PLATFORM_CA if name.endswith(_PLATFORM_CA) else name
-
-    def certificate(key: Any, name: str, issuer_key: Any, issuer: str, *rest: Any) -> Any:
-        builder = make(key, named(name), issuer_key, named(issuer), *rest)
-        address = x509.UniformResourceIdentifier("https://certificates.example/root.crl")
-        point = x509.DistributionPoint([address], None, None, None)
-        return builder.add_extension(x509.CRLDistributionPoints([point]), critical=False)
-
-    with mock.patch.object(pki, "_certificate", certificate):
-        yield
 
 
 def _configuration(folder: Path, signer: Signer, collateral: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@
  *
  *     fault    NAME[:COUNT] or none; the names are those of tests/emulator/kernel.py
  *     device   what /dev/tdx_guest can do: a key of QUOTE_NUMBERS in tests/emulator/device.py
- *     form     of the quotes: v4, v5 or v5-td15
+ *     form     of the quotes: v4, v5, v5-td15 or v5-td15ex
  *     slow_ms  how long the slow faults take
  *     poll_ms  how often the driver looks whether the host is done; the real one once a second
  *     quotes, entries, held, in_flight    counters, and whether the host works on a quote
@@ -244,18 +244,19 @@ static size_t put(u8 *to, size_t at, u64 value, int size)
 static size_t write_quote(u8 *quote, const u8 *report_data)
 {
 	bool five = form[1] == '5', td15 = !strcmp(form, "v5-td15");
-	size_t at = 48;
+	bool td15ex = !strcmp(form, "v5-td15ex");
+	size_t at = 48, body_size = td15ex ? 885 : td15 ? 648 : 584;
 	u8 *signature;
 
 	put(quote, 0, five ? 5 : 4, 2);
 	put(quote, 2, 2, 2);
 	put(quote, 4, 0x81, 4);
 	if (five) {
-		at = put(quote, at, td15 ? 3 : 2, 2);
-		at = put(quote, at, td15 ? 648 : 584, 4);
+		at = put(quote, at, td15ex ? 4 : td15 ? 3 : 2, 2);
+		at = put(quote, at, body_size, 4);
 	}
 	memcpy(quote + at + 520, report_data, REPORT_DATA_SIZE);
-	at += td15 ? 648 : 584;
+	at += body_size;
 	signature = quote + put(quote, at, SIGNATURE_SIZE + sizeof(signature_data), 4);
 	if (sign(quote, at, signature))
 		pr_err("no SHA-256 to sign with\n");

@@ -59,6 +59,7 @@ SUITE = [
     "test_emulator.py::test_it_behaves_as_the_kernel",
     "test_configfs.py",
     "test_device.py",
+    "test_kinds.py",
     "test_measure.py",
     "test_deadlines.py",
     "test_letting_go.py",

@@ -254,7 +254,8 @@ def test_nothing_but_a_platform_is_asked_for(fmspc: str | None, ca: str | None) 
 
 
 def test_the_two_spellings_of_a_platform_are_one() -> None:
-    assert collateral.parse_platform("53494d000000", "platform") == PLATFORM
+    platform = collateral.Platform("00806F050000", "platform")
+    assert collateral.parse_platform("00806f050000", "platform") == platform
 
 
 @pytest.mark.parametrize("mode", [*pccs.UNREACHABLE, *pccs.UNUSABLE])

@@ -56,7 +56,7 @@ def test_it_hands_collateral_out(environ: dict[str, str], state: pccs.State, td:
     assert document.keys() == PARTS | {"v", "source", "fetched", "stale"}
     assert (document["v"], document["source"], document["stale"]) == (1, "pccs", False)
     assert verify(document, td.quote(bytes(64)), td.root_der) == "UpToDate"
-    assert ask(fmspc=pccs.PLATFORM.lower()).json() == document
+    assert ask().json() == document
     assert state.count[pccs.TCB] == 1
 
 

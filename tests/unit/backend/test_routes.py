@@ -162,7 +162,7 @@ def test_a_user_is_limited_and_each_thing_is_counted_apart(simulating: dict[str,
     client = client_of(routes_of({**simulating, "TEE_QUOTE_LIMIT_USER": "2/year"}))
     codes = [client.get(f"{ROOT}/quote", headers=ADA).status_code for _ in range(3)]
     assert codes == [200, 200, 429]
-    query = "fmspc=53494D000000&ca=platform"
+    query = "fmspc=535441474544&ca=platform"
     assert client.get(f"{ROOT}/collateral?{query}", headers=ADA).status_code == 200
 
 

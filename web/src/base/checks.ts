@@ -28,6 +28,8 @@ export interface Check {
 	/** Why it is not a plain pass. */
 	code?: ReasonCode;
 	detail?: string;
+	/** Seconds since 1970: when such an outcome ends by itself. */
+	until?: number;
 }
 
 /** An outcome other than a failure; a failure is thrown as a Problem. */
@@ -35,7 +37,23 @@ export interface Finding {
 	outcome: Exclude<Outcome, 'fail'>;
 	code?: ReasonCode;
 	detail?: string;
+	until?: number;
 }
+
+/** Codes that are no more than a check's own; their details begin with the reason. */
+const GENERAL: readonly (ReasonCode | undefined)[] = [
+	'evidence-malformed',
+	'collateral',
+	'quote-signature',
+	'tcb-status',
+	'td-attributes'
+];
+
+/** The stable word of why a check is not a plain pass: the same in every verifier of this kit. */
+export const reasonOf = ({ code, detail = '' }: Check): string | undefined => {
+	const [, word] = /^([a-z]+(?:-[a-z]+)*)(?::|$)/.exec(detail) ?? [];
+	return GENERAL.includes(code) ? (word ?? code) : code;
+};
 
 /** What has been found so far; a check that is not in here has not run. */
 export type Findings = Partial<Record<CheckId, Check>>;

@@ -17,11 +17,13 @@ export const BIT_STRING = 0x03;
 export const OCTET_STRING = 0x04;
 const NULL = 0x05;
 export const OID = 0x06;
-const ENUMERATED = 0x0a;
+export const ENUMERATED = 0x0a;
+export const UTF8_STRING = 0x0c;
+export const PRINTABLE_STRING = 0x13;
 export const UTC_TIME = 0x17;
 export const GENERALIZED_TIME = 0x18;
 export const SEQUENCE = 0x30;
-const SET = 0x31;
+export const SET = 0x31;
 
 /** The parts of a tag. */
 const CLASS = 0xc0;
@@ -185,7 +187,7 @@ export const bits = ({ content }: Element): Uint8Array<ArrayBuffer> => {
 /** Is an INTEGER below zero? */
 export const isNegative = ({ content }: Element): boolean => (content[0] ?? 0xff) > 0x7f;
 
-/** An INTEGER from 0 to `max`. */
+/** An INTEGER or an ENUMERATED from 0 to `max`. */
 export const small = (element: Element, max: number): number => {
 	const value = element.content.reduce((sum, byte) => sum * 256 + byte, 0);
 	return isNegative(element) || value > max ? refuse('value') : value;

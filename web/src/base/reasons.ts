@@ -52,10 +52,13 @@ export const REASONS = [
 	'collateral',
 	'collateral-unreachable',
 	'collateral-older',
+	'collateral-grace',
 	'collateral-memory',
 
 	// The policy and this browser's memory
 	'tcb-status',
+	'tcb-grace',
+	'platform-refused',
 	'tcb-advisory',
 	'tcb-old',
 	'tcb-relaunch',

@@ -27,12 +27,18 @@ export interface Certificate extends Signed {
 	path: number;
 	/** The first byte of keyUsage. */
 	usage: number;
+	/** The subject's name, taken apart. */
+	name: Element;
 	/** Values of all extensions by their OID's bytes in hex. */
 	extensions: Map<string, Uint8Array<ArrayBuffer>>;
 }
 
 export interface RevocationList extends Signed {
+	/** Its number, in decimal digits. */
+	number: string;
 	revoked: Set<string>;
+	/** As of a certificate. */
+	extensions: Map<string, Uint8Array<ArrayBuffer>>;
 }
 
 /** AlgorithmIdentifiers as they must stand: RFC 5758 section 3.2, RFC 5480 section 2.1. */
@@ -45,8 +51,10 @@ const ORDER = 'ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551'
 export const UNCOMPRESSED = 0x04;
 
 export const KEY_USAGE = '551d0f';
-const CRL_NUMBER = '551d14';
-const AUTHORITY_KEY_ID = '551d23';
+export const CRL_NUMBER = '551d14';
+export const SUBJECT_KEY_ID = '551d0e';
+export const AUTHORITY_KEY_ID = '551d23';
+export const DISTRIBUTION_POINTS = '551d1f';
 export const BASIC_CONSTRAINTS = '551d13';
 /** Bits of keyUsage. */
 const DIGITAL_SIGNATURE = 0x80;
@@ -126,6 +134,7 @@ const takeAlgorithm = (inside: Fields, own = true): void => {
 	if (own) exactly(algorithm, ECDSA_SHA256, 'algorithm');
 };
 const takeName = (inside: Fields) => latin1(inside.take(der.SEQUENCE).whole);
+
 const takeSerial = (inside: Fields) => toHex(inside.take(der.INTEGER).content);
 
 /** Extensions by OID; one that is critical and not among the `known` ones refuses the whole. */
@@ -168,6 +177,27 @@ const readUsage = (value: Uint8Array<ArrayBuffer> | undefined): number => {
 	return tag === der.BIT_STRING ? (content[1] ?? 0) : refuse('keyUsage');
 };
 
+/** The uncompressed P-256 point in a SubjectPublicKeyInfo. */
+const takeKey = (inside: Fields): Uint8Array<ArrayBuffer> => {
+	const info = fields(inside.take(der.SEQUENCE));
+	exactly(info.take(der.SEQUENCE), P256_KEY, 'key');
+	const key = der.bits(info.take(der.BIT_STRING));
+	info.end();
+	// Compressed points, and points of other curves' lengths, are not even tried.
+	return key.length === 65 && key[0] === UNCOMPRESSED ? key : refuse('key');
+};
+
+/** The key of a root certificate, by which alone it counts; throws `internal`. */
+export const keyOf = (bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> => {
+	const { inside } = openSigned(bytes, false);
+	inside.maybe(der.explicit(0)); // version
+	takeSerial(inside);
+	for (const part of ['algorithm', 'issuer', 'validity', 'subject']) {
+		if (!inside.maybe(der.SEQUENCE)) refuse(part);
+	}
+	return takeKey(inside);
+};
+
 /** Read a certificate; `own` as in `openSigned`. */
 const readCertificate = (bytes: Uint8Array<ArrayBuffer>, own: boolean): Certificate => {
 	const { tbs, signature, inside } = openSigned(bytes, own);
@@ -179,20 +209,17 @@ const readCertificate = (bytes: Uint8Array<ArrayBuffer>, own: boolean): Certific
 	const from = readTime(validity);
 	const until = readTime(validity);
 	validity.end();
-	const subject = takeName(inside);
-	const info = fields(inside.take(der.SEQUENCE));
-	exactly(info.take(der.SEQUENCE), P256_KEY, 'key');
-	const key = der.bits(info.take(der.BIT_STRING));
-	info.end();
-	// Compressed points, and points of other curves' lengths, are not even tried.
-	if (key.length !== 65 || key[0] !== UNCOMPRESSED) refuse('key');
+	const name = inside.take(der.SEQUENCE);
+	const subject = latin1(name.whole);
+	const key = takeKey(inside);
 	const wrapped = fields(inside.take(der.explicit(3)), der.explicit(3));
 	const extensions = readExtensions(wrapped.take(der.SEQUENCE), [KEY_USAGE, BASIC_CONSTRAINTS]);
 	wrapped.end();
 	inside.end();
 	const path = readPath(extensions.get(BASIC_CONSTRAINTS));
 	const usage = readUsage(extensions.get(KEY_USAGE));
-	return { tbs, signature, serial, issuer, from, until, subject, key, path, usage, extensions };
+	const names = { issuer, subject, name };
+	return { tbs, signature, serial, ...names, from, until, key, path, usage, extensions };
 };
 
 /** Parse a certificate; throws `internal`. Nothing is verified yet. */
@@ -202,6 +229,9 @@ export const parseCertificate = (bytes: Uint8Array<ArrayBuffer>): Certificate =>
 /** The same of one that is pinned: nobody asks who signed it, and how. Its signature is left out. */
 export const parsePinned = (bytes: Uint8Array<ArrayBuffer>): Certificate =>
 	readCertificate(bytes, false);
+
+/** An INTEGER of any size that is not negative. */
+const decimal = ({ content }: Element): string => BigInt(`0x${toHex(content)}`).toString();
 
 /** Parse a revocation list; throws `internal`. Lists of changes or for other issuers are refused. */
 export const parseRevocationList = (bytes: Uint8Array<ArrayBuffer>): RevocationList => {
@@ -214,7 +244,9 @@ export const parseRevocationList = (bytes: Uint8Array<ArrayBuffer>): RevocationL
 	const revoked = new Set<string>();
 	for (const item of inside.maybe(der.SEQUENCE)?.children ?? []) {
 		const entry = fields(item);
-		revoked.add(takeSerial(entry));
+		const serial = entry.take(der.INTEGER);
+		if (der.isNegative(serial)) refuse('serial number');
+		revoked.add(toHex(serial.content));
 		readTime(entry);
 		// A critical one could say that the entry is about another issuer's certificate.
 		readExtensions(entry.maybe(der.SEQUENCE), []);
@@ -225,31 +257,29 @@ export const parseRevocationList = (bytes: Uint8Array<ArrayBuffer>): RevocationL
 	wrapped.end();
 	inside.end();
 	// Every list has a number, and says whose key signed it (RFC 5280 sections 5.2.1 and 5.2.3).
-	const says = (oid: string, tag: number): boolean => {
-		const value = extensions.get(oid);
-		return value !== undefined && parseDer(value).tag === tag;
-	};
-	if (!says(CRL_NUMBER, der.INTEGER)) refuse('CRL number');
-	if (!says(AUTHORITY_KEY_ID, der.SEQUENCE)) refuse('authority key');
-	return { tbs, signature, issuer, from, until, revoked };
+	const said = (oid: string, what: string): Element =>
+		parseDer(extensions.get(oid) ?? refuse(what));
+	const number = said(CRL_NUMBER, 'CRL number');
+	if (number.tag !== der.INTEGER || der.isNegative(number)) refuse('CRL number');
+	const authority = said(AUTHORITY_KEY_ID, 'authority key');
+	if (authority.tag !== der.SEQUENCE) refuse('authority key');
+	return { tbs, signature, issuer, from, until, revoked, number: decimal(number), extensions };
 };
 
-const BEGIN = '-----BEGIN CERTIFICATE-----';
-const END = '-----END CERTIFICATE-----';
 /** White space, as PEM has it: JavaScript's own kind has more of it. */
 const BLANK = /^[ \t\r\n]*$/;
 const BODY = /^[ \t\r\n][A-Za-z\d+/= \t\r\n]*$/;
 
 /**
- * The DER of the certificates in a PEM text (RFC 7468), which must hold nothing else but white
- * space. Throws `internal`.
+ * The DER of the certificates, or of what `label` says, in a PEM text (RFC 7468), which must hold
+ * nothing else but white space. Throws `internal`.
  */
-export const parsePem = (text: string): Uint8Array<ArrayBuffer>[] => {
-	const blocks = text.split(END);
+export const parsePem = (text: string, label = 'CERTIFICATE'): Uint8Array<ArrayBuffer>[] => {
+	const blocks = text.split(`-----END ${label}-----`);
 	const rest = blocks.pop() ?? '';
 	if (blocks.length > CHAIN_LIMIT || !BLANK.test(rest)) refuse('PEM');
 	return blocks.map((block) => {
-		const [before = '', body = '', more] = block.split(BEGIN);
+		const [before = '', body = '', more] = block.split(`-----BEGIN ${label}-----`);
 		if (!BLANK.test(before) || !BODY.test(body) || more !== undefined) refuse('PEM');
 		return strictBase64(body.replace(/[ \t\r\n]/g, ''));
 	});
@@ -336,16 +366,20 @@ export const verifyChain = async (
 	if (good.includes(false)) refuse('signature');
 };
 
-/** Verify a revocation list of this CA. Throws `internal`, naming what is wrong. */
+/**
+ * Verify a revocation list of this CA, which may have ended `grace` seconds ago. Throws `internal`,
+ * naming what is wrong.
+ */
 export const verifyRevocationList = async (
 	subtle: SubtleCrypto,
 	list: RevocationList,
 	ca: Certificate,
-	now: number
+	now: number,
+	grace = 0
 ): Promise<void> => {
 	// The list of another CA, correctly signed, says nothing about ours.
 	if (list.issuer !== ca.subject) refuse('issuer');
 	if (!(await verifyEcdsa(subtle, ca.key, list.signature, list.tbs))) refuse('signature');
 	// The moment of the next list is no longer this one's.
-	checkTime({ ...list, until: list.until - 1 }, now, 'collateral-early', 'crl-expired');
+	checkTime({ ...list, until: list.until - 1 + grace }, now, 'collateral-early', 'crl-expired');
 };

@@ -1,263 +1,42 @@
 import { work } from '../base/der';
-import { fromHex, toHex, toUtf8 } from '../base/encoding';
-import { own, parseObject } from '../base/json';
-import { Problem } from '../base/problem';
-import { parseTime } from '../base/x509';
-import type { BodyField } from '../evidence/quote';
+import { fromHex, toHex } from '../base/encoding';
+import type { Quote } from '../evidence/quote';
+import type { Identity, Level, PlatformLevel, QeIdentity, TcbInfo } from './documents';
+import { parseEnclaveReport } from './enclave-report';
 import type { Platform } from './pck';
+import { isRevoked, relaunched, statusName, type Status } from './status';
+import { refuse } from './steps';
 
-/**
- * TCB info and QE identity: what Intel says about the security versions of platforms, TDX modules
- * and quoting enclaves ("SGX and TDX Provisioning Certification Service API" version 4).
- */
-
-/** A status in bits: 1 software hardening, 2 configuration, 4 out of date, 8 revoked, 16 unknown. */
-type Status = number;
-
-/**
- * Names by that number. So two statuses are merged by `|`, and the worst wins: what is out of date
- * is so whatever hardening it needs, and what needs configuration as well keeps saying so.
- */
-const NAMES = [
-	'UpToDate',
-	'SWHardeningNeeded',
-	'ConfigurationNeeded',
-	'ConfigurationAndSWHardeningNeeded',
-	'OutOfDate',
-	'OutOfDate',
-	'OutOfDateConfigurationNeeded',
-	'OutOfDateConfigurationNeeded',
-	'Revoked'
-];
-
-const UNKNOWN = 16;
-
-/** Undefined for what Intel has added since: nobody here can say what it means. */
-export const statusName = (status: Status): string | undefined =>
-	status < UNKNOWN ? NAMES[Math.min(status, 8)] : undefined;
-
-/** What each status with which a TD was started is called where the host is up to date by now. */
-const RELAUNCH = new Map([
-	['OutOfDate', 'TDRelaunchAdvised'],
-	['OutOfDateConfigurationNeeded', 'TDRelaunchAdvisedConfigurationNeeded']
-]);
-
-/**
- * The status of a TD that was started with one status, by TEE_TCB_SVN, and runs under another one
- * by now, by TEE_TCB_SVN2: where the host was updated under it, the TD has to be started anew
- * (Intel's quote verification library 1.27).
- */
-export const relaunched = (launch: string, current: string | undefined): string =>
-	current === undefined || RELAUNCH.has(current) ? launch : (RELAUNCH.get(launch) ?? launch);
-
-/** What a level of anything says. */
-export interface Level {
-	status: Status;
+/** What Intel says of platform, TDX module and quoting enclave together, under one TDX module. */
+export interface TcbState {
+	status: string;
+	/** Of all three, each once. */
 	advisories: string[];
-	/** RFC 3339. */
+	/** RFC 3339: the earliest of the three. */
 	date: string;
-	/** The security version that it begins with: of a module, of an enclave, or a platform's PCE. */
-	svn: number;
 }
 
-interface PlatformLevel extends Level {
-	sgx: number[];
-	tdx: number[];
-}
-
-/** Who a TDX module or a quoting enclave must be; its levels with the highest first. */
-interface Identity {
-	signer: string;
-	attributes: Uint8Array<ArrayBuffer>;
-	mask: Uint8Array<ArrayBuffer>;
-	levels: Level[];
-}
-
-/** A signed document; the fields that both kinds have. */
-interface Signed {
-	/** The exact bytes that are signed, and raw r || s over them. */
-	signed: Uint8Array<ArrayBuffer>;
-	signature: Uint8Array<ArrayBuffer>;
-	/** Seconds since 1970 between which it counts. */
-	from: number;
-	until: number;
-	/** `tcbEvaluationDataNumber`: it grows with every TCB recovery. */
+/** The TCB of a TD, as it was when the TD was started and as it is by now. */
+export interface Judgement extends TcbState {
+	/** By TEE_TCB_SVN. */
+	launch: TcbState;
+	/** By TEE_TCB_SVN2; null where quotes of this kind have none. */
+	current: TcbState | null;
+	/** Of the levels at the start; the first TDX module has none of its own. */
+	dates: { platform: string; module: string | null; qe: string };
+	/** The lower number of the two documents. */
 	evaluation: number;
 }
 
-export interface TcbInfo extends Signed {
-	fmspc: string;
-	pceId: string;
-	/** The highest first. */
-	levels: PlatformLevel[];
-	/** The TDX module of version 0, and the others. */
-	module: Identity;
-	identities: (Identity & { id: string })[];
+/** The levels that count together; the first TDX module has none. */
+interface Levels {
+	platform: Level;
+	module: Level | null;
+	enclave: Level;
 }
-
-export interface QeIdentity extends Signed, Identity {
-	miscselect: Uint8Array<ArrayBuffer>;
-	miscselectMask: Uint8Array<ArrayBuffer>;
-	product: number;
-}
-
-const refuse = (what: string): never => {
-	throw new Problem('internal', what);
-};
-
-const bytesOf = (value: unknown, name: string, length: number): Uint8Array<ArrayBuffer> => {
-	const bytes = fromHex(own(value, name));
-	return bytes.length === length ? bytes : refuse(name);
-};
-
-const numberOf = (value: unknown, name: string, max = 0xffff): number => {
-	const number = own(value, name);
-	if (typeof number !== 'number' || !Number.isInteger(number)) return refuse(name);
-	return number >= 0 && number <= max ? number : refuse(name);
-};
-
-const listOf = (value: unknown, name: string, optional = false): unknown[] => {
-	const list = own(value, name);
-	if (list === undefined && optional) return [];
-	return Array.isArray(list) ? list : refuse(name);
-};
-
-const statusOf = (name: string): Status => {
-	const status = NAMES.indexOf(name);
-	return status >= 0 ? status : UNKNOWN;
-};
-
-const readLevel = (value: unknown, svn: string): Level => {
-	work.steps += 1;
-	const name = own(value, 'tcbStatus');
-	const date = own(value, 'tcbDate');
-	const advisories = listOf(value, 'advisoryIDs', true);
-	if (typeof date !== 'string') return refuse('time');
-	parseTime(date);
-	if (typeof name !== 'string') return refuse('tcbStatus');
-	if (!advisories.every((id) => typeof id === 'string')) return refuse('advisoryIDs');
-	return { status: statusOf(name), advisories, date, svn: numberOf(own(value, 'tcb'), svn) };
-};
-
-/** What a level asks for, so that the higher of two comes first. */
-const compare = (one: readonly number[], other: readonly number[]): number => {
-	const at = one.findIndex((svn, index) => svn !== other[index]);
-	return at < 0 ? refuse('two levels') : (other[at] ?? 0) - (one[at] ?? 0);
-};
-
-/**
- * Levels with the highest first, whatever the order in the document: the first one that is reached
- * is then the one. Two that ask for the same are refused: either could be meant.
- */
-const sorted = <T extends Level>(levels: T[], asked: (level: T) => number[]): T[] =>
-	levels.sort((one, other) => compare(asked(one), asked(other)));
-
-/** A level of a TDX module or an enclave. */
-const readOwnLevel = (value: unknown): Level => readLevel(value, 'isvsvn');
-
-const readPlatformLevel = (value: unknown): PlatformLevel => {
-	const components = (name: string) => {
-		const list = listOf(own(value, 'tcb'), name).map((item) => numberOf(item, 'svn', 0xff));
-		// A shorter list would leave components unchecked.
-		return list.length === 16 ? list : refuse(name);
-	};
-	return {
-		...readLevel(value, 'pcesvn'),
-		sgx: components('sgxtcbcomponents'),
-		tdx: components('tdxtcbcomponents')
-	};
-};
-
-const readOwnLevels = (value: unknown): Level[] =>
-	sorted(listOf(value, 'tcbLevels').map(readOwnLevel), ({ svn }) => [svn]);
-
-const readIdentity = (value: unknown, signer: number, attributes: number): Identity => ({
-	signer: toHex(bytesOf(value, 'mrsigner', signer)),
-	attributes: bytesOf(value, 'attributes', attributes),
-	mask: bytesOf(value, 'attributesMask', attributes),
-	levels: []
-});
-
-const readModuleIdentity = (value: unknown): Identity & { id: string } => {
-	const id = own(value, 'id');
-	if (typeof id !== 'string') return refuse('id');
-	return { ...readIdentity(value, 48, 8), id: id.toUpperCase(), levels: readOwnLevels(value) };
-};
-
-/** White space, as JSON has it: JavaScript's own kind has more of it. */
-const BLANK = '[ \\t\\r\\n]*';
-
-/** Texts of JSON are skipped; what is a fraction or has an exponent then stands outside of them. */
-const hasFraction = (json: string): boolean =>
-	/\d[.eE]/.test(json.replace(/"(?:[^"\\]|\\.)*"/g, ''));
-
-/**
- * Open `{"<name>":{...},"signature":"..."}`, in either order. The signature is over the inner object's
- * bytes as they stand, and only those bytes are parsed: nothing that was not signed is looked at.
- * All numbers are whole, and are written so: 1.0 and 1 are the same to some readers only.
- */
-const openDocument = (text: unknown, name: string, id: string, version: number) => {
-	const pair = (key: string, value: string) => `${BLANK}"${key}"${BLANK}:${BLANK}${value}${BLANK}`;
-	const member = pair(name, '(\\{[^]*\\})');
-	const beside = pair('signature', '"([\\da-fA-F]{128})"');
-	const inside = `\\{(?:${member},${beside}|${beside},${member})\\}`;
-	const whole = new RegExp(`^${BLANK}${inside}${BLANK}$`);
-	const found = whole.exec(typeof text === 'string' ? text : '');
-	const inner = found?.[1] ?? found?.[4];
-	const signature = found?.[2] ?? found?.[3];
-	if (inner === undefined) return refuse(name);
-	const value = parseObject(inner);
-	if (hasFraction(inner)) refuse('number');
-	if (value.id !== id || value.version !== version) refuse(`other-platform: ${name}`);
-	const signed = { signed: toUtf8(inner), signature: fromHex(signature) };
-	const times = { from: parseTime(value.issueDate), until: parseTime(value.nextUpdate) };
-	const evaluation = numberOf(value, 'tcbEvaluationDataNumber', 0xffffffff);
-	return { value, document: { ...signed, ...times, evaluation } };
-};
-
-/** Parse TCB info of TDX; throws `internal`. Nothing is verified yet. */
-export const parseTcbInfo = (text: unknown): TcbInfo => {
-	const { value, document } = openDocument(text, 'tcbInfo', 'TDX', 3);
-	// The only way of composing a TCB level that the interface describes.
-	if (value.tcbType !== 0) refuse('tcbType');
-	return {
-		...document,
-		fmspc: toHex(bytesOf(value, 'fmspc', 6)),
-		pceId: toHex(bytesOf(value, 'pceId', 2)),
-		// In this order Intel's library sorts by them.
-		levels: sorted(listOf(value, 'tcbLevels').map(readPlatformLevel), ({ sgx, svn, tdx }) => [
-			...sgx,
-			svn,
-			...tdx
-		]),
-		module: readIdentity(own(value, 'tdxModule'), 48, 8),
-		identities: listOf(value, 'tdxModuleIdentities', true).map(readModuleIdentity)
-	};
-};
-
-/** Parse the identity of the TD quoting enclave; throws `internal`. Nothing is verified yet. */
-export const parseQeIdentity = (text: unknown): QeIdentity => {
-	const { value, document } = openDocument(text, 'enclaveIdentity', 'TD_QE', 2);
-	return {
-		...document,
-		...readIdentity(value, 32, 16),
-		miscselect: bytesOf(value, 'miscselect', 4),
-		miscselectMask: bytesOf(value, 'miscselectMask', 4),
-		product: numberOf(value, 'isvprodid'),
-		levels: readOwnLevels(value)
-	};
-};
-
-/** The bits of a value that a mask of the same length lets through. */
-const masked = (value: Uint8Array, mask: Uint8Array): Uint8Array =>
-	value.map((byte, at) => byte & (mask[at] ?? 0xff));
-
-/** Does `actual` agree with `expected` in the bits of `mask`? */
-export const agrees = (actual: Uint8Array, expected: Uint8Array, mask: Uint8Array): boolean =>
-	actual.length === mask.length && toHex(masked(actual, mask)) === toHex(masked(expected, mask));
 
 /** The level of a security version: the highest that it reaches. */
-export const levelOf = ({ levels }: Identity, svn: number): Level | undefined =>
+const levelOf = ({ levels }: Identity, svn: number): Level | undefined =>
 	levels.find((level) => svn >= level.svn);
 
 /** Is every component, from one on, at least as new as the level wants it? */
@@ -265,7 +44,7 @@ const reaches = (svns: ArrayLike<number>, level: number[], from: number): boolea
 	level.every((svn, at) => at < from || (svns[at] ?? -1) >= svn);
 
 /** The platform's level with these TDX SVNs: the highest of which everything is reached. */
-export const platformLevel = (
+const platformLevel = (
 	{ levels }: TcbInfo,
 	{ components, pceSvn }: Platform,
 	tdx: Uint8Array
@@ -284,26 +63,108 @@ const moduleOf = ({ module, identities }: TcbInfo, tdx: Uint8Array): Identity =>
 	const version = tdx[1] ?? 0;
 	if (version === 0) return module;
 	const wanted = `TDX_${toHex(Uint8Array.of(version)).toUpperCase()}`;
-	return identities.find(({ id }) => id === wanted) ?? refuse(wanted);
+	return identities.find(({ id }) => id === wanted) ?? refuse(`tdx-module: ${wanted}`);
 };
 
-/**
- * Is the TDX module one that Intel signed? Throws `internal` where it is not signed by whom Intel
- * names, or has attributes that Intel does not expect.
- */
-export const checkModule = (info: TcbInfo, body: Record<BodyField, string>): void => {
-	const identity = moduleOf(info, fromHex(body.tcb_svn));
-	if (body.mrsigner_seam !== identity.signer) refuse('MRSIGNERSEAM');
-	// Bits outside the mask must be zero: Intel has given them no meaning yet.
-	const expected = toHex(masked(identity.attributes, identity.mask));
-	if (body.seam_attributes !== expected) refuse('SEAMATTRIBUTES');
+/** Is the TDX module one that Intel signed, and that has no attributes? None has been given any. */
+const checkModule = (info: TcbInfo, { body }: Quote): void => {
+	const { signer, attributes } = moduleOf(info, fromHex(body.tcb_svn));
+	if (body.mrsigner_seam !== signer) refuse('tdx-module: MRSIGNERSEAM');
+	const agrees = body.seam_attributes === toHex(attributes) && !/[^0]/.test(body.seam_attributes);
+	if (!agrees) refuse('tdx-module: SEAMATTRIBUTES');
 };
 
-/**
- * The level of a TDX module with these SVNs, or null for the first version, which has none of its
- * own. Throws `internal` for one that Intel does not describe, or that is older than all it knows.
- */
-export const moduleLevel = (info: TcbInfo, tdx: Uint8Array): Level | null => {
+/** The level of a TDX module with these SVNs, or null for the first version, which has none. */
+const moduleLevel = (info: TcbInfo, tdx: Uint8Array): Level | null => {
 	const [svn = 0, version = 0] = tdx;
-	return version > 0 ? (levelOf(moduleOf(info, tdx), svn) ?? refuse('ISVSVN')) : null;
+	return version > 0 ? (levelOf(moduleOf(info, tdx), svn) ?? refuse('tdx-module: ISVSVN')) : null;
+};
+
+/** The levels with which the TD was started. */
+const launchLevels = (
+	info: TcbInfo,
+	identity: QeIdentity,
+	platform: Platform,
+	{ qeReport, body }: Quote
+): Levels => {
+	const tdx = fromHex(body.tcb_svn);
+	const enclave = levelOf(identity, parseEnclaveReport(qeReport).svn);
+	return {
+		enclave: enclave ?? refuse('tcb-unknown: ISVSVN of the QE'),
+		platform: platformLevel(info, platform, tdx) ?? refuse('tcb-unknown'),
+		module: moduleLevel(info, tdx)
+	};
+};
+
+/** The same of now: the quoting enclave and the SGX part of the platform cannot differ. */
+const currentLevels = (
+	info: TcbInfo,
+	enclave: Level,
+	platform: Platform,
+	tee_tcb_svn2: string
+): Levels => {
+	const tdx = fromHex(tee_tcb_svn2);
+	const unknown = () => refuse('tcb-unknown: TEE_TCB_SVN2');
+	const level = platformLevel(info, platform, tdx) ?? unknown();
+	try {
+		return { enclave, platform: level, module: moduleLevel(info, tdx) };
+	} catch {
+		return unknown();
+	}
+};
+
+const listed = ({ platform, module, enclave }: Levels): Level[] =>
+	[platform, module, enclave].filter((level) => level !== null);
+
+const mergedStatus = (levels: Levels): Status =>
+	listed(levels).reduce((merged, { status }) => merged | status, 0);
+
+const union = (...lists: string[][]): string[] => [...new Set(lists.flat())];
+
+/** Dates of one form: the order of the texts is theirs. */
+const earliest = (dates: string[]): string => dates.reduce((a, b) => (b < a ? b : a));
+
+const stateOf = (levels: Levels): TcbState => ({
+	status: statusName(mergedStatus(levels)),
+	advisories: union(...listed(levels).map(({ advisories }) => advisories)),
+	date: earliest(listed(levels).map(({ date }) => date))
+});
+
+/**
+ * Judge the TCB of a TD by the documents about its platform; throws `internal`.
+ *
+ * Platform, TDX module and quoting enclave count together, and the worst status wins. The status is
+ * that of the start, since what the older module let happen has happened; advisories and date are
+ * the worse of the start's and of now's. What is revoked is refused: no policy can say yes to it.
+ */
+export const judge = (
+	quote: Quote,
+	info: TcbInfo,
+	identity: QeIdentity,
+	platform: Platform
+): Judgement => {
+	checkModule(info, quote);
+	const started = launchLevels(info, identity, platform, quote);
+	const { tee_tcb_svn2 } = quote.body;
+	const running =
+		tee_tcb_svn2 === undefined
+			? null
+			: currentLevels(info, started.enclave, platform, tee_tcb_svn2);
+	const now = running ?? started;
+	if (isRevoked(mergedStatus(started) | mergedStatus(now))) refuse('tcb-revoked');
+	const launch = stateOf(started);
+	const current = running && stateOf(running);
+	return {
+		status: relaunched(mergedStatus(started), mergedStatus(now)),
+		advisories: union(launch.advisories, current?.advisories ?? []),
+		date: earliest([launch.date, current?.date ?? launch.date]),
+		launch,
+		current,
+		dates: {
+			platform: started.platform.date,
+			module: started.module?.date ?? null,
+			qe: started.enclave.date
+		},
+		evaluation: Math.min(info.evaluation, identity.evaluation)
+	};
 };

@@ -95,7 +95,9 @@ const en = {
 	'reason.tcb-advisory': 'The policy does not tolerate an advisory.',
 	'reason.tcb-old': 'The platform’s TCB is older than the policy allows.',
 	'reason.tcb-relaunch':
-		'The host was updated while this TD ran. The host is up to date; restart the TD.',
+		'This TD was started under old firmware; the host is updated: restart the TD.',
+	'reason.tcb-grace': 'The platform needs an update; the policy bears it until:',
+	'reason.platform-refused': 'The policy refuses what the platform says of itself:',
 	'reason.tcb-evaluation':
 		'The platform was judged by an older edition of Intel’s TCB data than the policy asks for.',
 	'reason.service-td-unknown':
@@ -126,6 +128,8 @@ const en = {
 	'reason.collateral-unreachable': 'This server gave no collateral for the quote.',
 	'reason.collateral-older':
 		'Intel’s TCB data is of an older edition than this browser has seen for this kind of platform:',
+	'reason.collateral-grace':
+		'Part of what Intel says about the platform has ended; the policy bears it until:',
 	'reason.collateral-memory':
 		'This browser cannot tell whether it has seen a newer edition of Intel’s TCB data.',
 	'reason.root': 'Another root than Intel’s vouches for the evidence.',
@@ -165,6 +169,7 @@ const en = {
 		'Let this site store data in your browser, or use a window that is not private.',
 	'advice.settings': 'See Settings › General › Remote attestation.',
 	'advice.retry': 'Check again in a moment; send nothing confidential until then.',
+	'advice.grace': 'That is so for a time only: tell the administrator of this server.',
 	'advice.wait': 'This page goes on trying; send nothing confidential until it is verified.',
 	'advice.distrust': 'Send nothing confidential, and tell the administrator of this server.',
 

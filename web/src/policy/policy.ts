@@ -1,14 +1,16 @@
 import type { Finding } from '../base/checks';
 import { fromHex } from '../base/encoding';
-import { isObject, parseObject, type JsonObject } from '../base/json';
+import { parseObject, type JsonObject } from '../base/json';
 import { asProblem, Problem } from '../base/problem';
 import SCHEMA from './policy.schema.json';
+import { violation } from './schema';
 
 type Rule = 'require' | 'allow' | 'forbid';
 
 /** The bits of TD_ATTRIBUTES that a policy may rule on (Intel TDX module ABI). */
 const RULED = [
 	['icssd', 16n],
+	['servtd_ext', 17n],
 	['lass', 27n],
 	['sept_ve_disable', 28n],
 	['migratable', 29n],
@@ -19,6 +21,18 @@ const RULED = [
 ] as const;
 type Ruled = (typeof RULED)[number][0];
 
+/** What a PCK certificate says of its machine, with the names that attestation services have for it. */
+const FLAGS = [
+	['dynamic_platform', 'is_dynamic_platform'],
+	['cached_keys', 'is_cached_keys'],
+	['smt', 'is_smt_enabled']
+] as const;
+type Flag = (typeof FLAGS)[number][0];
+
+/** Fields of a quote of which a policy can hold some bits. */
+const MASKED = ['td_attributes', 'xfam'] as const;
+type Masked = (typeof MASKED)[number];
+
 /** What the relying party accepts (policy.schema.json), with every default filled in. */
 export interface Policy {
 	/** TCB statuses; one that is in neither list fails, one that is in both passes. */
@@ -26,11 +40,20 @@ export interface Policy {
 		pass: string[];
 		warn: string[];
 		advisories?: string[];
+		/** Advisories that may not apply, whatever the others. */
+		refused_advisories?: string[];
+		/** Seconds after its date that a platform which is out of date still warns only. */
+		grace?: number;
 		min_date?: string;
 		/** The lowest `tcbEvaluationDataNumber` of the documents by which it was judged. */
 		min_evaluation?: number;
 	};
 	td_attributes: Record<Ruled, Rule>;
+	platform: Record<Flag, 'allow' | 'forbid'>;
+	/** Seconds after its end that collateral still counts, with a warning. */
+	collateral: { grace: number };
+	/** Hex as in the quote: the bits in `mask` have to be those of `value`. */
+	masked_values: Partial<Record<Masked, { mask: string; value: string }>>;
 	/** A body field's name, and the values (lower-case hex) of which the quote's must be one. */
 	reference_values: Record<string, string[]>;
 	/** The RTMRs that the event logs must account for; none where it does not say. */
@@ -55,92 +78,17 @@ export const DEFAULT_POLICY: Policy = {
 		key_locker: 'allow',
 		perfmon: 'allow',
 		icssd: 'forbid',
+		servtd_ext: 'forbid',
 		lass: 'forbid',
 		migratable: 'forbid',
 		tpa: 'forbid'
 	},
+	platform: { dynamic_platform: 'allow', cached_keys: 'allow', smt: 'allow' },
+	collateral: { grace: 0 },
+	masked_values: {},
 	reference_values: {},
 	min_quote_version: 4,
 	max_age: 3600
-};
-
-/** The part of JSON Schema (2020-12) that the schema uses; a test holds it to that. */
-export interface Schema {
-	type?: string;
-	const?: unknown;
-	enum?: unknown[];
-	pattern?: string;
-	minimum?: number;
-	maximum?: number;
-	items?: Schema;
-	minItems?: number;
-	maxItems?: number;
-	uniqueItems?: boolean;
-	properties?: Record<string, Schema>;
-	patternProperties?: Record<string, Schema>;
-	required?: string[];
-	additionalProperties?: boolean;
-}
-
-const typeOf = (value: unknown): string => {
-	if (Array.isArray(value)) return 'array';
-	if (value === null) return 'null';
-	return Number.isInteger(value) ? 'integer' : typeof value;
-};
-
-const matches = (pattern: string, text: string): boolean => new RegExp(pattern, 'u').test(text);
-
-/** Is a number, or a length, outside of what the schema allows? A bound that is not there is none. */
-const isOutside = (value: number, min = -Infinity, max = Infinity): boolean =>
-	!(value >= min && value <= max);
-
-/** Does the schema refuse the value by itself, whatever is inside it? */
-const refuses = (wanted: Schema, value: unknown): boolean => {
-	if (wanted.type !== undefined && typeOf(value) !== wanted.type) return true;
-	if ('const' in wanted && value !== wanted.const) return true;
-	if (wanted.enum && !wanted.enum.includes(value)) return true;
-	if (typeof value === 'string') {
-		return wanted.pattern !== undefined && !matches(wanted.pattern, value);
-	}
-	if (typeof value === 'number') return isOutside(value, wanted.minimum, wanted.maximum);
-	if (!Array.isArray(value)) return false;
-	if (wanted.uniqueItems && new Set(value).size < value.length) return true;
-	return isOutside(value.length, wanted.minItems, wanted.maxItems);
-};
-
-/** The schema of a member by its name, or undefined where none is said to be there. */
-const memberOf = (
-	{ properties = {}, patternProperties = {} }: Schema,
-	name: string
-): Schema | undefined => {
-	if (Object.hasOwn(properties, name)) return properties[name];
-	return Object.entries(patternProperties).find(([pattern]) => matches(pattern, name))?.[1];
-};
-
-/** The path of the first member of an object that the schema refuses; null: all is well. */
-const violationInObject = (value: object, wanted: Schema, path: string): string | null => {
-	const missing = wanted.required?.find((name) => !Object.hasOwn(value, name));
-	if (missing !== undefined) return `${path}/${missing}`;
-	for (const [name, member] of Object.entries(value)) {
-		const inside = memberOf(wanted, name);
-		const below = `${path}/${name}`;
-		if (!inside && wanted.additionalProperties === false) return below;
-		const found = inside ? violation(member, inside, below) : null;
-		if (found !== null) return found;
-	}
-	return null;
-};
-
-/** The path of the first member that the schema refuses, as a JSON pointer; null: all is well. */
-export const violation = (value: unknown, wanted: Schema, path = ''): string | null => {
-	if (refuses(wanted, value)) return path || '/';
-	if (isObject(value)) return violationInObject(value, wanted, path);
-	const items: unknown[] = Array.isArray(value) ? value : [];
-	for (const [at, item] of items.entries()) {
-		const found = wanted.items ? violation(item, wanted.items, `${path}/${at}`) : null;
-		if (found !== null) return found;
-	}
-	return null;
 };
 
 const read = (text: string): JsonObject => {
@@ -151,6 +99,10 @@ const read = (text: string): JsonObject => {
 		throw new Problem('policy-malformed', asProblem(error).detail);
 	}
 };
+
+/** A little-endian number in hex. */
+const little = (hex: string): bigint =>
+	fromHex(hex).reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
 
 /** `Date.parse` takes the 31st of any month: only a date that comes back as it went in is one. */
 const isDate = (text: string): boolean => {
@@ -163,6 +115,10 @@ const lowered = (values: Policy['reference_values']): Policy['reference_values']
 		Object.entries(values).map(([name, items]) => [name, items.map((item) => item.toLowerCase())])
 	);
 
+/** Does a masked value want bits that its mask leaves out? Nothing could ever have it. */
+const wantsOutside = (wanted?: { mask: string; value: string }): boolean =>
+	wanted !== undefined && (little(wanted.value) & ~little(wanted.mask)) !== 0n;
+
 /**
  * Read a policy's JSON text; throws `policy-malformed` with the path of the member that is wrong.
  *
@@ -173,14 +129,19 @@ export const parsePolicy = (text: string): Policy => {
 	const wrong = violation(value, SCHEMA);
 	if (wrong !== null) throw new Problem('policy-malformed', wrong);
 	// The schema vouches for the shape.
-	const { tcb, td_attributes, reference_values, explained_registers, min_quote_version, max_age } =
-		value as Partial<Policy>;
+	const { tcb, reference_values, masked_values = {}, ...given } = value as Partial<Policy>;
 	if (tcb?.min_date !== undefined && !isDate(tcb.min_date)) {
 		throw new Problem('policy-malformed', '/tcb/min_date');
 	}
+	const idle = MASKED.find((name) => wantsOutside(masked_values[name]));
+	if (idle) throw new Problem('policy-malformed', `/masked_values/${idle}`);
+	const { min_quote_version, max_age, explained_registers } = given;
 	return {
 		tcb: { ...DEFAULT_POLICY.tcb, ...tcb },
-		td_attributes: { ...DEFAULT_POLICY.td_attributes, ...td_attributes },
+		td_attributes: { ...DEFAULT_POLICY.td_attributes, ...given.td_attributes },
+		platform: { ...DEFAULT_POLICY.platform, ...given.platform },
+		collateral: { ...DEFAULT_POLICY.collateral, ...given.collateral },
+		masked_values,
 		reference_values: lowered(reference_values ?? {}),
 		...(explained_registers && { explained_registers }),
 		min_quote_version: min_quote_version ?? DEFAULT_POLICY.min_quote_version,
@@ -192,57 +153,83 @@ export const parsePolicy = (text: string): Policy => {
 export interface Tcb {
 	status?: string;
 	advisories?: string[];
-	/** RFC 3339, of the platform's TCB level. */
+	/** RFC 3339: the earliest date of all that it was judged by. */
 	date?: string;
 	/** `tcbEvaluationDataNumber` of the documents by which it was judged, the lower one. */
 	evaluation?: number;
+	/** What its PCK certificate says of the machine; null where that has no word on it. */
+	platform?: Partial<Record<Flag, boolean>> | null;
 }
 
 /** The statuses of a host that was updated while the TD ran. */
 const RELAUNCH = ['TDRelaunchAdvised', 'TDRelaunchAdvisedConfigurationNeeded'];
+/** The statuses that a policy can bear for a time after a recovery of Intel's TCB. */
+const GRACED = ['OutOfDate', 'OutOfDateConfigurationNeeded'];
+
+/** The flags that a policy forbids. */
+const forbidden = ({ platform }: Policy) => FLAGS.filter(([flag]) => platform[flag] === 'forbid');
 
 /** What a policy asks for and nobody says, by Trustee's names. */
-const untold = ({ tcb }: Policy, { status, advisories, date, evaluation }: Tcb): string[] => {
-	const wanted = [
+const untold = (policy: Policy, { status, advisories, date, evaluation, platform }: Tcb) => {
+	const { tcb } = policy;
+	const wanted: (readonly [name: string, asked: unknown, told: unknown])[] = [
 		['tcb_status', true, status],
-		['advisory_ids', tcb.advisories, advisories],
+		['advisory_ids', tcb.advisories ?? tcb.refused_advisories, advisories],
 		['tcb_date', tcb.min_date, date],
-		['tcb_eval_num', tcb.min_evaluation, evaluation]
-	] as const;
+		['tcb_eval_num', tcb.min_evaluation, evaluation],
+		...forbidden(policy).map(([flag, name]) => [name, true, platform && platform[flag]] as const)
+	];
 	return wanted
 		.filter(([, asked, told]) => asked !== undefined && told === undefined)
 		.map(([name]) => name);
 };
 
-/** tcb-status under a policy; throws `not-told` or what is wrong. */
-export const appraiseTcb = (policy: Policy, told: Tcb): Finding => {
+/** Seconds since 1970 up to when a policy bears this TCB; NaN where it does not. */
+const graceEnd = ({ tcb }: Policy, { status = '', date = '' }: Tcb): number =>
+	GRACED.includes(status) ? Date.parse(date) / 1000 + (tcb.grace ?? NaN) : NaN;
+
+/** The status under a policy, as of now; throws `tcb-relaunch` or `tcb-status`. */
+const appraiseStatus = (policy: Policy, told: Tcb, now: number): Finding => {
+	const { status = '', advisories = [] } = told;
+	const detail = [status, ...advisories].join(' ');
+	const code = RELAUNCH.includes(status) ? 'tcb-relaunch' : 'tcb-status';
+	if (policy.tcb.pass.includes(status)) return { outcome: 'pass', detail };
+	if (policy.tcb.warn.includes(status)) return { outcome: 'warn', code, detail };
+	const until = graceEnd(policy, told);
+	if (!(until >= now)) throw new Problem(code, detail);
+	const end = new Date(until * 1000).toISOString().slice(0, 19);
+	return { outcome: 'warn', code: 'tcb-grace', detail: `${end}Z ${detail}`, until };
+};
+
+/** tcb-status under a policy, as of now (seconds since 1970); throws `not-told` or what is wrong. */
+export const appraiseTcb = (policy: Policy, told: Tcb, now: number): Finding => {
 	const missing = untold(policy, told);
 	if (missing.length > 0) throw new Problem('not-told', missing.join(', '));
 	const { tcb } = policy;
-	const { status = '', advisories, date, evaluation = -1 } = told;
-	const detail = [status, ...(advisories ?? [])].join(' ');
-	const code = RELAUNCH.includes(status) ? 'tcb-relaunch' : 'tcb-status';
-	const pass = tcb.pass.includes(status);
-	if (!pass && !tcb.warn.includes(status)) throw new Problem(code, detail);
-	const allowed = tcb.advisories;
-	if (allowed && !advisories?.every((id) => allowed.includes(id))) {
-		throw new Problem('tcb-advisory', detail);
+	const { advisories = [], date = '', evaluation = -1, platform } = told;
+	const refused = forbidden(policy).filter(([flag]) => platform?.[flag] !== false);
+	if (refused.length > 0) {
+		throw new Problem('platform-refused', refused.map(([flag]) => flag).join(', '));
 	}
-	if (tcb.min_date && !(Date.parse(date ?? '') >= Date.parse(tcb.min_date))) {
-		throw new Problem('tcb-old', date ?? '');
+	const finding = appraiseStatus(policy, told, now);
+	const isTolerated = (id: string) =>
+		(tcb.advisories?.includes(id) ?? true) && tcb.refused_advisories?.includes(id) !== true;
+	if (!advisories.every(isTolerated)) throw new Problem('tcb-advisory', finding.detail);
+	if (tcb.min_date && !(Date.parse(date) >= Date.parse(tcb.min_date))) {
+		throw new Problem('tcb-old', date);
 	}
 	if (tcb.min_evaluation !== undefined && evaluation < tcb.min_evaluation) {
 		throw new Problem('tcb-evaluation', String(evaluation));
 	}
-	return pass ? { outcome: 'pass', detail } : { outcome: 'warn', code, detail };
+	return finding;
 };
 
 /** Fields of a quote's body in lower-case hex, by their names there. */
 type Body = Partial<Record<string, string>>;
+type TdBody = Body & { td_attributes: string; xfam: string };
 
-/** A little-endian number in hex. */
-const little = (hex: string): bigint =>
-	fromHex(hex).reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+/** Is a field there, and says something? */
+const isBeyondZero = (hex = ''): boolean => /[^0]/.test(hex);
 
 const fail = (detail: string): never => {
 	throw new Problem('td-attributes', detail);
@@ -261,13 +248,11 @@ const UNKNOWN_SERVICE_TD = 'service-td-unknown';
  * td-attributes under a policy; throws `td-attributes`.
  *
  * Nothing but the bits that a policy rules on may be set: the lowest byte puts a TD under debug or
- * profiling, the others are reserved. A quote of a kind that names no service TD is told, as the
- * host chooses the kind, and could hide one by it.
+ * profiling, the others are reserved. A nested guest is another one than the measured TD. A quote of
+ * a kind that names no service TD is told, as the host chooses the kind, and could hide one by it.
  */
-export const appraiseAttributes = (
-	{ td_attributes: rules, min_quote_version }: Policy,
-	body: { td_attributes: string; xfam: string; mr_servicetd?: string }
-): Finding => {
+export const appraiseAttributes = (policy: Policy, body: TdBody): Finding => {
+	const { td_attributes: rules, masked_values, reference_values, min_quote_version } = policy;
 	const bits = little(body.td_attributes);
 	const known = RULED.reduce((all, [, at]) => all | (1n << at), 0n);
 	if ((bits & DEBUG) !== 0n) fail('debug');
@@ -280,20 +265,30 @@ export const appraiseAttributes = (
 	}
 	const xfam = little(body.xfam);
 	if ((xfam & XFAM_FIXED) !== XFAM_FIXED || (xfam & ~XFAM_ALLOWED) !== 0n) fail('xfam');
+	for (const name of MASKED) {
+		const { mask = '', value = '' } = masked_values[name] ?? {};
+		if ((little(body[name]) & little(mask)) !== little(value)) fail(`values-masked: ${name}`);
+	}
+	if (isBeyondZero(body.vmid) && !reference_values.vmid) fail('nested-guest');
 	if (body.mr_servicetd !== undefined) return { outcome: 'pass' };
 	if (min_quote_version >= NAMES_SERVICE_TD) throw new Problem('td-attributes', UNKNOWN_SERVICE_TD);
 	return { outcome: 'pass', code: UNKNOWN_SERVICE_TD };
 };
 
+/** What a quote says of service TDs: at the start, and now. */
+const SERVICE_TD_ATTRIBUTES = ['init_server_td_attr', 'curr_server_td_attr'];
+const SERVICE_TDS = ['mr_servicetd', 'init_server_td_hash', 'curr_server_td_hash'];
+
 /**
  * The other part of td-attributes, where no attestation service judges: a service TD that is bound
- * to this one must be named by the policy, for it could do with it what its code does.
+ * to this one, or was, must be named by the policy, for it could do with it what its code does.
  */
-export const appraiseServiceTd = (
-	{ reference_values }: Policy,
-	{ mr_servicetd = '' }: Body
-): void => {
-	if (/[^0]/.test(mr_servicetd) && !reference_values.mr_servicetd) fail('service-td');
+export const appraiseServiceTd = ({ reference_values }: Policy, body: Body): void => {
+	const isUnnamed = (name: string) => isBeyondZero(body[name]) && !reference_values[name];
+	const attributes = SERVICE_TD_ATTRIBUTES.find(isUnnamed);
+	if (attributes) fail(`service-td-attributes: ${attributes}`);
+	const bound = SERVICE_TDS.find(isUnnamed);
+	if (bound) fail(`service-td: ${bound}`);
 };
 
 /** Where the event logs lead: see evidence/eventlog.ts. */

@@ -3,6 +3,7 @@ import { fromHex, toBase64url } from '../base/encoding';
 import { asText, isObject, own, parseObject, type JsonObject } from '../base/json';
 import { Problem } from '../base/problem';
 import type { Evidence } from '../evidence/evidence';
+import { LATER_FIELDS } from '../evidence/quote';
 import { appraiseTcb, DEFAULT_POLICY, type Policy, type Tcb } from '../policy/policy';
 import {
 	codeOfWrong,
@@ -36,9 +37,6 @@ export interface Claims {
 	/** About platform and collateral, where the service tells. */
 	told: Told;
 }
-
-/** Fields of newer quotes that not every service repeats; where it does, they must be equal. */
-const OPTIONAL = ['tee_tcb_svn2', 'mr_servicetd'];
 
 /** Claims in seconds since 1970 (RFC 7519 section 4.1); without a time there, NaN. */
 const timeOf = (payload: JsonObject, name: string): number => {
@@ -86,7 +84,8 @@ export const checkMeasurements = (claims: Claims, { quote }: Evidence): void => 
 	if (claims.tee !== 'tdx') throw new Problem('token-claim', 'tee');
 	for (const [name, mine] of Object.entries(quote.body)) {
 		const claimed = claims.measurement(name);
-		if (claimed === undefined && OPTIONAL.includes(name)) continue;
+		// Not every service repeats the fields of newer quotes; where it does, they must be equal.
+		if (claimed === undefined && LATER_FIELDS.includes(name)) continue;
 		if (typeof claimed !== 'string' || claimed.toLowerCase() !== mine) {
 			throw new Problem('token-claim', name);
 		}
@@ -99,26 +98,31 @@ const tcbOf = ({ values }: Told): Tcb => ({
 	status: values.tcb_status as string | undefined,
 	advisories: values.advisory_ids as string[] | undefined,
 	date: values.tcb_date as string | undefined,
-	evaluation: values.tcb_eval_num as number | undefined
+	evaluation: values.tcb_eval_num as number | undefined,
+	platform: {
+		dynamic_platform: values.is_dynamic_platform as boolean | undefined,
+		cached_keys: values.is_cached_keys as boolean | undefined,
+		smt: values.is_smt_enabled as boolean | undefined
+	}
 });
 
-/** What a policy asks of the TCB: the same text in whatever order its lists are. */
-const asked = ({ pass, warn, ...more }: Policy['tcb']): string =>
-	JSON.stringify({ ...more, pass: [...pass].sort(), warn: [...warn].sort() });
+/** What a policy asks of TCB and platform: the same text in whatever order its lists are. */
+const asked = ({ tcb: { pass, warn, ...more }, platform }: Policy): string =>
+	JSON.stringify([{ ...more, pass: [...pass].sort(), warn: [...warn].sort() }, platform]);
 
 /** Does a policy ask for another TCB than the default one does? */
-const asksForTcb = ({ tcb }: Policy): boolean => asked(tcb) !== asked(DEFAULT_POLICY.tcb);
+const asksForTcb = (policy: Policy): boolean => asked(policy) !== asked(DEFAULT_POLICY);
 
 /**
- * tcb-status by the service's word, or nothing where it gives none and the policy asks for none:
+ * tcb-status by the service's word, as of now (seconds since 1970), or nothing where it gives none and the policy asks for none:
  * the service's own policy sees to it then.
  */
-export const appraiseTold = (policy: Policy, told: Told): Finding | undefined => {
+export const appraiseTold = (policy: Policy, told: Told, now: number): Finding | undefined => {
 	const wrong = wrongFor(told, 'tcb-status');
 	if (wrong.length > 0) throw new Problem('not-told', wrong.join(', '));
 	const tcb = tcbOf(told);
 	if (tcb.status === undefined && !asksForTcb(policy)) return undefined;
-	return appraiseTcb(policy, tcb);
+	return appraiseTcb(policy, tcb, now);
 };
 
 /** Seconds since 1970: when the first part of the collateral ends, where that is told. */

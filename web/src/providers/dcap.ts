@@ -1,13 +1,14 @@
-import type { CheckId, Finding } from '../base/checks';
+import type { Check, CheckId, Finding } from '../base/checks';
 import { fromBase64url, toBase64url } from '../base/encoding';
 import { request } from '../base/http';
 import { isJson, parseObject, type JsonObject } from '../base/json';
 import { asProblem, Passing, Problem } from '../base/problem';
-import { parseCertificate, parsePem, UNCOMPRESSED } from '../base/x509';
+import { keyOf, parseCertificate, parsePem, UNCOMPRESSED } from '../base/x509';
 import { readPlatform } from '../dcap/pck';
 import { INTEL_ROOT_KEY } from '../dcap/root';
 import { verifyQuote, type Evaluation } from '../dcap/verify';
 import { parsePins, type Jwk } from '../token/keys';
+import { factsOf } from './facts';
 import type { Context, Provider, Result } from './provider';
 
 /** What only a provider that asks a service has. */
@@ -30,7 +31,7 @@ const otherRoots = ({ choice, suggestedRoot }: Context): unknown[] => {
 	if (!choice.keys) return [suggestedRoot];
 	try {
 		const { keys, certificates } = parsePins(choice.keys);
-		const fromPem = certificates.map((der) => toBase64url(parseCertificate(der).key));
+		const fromPem = certificates.map((der) => toBase64url(keyOf(der)));
 		return [...keys.map(pointOf), ...fromPem];
 	} catch (error) {
 		throw new Problem('keys-malformed', asProblem(error).detail);
@@ -91,11 +92,6 @@ const need = async <T>(
 	}
 };
 
-/** Both numbers, or the one that both documents have. */
-const numbersOf = ({ tcbInfo, qeIdentity }: Evaluation): number[] => [
-	...new Set([tcbInfo, qeIdentity])
-];
-
 /**
  * What this browser remembers of editions says to this one. A root that only this server suggests
  * could name any number, and is not remembered: nothing under it is ever green.
@@ -107,6 +103,13 @@ const hold = (
 ): Finding | undefined => {
 	if (root && !choice.keys) return undefined;
 	return remember({ about: `${fmspc}${root && ` ${root}`}`, numbers: [tcbInfo, qeIdentity] });
+};
+
+/** The collateral's own finding, with what this browser remembers of it, which says more. */
+const remembered = (own: Check | undefined, { detail, ...finding }: Finding): Check => {
+	const details = [detail, own?.outcome === 'warn' ? own.detail : undefined];
+	const until = own?.until;
+	return { id: 'collateral', ...finding, until, detail: details.filter(Boolean).join('; ') };
 };
 
 /** Verify the evidence up to a root that is Intel's or, for a result below green, another. */
@@ -121,14 +124,14 @@ const verifyEvidence = async (context: Context): Promise<Result | null> => {
 	const otherRoot = root !== INTEL_ROOT_KEY;
 	const options = { rootKey: fromBase64url(root), now: env.now() / 1000, policy };
 	const verified = await verifyQuote(subtle, evidence.quoteBytes, collateral, options);
-	const { expires, tcb, evaluation } = verified;
+	const { expires, evaluation, findings } = verified;
 	const finding = evaluation && hold(context, evaluation, otherRoot ? root : '');
-	if (finding) verified.findings.collateral = { id: 'collateral', ...finding };
+	if (finding) findings.collateral = remembered(findings.collateral, finding);
 	let good = true;
-	for (const { id, outcome, code, detail } of Object.values(verified.findings)) {
+	for (const { id, outcome, code, detail, until } of Object.values(findings)) {
 		const passed = await check(id, () => {
 			if (outcome === 'fail') throw new Problem(code ?? 'internal', detail);
-			return { outcome, code, detail };
+			return { outcome, code, detail, until };
 		});
 		good &&= passed;
 	}
@@ -137,16 +140,7 @@ const verifyEvidence = async (context: Context): Promise<Result | null> => {
 		expires,
 		simulated: false,
 		otherRoot,
-		fields: {
-			tee: 'tdx',
-			exp: expires,
-			tcb_status: tcb?.status,
-			tcb_date: tcb?.date,
-			advisory_ids: tcb?.advisories.join(' ') || undefined,
-			fmspc: evaluation?.fmspc,
-			tcb_evaluation: evaluation && numbersOf(evaluation).join(', '),
-			root: otherRoot ? root : 'Intel SGX Root CA'
-		}
+		fields: { ...factsOf(verified), root: otherRoot ? root : 'Intel SGX Root CA' }
 	};
 };
 

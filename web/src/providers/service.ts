@@ -151,7 +151,7 @@ export const serviceProvider = (spec: ServiceSpec): Provider => ({
 		const { told } = claims;
 		const untold: Finding = { outcome: 'skipped', code: 'not-offered' };
 		await check('collateral', () => checkCollateral(told, env.now() / 1000) ?? untold);
-		await check('tcb-status', () => appraiseTold(policy, told) ?? untold);
+		await check('tcb-status', () => appraiseTold(policy, told, env.now() / 1000) ?? untold);
 		await check('appraisal', claims.appraise);
 		return {
 			expires: Math.min(Number(payload.exp), collateralEnd(told)),

@@ -13,7 +13,7 @@ import type { ReasonCode } from '../base/reasons';
 import { replay } from '../evidence/eventlog';
 import type { LogRow } from '../evidence/eventtext';
 import { fetchEvidence, verifyBinding, type Evidence } from '../evidence/evidence';
-import { namesSimulator } from '../evidence/quote';
+import { LATER_FIELDS, namesSimulator } from '../evidence/quote';
 import {
 	appraiseAttributes,
 	appraiseLogs,
@@ -39,7 +39,7 @@ import { MEMORY_KEY, type Settings } from './settings';
 const MIN_AGE = 10_000;
 const NONCE_BYTES = 32;
 
-/** Fields of the quote that are shown. */
+/** Fields of the quote that are shown, and whatever only newer kinds have. */
 const SHOWN = [
 	'mr_td',
 	'rtmr_0',
@@ -49,7 +49,8 @@ const SHOWN = [
 	'mr_seam',
 	'seam_attributes',
 	'td_attributes',
-	'xfam'
+	'xfam',
+	...LATER_FIELDS
 ] as const;
 
 /** The outcome of one whole run. */
@@ -151,7 +152,10 @@ const checkMemory = ({ env, evidence }: Context, simulated: boolean, told: Told)
 	return finding;
 };
 
-/** Why the evidence does not count as hardware's, or undefined where it does. */
+/**
+ * Why the evidence does not count as hardware's, or undefined where it does. Only under Intel's root
+ * key it does; a simulator's name in the chain is a hint at the better word, and makes nothing good.
+ */
 const whyNotHardware = (evidence: Evidence, result: Result | null): ReasonCode | undefined => {
 	const { simulated, quote } = evidence;
 	if (simulated || result?.simulated || namesSimulator(quote.chain)) return 'simulated';
@@ -260,9 +264,15 @@ const examine = async (
 };
 
 /** Milliseconds since 1970: when a result ends, now and a moment later at the earliest. */
-const endOf = (result: Result | null, now: number, policy: Policy): number => {
+const endOf = (
+	result: Result | null,
+	checks: readonly Check[],
+	now: number,
+	policy: Policy
+): number => {
 	// A token that names no time has ended.
-	const seconds = result && !Number.isNaN(result.expires) ? result.expires : 0;
+	const first = result && !Number.isNaN(result.expires) ? result.expires : 0;
+	const seconds = Math.min(first, ...checks.map(({ until }) => until ?? Infinity));
 	return Math.min(Math.max(seconds * 1000, now + MIN_AGE), now + policy.max_age * 1000);
 };
 
@@ -321,7 +331,8 @@ export const attest = async (
 		result = await examine(run, context, nonce, provider, problem);
 	}
 	const fields: Verdict['fields'] = { ...result?.fields };
-	for (const name of SHOWN) fields[name] = evidence?.quote.body[name];
+	const body: Partial<Record<string, string>> = evidence?.quote.body ?? {};
+	for (const name of SHOWN) fields[name] = body[name];
 	const checks = complete(run.findings, provider.required);
 	return {
 		...run.told,
@@ -329,7 +340,7 @@ export const attest = async (
 		checks,
 		choice,
 		fields,
-		expires: endOf(result, env.now(), policy),
+		expires: endOf(result, checks, env.now(), policy),
 		wait: waitOf(run.problems)
 	};
 };

@@ -52,6 +52,7 @@ const why = (t: Translate, { code }: Check): string => (code ? t(`reason.${code}
 /** What the reader can do about a check that did not pass, and may pass by itself. */
 const advice = ({ code = 'internal' }: Check, passing: boolean): TextKey => {
 	if (/^(changed|memory)$/.test(code)) return 'advice.accept';
+	if (code.endsWith('-grace')) return 'advice.grace';
 	if (/^marks$|^settings-(storage|differ)$/.test(code)) return 'advice.storage';
 	if (code.startsWith('settings-')) return 'advice.kept';
 	if (/^keys?-|^policy|^no-relay$|-(address|forged|chosen|unpinned|unmerged)$/.test(code)) {

@@ -63,6 +63,7 @@ describe('the conformance adapter', () => {
 			id: 'collateral',
 			outcome: 'fail',
 			code: 'collateral',
+			reason: 'signer-chain',
 			detail: 'signer-chain: another root'
 		});
 	});

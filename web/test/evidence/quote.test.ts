@@ -48,7 +48,8 @@ describe('quotes', () => {
 	it.each<[string, QuoteOptions]>([
 		['v4', {}],
 		['v5', { version: 5 }],
-		['v5 of TDX 1.5', { version: 5, later: true }]
+		['v5 of TDX 1.5', { version: 5, later: true }],
+		['v5 of the extended TDX 1.5', { version: 5, later: 'extended' }]
 	])('%s cut off or continued anywhere is refused', (_name, options) => {
 		const quote = makeQuote(someFields(), options);
 		expect(parseQuote(quote).body).toEqual(hexFields(someFields(), options.later));
@@ -69,18 +70,34 @@ describe('quotes', () => {
 	});
 
 	it.each([
-		[false, 583],
-		[false, 585],
-		[false, 648],
-		[true, 584],
-		[true, 649]
-	])('of v5 (TDX 1.5: %s) with a body of %i bytes are refused', (later, length) => {
+		[2, false, 583],
+		[2, false, 585],
+		[2, false, 648],
+		[3, true, 584],
+		[3, true, 649],
+		[3, true, 885],
+		[4, 'extended', 648],
+		[4, 'extended', 884],
+		[4, 'extended', 886]
+	] as const)('of v5 and type %i with a body of %i bytes are refused', (type, later, length) => {
 		const quote = makeQuote(someFields(), { version: 5, later });
-		const body = Buffer.concat([quote.subarray(54, 54 + (later ? 648 : 584)), Buffer.alloc(80)]);
-		const size = u32(length);
-		const rest = quote.subarray(54 + (later ? 648 : 584));
-		const changed = Buffer.concat([quote.subarray(0, 50), size, body.subarray(0, length), rest]);
-		expect(refused(changed)).toBe('evidence-malformed');
+		expect(quote.readUInt16LE(48)).toBe(type);
+		const end = 54 + quote.readUInt32LE(50);
+		const body = Buffer.concat([quote.subarray(54, end), Buffer.alloc(301)]).subarray(0, length);
+		const changed = [quote.subarray(0, 50), u32(length), body, quote.subarray(end)];
+		expect(refused(Buffer.concat(changed))).toBe('evidence-malformed');
+	});
+
+	it('of v5 with a body of another type are refused', () => {
+		const quote = makeQuote(someFields(), { version: 5, later: 'extended' });
+		for (const type of [0, 1, 2, 3, 5, 0x104]) {
+			quote.writeUInt16LE(type, 48);
+			expect(refused(quote)).toBe('evidence-malformed');
+		}
+		quote.writeUInt16LE(4, 48);
+		expect(refused(quote)).toBe('accepted');
+		quote.writeUInt16LE(4, 0); // a quote of v4 has no body of this type
+		expect(refused(quote)).toBe('evidence-malformed');
 	});
 
 	it('with any length field changed are refused', () => {

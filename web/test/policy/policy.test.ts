@@ -7,14 +7,16 @@ import {
 	appraiseTcb,
 	DEFAULT_POLICY,
 	parsePolicy,
-	violation,
-	type Policy,
-	type Schema
+	type Policy
 } from '../../src/policy/policy';
 import schema from '../../src/policy/policy.schema.json';
+import { violation, type Schema } from '../../src/policy/schema';
 import { must } from '../support/must';
 import { problemOf } from '../support/problems';
 import { readVectors } from '../support/vectors';
+
+/** 2027-01-15T08:00:00Z. */
+const NOW = 1_800_000_000;
 
 const problem = (text: string): Problem => must(problemOf(() => parsePolicy(text)));
 
@@ -110,6 +112,9 @@ describe('the vectors that the command line shares', () => {
 		expect(parsed).toEqual({
 			tcb: { ...DEFAULT_POLICY.tcb, ...said.tcb },
 			td_attributes: { ...DEFAULT_POLICY.td_attributes, ...said.td_attributes },
+			platform: { ...DEFAULT_POLICY.platform, ...said.platform },
+			collateral: { ...DEFAULT_POLICY.collateral, ...said.collateral },
+			masked_values: said.masked_values ?? {},
 			reference_values: JSON.parse(lowered) as unknown,
 			explained_registers: said.explained_registers,
 			min_quote_version: said.min_quote_version ?? 4,
@@ -136,6 +141,7 @@ describe('a policy', () => {
 			key_locker: 'allow',
 			perfmon: 'allow',
 			icssd: 'forbid',
+			servtd_ext: 'forbid',
 			lass: 'forbid',
 			migratable: 'forbid',
 			tpa: 'forbid'
@@ -151,10 +157,15 @@ describe('a policy', () => {
 					pass: [],
 					warn: ['OutOfDate'],
 					advisories: ['INTEL-SA-00837'],
+					refused_advisories: ['INTEL-SA-00615'],
+					grace: 86_400,
 					min_date: '2024-02-29T00:00:00Z',
 					min_evaluation: 18
 				},
 				td_attributes: { perfmon: 'forbid', migratable: 'allow' },
+				platform: { smt: 'forbid' },
+				collateral: { grace: 31_536_000 },
+				masked_values: { xfam: { mask: 'FF00000000000000', value: 'E700000000000000' } },
 				reference_values: { xfam: ['E700000000000000', 'e700060000000000'] },
 				min_quote_version: 5,
 				max_age: 60
@@ -165,9 +176,14 @@ describe('a policy', () => {
 				pass: [],
 				warn: ['OutOfDate'],
 				advisories: ['INTEL-SA-00837'],
+				refused_advisories: ['INTEL-SA-00615'],
+				grace: 86_400,
 				min_date: '2024-02-29T00:00:00Z',
 				min_evaluation: 18
 			},
+			platform: { ...DEFAULT_POLICY.platform, smt: 'forbid' },
+			collateral: { grace: 31_536_000 },
+			masked_values: { xfam: { mask: 'FF00000000000000', value: 'E700000000000000' } },
 			td_attributes: {
 				...DEFAULT_POLICY.td_attributes,
 				perfmon: 'forbid',
@@ -201,6 +217,19 @@ describe('a policy', () => {
 		['{"v":1,"reference_values":{"mr_td":["00"]}}', '/reference_values/mr_td/0'],
 		['{"v":1,"reference_values":{"mr_dt":["00"]}}', '/reference_values/mr_dt'],
 		['{"v":1,"reference_values":{"report_data":["00"]}}', '/reference_values/report_data'],
+		['{"v":1,"tcb":{"grace":-1}}', '/tcb/grace'],
+		['{"v":1,"tcb":{"grace":31536001}}', '/tcb/grace'],
+		['{"v":1,"collateral":{"grace":31536001}}', '/collateral/grace'],
+		['{"v":1,"collateral":{"gracee":1}}', '/collateral/gracee'],
+		['{"v":1,"tcb":{"refused_advisories":["SA-1"]}}', '/tcb/refused_advisories/0'],
+		['{"v":1,"platform":{"smt":"require"}}', '/platform/smt'],
+		['{"v":1,"reference_values":{"vmid":["0"]}}', '/reference_values/vmid/0'],
+		['{"v":1,"masked_values":{"mr_td":{"mask":"","value":""}}}', '/masked_values/mr_td'],
+		['{"v":1,"masked_values":{"xfam":{"mask":"0000000000000000"}}}', '/masked_values/xfam/value'],
+		[
+			'{"v":1,"masked_values":{"xfam":{"mask":"fe00000000000000","value":"0100000000000000"}}}',
+			'/masked_values/xfam'
+		],
 		['{"v":1,"max_age":59}', '/max_age'],
 		['{"v":1,"max_age":604801}', '/max_age'],
 		['{"v":1,"max_age":60.5}', '/max_age'],
@@ -247,7 +276,7 @@ describe('a platform’s TCB', () => {
 	const refused = (tcb: object, found: Parameters<typeof appraiseTcb>[1]) => {
 		let outcome: string | undefined;
 		const refusal = problemOf(() => {
-			outcome = appraiseTcb(policy(tcb), found).outcome;
+			outcome = appraiseTcb(policy(tcb), found, NOW).outcome;
 		});
 		return refusal?.code ?? outcome;
 	};
@@ -292,8 +321,52 @@ describe('a platform’s TCB', () => {
 		[{ min_evaluation: 18 }, { status: 'UpToDate', evaluation: 18 }, 'pass'],
 		[{ min_evaluation: 18 }, { status: 'UpToDate', evaluation: 17 }, 'tcb-evaluation'],
 		[{ min_evaluation: 18 }, { status: 'UpToDate' }, 'not-told'],
-		[{ min_evaluation: 0 }, { status: 'UpToDate' }, 'not-told']
+		[{ min_evaluation: 0 }, { status: 'UpToDate' }, 'not-told'],
+		[{ refused_advisories: ['INTEL-SA-1'] }, { status: 'UpToDate' }, 'not-told'],
+		[
+			{ refused_advisories: ['INTEL-SA-1'] },
+			{ status: 'UpToDate', advisories: ['INTEL-SA-1'] },
+			'tcb-advisory'
+		],
+		[
+			{ advisories: ['INTEL-SA-1'], refused_advisories: ['INTEL-SA-1'] },
+			{ status: 'UpToDate', advisories: ['INTEL-SA-1'] },
+			'tcb-advisory'
+		],
+		[
+			{ refused_advisories: ['INTEL-SA-1'] },
+			{ status: 'UpToDate', advisories: ['INTEL-SA-2'] },
+			'pass'
+		],
+		[{ grace: 60 }, { status: 'OutOfDate', date: '2027-01-15T07:59:00Z' }, 'warn'],
+		[{ grace: 59 }, { status: 'OutOfDate', date: '2027-01-15T07:59:00Z' }, 'tcb-status'],
+		// Nobody knows when it would end.
+		[{ grace: 60 }, { status: 'OutOfDate' }, 'tcb-status'],
+		[{ grace: 60 }, { status: 'Revoked', date: '2027-01-15T07:59:00Z' }, 'tcb-status'],
+		[{ grace: 60 }, { status: 'TDRelaunchAdvised', date: '2027-01-15T07:59:00Z' }, 'tcb-relaunch']
 	])('under %j: %j is %s', (tcb, found, expected) => {
 		expect(refused(tcb, found)).toBe(expected);
+	});
+});
+
+describe('what a service tells of the machine', () => {
+	const policy = parsePolicy('{"v":1,"platform":{"smt":"forbid","cached_keys":"forbid"}}');
+	const judge = (platform: Parameters<typeof appraiseTcb>[1]['platform']) => {
+		const told = { status: 'UpToDate', platform };
+		return problemOf(() => appraiseTcb(policy, told, NOW));
+	};
+
+	it('is held against the policy', () => {
+		expect(judge({ smt: false, cached_keys: false, dynamic_platform: true })).toBeUndefined();
+		expect(judge({ smt: true, cached_keys: false })).toMatchObject({
+			code: 'platform-refused',
+			detail: 'smt'
+		});
+	});
+
+	it('is missed where it is not told; a certificate that has no word on it is none to accept', () => {
+		expect(judge({ smt: false })).toMatchObject({ code: 'not-told', detail: 'is_cached_keys' });
+		expect(judge(undefined)).toMatchObject({ detail: 'is_cached_keys, is_smt_enabled' });
+		expect(judge(null)).toMatchObject({ code: 'platform-refused', detail: 'cached_keys, smt' });
 	});
 });

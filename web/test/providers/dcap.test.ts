@@ -142,8 +142,11 @@ describe('under the root that counts as Intel’s', () => {
 		expect(verdict.fields).toMatchObject({
 			tee: 'tdx',
 			tcb_status: 'UpToDate',
-			fmspc: '53494d000000',
+			fmspc: '535441474544',
 			tcb_evaluation: '17',
+			tcb_date: must(verdict.fields.tcb_date_platform),
+			root_ca_crl_num: expect.stringMatching(/^\d+$/) as unknown,
+			pck_crl_num: expect.stringMatching(/^\d+$/) as unknown,
 			root: 'Intel SGX Root CA'
 		});
 		expect(verdict.fields.mr_td).toMatch(/^[\da-f]{96}$/);
@@ -291,6 +294,23 @@ describe('under the root that counts as Intel’s', () => {
 		]
 	])('evidence %s is red', async (_name, scene, id, code, detail) => {
 		await failsAt(scene, id, code, detail);
+	});
+
+	it('that is borne for a time is amber, up to the end of that', async () => {
+		const at = (text: string) => Date.parse(text) / 1000;
+		const { expires } = (await run()).verdict;
+		const ended = Math.floor(expires / 1000);
+		const settings = (s: Settings) => {
+			s.policy = '{"v":1,"tcb":{"grace":31536000},"collateral":{"grace":31536000}}';
+		};
+		const scene = { settings, collateral: other.OutOfDate };
+		const { verdict } = await run(scene);
+		expect([verdict.status, headline(verdict.checks)?.code]).toEqual(['amber', 'tcb-grace']);
+		const end = at(must(headline(verdict.checks)?.detail?.slice(0, 20)));
+		expect(end).toBe(at(String(verdict.fields.tcb_date)) + 31_536_000);
+		const last = await run({ ...scene, now: end - 12 });
+		expect(last.verdict.checks.find(({ id }) => id === 'tcb-status')?.code).toBe('tcb-grace');
+		expect(ended).toBeLessThan(end);
 	});
 
 	describe('an edition of Intel’s documents', () => {

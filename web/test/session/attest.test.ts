@@ -179,15 +179,25 @@ describe('a good server and a good service', () => {
 		expect(verdict.status).toBe('green');
 	});
 
-	it.each([
+	it.each<[string, TdOptions]>([
 		['v5 with a TDX 1.0 body', { version: 5 }],
 		['v5 with a TDX 1.5 body', { version: 5, later: true }],
+		['v5 with an extended TDX 1.5 body', { version: 5, later: 'extended' }],
 		[
 			'a quote that answers seven others as well',
 			{ others: Array.from({ length: 7 }, (_, n) => fill(32, n)) }
 		]
 	])('is green for %s', async (_name, td) => {
 		expect((await run(trustee({ td }))).verdict.status).toBe('green');
+	});
+
+	it('shows what only an extended body has', async () => {
+		const shown = async (td: TdOptions) => (await run(trustee({ td }))).verdict.fields;
+		const names = ['mr_servicetd', 'td_id', 'init_tee_fmspc', 'curr_server_td_attr'];
+		const extended = await shown({ version: 5, later: 'extended' });
+		for (const name of names) expect(extended[name]).toMatch(/^[\da-f]{16,96}$/);
+		const first = await shown({});
+		for (const name of names) expect(first[name]).toBeUndefined();
 	});
 
 	it('draws a fresh nonce of 32 bytes for every run', async () => {
@@ -868,21 +878,23 @@ describe('the token', () => {
 		expect(verdict.expires).toBeGreaterThan(NOW * 1000);
 	});
 
-	const names = fieldNames.filter((name) => !/^(tee_tcb_svn2|mr_servicetd)$/.test(name));
-	it.each(names)('that differs in %s', async (name) => {
+	it.each(fieldNames)('that differs in %s', async (name) => {
 		const edit = change(`${BODY}/${name}`, (value) =>
 			String(value).replace(/^./, (digit) => (digit === '0' ? '1' : '0'))
 		);
 		await failsAt(trustee({ claims: claims(edit) }), 'token-claims', 'token-claim', name);
 	});
-	it.each(names)('that lacks %s', async (name) => {
+	it.each(fieldNames)('that lacks %s', async (name) => {
 		const edit = drop(`${BODY}/${name}`);
 		await failsAt(trustee({ claims: claims(edit) }), 'token-claims', 'token-claim', name);
 	});
-	it('that differs in a field of TDX 1.5', async () => {
-		const edit = put(`${BODY}/mr_servicetd`, '01'.repeat(48));
-		const scene = { td: { version: 5, later: true }, claims: claims(edit) };
-		await failsAt(trustee(scene), 'token-claims', 'token-claim', 'mr_servicetd');
+	it.each<[string, string, TdOptions]>([
+		['TDX 1.5', 'mr_servicetd', { version: 5, later: true }],
+		['the extended TDX 1.5', 'td_id', { version: 5, later: 'extended' }],
+		['the extended TDX 1.5', 'curr_server_td_attr', { version: 5, later: 'extended' }]
+	])('that differs in a field of %s', async (_name, name, td) => {
+		const scene = { td, claims: claims(put(`${BODY}/${name}`, '01')) };
+		await failsAt(trustee(scene), 'token-claims', 'token-claim', name);
 	});
 
 	it.each(['iss', 'aud'])('of Alibaba Cloud with another %s', async (name) => {

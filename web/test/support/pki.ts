@@ -3,7 +3,7 @@
  * certificates, lists and documents are written from plain values, any of which can be replaced.
  */
 import { generateKeyPairSync, sign as nodeSign, type KeyObject } from 'node:crypto';
-import type { Collateral } from '../../src/dcap/verify';
+import type { Collateral } from '../../src/dcap/collateral';
 import { sha256, u16, u32, type Bytes } from './bytes';
 import type { Json } from './json';
 
@@ -85,6 +85,8 @@ export interface CertificateSpec {
 	/** Undefined leaves basicConstraints out; an empty SEQUENCE is a leaf's. */
 	constraints?: Bytes;
 	usage?: number;
+	/** What every certificate of Intel's profile has besides. */
+	profile: Bytes[];
 	/** More of them, as whole Extensions. */
 	extensions: Bytes[];
 	version: Bytes;
@@ -108,13 +110,31 @@ export const extension = (id: string, value: Uint8Array, critical = false) =>
 
 export const ca = (path?: number) => seq(bool(0xff), ...(path === undefined ? [] : [number(path)]));
 
+/** The keys above and in a certificate, and where its list lies (RFC 5280, section 4.2.1). */
+export const KEY_ABOVE = extension('551d23', seq(tlv(0x80, Buffer.alloc(20, 7))));
+export const KEY_INSIDE = extension('551d0e', octets(Buffer.alloc(20, 8)));
+export const LIST_AT = extension(
+	'551d1f',
+	seq(seq(tlv(0xa0, tlv(0xa0, tlv(0x86, Buffer.from('https://pki.test/root.crl'))))))
+);
+export const profileExtensions = (): Bytes[] => [KEY_ABOVE, KEY_INSIDE, LIST_AT];
+
+/** Common names, with the words of their roles. */
+export const NAMES = {
+	root: 'Test SGX Root CA',
+	ca: 'Test SGX PCK Platform CA',
+	leaf: 'Test SGX PCK Certificate',
+	signer: 'Test SGX TCB Signing'
+};
+
 const algorithm = () => seq(oid(ECDSA_SHA256));
 
 export const makeCertificate = (spec: CertificateSpec): Bytes => {
-	const { constraints, usage, extensions } = spec;
+	const { constraints, usage, profile, extensions } = spec;
 	const all = [
 		...(constraints ? [extension('551d13', constraints, true)] : []),
 		...(usage === undefined ? [] : [extension('551d0f', bitString(Buffer.of(usage)), true)]),
+		...profile,
 		...extensions
 	];
 	const tbs = spec.tbs(
@@ -183,8 +203,18 @@ export interface PlatformSpec {
 	pceId: Bytes;
 	components: number[];
 	pceSvn: number;
+	cpuSvn: Bytes;
+	type: Bytes;
+	/** Entries 6 and 7, which a platform CA's certificates have. */
+	machine: Bytes[];
 	more: Bytes[];
 }
+
+/** Entries 6 and 7: one machine, and dynamic platform, cached keys and SMT of it. */
+export const machine = (...flags: number[]): Bytes[] => [
+	arc('06', octets(Buffer.alloc(16, 6))),
+	arc('07', seq(...flags.map((flag, at) => arc(`07${hex2(at + 1)}`, bool(flag)))))
+];
 
 export const sgxExtension = (spec: PlatformSpec): Bytes =>
 	seq(
@@ -194,12 +224,13 @@ export const sgxExtension = (spec: PlatformSpec): Bytes =>
 			seq(
 				...spec.components.map((svn, at) => arc(`02${hex2(at + 1)}`, number(svn))),
 				arc('0211', number(spec.pceSvn)),
-				arc('0212', octets(Buffer.from(spec.components)))
+				arc('0212', octets(spec.cpuSvn))
 			)
 		),
 		arc('03', octets(spec.pceId)),
 		arc('04', octets(spec.fmspc)),
-		arc('05', tlv(10, Buffer.of(1))),
+		arc('05', spec.type),
+		...spec.machine,
 		...spec.more
 	);
 
@@ -270,6 +301,8 @@ const goodQeIdentity = (): Json => ({
 export interface Faults {
 	version?: 4 | 5;
 	later?: boolean;
+	/** With a body of type 4. */
+	extended?: boolean;
 	root?: Change<CertificateSpec>;
 	ca?: Change<CertificateSpec>;
 	leaf?: Change<CertificateSpec>;
@@ -281,6 +314,7 @@ export interface Faults {
 	qeIdentity?: (value: object) => void;
 	/** The documents' text before it is signed, and after. */
 	tcbInfoText?: (text: string) => string;
+	qeIdentityText?: (text: string) => string;
 	tcbInfoAnswer?: (text: string) => string;
 	qeIdentityAnswer?: (text: string) => string;
 	/** Edits in place. */
@@ -323,6 +357,7 @@ const spec = (
 	until: time(NOW + 365 * DAY),
 	constraints: seq(),
 	usage: 0xc0,
+	profile: profileExtensions(),
 	extensions: [],
 	version: tlv(0xa0, Buffer.of(2, 1, 2)),
 	inner: algorithm(),
@@ -334,12 +369,12 @@ const spec = (
 });
 
 /** A list's number, and the key that signed it: what every list says (RFC 5280 section 5.2). */
-export const listExtensions = (): Bytes[] => [
-	extension('551d14', number(1)),
-	extension('551d23', seq(tlv(0x80, Buffer.alloc(20, 7))))
+export const listExtensions = (value = number(1)): Bytes[] => [
+	extension('551d14', value),
+	KEY_ABOVE
 ];
 
-export const listSpec = (issuer = 'Platform CA', signer = keys.ca): ListSpec => ({
+export const listSpec = (issuer = NAMES.ca, signer = keys.ca): ListSpec => ({
 	issuer,
 	signer,
 	from: time(NOW - 3600),
@@ -357,10 +392,18 @@ export const listSpec = (issuer = 'Platform CA', signer = keys.ca): ListSpec => 
 
 /** Specs of the good chain, to build variations from. */
 export const specs = () => ({
-	root: { ...spec('Root', 'Root', keys.root, keys.root, 1), constraints: ca(1), usage: 0x06 },
-	ca: { ...spec('Platform CA', 'Root', keys.ca, keys.root, 2), constraints: ca(0), usage: 0x06 },
-	leaf: spec('PCK', 'Platform CA', keys.leaf, keys.ca, 3),
-	signer: spec('TCB signing', 'Root', keys.signer, keys.root, 4)
+	root: {
+		...spec(NAMES.root, NAMES.root, keys.root, keys.root, 1),
+		constraints: ca(1),
+		usage: 0x06
+	},
+	ca: {
+		...spec(NAMES.ca, NAMES.root, keys.ca, keys.root, 2),
+		constraints: ca(0),
+		usage: 0x06
+	},
+	leaf: spec(NAMES.leaf, NAMES.ca, keys.leaf, keys.ca, 3),
+	signer: spec(NAMES.signer, NAMES.root, keys.signer, keys.root, 4)
 });
 
 export interface Case {
@@ -377,6 +420,9 @@ export const makeCase = (faults: Faults = {}): Case => {
 		pceId: Buffer.alloc(2),
 		components: COMPONENTS,
 		pceSvn: 13,
+		cpuSvn: Buffer.from(COMPONENTS),
+		type: tlv(10, Buffer.of(1)),
+		machine: [],
 		more: [],
 		...faults.platform
 	});
@@ -389,14 +435,16 @@ export const makeCase = (faults: Faults = {}): Case => {
 	});
 	const signer = makeCertificate({ ...base.signer, ...faults.signer });
 
-	const body = Buffer.alloc(faults.later ? 648 : 584);
+	const type = faults.extended ? 4 : faults.later ? 3 : 2;
+	const body = Buffer.alloc({ 2: 584, 3: 648, 4: 885 }[type]);
 	Buffer.from(TDX).copy(body, 0);
 	body.fill(0x5e, 16, 64);
 	body[120 + 3] = 0x10; // td_attributes: SEPT_VE_DISABLE
 	Buffer.from('e702060000000000', 'hex').copy(body, 128); // xfam
 	body.fill(0x7d, 136, 584);
+	if (type > 2) Buffer.from(TDX).copy(body, 584); // the module was not updated
 	faults.body?.(body);
-	const { version = faults.later ? 5 : 4 } = faults;
+	const { version = type > 2 ? 5 : 4 } = faults;
 	const header = Buffer.concat([
 		u16(version),
 		u16(2),
@@ -406,7 +454,7 @@ export const makeCase = (faults: Faults = {}): Case => {
 		Buffer.alloc(20)
 	]);
 	faults.header?.(header);
-	const descriptor = version === 5 ? [u16(faults.later ? 3 : 2), u32(body.length)] : [];
+	const descriptor = version === 5 ? [u16(type), u32(body.length)] : [];
 	const signed = Buffer.concat([header, ...descriptor, body]);
 
 	const authData = faults.authData ?? Buffer.alloc(32, 9);
@@ -447,11 +495,13 @@ export const makeCase = (faults: Faults = {}): Case => {
 	faults.tcbInfo?.(tcbInfo);
 	const qeIdentity = goodQeIdentity();
 	faults.qeIdentity?.(qeIdentity);
-	const rootList = makeList({ ...listSpec('Root', keys.root), ...faults.rootList });
-	const pckList = makeList({ ...listSpec('Platform CA', keys.ca), ...faults.pckList });
+	const rootList = makeList({ ...listSpec(NAMES.root, keys.root), ...faults.rootList });
+	const pckList = makeList({ ...listSpec(NAMES.ca, keys.ca), ...faults.pckList });
 	const collateral: Collateral = {
 		tcb_info_json: (faults.tcbInfoAnswer ?? same)(answer('tcbInfo', tcbInfo, faults.tcbInfoText)),
-		qe_identity_json: (faults.qeIdentityAnswer ?? same)(answer('enclaveIdentity', qeIdentity)),
+		qe_identity_json: (faults.qeIdentityAnswer ?? same)(
+			answer('enclaveIdentity', qeIdentity, faults.qeIdentityText)
+		),
 		pck_crl_der_b64: pckList.toString('base64'),
 		root_crl_der_b64: rootList.toString('base64'),
 		tcb_info_issuer_chain_pem: pem(signer, root),

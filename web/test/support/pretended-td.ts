@@ -24,47 +24,70 @@ const BODY_15 = [
 	['tee_tcb_svn2', 16],
 	['mr_servicetd', 48]
 ] as const;
-const ALL = [...BODY, ...BODY_15];
+/** And what an extended one has after those. */
+const BODY_15_EXTENDED = [
+	['vmid', 1],
+	['td_id', 32],
+	['devinfo', 48],
+	['init_server_td_hash', 48],
+	['init_server_td_attr', 8],
+	['init_cpu_svn', 16],
+	['init_tee_tcb_svn', 16],
+	['init_tee_fmspc', 12],
+	['curr_server_td_hash', 48],
+	['curr_server_td_attr', 8]
+] as const;
+const ALL = [...BODY, ...BODY_15, ...BODY_15_EXTENDED];
+/** Of a nested guest, or of a service TD: such a TD is one of a kind, unless they are zero. */
+const isZero = (name: FieldName): boolean => /^vmid$|servicetd|server_td/.test(name);
 
 export type FieldName = (typeof ALL)[number][0];
 export type Fields = Record<FieldName, Bytes>;
 
-export const fieldNames: readonly FieldName[] = ALL.map(([name]) => name);
+/** Of the fields that every body has. */
+export const fieldNames: readonly FieldName[] = BODY.map(([name]) => name);
 
 export const SEPT_VE_DISABLE = bits(28);
 /** x87, SSE and AVX-512, as TDs of clouds have them. */
 export const XFAM = bits(0, 1, 2, 5, 6, 7);
 
-/** Every body field with a value of its own, so that no two can be confused. */
+/** Every body field with a value of its own, so that no two can be confused; zero where it must. */
 export const someFields = (more: Partial<Fields> = {}): Fields => ({
 	...(Object.fromEntries(
 		ALL.map(([name, length], at) => [name, fill(length, 0x11 + at)])
 	) as Fields),
 	td_attributes: SEPT_VE_DISABLE,
 	xfam: XFAM,
-	mr_servicetd: fill(48, 0),
+	...(Object.fromEntries(
+		ALL.flatMap(([name, length]) => (isZero(name) ? [[name, fill(length, 0)]] : []))
+	) as Partial<Fields>),
 	...more
 });
 
-export const hexFields = (fields: Fields, later = false): Record<string, string> =>
-	Object.fromEntries(
-		[...BODY, ...(later ? BODY_15 : [])].map(([name]) => [name, fields[name].toString('hex')])
-	);
+type Later = boolean | 'extended';
+
+/** What a body has, by `QuoteOptions.later`. */
+const layoutOf = (later: Later) => [
+	...BODY,
+	...(later ? BODY_15 : []),
+	...(later === 'extended' ? BODY_15_EXTENDED : [])
+];
+
+export const hexFields = (fields: Fields, later: Later = false): Record<string, string> =>
+	Object.fromEntries(layoutOf(later).map(([name]) => [name, fields[name].toString('hex')]));
 
 export interface QuoteOptions {
 	version?: number;
-	/** With a TDX 1.5 body. */
-	later?: boolean;
+	/** With a TDX 1.5 body, or an extended one. */
+	later?: Later;
 	chain?: string;
 }
 
 /** A quote in form only: no signature in it is real. */
 export const makeQuote = (fields: Fields, options: QuoteOptions = {}): Bytes => {
 	const { version = 4, later = false, chain = '' } = options;
-	const body = Buffer.concat([
-		...BODY.map(([name]) => fields[name]),
-		...(later ? BODY_15.map(([name]) => fields[name]) : [])
-	]);
+	const body = Buffer.concat(layoutOf(later).map(([name]) => fields[name]));
+	const type = later === 'extended' ? 4 : later ? 3 : 2;
 	const header = Buffer.concat([
 		u16(version),
 		u16(2),
@@ -78,7 +101,7 @@ export const makeQuote = (fields: Fields, options: QuoteOptions = {}): Bytes => 
 	const signature = Buffer.concat([fill(128, 5), u16(6), u32(inner.length), inner]);
 	return Buffer.concat([
 		header,
-		...(version === 5 ? [u16(later ? 3 : 2), u32(body.length)] : []),
+		...(version === 5 ? [u16(type), u32(body.length)] : []),
 		body,
 		u32(signature.length),
 		signature

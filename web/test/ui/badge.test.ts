@@ -206,7 +206,10 @@ describe('the badge', () => {
 		['settings-foreign', 'If you did not do that'],
 		['settings-unreadable', 'If you did not do that'],
 		['settings-storage', 'Let this site store'],
-		['marks', 'Let this site store']
+		['marks', 'Let this site store'],
+		['tcb-grace', 'for a time only'],
+		['collateral-grace', 'for a time only'],
+		['platform-refused', 'Send nothing confidential']
 	] as const)('says what to do about %s', async (code, advice) => {
 		await become(verdict('red', [{ ...failed, code }]));
 		await open();
