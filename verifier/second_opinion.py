@@ -1,9 +1,9 @@
 """What dcap-qvl, a verifier by others, says of the same quote.
 
 It is asked last, with nothing but what our own steps have found good, and its answer is an input
-to the verdict: where it refuses, or sees another state of the platform, nothing passes. Its words
-are shown and never interpreted. It is not asked where it is known to be stricter than Intel's
-library, or to look at something else: `beyond_it` says where.
+to the verdict: where it refuses, or sees another state of the platform or other advisories, nothing
+passes. Its words are shown and never interpreted. It is not asked where it is known to be stricter
+than Intel's library, or to look at something else: `beyond_it` says where.
 """
 
 from __future__ import annotations
@@ -84,6 +84,11 @@ def check(
         raise rejected("quote-rejected", " ".join(str(error).split())[:_SHOWN]) from error
     if report.status != judgement.status:
         raise rejected("quote-rejected", f"{str(report.status)[:_SHOWN]}, not {judgement.status}")
+    # It knows nothing of an updated host: its advisories are those of the start.
+    theirs, ours = set(report.advisory_ids), set(judgement.launch.advisory_ids)
+    if theirs != ours:
+        differing = ", ".join(sorted(map(str, theirs ^ ours)))
+        raise rejected("quote-rejected", f"not agreed on advisories: {differing}"[:_SHOWN])
 
 
 def _form(pck: Pck, held: Held, pck_list: x509.CertificateRevocationList) -> dict[str, str]:

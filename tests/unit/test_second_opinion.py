@@ -118,11 +118,16 @@ def says_otherwise(*_: object) -> object:
     return SimpleNamespace(status="OutOfDate" + "y" * 400, advisory_ids=[])
 
 
+def sees_another_advisory(*_: object) -> object:
+    return SimpleNamespace(status="UpToDate", advisory_ids=["INTEL-SA-99999" + "z" * 400])
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
         (refuses, "Verification failed: CertRevoked \x1b[31mxxx"),
         (says_otherwise, "OutOfDatey"),
+        (sees_another_advisory, "not agreed on advisories: INTEL-SA-99999z"),
     ],
 )
 def test_one_verifier_against_it_is_enough(
