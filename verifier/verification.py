@@ -100,7 +100,7 @@ class Verifier:
         """
         report = self._audit(record, nonce, at)
         own = self.keep and not self.source and not self.service
-        if report.quote and own and _was_refused(report, "collateral"):
+        if report.quote and own and _wants_newer_collateral(report):
             # It may have ended, or been replaced, since it was fetched.
             self.fetched.forget(report.quote)
             report = self._audit(record, nonce, at)
@@ -187,12 +187,10 @@ def remarked(report: Report, remarks: Mapping[str, str]) -> Report:
     return dataclasses.replace(report, checks=tuple(remark(check) for check in report.checks))
 
 
-def _was_refused(report: Report, name: str) -> bool:
-    """Whether this check was made, and failed."""
-    return any(
-        (check.id, check.outcome) == (name, FAIL) and check.code != NOT_RUN
-        for check in report.checks
-    )
+def _wants_newer_collateral(report: Report) -> bool:
+    """Whether what was used was refused, or counts by the policy's grace only."""
+    (check,) = (check for check in report.checks if check.id == "collateral")
+    return check.outcome in (FAIL, WARN) and check.code != NOT_RUN
 
 
 # --- time ----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import io
 import json
@@ -23,6 +24,7 @@ from cczoo_verifier.appraisal import Rejected, Trust
 from cczoo_verifier.audit import names_simulator
 from cczoo_verifier.evaluations import HighestSeen
 from cczoo_verifier.pccs import platform_of
+from cczoo_verifier.policy import DEFAULT
 from cczoo_verifier.verification import Verifier
 from cczoo_verifier.waiting import Countdown
 from cczoo_verifier.watch_command import (
@@ -409,6 +411,27 @@ def test_collateral_is_fetched_once_and_again_when_it_ends(td: Simulator, url: s
         assert check().result == "pass"  # still good
         verifier.fetched._keep = 0
         assert check().code == "collateral-unreachable"
+
+
+def test_collateral_that_counts_by_a_grace_is_fetched_anew(td: Simulator, url: str) -> None:
+    """Else the result stayed a warning for as long as it is kept, whatever the service has."""
+    state = pccs.State()
+    now = time.time()
+    policy = dataclasses.replace(DEFAULT, collateral_grace=2 * pccs.OLD_SECONDS)
+    with serving(lambda _: pccs.create_app(td, state=state)) as service:
+        verifier = Verifier(
+            timeout=10,
+            policy=policy,
+            root_der=td.root_der,
+            pccs=service,
+            keep=2 * pccs.OLD_SECONDS,
+            clock=lambda: now,
+        )
+        check = checker(url, None, verifier)
+        assert check().result == "pass"
+        now += pccs.OLD_SECONDS
+        assert check().warning == ("collateral/collateral-grace",)
+    assert state.count[pccs.TCB] == 2
 
 
 def test_an_answer_to_another_question_fetches_nothing_anew(
