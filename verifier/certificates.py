@@ -13,6 +13,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from cryptography import x509
@@ -145,6 +146,7 @@ def check_path(
     return min(certificate.not_valid_after_utc.timestamp() for certificate in chain)
 
 
+@lru_cache(maxsize=64)  # a verification asks a dozen times, about four certificates
 def point(certificate: x509.Certificate) -> bytes:
     """The certificate's P-256 key as an uncompressed point, 65 bytes."""
     key = certificate.public_key()
