@@ -17,13 +17,22 @@ START_SECONDS = 30
 
 @contextlib.contextmanager
 def serving(
-    make_app: Callable[[str], ASGIApp], *, port: int = 0, client_timeout: int = CLIENT_TIMEOUT
+    make_app: Callable[[str], ASGIApp],
+    *,
+    port: int = 0,
+    client_timeout: int = CLIENT_TIMEOUT,
+    sockets: bool = False,
 ) -> Iterator[str]:
-    """`make_app(url)` on a port of 127.0.0.1 (0: a free one), in a thread; gives the URL."""
+    """`make_app(url)` on a port of 127.0.0.1 (0: a free one), in a thread; gives the URL.
+
+    With `sockets` it takes WebSockets, which `cczoo-verify` itself never does.
+    """
     with listen("127.0.0.1", port) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         server = make_server(make_app(url), client_timeout=client_timeout)
         server.config.timeout_graceful_shutdown = 0
+        if sockets:
+            server.config.ws = "wsproto"
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:

@@ -1,0 +1,204 @@
+"""A reverse proxy that notes all that passes it, as whoever ends TLS before the server can.
+
+What it notes is undone of what HTTP and WebSocket do to it (chunks, masks); it asks the server for
+answers that are not compressed, as anybody in its place may.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import aiohttp
+from aiohttp import web
+from yarl import URL
+
+from .spellings import spellings
+
+UP, DOWN = "up", "down"
+
+_Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
+_Headers = Iterable[tuple[str, str]]
+
+_NOT_PASSED = frozenset(
+    {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "host"}
+    | {"sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions"}
+    | {"sec-websocket-protocol", "accept-encoding"}
+)
+_CHUNK = 64 * 1024
+_SECONDS = 30
+
+
+@dataclass
+class Message:
+    """One request, answer or socket message: which way it went, what it is, and all its bytes."""
+
+    way: str
+    what: str
+    head: bytes = b""
+    body: bytearray = field(default_factory=bytearray)
+
+
+@dataclass
+class Wire:
+    """What passed so far. `url` is the proxy's, `target` the server's behind it."""
+
+    target: str
+    url: str = ""
+    messages: list[Message] = field(default_factory=list)
+
+    def begin(self, way: str, what: str, head: bytes = b"") -> Message:
+        """Note a message whose body is still to come."""
+        self.messages.append(Message(way, what, head))
+        return self.messages[-1]
+
+    def find(self, canary: str) -> list[str]:
+        """Where the text, or a telling part of it, passed in any spelling: way and what."""
+        patterns = spellings(canary)
+        return [
+            f"{each.way} {each.what}"
+            for each in list(self.messages)
+            if any(pattern in part for part in (each.head, each.body) for pattern in patterns)
+        ]
+
+    def socket_sizes(self, way: str) -> list[int]:
+        """Bytes of each socket message in this direction, in order."""
+        sent = [each for each in self.messages if each.way == way and each.what.startswith("WS ")]
+        return [len(each.body) for each in sent]
+
+
+@contextlib.contextmanager
+def recorded(target: str) -> Iterator[Wire]:
+    """Run the proxy before the server at `target`, on a free port of 127.0.0.1."""
+    wire = Wire(target)
+    loop = asyncio.new_event_loop()
+    started, end = threading.Event(), asyncio.Event()
+
+    async def run() -> None:
+        runner = web.AppRunner(_application(wire), access_log=None, shutdown_timeout=1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        wire.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        started.set()
+        await end.wait()
+        await runner.cleanup()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(run(),), daemon=True)
+    thread.start()
+    try:
+        assert started.wait(_SECONDS), "the proxy did not start"
+        yield wire
+    finally:
+        loop.call_soon_threadsafe(end.set)
+        thread.join(_SECONDS)
+        loop.close()
+
+
+_SESSION = web.AppKey("session", aiohttp.ClientSession)
+
+
+def _application(wire: Wire) -> web.Application:
+    async def open_session(app: web.Application) -> AsyncIterator[None]:
+        session = aiohttp.ClientSession(
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_SECONDS),
+        )
+        async with session:
+            app[_SESSION] = session
+            yield
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if request.headers.get("upgrade", "").lower() == "websocket":
+            return await _pass_socket(wire, request)
+        return await _pass_request(wire, request)
+
+    app = web.Application(client_max_size=1 << 40)
+    app.cleanup_ctx.append(open_session)
+    app.router.add_route("*", "/{path:.*}", handle)
+    return app
+
+
+# --- requests ------------------------------------------------------------------------------------
+
+
+async def _pass_request(wire: Wire, request: web.Request) -> web.StreamResponse:
+    what = f"{request.method} {request.raw_path}"
+    sent = wire.begin(UP, what, _head(what, request.headers.items()))
+
+    async def body() -> AsyncIterator[bytes]:
+        async for piece in request.content.iter_chunked(_CHUNK):
+            sent.body += piece
+            yield piece
+
+    asking = request.app[_SESSION].request(
+        request.method,
+        URL(wire.target + request.raw_path, encoded=True),
+        headers=[*_passed(request.headers.items()), ("Accept-Encoding", "identity")],
+        data=body() if request.can_read_body else None,
+        allow_redirects=False,
+    )
+    async with asking as answer:
+        got = wire.begin(DOWN, what, _head(str(answer.status), answer.headers.items()))
+        response = web.StreamResponse(status=answer.status, reason=answer.reason)
+        for name, value in _passed(answer.headers.items()):
+            response.headers.add(name, value)
+        await response.prepare(request)
+        async for piece in answer.content.iter_any():
+            got.body += piece
+            await response.write(piece)
+        await response.write_eof()
+        return response
+
+
+# --- sockets -------------------------------------------------------------------------------------
+
+
+async def _pass_socket(wire: Wire, request: web.Request) -> web.StreamResponse:
+    what = f"WS {request.raw_path}"
+    wire.begin(UP, f"OPEN {request.raw_path}", _head(what, request.headers.items()))
+    asked = request.headers.get("sec-websocket-protocol", "")
+    opening = request.app[_SESSION].ws_connect(
+        URL(wire.target + request.raw_path, encoded=True),
+        headers=_passed(request.headers.items()),
+        protocols=[name.strip() for name in asked.split(",") if name.strip()],
+        max_msg_size=0,
+    )
+    try:
+        server = await opening
+    except aiohttp.WSServerHandshakeError as error:
+        return web.Response(status=error.status)
+    async with server:
+        protocols = [server.protocol] if server.protocol else []
+        client = web.WebSocketResponse(protocols=protocols, max_msg_size=0, compress=False)
+        await client.prepare(request)
+        up = asyncio.ensure_future(_pump(wire, UP, what, client, server))
+        down = asyncio.ensure_future(_pump(wire, DOWN, what, server, client))
+        await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
+        up.cancel()
+        down.cancel()
+        await asyncio.gather(up, down, return_exceptions=True)
+        await client.close(code=server.close_code or aiohttp.WSCloseCode.OK)
+    return client
+
+
+async def _pump(wire: Wire, way: str, what: str, source: _Socket, sink: _Socket) -> None:
+    async for message in source:
+        data = message.data.encode() if message.type is aiohttp.WSMsgType.TEXT else message.data
+        wire.begin(way, what).body += data
+        if message.type is aiohttp.WSMsgType.TEXT:
+            await sink.send_str(message.data)
+        else:
+            await sink.send_bytes(data)
+
+
+def _passed(headers: _Headers) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in headers if name.lower() not in _NOT_PASSED]
+
+
+def _head(what: str, headers: _Headers) -> bytes:
+    lines = [what, *(f"{name}: {value}" for name, value in headers)]
+    return "\n".join(lines).encode("utf-8", "surrogateescape")
