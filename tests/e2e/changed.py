@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import time
+import base64
 from typing import Any
 
 from playwright.sync_api import BrowserContext, Route
 
-from quote_generator.attester import Attestation
-from quote_generator.evidence import build_evidence, parse_nonce
+from e2e.evidence import report_data_of
+from quote_generator.eventlog import join_logs
 from quote_generator.simulator import Simulator
 
 QUOTE_PATH = "/api/v1/tee/quote"
+LOGS = ("cc_eventlog", "aa_eventlog")
 
 
 class Changed:
-    """The same machine with other software in it: signed by its hardware, for this page's nonce."""
+    """The same machine with other software in it: signed by its hardware, over the same data."""
 
     def __init__(self, machine: Simulator) -> None:
         self.machine = machine
@@ -29,13 +30,15 @@ class Changed:
         """Return a quote of this machine."""
         return self.machine.quote(report_data, version=5, measurements=self.measurements)
 
-    def _attest(self, report_data: bytes) -> Attestation:
-        quote = self.quote(report_data)
-        return Attestation(quote, "configfs-tsm", "tdx_guest", simulated=False)
-
     def _answer(self, route: Route) -> None:
-        nonce = parse_nonce(route.request.url.partition("nonce=")[2])
-        (document,) = build_evidence(
-            [nonce], attest=self._attest, now=time.time(), **self.event_logs
-        )
-        route.fulfill(json=document)
+        """Answer as the server does, with what this quote holds in the place of its own."""
+        answer = route.fetch()
+        document = answer.json()
+        if answer.ok:
+            firmware, application = join_logs(*map(self.event_logs.get, LOGS))
+            document |= {
+                "quote": self.quote(report_data_of(document)).hex(),
+                "cc_eventlog": base64.b64encode(firmware).decode() if firmware else None,
+                "aa_eventlog": application,
+            }
+        route.fulfill(response=answer, json=document)

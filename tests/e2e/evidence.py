@@ -80,7 +80,21 @@ def verify_nonce(document: dict[str, Any], nonce: str) -> None:
     path = [decode(item) for item in proof["path"]]
     root = root_over(decode(nonce), proof["leaf_index"], proof["tree_size"], path)
     runtime_data = decode(document["runtime_data"])
-    assert runtime_data == b'{"nonce_root":"%s","v":1}' % encode(root).encode()
-    assert json.loads(runtime_data)["v"] == 1
+    assert runtime_data == _runtime_data(document, encode(root))
     expected = hashlib.sha384(runtime_data).digest() + bytes(16)
     assert report_data_of(document) == expected
+
+
+def _runtime_data(document: dict[str, Any], root: str) -> bytes:
+    """Return the exact bytes that have to be bound: with sealing, two more hashes."""
+    if "keyset" not in document:
+        return b'{"nonce_root":"%s","v":1}' % root.encode()
+    keys, statement = (_digest(document[name]) for name in ("keyset", "statement"))
+    text = f'{{"keys":"{keys}","nonce_root":"{root}","statement":"{statement}","v":2}}'
+    return text.encode()
+
+
+def _digest(value: object) -> str:
+    """Return the hash of a value's canonical JSON; all names and texts here are ASCII."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return encode(hashlib.sha256(text.encode()).digest())
