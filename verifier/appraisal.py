@@ -50,7 +50,10 @@ class Trust:
         """What to call the root: its common name, and who made it. For people only."""
         if self.root_der is None:
             return INTEL_ROOT_NAME
-        subject = x509.load_der_x509_certificate(self.root_der).subject
+        try:
+            subject = x509.load_der_x509_certificate(self.root_der).subject
+        except certificates.UNREADABLE:  # it counts by its key
+            return "a root whose name cannot be read"
         oids = (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME)
         names = [str(item.value) for oid in oids for item in subject.get_attributes_for_oid(oid)]
         return ", ".join(names) or subject.rfc4514_string()

@@ -9,6 +9,7 @@ import base64
 import binascii
 import dataclasses
 import datetime
+import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -410,7 +411,7 @@ def check_quote(
     found = [
         Check("quote-signature", PASS, f"signed under {verdict.root_name}"),
         _collateral(verdict.grounds),
-        judge(_told(verdict), policy, now),
+        judge(_told(verdict), policy, math.floor(now)),  # as all that is signed
         _td_attributes(verdict.quote, policy),
     ]
     return verdict, verdict.grounds, found

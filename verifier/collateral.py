@@ -92,7 +92,8 @@ def _pattern(member: str) -> re.Pattern[str]:
     return re.compile(f"{blank}{{(?:{first}|{second})}}{blank}", re.DOTALL)
 
 
-_STRING_OR_BLANKS = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\r\n]+', re.DOTALL)
+# A string that does not end goes up to the end: to look for its end again and again takes for ever.
+_STRING_OR_BLANKS = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*"?)|[ \t\r\n]+', re.DOTALL)
 
 
 # --- lists ---------------------------------------------------------------------------------------

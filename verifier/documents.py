@@ -199,10 +199,9 @@ def _modules(value: Mapping[str, Any]) -> dict[str, Identity]:
     if "tdxModuleIdentities" not in value:
         return {}
     items = _filled(value, "tdxModuleIdentities")
-    found = {
-        _member(item, "id", str).upper(): _identity(item, 48, 8, _enclave_levels(item))
-        for item in items
-    }
+    if not all(_is_name(item.get("id")) for item in items):
+        raise ValueError("a TDX module identity has no name")
+    found = {item["id"].upper(): _identity(item, 48, 8, _enclave_levels(item)) for item in items}
     if len(found) != len(items):
         raise ValueError("two TDX module identities have the same id")
     return found
@@ -226,8 +225,8 @@ def _levels(value: Mapping[str, Any], svns: Svns, statuses: Collection[str]) -> 
 
 def _level(value: Mapping[str, Any], svns: Svns, statuses: Collection[str]) -> Level:
     ids = value.get("advisoryIDs", [])
-    if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
-        raise ValueError("advisoryIDs is not a list of texts")
+    if not isinstance(ids, list) or not all(map(_is_name, ids)):
+        raise ValueError("advisoryIDs is not a list of names")
     status = _member(value, "tcbStatus", str)
     if status not in statuses:
         raise ValueError(f"tcbStatus {status[:40]!a} is none that this level can have")
@@ -286,8 +285,13 @@ def _hex(value: Mapping[str, Any], name: str, size: int) -> bytes:
     return bytes.fromhex(text)
 
 
+def _is_name(value: object) -> bool:
+    """Whether it is a name as Intel gives them, of characters that every reader has alike."""
+    return isinstance(value, str) and re.fullmatch("[ -~]*", value) is not None
+
+
 def _date(value: Mapping[str, Any], name: str) -> datetime.datetime:
     text = _member(value, name, str)
-    if not _DATE.fullmatch(text):
-        raise ValueError(f"{name} is not a date in the form 2027-01-15T08:00:00Z")
+    if not _DATE.fullmatch(text) or text < "1970":
+        raise ValueError(f"{name} is not a date since 1970 in the form 2027-01-15T08:00:00Z")
     return datetime.datetime.fromisoformat(text)

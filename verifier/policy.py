@@ -23,6 +23,9 @@ REQUIRE, ALLOW, FORBID = "require", "allow", "forbid"
 MAX_TEXT = 1 << 16
 """Characters of a policy, here and in the page."""
 
+_DEPTH = 32
+"""Levels of nesting, of which a policy has 4: whoever compares values of more runs out of stack."""
+
 DEFAULT_MAX_AGE = 3600
 """Seconds that a result counts where the policy does not say."""
 
@@ -164,14 +167,29 @@ def schema() -> dict[str, Any]:
 
 def _validate(value: object, wanted: Mapping[str, Any], what: str) -> None:
     """Raise BadInput for the first member, from the top, that the schema refuses."""
-    # Loaded here: it takes longer than a verification that has no policy to read.
-    from jsonschema import Draft202012Validator
-
-    errors = Draft202012Validator(wanted).iter_errors(value)
+    if strictjson.depth(value) > _DEPTH:
+        raise BadInput(f"{what}: nested more than {_DEPTH} deep")
+    errors = _validators()(wanted).iter_errors(value)
     first = min(errors, key=lambda error: (len(error.path), str(error.path)), default=None)
     if first is not None:
         where = "/" + "/".join(str(part) for part in first.path)
         raise BadInput(f"{what}: {where}: {first.message[:200]}")
+
+
+@cache
+def _validators() -> Any:
+    """The class of what holds a value against a schema."""
+    # Loaded here: it takes longer than a verification that has no policy to read.
+    from jsonschema import Draft202012Validator, validators
+
+    compare = Draft202012Validator.VALIDATORS["uniqueItems"]
+
+    def unique(validator: Any, is_wanted: bool, items: Any, schema: Any) -> Any:
+        # Each is compared with each: of more than there may be, that takes hours.
+        if not isinstance(items, list) or len(items) <= schema.get("maxItems", len(items)):
+            yield from compare(validator, is_wanted, items, schema)
+
+    return validators.extend(Draft202012Validator, {"uniqueItems": unique})  # type: ignore[no-untyped-call]
 
 
 def _date(text: str) -> datetime.datetime:

@@ -19,6 +19,9 @@ _NAME = "tcb-status"
 _GRACED = ("OutOfDate", "OutOfDateConfigurationNeeded")
 """The statuses that a policy can bear for a time after a recovery of Intel's TCB."""
 
+_LAST = datetime.datetime.max.replace(tzinfo=datetime.UTC, microsecond=0).timestamp()
+"""The last second that a calendar has, for an end that is told."""
+
 _RESTART = "started under old firmware; the host is updated: restart the TD"
 
 FLAGS = {
@@ -103,7 +106,7 @@ def _status(told: PlatformState, policy: Policy, now: float) -> Check:
     until = _grace_end(told, policy)
     if until is None or now > until:
         return Check(_NAME, FAIL, shown, code)
-    end = datetime.datetime.fromtimestamp(until, datetime.UTC)
+    end = datetime.datetime.fromtimestamp(min(until, _LAST), datetime.UTC)
     return Check(
         _NAME, WARN, f"{shown}: borne until {end:%Y-%m-%dT%H:%M:%SZ}", "tcb-grace", until=until
     )

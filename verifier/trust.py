@@ -6,7 +6,6 @@ longer than one appraisal.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from quote_generator.errors import QuoteGeneratorError
 
+from . import strictjson
 from .appraisal import Trust
+from .certificates import UNREADABLE
 from .problems import Problem
 
 TrustSource = Callable[[], Trust]
@@ -73,14 +74,14 @@ def read_root(path: Path) -> bytes:
             certificate = x509.load_pem_x509_certificate(data)
         else:
             certificate = x509.load_der_x509_certificate(data)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise TrustError(f"{path} is not a certificate in PEM or DER") from error
     return certificate.public_bytes(Encoding.DER)
 
 
 def _read_collateral(path: Path) -> dict[str, str]:
     try:
-        fields = json.loads(_read(path))
+        fields = strictjson.loads(_read(path))
     except ValueError as error:
         raise TrustError(f"{path} is not JSON") from error
     if not isinstance(fields, dict):

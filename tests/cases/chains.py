@@ -265,6 +265,7 @@ ENTRIES = [
         good(f"chain/all/the pinned root {differs}", 2, certificate("pinned", **fields))
         for differs, fields in (
             ("has another name", {"subject": "TEST Rool CA"}),
+            ("has a name that nothing can read", {"subject": x.name("?").replace(b"?", b"\xff")}),
             ("has another serial number", {"serial": 77}),
             ("has ended", {"end": NOW - 1}),
             ("is signed by a stranger", {"signer": "stranger"}),

@@ -149,6 +149,8 @@ def _signed_documents(name: str, number: int) -> list[Entry]:
         says("nextUpdate with milliseconds", nextUpdate=date(NOW + 1000)[:-1] + ".123Z"),
         says("issueDate with milliseconds", issueDate=date(NOW - 1000)[:-1] + ".000Z"),
         says("issueDate of year 0", issueDate="0000-01-01T00:00:00Z"),
+        says("issueDate before 1970", issueDate="1969-12-31T23:59:59Z"),
+        good(f"{name}/issueDate in 1970", number, document(name, issueDate=date(0))),
         says("date in other digits", nextUpdate=date(NOW + 1000).replace("2027", "\u0662027")),
         says("no evaluation number", tcbEvaluationDataNumber=None),
         says("evaluation number as text", tcbEvaluationDataNumber="17"),
@@ -414,6 +416,32 @@ LEVELS = [
         10,
         COLLATERAL,
         platform_levels(level(**EXACT) | {"tcbDate": "2024"}),
+    ),
+    bad(
+        "tcb level/date before 1970",
+        10,
+        COLLATERAL,
+        platform_levels(level(**EXACT) | {"tcbDate": "1969-12-31T23:59:59Z"}),
+    ),
+    good("tcb level/date of 1970", 10, platform_levels(level(at=0, **EXACT))),
+    *(
+        bad(
+            f"tcb level/advisory {text!a}",
+            10,
+            COLLATERAL,
+            platform_levels(level("SWHardeningNeeded", text, **EXACT)),
+        )
+        for text in ("\ud800", "INTEL\0", "\u0130NTEL-SA-00837")
+    ),
+    good(
+        "tcb level/advisory of another form",
+        10,
+        platform_levels(level("SWHardeningNeeded", "any ~ name", **EXACT)),
+        "SWHardeningNeeded",
+    ),
+    *(
+        bad(f"tdx module/id {text!a}", 11, COLLATERAL, module_identity(id=text))
+        for text in ("TDX_01\ud800", "TDX_\ufb00")
     ),
     *(
         bad(

@@ -21,6 +21,7 @@ from .catalogue import (
     malformed,
     policy,
     revocations,
+    world,
 )
 from .documents import EXACT, module_identity, platform_levels
 from .profile import flags
@@ -29,6 +30,9 @@ from .tcb import RELAUNCHES
 from .world import DAY, NOW, Sgx, date, level
 
 YEAR = 365 * DAY
+END_OF_TIME = 253402300799
+"""The last second that has a date: 9999-12-31T23:59:59Z."""
+
 SEPT_VE = 1 << 28
 
 
@@ -66,6 +70,23 @@ GRACE = [
         _out_of_date(grace=10 * DAY),
         OLD,
         told={"expires": NOW},
+    ),
+    good(
+        "policy/grace of a platform that ends in this second",
+        12,
+        both(_out_of_date(grace=10 * DAY), world(now=NOW + 0.5)),
+        OLD,
+        told={"expires": NOW},
+    ),
+    good(
+        "policy/grace of a platform that ends after all calendars",
+        12,
+        both(
+            _out_of_date(at=END_OF_TIME, grace=YEAR),
+            module_identity(tcbLevels=[level(at=END_OF_TIME, isvsvn=5)]),
+            document("qe_identity", tcbLevels=[level(at=END_OF_TIME, isvsvn=4)]),
+        ),
+        OLD,
     ),
     _status(
         "grace of a platform that has ended", "tcb-status", _out_of_date(grace=10 * DAY - 1), OLD
@@ -167,6 +188,20 @@ COLLATERAL_GRACE = [
     )
 ] + [
     good("policy/grace of collateral that is good", 3, _graced(DAY)),
+    *(
+        good(
+            f"policy/grace of a {name} that ends now",
+            3,
+            _graced(DAY, change),
+            told={"expires": NOW + grace},
+        )
+        for name, change, grace in (
+            ("root list", revocations("root_list", end=NOW), DAY),
+            ("PCK list", revocations("pck_list", end=NOW), DAY),
+            ("TCB info", document("tcb_info", nextUpdate=date(NOW)), 0),
+            ("signer", certificate("tcb", end=NOW), 0),
+        )
+    ),
     bad(
         "policy/grace is not for a PCK",
         2,

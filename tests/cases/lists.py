@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import copy
+import functools
 import itertools
 from collections.abc import Callable
 
@@ -57,6 +59,15 @@ def _numbered(world: World, number: int) -> bytes:
 
 def _swapped(lists: dict[str, bytes]) -> dict[str, bytes]:
     return {"root_crl": lists["pck_crl"], "pck_crl": lists["root_crl"]}
+
+
+def _of_its_own(world: World, role: str, chain: str) -> None:
+    """A certificate of the same name and key as another, in one chain only; its list revokes it."""
+    other = copy.copy(world.certificates[role])
+    other.serial = 90
+    world.certificates["other"] = other
+    world.chains[chain] = tuple("other" if each == role else each for each in world.chains[chain])
+    world.root_list.revoked = [90]
 
 
 def _changed_entry(world: World) -> None:
@@ -134,6 +145,22 @@ LISTS = [
     _revoked("root_list", "the CA", 2),
     _revoked("root_list", "the TCB signer", 4),
     _revoked("root_list", "the root", 1),
+    *(
+        bad(
+            f"crl/root_list/revokes the {role} of {chain}",
+            3,
+            COLLATERAL,
+            functools.partial(_of_its_own, role=role, chain=chain),
+            reason="revoked",
+        )
+        for role, chain in (
+            ("tcb", "tcb_info_issuer"),
+            ("tcb", "qe_identity_issuer"),
+            ("root", "pck"),
+            ("root", "tcb_info_issuer"),
+            ("root", "qe_identity_issuer"),
+        )
+    ),
     _revoked("pck_list", "the leaf", 3),
     _revoked("pck_list", "many", *range(9, 500), 3),
     bad("crl/pck_list/revoked serial overwritten", 3, COLLATERAL, _changed_entry),

@@ -28,6 +28,7 @@ from cczoo_verifier.table import write_report
 from cczoo_verifier.verification import seconds_of
 from fastapi import FastAPI
 
+from cases.world import World
 from doubles import pccs
 from doubles.chat import NONCE, Chat
 from doubles.chat import make_evidence as make
@@ -340,6 +341,27 @@ def test_hostile_evidence_files(tmp_path: Path, content: bytes, capsys: Any) -> 
     path.write_bytes(content)
     assert error_of(capsys, "--evidence", str(path)) == (2, "evidence-malformed")
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"\xff", b"[" * 100_000, b'{"tcb_info":' * 50_000, b'{"a":1,"a":2}'],
+    ids=["empty", "a list", "not UTF-8", "deep", "deep objects", "two of a name"],
+)
+def test_hostile_collateral_files(
+    td: Simulator, saved: Path, content: bytes, tmp_path: Path, capsys: Any
+) -> None:
+    path = tmp_path / "hostile.json"
+    path.write_bytes(content)
+    options = ["--root", f"{td.directory}/root.pem", "--collateral", str(path)]
+    assert error_of(capsys, "--evidence", str(saved), *options) == (2, "trust-unusable")
+
+
+def test_a_root_that_nothing_can_read(saved: Path, tmp_path: Path, capsys: Any) -> None:
+    path = tmp_path / "root.der"
+    path.write_bytes(dataclasses.replace(World().certificates["root"], version=5).encode())
+    options = ["--evidence", str(saved), "--root", str(path)]
+    assert error_of(capsys, *options) == (2, "trust-unusable")
 
 
 def test_files_that_are_no_files(tmp_path: Path, capsys: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,23 @@ def test_a_policy_has_a_size() -> None:
     text = '{"v":1' + " " * policy.MAX_TEXT + "}"
     with pytest.raises(BadInput, match="longer than"):
         read_policy(text)
+
+
+@pytest.mark.parametrize("depth", [29, 30, 300, 900, 15_000])
+def test_a_policy_has_a_depth(depth: int) -> None:
+    deep = "[" * depth + "]" * depth
+    with pytest.raises(BadInput, match="/tcb/pass" if depth < 30 else "deep"):
+        read_policy('{"v":1,"tcb":{"pass":[' + deep + "," + deep + "]}}")
+    with pytest.raises(BadInput, match="/mr_td" if depth < 31 else "deep"):
+        read_references('{"mr_td":[' + deep + "," + deep + "]}")
+
+
+def test_a_long_list_is_refused_at_once() -> None:
+    items = ",".join(f'{{"a":{number}}}' for number in range(100_000))
+    before = time.process_time()
+    with pytest.raises(BadInput, match="/mr_td"):
+        read_references('{"mr_td":[' + items + "]}")
+    assert time.process_time() - before < 20  # hours, where each is compared with each
 
 
 def test_what_a_policy_does_not_say_has_its_default() -> None:

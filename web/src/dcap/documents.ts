@@ -125,15 +125,23 @@ const filledListOf = (value: unknown, name: string): unknown[] => {
 
 const has = (value: unknown, name: string): boolean => own(value, name) !== undefined;
 
+/** A name as Intel gives them, of characters that every reader has alike. */
+const isName = (value: unknown): value is string =>
+	typeof value === 'string' && /^[ -~]*$/.test(value);
+
+/** A date since 1970, as it stands. */
+const dateOf = (value: unknown, name: string): string => {
+	const text = own(value, name);
+	return typeof text === 'string' && parseTime(text) >= 0 ? text : refuse('time');
+};
+
 const readLevel = (value: unknown, svn: string, statuses: readonly string[]): Level => {
 	work.steps += 1;
-	const date = own(value, 'tcbDate');
 	const advisories = has(value, 'advisoryIDs') ? listOf(value, 'advisoryIDs') : [];
-	if (typeof date !== 'string') return refuse('time');
-	parseTime(date);
+	const date = dateOf(value, 'tcbDate');
 	const status = statusOf(own(value, 'tcbStatus'), statuses);
 	if (status === undefined) return refuse('a status that this level cannot have');
-	if (!advisories.every((id) => typeof id === 'string')) return refuse('advisoryIDs');
+	if (!advisories.every(isName)) return refuse('advisoryIDs');
 	return { status, advisories, date, svn: numberOf(own(value, 'tcb'), svn) };
 };
 
@@ -181,7 +189,7 @@ const readIdentity = (value: unknown, signer: number, attributes: number): Ident
 
 const readModuleIdentity = (value: unknown): Identity & { id: string } => {
 	const id = own(value, 'id');
-	if (typeof id !== 'string') return refuse('id');
+	if (!isName(id)) return refuse('id');
 	return { ...readIdentity(value, 48, 8), id: id.toUpperCase(), levels: readOwnLevels(value) };
 };
 
@@ -201,8 +209,8 @@ const readDocument = (text: string, name: string, id: string, version: number): 
 };
 
 const readEdition = (value: JsonObject): Edition => ({
-	from: parseTime(value.issueDate),
-	until: parseTime(value.nextUpdate),
+	from: parseTime(dateOf(value, 'issueDate')),
+	until: parseTime(dateOf(value, 'nextUpdate')),
 	evaluation: numberOf(value, 'tcbEvaluationDataNumber', 0xffffffff)
 });
 

@@ -104,10 +104,14 @@ const read = (text: string): JsonObject => {
 const little = (hex: string): bigint =>
 	fromHex(hex).reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
 
-/** `Date.parse` takes the 31st of any month: only a date that comes back as it went in is one. */
+/**
+ * `Date.parse` takes the 31st of any month: only a date that comes back as it went in is one. The
+ * calendar begins with year 1.
+ */
 const isDate = (text: string): boolean => {
 	const date = new Date(text);
-	return !isNaN(date.getTime()) && date.toISOString().slice(0, 19) === text.slice(0, 19);
+	const same = !isNaN(date.getTime()) && date.toISOString().slice(0, 19) === text.slice(0, 19);
+	return same && text > '0001';
 };
 
 const lowered = (values: Policy['reference_values']): Policy['reference_values'] =>
@@ -184,9 +188,9 @@ const untold = (policy: Policy, { status, advisories, date, evaluation, platform
 		.map(([name]) => name);
 };
 
-/** Seconds since 1970 up to when a policy bears this TCB; NaN where it does not. */
+/** Seconds since 1970 up to when a policy bears this TCB; NaN where it does not. Parts do not count. */
 const graceEnd = ({ tcb }: Policy, { status = '', date = '' }: Tcb): number =>
-	GRACED.includes(status) ? Date.parse(date) / 1000 + (tcb.grace ?? NaN) : NaN;
+	GRACED.includes(status) ? Math.floor(Date.parse(date) / 1000) + (tcb.grace ?? NaN) : NaN;
 
 /** The status under a policy, as of now; throws `tcb-relaunch` or `tcb-status`. */
 const appraiseStatus = (policy: Policy, told: Tcb, now: number): Finding => {

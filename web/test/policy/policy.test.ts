@@ -347,6 +347,12 @@ describe('a platform’s TCB', () => {
 	])('under %j: %j is %s', (tcb, found, expected) => {
 		expect(refused(tcb, found)).toBe(expected);
 	});
+
+	it('a grace ends with a whole second, as in the command line', () => {
+		const policy = parsePolicy('{"v":1,"tcb":{"grace":60}}');
+		const found = { status: 'OutOfDate', date: '2027-01-15T07:59:30.9Z' };
+		expect(appraiseTcb(policy, found, NOW).until).toBe(NOW + 30);
+	});
 });
 
 describe('what a service tells of the machine', () => {
