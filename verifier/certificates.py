@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
+from cryptography.x509.oid import CRLEntryExtensionOID, ExtensionOID, NameOID, SignatureAlgorithmOID
 
 from .encoding import strict_base64
 
@@ -52,8 +52,14 @@ _NAME_ARCS = {
 }
 """What a name says, and the last arcs of these under 2.5.4."""
 
+_NAME_PARTS = 16
+"""Parts of a name; Intel's have five."""
+
 _TEXTS = (0x0C, 0x13)
 """UTF8String and PrintableString, as which a name may be written."""
+
+_SEQUENCE, _SET = 0x30, 0x31
+_VERSION_2 = bytes([0x02, 1, 1])
 
 _FOREIGN = ("2.5.29.", "1.3.6.1.5.5.7.", "1.3.6.1.4.1.11129.", "1.3.6.1.4.1.311.", "1.3.36.")
 """Where extensions have a meaning that others define, and that no certificate of Intel's has."""
@@ -163,27 +169,43 @@ def point(certificate: x509.Certificate) -> bytes:
 def _check_role(certificate: x509.Certificate, role: str) -> None:
     """Check that a certificate is called what one in this place of a chain is called.
 
-    A name has one attribute a part, as Intel's have, in printable ASCII.
+    A name has few parts, each one attribute, as Intel's have, in printable ASCII.
     """
-    written = certificate.subject.public_bytes()
-    for part in certificate.subject.rdns:
+    parts = certificate.subject.rdns
+    rest = _content(certificate.subject.public_bytes()) if len(parts) <= _NAME_PARTS else b""
+    for part in parts:
         [attribute, *more] = part
-        if more or not _is_plain(attribute, written):
+        spelled = [] if more else _spellings(attribute)
+        found = next((each for each in spelled if rest.startswith(each)), None)
+        if found is None:
             raise ValueError("the holder's name has parts or texts that no name of Intel's has")
+        rest = rest[len(found) :]
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     if len(names) != 1 or role not in str(names[0].value):
         raise ValueError(f"{_name(certificate.subject)} is not named as {role}")
 
 
-def _is_plain(attribute: x509.NameAttribute[Any], written: bytes) -> bool:
-    """Whether an attribute of a name (of which all is `written`) is one of Intel's profile."""
+def _spellings(attribute: x509.NameAttribute[Any]) -> list[bytes]:
+    """How a part of a name may be written, DER: none where no name of Intel's has such a one."""
     arc, text = _NAME_ARCS.get(attribute.oid), str(attribute.value)
     if arc is None or not re.fullmatch("[ -~]{1,127}", text):
-        return False
+        return []
     if attribute.oid == NameOID.COUNTRY_NAME and len(text) != 2:
-        return False
-    head = bytes.fromhex("06035504") + bytes([arc])
-    return any(head + bytes([tag, len(text)]) + text.encode() in written for tag in _TEXTS)
+        return []
+    kind = bytes([0x06, 3, 0x55, 4, arc])
+    return [_tlv(_SET, _tlv(_SEQUENCE, kind + _tlv(tag, text.encode("ascii")))) for tag in _TEXTS]
+
+
+def _tlv(tag: int, content: bytes) -> bytes:
+    """An element of DER, of at most 255 bytes."""
+    head = [tag, len(content)] if len(content) < 0x80 else [tag, 0x81, len(content)]
+    return bytes(head) + content
+
+
+def _content(element: bytes) -> bytes:
+    """What is in an element of DER."""
+    more = element[1] & 0x7F if element[1] & 0x80 else 0
+    return element[2 + more :]
 
 
 def _check_profile(certificate: x509.Certificate, below: int) -> None:
@@ -278,6 +300,9 @@ def _name(name: x509.Name) -> str:
 def read_list(data: bytes, issuer_key: bytes) -> x509.CertificateRevocationList:
     """The revocation list in `data` (DER), which the key (an uncompressed point) signed."""
     crl = x509.load_der_x509_crl(data)
+    # `cryptography` takes lists with extensions that do not say of which version they are.
+    if not _content(crl.tbs_certlist_bytes).startswith(_VERSION_2):
+        raise ValueError(f"the list by {_name(crl.issuer)} is not of version 2")
     _check_algorithm(crl)
     extensions = _extensions(crl, _OF_LISTS)
     try:
@@ -292,7 +317,23 @@ def read_list(data: bytes, issuer_key: bytes) -> x509.CertificateRevocationList:
     key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), issuer_key)
     if not crl.is_signature_valid(key):
         raise ValueError(f"the signature of the list by {_name(crl.issuer)} is wrong")
+    _check_entries(crl)
     return crl
+
+
+def _check_entries(crl: x509.CertificateRevocationList) -> None:
+    """Check that entries say whom they revoke, and perhaps why, as Intel's do.
+
+    One with more to say could be about another issuer's certificate.
+    """
+    for entry in crl:
+        if entry.serial_number < 0:
+            raise ValueError("the list names a serial number that is negative")
+        if entry.revocation_date_utc.timestamp() < 0:
+            raise ValueError("the list revokes something before 1970")
+        for extension in entry.extensions:
+            if extension.critical or extension.oid != CRLEntryExtensionOID.CRL_REASON:
+                raise ValueError("an entry of the list says what no entry of Intel's says")
 
 
 def list_number(crl: x509.CertificateRevocationList) -> int:

@@ -105,6 +105,11 @@ def public_key(key: ec.EllipticCurvePrivateKey, compressed: bool = False) -> byt
     return sequence(sequence(der.oid("1.2.840.10045.2.1"), curve), bits(point))
 
 
+def off_the_curve(public_key: bytes) -> bytes:
+    """A public key whose point is moved by one, and so on no curve."""
+    return public_key[:-1] + bytes([public_key[-1] ^ 1])
+
+
 def point(key: ec.EllipticCurvePrivateKey) -> bytes:
     """The public key, uncompressed."""
     return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)

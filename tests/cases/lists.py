@@ -24,6 +24,8 @@ from .catalogue import (
 )
 from .world import BEGIN, CRL_NUMBER, DAY, KEY_CERT_SIGN, NOW, PLATFORM_NAME, ROOT_NAME, World
 
+REASON = "2.5.29.21"
+
 
 def _lists(name: str, fault: str, reason: str | None = None, **fields: object) -> Entry:
     change = revocations(name, **fields)
@@ -77,6 +79,43 @@ def _changed_entry(world: World) -> None:
     world.lists = lambda lists: lists | {"pck_crl": lists["pck_crl"].replace(old, new)}
 
 
+def _entry(serial: bytes, *extensions: bytes, time: bytes = x.time(NOW - DAY)) -> bytes:
+    """An entry of a list; `serial` is what is in the INTEGER."""
+    more = [x.sequence(*extensions)] if extensions else []
+    return x.sequence(x.tlv(0x02, serial), time, *more)
+
+
+def _why(reason: int, critical: bool = False) -> bytes:
+    return x.extension(REASON, x.tlv(0x0A, bytes([reason])), critical=critical)
+
+
+GOOD_ENTRIES = {
+    **{f"for reason {number}": _entry(b"\x09", _why(number)) for number in (0, 1, 6, 8, 10)},
+    "at a time in the form for later years": _entry(b"\x09", time=x.tlv(0x18, b"20260101000000Z")),
+    "of a long serial number": _entry(b"\x01" * 50),
+}
+ODD_ENTRIES = {
+    "of a negative serial number": _entry(b"\xff\x03"),
+    "of a serial number with a zero too many": _entry(b"\x00\x03"),
+    **{f"for reason {number}": _entry(b"\x09", _why(number)) for number in (7, 11, 0x80)},
+    "with a critical reason": _entry(b"\x09", _why(1, critical=True)),
+    "with a reason that is none": _entry(b"\x09", x.extension(REASON, b"\xff")),
+    "with a reason of another type": _entry(b"\x09", x.extension(REASON, der.integer(1))),
+    "with two reasons": _entry(b"\x09", _why(1), _why(1)),
+    "with an unknown extension": _entry(b"\x09", x.extension("1.2.3.4", b"\5\0")),
+    "with an unknown critical extension": _entry(
+        b"\x09", x.extension("1.2.3.4", b"\5\0", critical=True)
+    ),
+    "with the date of its loss": _entry(
+        b"\x09", x.extension("2.5.29.24", x.tlv(0x18, b"20260101000000Z"))
+    ),
+    "at a time before 1970": _entry(b"\x09", time=x.tlv(0x17, b"670101000000Z")),
+    "at a time of year 0": _entry(b"\x09", time=x.tlv(0x18, b"00000101000000Z")),
+    "at a time that is none": _entry(b"\x09", time=x.tlv(0x17, b"260230000000Z")),
+    "at a time with an offset": _entry(b"\x09", time=x.tlv(0x17, b"260101000000+0000")),
+    "with a number behind its time": x.sequence(der.integer(9), x.time(NOW - DAY), der.integer(1)),
+}
+
 LISTS = [
     entry
     for name, signer, issuer in (
@@ -96,6 +135,7 @@ LISTS = [
         _lists(name, "SHA-384", inner=x.ECDSA_SHA384, outer=x.ECDSA_SHA384),
         _lists(name, "critical extension", critical=True),
         _lists(name, "version 1", version=1),
+        _lists(name, "without a version", unversioned=True),
         _lists(name, "without extensions", extended=False),
         _lists(name, "without a number", numbered=False),
         _lists(name, "without its issuer's key", authority=False),
@@ -125,6 +165,14 @@ LISTS = [
         _lists(name, "time with a byte too many in its length", forms={"time": x.LONG}),
         good(f"crl/{name}/begins now", 3, revocations(name, start=NOW)),
         good(f"crl/{name}/revokes others", 3, revocations(name, revoked=[77, 1 << 150])),
+        *(
+            good(f"crl/{name}/entry {what}", 3, revocations(name, entries=[encoded]))
+            for what, encoded in GOOD_ENTRIES.items()
+        ),
+        *(
+            _lists(name, f"entry {what}", entries=[encoded])
+            for what, encoded in ODD_ENTRIES.items()
+        ),
     )
 ] + [
     bad("crl/root_crl/missing", 3, COLLATERAL, _replaced(root_crl=b"")),

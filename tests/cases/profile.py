@@ -67,6 +67,9 @@ OTHERS = [
 ] + each("unknown extension twice", more=[UNKNOWN, UNKNOWN])
 
 
+OFF_CURVE = each("key that is no point of the curve", off_curve=True)
+
+
 def _called(name: str, subject: str | bytes) -> Change:
     """Another name, also where it stands as an issuer's."""
 
@@ -87,7 +90,7 @@ NAMES = {
     "pck": "TEST Intel SGX PCK Certificate",
     "tcb": "TEST Intel SGX TCB Signing",
 }
-UTF8, PRINTABLE, BMP = 0x0C, 0x13, 0x1E
+UTF8, PRINTABLE, TELETEX, BMP = 0x0C, 0x13, 0x14, 0x1E
 CN, ORGANISATION, COUNTRY = "2.5.4.3", "2.5.4.10", "2.5.4.6"
 
 
@@ -129,6 +132,23 @@ COMMON_NAMES = [
             "another name in UTF-16",
             name,
             x.sequence(_text(CN, text), _text(ORGANISATION, text, BMP)),
+        ),
+        _misnamed(
+            "another name in an older alphabet, beside the same in UTF-8",
+            name,
+            x.sequence(
+                _text(CN, text), _text(ORGANISATION, "TEST"), _text(ORGANISATION, "TEST", TELETEX)
+            ),
+        ),
+        _misnamed(
+            "seventeen parts",
+            name,
+            x.sequence(_text(CN, text), *[_text(ORGANISATION, "TEST")] * 16),
+        ),
+        good(
+            f"certificate/{name}/sixteen parts of up to 127 letters",
+            2,
+            _called(name, x.sequence(_text(CN, text), *[_text(ORGANISATION, "T" * 127)] * 15)),
         ),
         _misnamed("common name that is no UTF-8", name, _bytes_for(text)),
         _misnamed("common name in UTF-16", name, x.sequence(_text(CN, text, BMP))),
@@ -235,4 +255,4 @@ SGX_EXTENSIONS = [
     good("sgx extension/PCESVN of 40000", 10, _sgx(pce_svn=der.integer(40000))),
 ]
 
-ENTRIES = [*REQUIRED, *ODD_VALUES, *OTHERS, *COMMON_NAMES, *SGX_EXTENSIONS]
+ENTRIES = [*REQUIRED, *ODD_VALUES, *OTHERS, *OFF_CURVE, *COMMON_NAMES, *SGX_EXTENSIONS]

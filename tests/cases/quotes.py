@@ -242,6 +242,10 @@ def _ruled(name: str, reason: str, field: str, size: int, *kinds: str) -> Entry:
     return bad(name, 13, ATTRIBUTES, change, *(kinds or ("v5-td15ex",)), reason=reason)
 
 
+XFAM = 0x6DBE7
+"""All that a TD may have of the extended features."""
+
+
 def _xfam(value: int) -> Change:
     return body(xfam=value.to_bytes(8, "little"))
 
@@ -264,14 +268,11 @@ TD = [
             ("zero", 0, *ALL),
             ("without x87", 0x6DBE6),
             ("without SSE", 0x6DBE5),
-            ("bit 3", 0xB),
-            ("bit 10", 0x403),
-            ("bit 19", 0x80003),
-            ("bit 63", 1 << 63 | 3),
+            *((f"bit {bit}", 1 << bit | 3) for bit in range(64) if not 1 << bit & XFAM),
         )
     ),
-    good("xfam/the least", 13, _xfam(0x3)),
-    good("xfam/everything", 13, _xfam(0x6DBE7)),
+    *(good(f"xfam/bit {bit}", 13, _xfam(1 << bit | 3)) for bit in range(64) if 1 << bit & XFAM),
+    good("xfam/everything", 13, _xfam(XFAM)),
     _ruled("service td/bound", "service-td", "mr_servicetd", 48, *NAMING),
 ]
 

@@ -130,6 +130,7 @@ class Certificate:
     curve: str = "P-256"
     signer_curve: str = "P-256"
     compressed: bool = False
+    off_curve: bool = False
     constrained: bool = True
     extended: bool = True
     inner: str = ECDSA_SHA256
@@ -140,6 +141,7 @@ class Certificate:
     values: dict[str, bytes | None] = field(default_factory=dict)
     twice: tuple[str, ...] = ()
     forms: dict[str, str] = field(default_factory=dict)
+    rewritten: Callable[[bytes], bytes] | None = None
 
     def extensions(self) -> list[bytes]:
         """Its extensions, encoded: with `values` in place of their own, None leaving one out."""
@@ -163,6 +165,7 @@ class Certificate:
         """The signed certificate, DER."""
         extensions = [*self.more, *self.extensions()]
         form = self.forms.get
+        public_key = x.public_key(key(self.key, self.curve), self.compressed)
         content = x.sequence(
             x.tlv(0xA0, der.integer(self.version - 1)) if self.version > 1 else b"",
             x.tlv(0x02, self.serial.to_bytes(21, "big").lstrip(b"\0"), form("serial", DER)),
@@ -170,12 +173,14 @@ class Certificate:
             x.name(self.issuer),
             x.sequence(x.time(self.start), x.time(self.end), form=form("validity", DER)),
             x.name(self.subject),
-            x.public_key(key(self.key, self.curve), self.compressed),
+            x.off_the_curve(public_key) if self.off_curve else public_key,
             x.tlv(0xA3, x.sequence(*extensions, form=form("extensions", DER)))
             if self.extended
             else b"",
             form=form("content", DER),
         )
+        if self.rewritten:
+            content = self.rewritten(content)
         signer = key(self.signer, self.signer_curve)
         return x.signed(content, self.outer, signer, self.forms, self.flip)
 
@@ -189,7 +194,9 @@ class RevocationList:
     start: int = NOW - HOUR
     end: int | None = END
     revoked: list[int] = field(default_factory=list)
+    entries: list[bytes] = field(default_factory=list)
     version: int = 2
+    unversioned: bool = False
     inner: str = ECDSA_SHA256
     outer: str = ECDSA_SHA256
     flip: bool = False
@@ -201,10 +208,12 @@ class RevocationList:
     identifier: bytes | None = None
     extended: bool = True
     forms: dict[str, str] = field(default_factory=dict)
+    rewritten: Callable[[bytes], bytes] | None = None
 
     def encode(self) -> bytes:
         """The signed list, DER."""
         entries = [x.sequence(der.integer(serial), x.time(NOW - DAY)) for serial in self.revoked]
+        entries += self.entries
         authority = self.identifier or x.sequence(x.tlv(0x80, key_id(self.signer)))
         extensions = [
             *([x.extension(AUTHORITY_KEY, authority)] if self.authority else []),
@@ -215,7 +224,7 @@ class RevocationList:
             extensions.append(x.extension("1.3.6.1.4.1.99999.1", der.octets(b""), critical=True))
         form = self.forms.get
         content = x.sequence(
-            der.integer(self.version - 1) if self.version > 1 else b"",
+            der.integer(self.version - 1) if self.version > 1 and not self.unversioned else b"",
             x.algorithm(self.inner),
             x.name(self.issuer),
             x.tlv(0x17, x.time(self.start)[2:], form("time", DER)),
@@ -224,6 +233,8 @@ class RevocationList:
             x.tlv(0xA0, x.sequence(*extensions)) if self.version > 1 and self.extended else b"",
             form=form("content", DER),
         )
+        if self.rewritten:
+            content = self.rewritten(content)
         return x.signed(content, self.outer, key(self.signer), self.forms, self.flip)
 
 

@@ -14,6 +14,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from structure import changed
+
 from cases import encoding as x
 from cases import lists
 from cases.world import (
@@ -371,6 +373,17 @@ def list_bytes(rng: Random, world: World) -> None:
     """Bytes of a list that nobody signs again."""
     name, state = rng.choice(("root_crl", "pck_crl")), rng.getrandbits(32)
     world.lists = lambda old: old | {name: flipped(Random(state), old[name])}
+
+
+def structure(rng: Random, world: World) -> None:
+    """A certificate or list whose elements were changed before it was signed.
+
+    Not the pinned root: a page has a key in its place.
+    """
+    presented = [each for name, each in world.certificates.items() if name != "pinned"]
+    target = rng.choice((*presented, *[world.root_list, world.pck_list] * 2))
+    state, rate = rng.getrandbits(32), rng.choice((0.01, 0.02, 0.05))
+    target.rewritten = lambda content: changed(Random(state), content, rate)
 
 
 # --- documents -----------------------------------------------------------------------------------
@@ -758,6 +771,7 @@ WEIGHTS: dict[Mutation, int] = {
     list_field: 5,
     list_text: 2,
     list_bytes: 2,
+    structure: 8,
     document_member: 8,
     platform_levels: 6,
     module_levels: 5,

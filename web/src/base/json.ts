@@ -68,7 +68,7 @@ export const parseObject = (text: string, depth = DEPTH_LIMIT): JsonObject => {
 
 /** A JSON text without the white space outside of its strings, as programs write it out. */
 export const withoutBlanks = (text: string): string =>
-	text.replace(new RegExp(`(${STRINGS})|[ \\t\\r\\n]+`, 'g'), '$1');
+	text.replace(new RegExp(`(${STRINGS}?)|[ \\t\\r\\n]+`, 'g'), '$1');
 
 /**
  * Parse a signed document: as `parseObject`, but less deep, and every number is whole, written so,

@@ -52,6 +52,9 @@ export const UNCOMPRESSED = 0x04;
 
 export const KEY_USAGE = '551d0f';
 export const CRL_NUMBER = '551d14';
+const CRL_REASON = '551d15';
+/** The one number up to 10 that is no reason (RFC 5280 section 5.3.1). */
+const UNUSED_REASON = 7;
 export const SUBJECT_KEY_ID = '551d0e';
 export const AUTHORITY_KEY_ID = '551d23';
 export const DISTRIBUTION_POINTS = '551d1f';
@@ -88,13 +91,16 @@ export const parseTime = (text: unknown): number => {
 	return same && text > '0001' ? date.getTime() / 1000 : refuse('time');
 };
 
-/** UTCTime up to 2049, GeneralizedTime after (RFC 5280 section 4.1.2.5), both in whole seconds UTC. */
-const readTime = (validity: Fields): number => {
+/**
+ * UTCTime up to 2049, GeneralizedTime after (RFC 5280 section 4.1.2.5), both in whole seconds UTC.
+ * `earliest` is the first year in the latter form.
+ */
+const readTime = (validity: Fields, earliest = '2050'): number => {
 	const utc = validity.maybe(der.UTC_TIME);
 	const digits = latin1((utc ?? validity.take(der.GENERALIZED_TIME)).content);
 	const century = digits < '5' ? '20' : '19';
 	const full = utc ? century + digits : digits;
-	if (!/^\d{14}Z$/.test(full) || (!utc && full < '2050')) refuse('time');
+	if (!/^\d{14}Z$/.test(full) || (!utc && full < earliest)) refuse('time');
 	return parseTime(full.replace(/(....)(..)(..)(..)(..)/, '$1-$2-$3T$4:$5:'));
 };
 
@@ -233,6 +239,18 @@ export const parsePinned = (bytes: Uint8Array<ArrayBuffer>): Certificate =>
 /** An INTEGER of any size that is not negative. */
 const decimal = ({ content }: Element): string => BigInt(`0x${toHex(content)}`).toString();
 
+/**
+ * An entry says whom it revokes, and perhaps why (RFC 5280 section 5.3.1), as Intel's do. One with
+ * more to say could be about another issuer's certificate.
+ */
+const checkEntry = (extensions: Map<string, Uint8Array<ArrayBuffer>>): void => {
+	for (const [oid, value] of extensions) {
+		const reason = parseDer(value);
+		const code = reason.tag === der.ENUMERATED ? der.small(reason, 10) : NaN;
+		if (oid !== CRL_REASON || Number.isNaN(code) || code === UNUSED_REASON) refuse('entry');
+	}
+};
+
 /** Parse a revocation list; throws `internal`. Lists of changes or for other issuers are refused. */
 export const parseRevocationList = (bytes: Uint8Array<ArrayBuffer>): RevocationList => {
 	const { tbs, signature, inside } = openSigned(bytes);
@@ -247,9 +265,9 @@ export const parseRevocationList = (bytes: Uint8Array<ArrayBuffer>): RevocationL
 		const serial = entry.take(der.INTEGER);
 		if (der.isNegative(serial)) refuse('serial number');
 		revoked.add(toHex(serial.content));
-		readTime(entry);
-		// A critical one could say that the entry is about another issuer's certificate.
-		readExtensions(entry.maybe(der.SEQUENCE), []);
+		// Nobody asks when, so the form is nobody's concern.
+		if (readTime(entry, '1970') < 0) refuse('time');
+		checkEntry(readExtensions(entry.maybe(der.SEQUENCE), []));
 		entry.end();
 	}
 	const wrapped = fields(inside.take(der.explicit(0)), der.explicit(0));
@@ -298,6 +316,16 @@ export const verifyEcdsa = async (
 		return await subtle.verify(params, imported, signature, data);
 	} catch {
 		return false; // not a point of the curve
+	}
+};
+
+/** Is this an uncompressed point of P-256? */
+const isPoint = async (subtle: SubtleCrypto, key: Uint8Array<ArrayBuffer>): Promise<boolean> => {
+	try {
+		await subtle.importKey('raw', key, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['verify']);
+		return true;
+	} catch {
+		return false;
 	}
 };
 
@@ -358,6 +386,8 @@ export const verifyChain = async (
 		}
 		checkPlace(certificate, at, chain.length);
 	}
+	const [leaf] = chain;
+	if (!leaf || !(await isPoint(subtle, leaf.key))) refuse('key');
 	const good = await Promise.all(
 		signed.map(({ certificate: { signature, tbs }, issuer }) =>
 			verifyEcdsa(subtle, issuer.key, signature, tbs)

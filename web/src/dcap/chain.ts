@@ -85,6 +85,8 @@ const NAME_PARTS = new Map([
 	['55040a', /^[ -~]{1,127}$/]
 ]);
 const COMMON_NAME = '550403';
+/** Parts of a name; Intel's have five. */
+const NAME_LENGTH = 16;
 /** The characters of a PrintableString (X.680, section 41.4). */
 const PRINTABLE = /^[A-Za-z\d '()+,\-./:=?]*$/;
 
@@ -103,6 +105,7 @@ const readPart = (part: der.Element): readonly [type: string, text: string] => {
 };
 
 const isNamed = ({ name }: x509.Certificate, role: string): boolean => {
+	if (name.children.length > NAME_LENGTH) return false;
 	const common = name.children.map(readPart).filter(([oid]) => oid === COMMON_NAME);
 	return common.length === 1 && common[0]?.[1].includes(role) === true;
 };
