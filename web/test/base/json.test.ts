@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isJson, own, parseObject } from '../../src/base/json';
+import { isJson, own, parseObject, withoutBlanks } from '../../src/base/json';
 import { Problem } from '../../src/base/problem';
 import { problemOf } from '../support/problems';
 
@@ -61,5 +61,17 @@ describe('JSON', () => {
 	it('survives very deep nesting', () => {
 		const text = `{"a":${'['.repeat(200_000)}${']'.repeat(200_000)}}`;
 		problemOf(() => parseObject(text));
+	});
+});
+
+describe('a text without blanks', () => {
+	it('keeps what is inside of strings', () => {
+		expect(withoutBlanks('{ "a b" :\t[1,\r\n "\\" x"] }')).toBe('{"a b":[1,"\\" x"]}');
+	});
+
+	it('comes in a time that grows with its length only, whatever it is', () => {
+		// Nobody has signed it yet. Where each quote looks on to the end, this takes hours.
+		const hostile = `{${'\\"'.repeat(1 << 20)}}`;
+		expect(withoutBlanks(hostile)).toHaveLength(hostile.length);
 	});
 });
