@@ -15,7 +15,7 @@ import hashlib
 import json
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import rfc8785
@@ -41,7 +41,10 @@ some 10 KiB.
 """
 
 RUNTIME_DATA_VERSION = 1
-"""`v` of the runtime data; later versions add keys."""
+"""`v` of runtime data that binds a nonce and no key."""
+
+RUNTIME_DATA_WITH_KEYS = 2
+"""`v` of runtime data that binds a keyset and a statement as well."""
 
 log = logging.getLogger(__name__)
 
@@ -116,9 +119,37 @@ def canonical_json(value: object) -> bytes:
         raise BadInput(f"no canonical JSON for this value: {error}") from error
 
 
-def runtime_data(nonce_root: bytes) -> bytes:
-    """The bytes whose hash goes into the quote."""
-    return canonical_json({"nonce_root": encode_base64url(nonce_root), "v": RUNTIME_DATA_VERSION})
+def runtime_data(
+    nonce_root: bytes,
+    keyset: Mapping[str, object] | None = None,
+    statement: Mapping[str, object] | None = None,
+) -> bytes:
+    """The bytes whose hash goes into the quote: version 2 with a keyset, version 1 without.
+
+    A keyset and a statement come together; each is there by the hash of its one spelling. Raises
+    BadInput where one comes alone, or has no such spelling.
+    """
+    root = encode_base64url(nonce_root)
+    if keyset is None and statement is None:
+        return canonical_json({"nonce_root": root, "v": RUNTIME_DATA_VERSION})
+    if keyset is None or statement is None:
+        raise BadInput("a keyset and a statement are bound together or not at all")
+    return canonical_json(
+        {
+            "keys": document_hash(keyset),
+            "nonce_root": root,
+            "statement": document_hash(statement),
+            "v": RUNTIME_DATA_WITH_KEYS,
+        }
+    )
+
+
+def document_hash(document: Mapping[str, object]) -> str:
+    """SHA-256 of a document's canonical JSON, as runtime data of version 2 holds it: base64url.
+
+    Raises BadInput for a document that has no canonical JSON.
+    """
+    return encode_base64url(hashlib.sha256(canonical_json(document)).digest())
 
 
 def report_data(runtime_data: bytes) -> bytes:
@@ -133,25 +164,31 @@ def build_evidence(
     now: float,
     cc_eventlog: bytes | None = None,
     aa_eventlog: str | bytes | None = None,
+    keyset: Mapping[str, object] | None = None,
+    statement: Mapping[str, object] | None = None,
     new_id: Callable[[], uuid.UUID] = uuid.uuid4,
 ) -> list[dict[str, object]]:
     """One evidence document for each nonce, in order, all from one quote.
 
     `attest` makes the quote over 64 bytes of report data and is called once; what it raises
-    comes through. `now` is in seconds since 1970. `cc_eventlog` is the firmware's log as
-    bytes, `aa_eventlog` the application log as text, or as TCG2 events, which are joined to the
-    firmware's. A log that would make the documents larger than relying parties read (LOGS_MAX)
-    is left out, with a warning: without it less is proven, and nothing is judged better. Raises
-    BadInput for no nonce or a nonce of the wrong size.
+    comes through. `now` is in seconds since 1970. `keyset` (quote_generator.sealing.keyset) and
+    `statement` are bound by the quote and stand in the documents; without them the runtime data is
+    of version 1. `cc_eventlog` is the firmware's log as bytes, `aa_eventlog` the application log as
+    text, or as TCG2 events, which are joined to the firmware's. A log that would make the documents
+    larger than relying parties read (LOGS_MAX) is left out, with a warning: without it less is
+    proven, and nothing is judged better. Raises BadInput for no nonce, a nonce of the wrong size,
+    or a keyset or statement without the other.
     """
     if not nonces:
         raise BadInput("evidence needs at least one nonce")
     for nonce in nonces:
         _check_nonce(nonce)
     root, paths = _tree(nonces)
-    bound = runtime_data(root)
+    bound = runtime_data(root, keyset, statement)
     attestation = attest(report_data(bound))
     shared = _shared_part(attestation, bound, now, *_logs_that_fit(cc_eventlog, aa_eventlog))
+    if keyset is not None:
+        shared |= {"keyset": keyset, "statement": statement}
     return [
         {**shared, "id": str(new_id()), "nonce_proof": _nonce_proof(index, path, len(nonces))}
         for index, path in enumerate(paths)

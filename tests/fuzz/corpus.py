@@ -22,6 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where `emulator` and `vectors` are
 
+import sealing_corpus
 import tcg2
 
 from emulator import device
@@ -307,6 +308,7 @@ MAKERS: dict[str, Callable[[], Seeds]] = {
     "quote": quotes,
     "strict_json": json_texts,
     "tdreport": tdreports,
+    **sealing_corpus.MAKERS,
 }
 
 

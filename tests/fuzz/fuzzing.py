@@ -87,6 +87,11 @@ TARGETS = {
                 "base64url",
                 "strict_json",
                 "tdreport",
+                "binary_http",
+                "ohttp_chunks",
+                "frame_records",
+                "padded_body",
+                "keyset",
             )
         ),
     )

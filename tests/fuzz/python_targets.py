@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import atheris
+import sealing_targets
 import tcg2
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -378,6 +379,7 @@ TARGETS: dict[str, Callable[[bytes], bool]] = {
     "base64url": base64url,
     "strict_json": strict_json,
     "body": body,
+    **sealing_targets.TARGETS,
 }
 
 

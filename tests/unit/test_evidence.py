@@ -265,6 +265,50 @@ def test_event_logs_are_carried(simulator: Simulator) -> None:
     assert document["aa_eventlog"] == "INIT\n"
 
 
+KEYSET = {"v": 1, "seal": [], "not_after": "2027-01-15T09:00:00Z", "sign": []}
+STATEMENT = {"v": 1}
+
+
+def test_a_keyset_and_a_statement_are_bound_by_their_hashes(simulator: Simulator) -> None:
+    nonces = [bytes(16), bytes(17)]
+    documents = evidence.build_evidence(
+        nonces, attest=FakeAttester(simulator), now=0, keyset=KEYSET, statement=STATEMENT
+    )
+    for document in documents:
+        assert document["keyset"] == KEYSET
+        assert document["statement"] == STATEMENT
+        bound = evidence.decode_base64url(str(document["runtime_data"]), "runtime_data")
+        quote = parse_quote(bytes.fromhex(str(document["quote"])))
+        assert quote.body.report_data == evidence.report_data(bound)
+        root = evidence.encode_base64url(evidence.merkle_tree_hash(nonces))
+        # SHA-256 of each document with its members in order and no spaces, as RFC 8785 has them
+        keys = hashlib.sha256(
+            b'{"not_after":"2027-01-15T09:00:00Z","seal":[],"sign":[],"v":1}'
+        ).digest()
+        stated = hashlib.sha256(b'{"v":1}').digest()
+        assert bound.decode() == (
+            f'{{"keys":"{evidence.encode_base64url(keys)}","nonce_root":"{root}",'
+            f'"statement":"{evidence.encode_base64url(stated)}","v":2}}'
+        )
+
+
+@pytest.mark.parametrize("given", [{"keyset": KEYSET}, {"statement": STATEMENT}])
+def test_neither_a_keyset_nor_a_statement_is_bound_alone(
+    simulator: Simulator, given: dict[str, dict[str, object]]
+) -> None:
+    attester = FakeAttester(simulator)
+    with pytest.raises(BadInput, match="together"):
+        evidence.build_evidence([bytes(16)], attest=attester, now=0, **given)
+    assert attester.quotes == 0
+
+
+def test_without_keys_no_document_speaks_of_them(simulator: Simulator) -> None:
+    [document] = evidence.build_evidence([bytes(16)], attest=FakeAttester(simulator), now=0)
+    assert not document.keys() & {"keyset", "statement"}
+    bound = evidence.decode_base64url(str(document["runtime_data"]), "runtime_data")
+    assert bound.endswith(b'"v":1}')
+
+
 @pytest.mark.parametrize("nonces", [[], [bytes(15)], [bytes(65)], [bytes(16), bytes(1)]])
 def test_bad_nonces_cost_no_quote(simulator: Simulator, nonces: list[bytes]) -> None:
     attester = FakeAttester(simulator)

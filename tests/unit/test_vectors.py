@@ -21,6 +21,7 @@ from quote_generator import evidence
 from quote_generator.errors import BadInput
 from quote_generator.eventlog import parse_aael
 from quote_generator.quote import parse_quote
+from quote_generator.sealing.keyset import parse_keyset
 from vectors import make
 
 
@@ -65,6 +66,9 @@ def test_evidence_leads_from_each_nonce_to_the_quote() -> None:
         )
         report_data = parse_quote(bytes.fromhex(document["quote"])).body.report_data
         assert report_data == evidence.report_data(bound)
+        for name, member in (("keys", "keyset"), ("statement", "statement")):
+            assert json.loads(bound)[name] == evidence.document_hash(document[member])
+        assert parse_keyset(document["keyset"]).not_after == load("evidence.json")["now"] + 3600
 
 
 def test_evidence_logs_lead_to_the_registers() -> None:

@@ -32,11 +32,14 @@ from quote_generator import evidence
 from quote_generator.eventlog import parse_aael
 from quote_generator.evidence import decode_base64url, encode_base64url
 from quote_generator.quote import parse_quote
+from quote_generator.sealing.hpke import Kem, PrivateKey
+from quote_generator.sealing.keyset import LIFE_SECONDS, STATEMENT, make_key_config, make_keyset
 from quote_generator.simulator import Simulator
 from quote_generator.simulator.pki import sign_raw
 from vectors import logs
 from vectors.addresses import addresses
 from vectors.chains import chains
+from vectors.sealed import sealed
 from vectors.service_answers import service_answers
 from vectors.service_claims import service_claims
 
@@ -274,6 +277,14 @@ def _described(raw: bytes) -> object:
     return parsed
 
 
+def keyset() -> dict[str, object]:
+    """The keys that evidence binds."""
+    kems = (Kem.X25519, Kem.P256)
+    keys = [PrivateKey.from_bytes(kem, seeded(f"{kem.name} key")(32)) for kem in kems]
+    configs = [make_key_config(1 + at, key) for at, key in enumerate(keys)]
+    return make_keyset(configs, NOW + LIFE_SECONDS)
+
+
 def evidence_documents(td: Simulator) -> object:
     """Evidence for three clients from one quote, with the nonces that they drew."""
     asked = nonces(3)
@@ -284,6 +295,8 @@ def evidence_documents(td: Simulator) -> object:
         attest=lambda data: _Attestation(td.quote(data, measurements=measured)),  # type: ignore[arg-type,return-value]
         now=NOW,
         aa_eventlog=APPLICATION_LOG,
+        keyset=keyset(),
+        statement=STATEMENT,
         new_id=lambda: next(ids),
     )
     return {
@@ -525,6 +538,7 @@ def make() -> dict[str, str]:
             "service_claims.json": service_claims(_body_of_newer_quote(td), NOW),
             "merged_logs.json": merged_logs(),
             "limits.json": LIMITS,
+            "sealed.json": sealed(seeded("sealed"), NOW),
         }
     return {name: json.dumps(value, indent=1) + "\n" for name, value in vectors.items()}
 
