@@ -59,6 +59,7 @@ const environment: Environment = {
 	memory: storage,
 	marks,
 	token: () => storage.getItem('token') ?? '',
+	origin: location.origin,
 	api,
 	later
 };

@@ -5,6 +5,7 @@ export const CHECKS = [
 	'secure-context',
 	'evidence-format',
 	'nonce-binding',
+	'key-binding',
 	'event-log',
 	'token-signature',
 	'token-claims',

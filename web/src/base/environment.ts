@@ -24,13 +24,18 @@ export interface Environment {
 	random: (length: number) => Uint8Array<ArrayBuffer>;
 	/** Undefined where the browser gives no WebCrypto (plain HTTP). */
 	subtle: SubtleCrypto | undefined;
-	/** The signed-in user's bearer token for this open-webui; sent to nobody else. */
+	/**
+	 * The signed-in user's bearer token for this open-webui; sent to nobody else. Empty: there is none,
+	 * or it must not leave unsealed.
+	 */
 	token: () => string;
 	/** This browser's storage for this origin; it may be missing, and then throws. */
 	memory: Pick<Storage, 'getItem' | 'setItem'>;
 	/** What the kit itself put there. */
 	marks: Marks;
-	/** Base of open-webui's API, for example `/api/v1`. */
+	/** This page's own origin, for example `https://chat.example`. */
+	origin: string;
+	/** Base of open-webui's API there, for example `/api/v1`. */
 	api: string;
 	/** Call back once after so many milliseconds; returns what cancels it. */
 	later: (ms: number, call: () => void) => () => void;

@@ -61,47 +61,60 @@ const readBody = async (response: Response): Promise<string> => {
 const isRedirect = ({ type, status }: Response): boolean =>
 	type === 'opaqueredirect' || (status >= 300 && status < 400);
 
-const exchange = async (
-	env: Environment,
+/** A server that wants to know who asks. */
+const WHO_ARE_YOU = [401, 403];
+
+/** One request; only where it bears the user's token, it brings cookies along. */
+const send = (
+	{ fetch }: Environment,
 	signal: AbortSignal,
 	url: string,
-	body?: JsonObject
-): Promise<Reply> => {
-	const isOwn = url.startsWith(`${env.api}/`);
-	const response = await env.fetch(url, {
+	body: JsonObject | undefined,
+	token = ''
+): Promise<Response> =>
+	fetch(url, {
 		method: body ? 'POST' : 'GET',
 		headers: {
 			...(body && { 'Content-Type': 'application/json' }),
-			...(isOwn && { Authorization: `Bearer ${env.token()}` })
+			...(token && { Authorization: `Bearer ${token}` })
 		},
 		body: body && JSON.stringify(body),
-		credentials: isOwn ? 'same-origin' : 'omit',
+		credentials: token ? 'same-origin' : 'omit',
 		// Not followed; as an error it would look like no connection.
 		redirect: 'manual',
 		cache: 'no-store',
 		referrerPolicy: 'no-referrer',
 		signal
 	});
+
+const exchange = async (
+	env: Environment,
+	signal: AbortSignal,
+	url: string,
+	body?: JsonObject
+): Promise<Reply> => {
+	let response = await send(env, signal, url, body);
+	const asks = WHO_ARE_YOU.includes(response.status) && url.startsWith(`${env.api}/`);
+	const token = asks && env.token();
+	if (token) {
+		response.body?.cancel().catch(() => {});
+		response = await send(env, signal, url, body, token);
+	}
 	if (isRedirect(response)) throw new Problem('internal', REDIRECT);
 	const wait = askedWait(response, env.now());
 	return { status: response.status, text: await readBody(response), wait };
 };
 
 /**
- * One bounded HTTP exchange: no redirects, no cookies, no cache, limited time and size. A GET, or
- * with a body the POST of that as JSON. Only this open-webui's own API gets this user's token and
- * cookies.
- *
- * The wait ends at its time-out even where `fetch` or the body ignores the abort signal. Whatever
- * goes wrong throws `code`, with how in the detail, and may pass by itself.
+ * What takes its time, and as much of it as an answer may take: it ends then, or with the signal, even
+ * where whoever works for it ignores that; throws `code` then, which may pass by itself.
  */
-export const request = (
-	env: Environment,
+export const inTime = <T>(
+	env: Pick<Environment, 'later'>,
 	signal: AbortSignal,
-	url: string,
 	code: ReasonCode,
-	body?: JsonObject
-): Promise<Reply> =>
+	run: (signal: AbortSignal) => Promise<T>
+): Promise<T> =>
 	new Promise((resolve, reject) => {
 		const controller = new AbortController();
 		const stop = () => {
@@ -111,12 +124,31 @@ export const request = (
 		const cancel = env.later(TIME_LIMIT, stop);
 		signal.addEventListener('abort', stop);
 		if (signal.aborted) stop();
-		exchange(env, controller.signal, url, body)
-			.then(resolve, (error: unknown) => {
-				reject(new Passing(code, error instanceof Problem ? error.detail : NO_CONNECTION));
-			})
+		run(controller.signal)
+			.then(resolve, reject)
 			.finally(() => {
 				cancel();
 				signal.removeEventListener('abort', stop);
 			});
 	});
+
+/**
+ * One bounded HTTP exchange: no redirects, no cookies, no cache, limited time and size. A GET, or
+ * with a body the POST of that as JSON. Only this open-webui's own API gets this user's token and
+ * cookies, and only where it asks for them: whoever stands between should not have them, and a server
+ * that seals requests does not ask.
+ *
+ * Whatever goes wrong throws `code`, with how in the detail, and may pass by itself.
+ */
+export const request = (
+	env: Environment,
+	signal: AbortSignal,
+	url: string,
+	code: ReasonCode,
+	body?: JsonObject
+): Promise<Reply> =>
+	inTime(env, signal, code, (inner) =>
+		exchange(env, inner, url, body).catch((error: unknown) => {
+			throw new Passing(code, error instanceof Problem ? error.detail : NO_CONNECTION);
+		})
+	);

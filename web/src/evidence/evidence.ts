@@ -24,6 +24,9 @@ export interface Evidence {
 	quote: Quote;
 	runtimeData: Uint8Array<ArrayBuffer>;
 	proof: Proof;
+	/** The keys that the quote binds, and what the software says, as they came; nothing in version 1. */
+	keyset: unknown;
+	statement: unknown;
 	/** The firmware's log (CCEL), as base64 and as bytes, and the application's. */
 	ccEventlog: string | null;
 	ccel: Uint8Array<ArrayBuffer> | null;
@@ -104,6 +107,8 @@ export const parseEvidence = (text: string): Evidence => {
 			quote: parseQuote(quoteBytes),
 			runtimeData: fromBase64url(shortText(answer, 'runtime_data')),
 			proof: parseProof(answer.nonce_proof),
+			keyset: own(answer, 'keyset'),
+			statement: own(answer, 'statement'),
 			ccEventlog,
 			ccel: ccEventlog === null ? null : fromPlainBase64(ccEventlog),
 			aaEventlog: optionalText(answer, 'aa_eventlog'),
@@ -129,26 +134,38 @@ export const fetchEvidence = async (
 	return parseEvidence(text);
 };
 
+/** What a quote is over. Version 2 has hashes of keyset and statement, as they stand in it. */
+export interface RuntimeData {
+	version: 1 | 2;
+	keys: unknown;
+	statement: unknown;
+}
+
+const readRuntimeData = (bytes: Uint8Array<ArrayBuffer>): JsonObject => {
+	try {
+		return parseObject(fromUtf8(bytes));
+	} catch {
+		throw new Problem('nonce', 'runtime_data');
+	}
+};
+
 /**
  * Is this quote an answer to my nonce? The proof leads from the nonce to `nonce_root` inside the
  * exact `runtime_data` bytes, and their SHA-384, zero-padded, is the quote's report_data.
- * Throws `nonce`, with the part that does not fit as detail.
+ * Throws `nonce`, with the part that does not fit as detail; returns what else the quote is over.
  */
 export const verifyBinding = async (
 	subtle: SubtleCrypto,
 	nonce: Uint8Array<ArrayBuffer>,
 	{ runtimeData, proof, quote }: Evidence
-): Promise<void> => {
-	let data: JsonObject | undefined;
-	try {
-		data = parseObject(fromUtf8(runtimeData));
-	} catch {
-		// then neither of the next two holds
-	}
-	if (own(data, 'v') !== 1) throw new Problem('nonce', 'runtime_data');
+): Promise<RuntimeData> => {
+	const data = readRuntimeData(runtimeData);
+	const version = own(data, 'v');
+	if (version !== 1 && version !== 2) throw new Problem('nonce', 'runtime_data');
 	const root = await inclusionRoot(subtle, nonce, proof.index, proof.size, proof.path);
 	if (!root || toBase64url(root) !== own(data, 'nonce_root'))
 		throw new Problem('nonce', 'nonce_proof');
 	const digest = toHex(new Uint8Array(await subtle.digest('SHA-384', runtimeData)));
 	if (quote.body.report_data !== digest.padEnd(128, '0')) throw new Problem('nonce', 'report_data');
+	return { version, keys: own(data, 'keys'), statement: own(data, 'statement') };
 };

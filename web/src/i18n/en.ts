@@ -33,6 +33,9 @@ const en = {
 	'panel.settings': 'Settings',
 	'panel.rights':
 		'This open-webui would give what a model wrote all rights of this page; the badge took them away. If Settings, Interface has “iframe Sandbox Allow Same Origin” or “Terminal Preview Allow Same Origin” on, switch it off.',
+	'panel.unsealed':
+		'Requests of this browser to this server were sealed before. If its administrator has switched that off for good, you can go on without; if you do not know, do not.',
+	'panel.forget': 'Forget that they were sealed',
 	'panel.note':
 		'This is about the trust domain that answered, not about your connection: a machine in between could pass its answers on, whatever the measurements. The page itself comes from the machine being checked; cczoo-verify checks from your own machine.',
 
@@ -62,6 +65,14 @@ const en = {
 	'reason.tdx-not-available': 'This server does not run in an Intel TDX trust domain.',
 	'reason.evidence-malformed': 'This server’s answer holds no intact Intel TDX quote.',
 	'reason.nonce': 'The quote was not made for this page: it may be old or foreign.',
+	'reason.key-none':
+		'The quote binds no key: whoever passes this server’s answers on reads what you send.',
+	'reason.key-mismatch': 'The quote was not made for the keys that this server shows.',
+	'reason.keyset-expired': 'The keys that the quote binds have ended; is your clock right?',
+	'reason.keyset-life':
+		'The keys that the quote binds are to live longer than an hour; is your clock right?',
+	'reason.key-silent':
+		'Nobody here holds the key that the quote binds: somebody is between you and the trust domain, or several servers share this address.',
 	'reason.service-unreachable': 'The attestation service did not answer.',
 	'reason.service-address': 'There is no attestation service at this address.',
 	'reason.service-broken':

@@ -62,6 +62,8 @@ export interface Policy {
 	min_quote_version: number;
 	/** Seconds that a result counts. */
 	max_age: number;
+	/** Does a quote that binds no key fail? */
+	require_sealed: boolean;
 }
 
 /** Characters, as of every text in the settings. */
@@ -88,7 +90,8 @@ export const DEFAULT_POLICY: Policy = {
 	masked_values: {},
 	reference_values: {},
 	min_quote_version: 4,
-	max_age: 3600
+	max_age: 3600,
+	require_sealed: false
 };
 
 const read = (text: string): JsonObject => {
@@ -139,7 +142,7 @@ export const parsePolicy = (text: string): Policy => {
 	}
 	const idle = MASKED.find((name) => wantsOutside(masked_values[name]));
 	if (idle) throw new Problem('policy-malformed', `/masked_values/${idle}`);
-	const { min_quote_version, max_age, explained_registers } = given;
+	const { min_quote_version, max_age, require_sealed, explained_registers } = given;
 	return {
 		tcb: { ...DEFAULT_POLICY.tcb, ...tcb },
 		td_attributes: { ...DEFAULT_POLICY.td_attributes, ...given.td_attributes },
@@ -149,7 +152,8 @@ export const parsePolicy = (text: string): Policy => {
 		reference_values: lowered(reference_values ?? {}),
 		...(explained_registers && { explained_registers }),
 		min_quote_version: min_quote_version ?? DEFAULT_POLICY.min_quote_version,
-		max_age: max_age ?? DEFAULT_POLICY.max_age
+		max_age: max_age ?? DEFAULT_POLICY.max_age,
+		require_sealed: require_sealed ?? DEFAULT_POLICY.require_sealed
 	};
 };
 

@@ -150,6 +150,7 @@ const dcap: Provider = {
 		'secure-context',
 		'evidence-format',
 		'nonce-binding',
+		'key-binding',
 		'quote-signature',
 		'collateral',
 		'tcb-status',

@@ -34,6 +34,7 @@ const required: readonly CheckId[] = [
 	'secure-context',
 	'evidence-format',
 	'nonce-binding',
+	'key-binding',
 	'token-signature',
 	'token-claims',
 	'td-attributes',

@@ -12,7 +12,12 @@ import { asProblem, Passing, Problem } from '../base/problem';
 import type { ReasonCode } from '../base/reasons';
 import { replay } from '../evidence/eventlog';
 import type { LogRow } from '../evidence/eventtext';
-import { fetchEvidence, verifyBinding, type Evidence } from '../evidence/evidence';
+import {
+	fetchEvidence,
+	verifyBinding,
+	type Evidence,
+	type RuntimeData
+} from '../evidence/evidence';
 import { LATER_FIELDS, namesSimulator } from '../evidence/quote';
 import {
 	appraiseAttributes,
@@ -32,7 +37,9 @@ import {
 import type { Context, Provider, Result, RunCheck } from '../providers/provider';
 import { PROVIDERS, type ProviderId } from '../providers/registry';
 import { examineKept, type Keeping } from './keeping';
+import { bindKeys, type Keys } from './key-binding';
 import { recognise, remember, rememberEdition, valuesOf, type Change } from './memory';
+import { rememberSealed, wasSealed } from './sealed';
 import { MEMORY_KEY, type Settings } from './settings';
 
 /** Milliseconds that any result lasts: a token about to end must not make us run in circles. */
@@ -71,7 +78,7 @@ export interface Verdict extends Told {
 }
 
 /** What some checks tell beyond their outcome. */
-interface Told extends Keeping {
+interface Told extends Keeping, Keys {
 	/** What differs from the measurements that this browser remembers. */
 	changes?: readonly Change[];
 	/** Remember the measurements of this verdict from now on; throws where storage does. */
@@ -95,6 +102,7 @@ const ABSENT: Provider = {
 		'secure-context',
 		'evidence-format',
 		'nonce-binding',
+		'key-binding',
 		'td-attributes',
 		'appraisal',
 		'settings'
@@ -168,6 +176,8 @@ interface Run {
 	/** Why checks failed. */
 	problems: Problem[];
 	told: Told;
+	/** Did this browser ever have a sealed connection to this origin? */
+	wasSealed: boolean;
 	check: RunCheck;
 }
 
@@ -186,7 +196,7 @@ const beginRun = (): Run => {
 			return false;
 		}
 	};
-	return { findings, problems, told: {}, check };
+	return { findings, problems, told: {}, wasSealed: false, check };
 };
 
 /** How long to wait before the next run, where nothing failed but what may pass by itself. */
@@ -236,7 +246,7 @@ const examine = async (
 	policyProblem: Problem | undefined
 ): Promise<Result | null> => {
 	const { findings, told, check } = run;
-	const { subtle, evidence, policy } = context;
+	const { env, subtle, evidence, policy } = context;
 	const { quote } = evidence;
 	await check('td-attributes', () => appraiseAttributes(policy, quote.body));
 	const explicit = policyProblem !== undefined || Object.keys(policy.reference_values).length > 0;
@@ -246,10 +256,17 @@ const examine = async (
 			return appraiseReferences(policy, quote.body);
 		});
 	}
-	// Whatever was not made for this page costs nothing more: no log is read, and nobody is asked.
-	const bound = await check('nonce-binding', () => verifyBinding(subtle, nonce, evidence));
-	await check('event-log', () => (bound ? checkLogs(context, told) : NOT_RUN));
-	const result = bound ? await provider.verify(context) : null;
+	// Whatever was not made for this page, or for the keys that it shows, costs nothing more: no log is
+	// read, and nobody is asked.
+	let runtime: RuntimeData | undefined;
+	await check('nonce-binding', async () => {
+		runtime = await verifyBinding(subtle, nonce, evidence);
+	});
+	const askHolder = runtime ? await bindKeys(context, runtime, run) : null;
+	const answered = askHolder?.();
+	await check('event-log', () => (askHolder ? checkLogs(context, told) : NOT_RUN));
+	const result = askHolder ? await provider.verify(context) : null;
+	await answered;
 	// Without a result nobody has vouched for the hardware: then only the bad news counts.
 	const code = whyNotHardware(evidence, result);
 	if (code || result) {
@@ -257,7 +274,9 @@ const examine = async (
 	}
 	// Only what passes everything else is worth remembering, and comparing with that.
 	const { required } = provider;
-	if (!explicit && deriveStatus(complete(findings, required), required) !== 'red') {
+	if (deriveStatus(complete(findings, required), required) === 'red') return result;
+	if (told.keyset) rememberSealed(env);
+	if (!explicit) {
 		await check('reference-values', () => checkMemory(context, code !== undefined, told));
 	}
 	return result;
@@ -285,19 +304,24 @@ const withoutAsking = ({ findings, told }: Run, now: number): Verdict => ({
 	expires: now
 });
 
+/** Where requests were ever sealed, whoever asks for the token in plain does not get it. */
+const withoutToken = (env: Environment): Environment => ({ ...env, token: () => '' });
+
 /**
  * One attestation, from a fresh nonce to a verdict. Never throws for what the server or the
  * service does wrong: that is a failed check.
  */
 export const attest = async (
-	env: Environment,
+	whole: Environment,
 	settings: Settings,
 	signal: AbortSignal
 ): Promise<Verdict> => {
-	const { subtle } = env;
+	const { subtle } = whole;
 	const run = beginRun();
-	const kept = await run.check('settings', () => examineKept(env, settings, run.told));
-	if (!kept) return withoutAsking(run, env.now());
+	const kept = await run.check('settings', () => examineKept(whole, settings, run.told));
+	if (!kept) return withoutAsking(run, whole.now());
+	run.wasSealed = await wasSealed(whole);
+	const env = run.wasSealed ? withoutToken(whole) : whole;
 	const nonce = env.random(NONCE_BYTES);
 	const [{ config, choice, provider, problem: unsure }, obtained] = await Promise.all([
 		chooseProvider(env, settings, signal),

@@ -6,6 +6,7 @@ import {
 	EDITIONS_KEY,
 	MEMORY_KEY,
 	parseSettings,
+	SEALED_KEY,
 	STORAGE_KEY,
 	type Settings
 } from './settings';
@@ -14,7 +15,7 @@ import {
 const PATIENCE = 30_000;
 
 /** What this browser keeps about trust besides the settings, by its names in the storage. */
-const OTHERS = [MEMORY_KEY, EDITIONS_KEY] as const;
+const OTHERS = [MEMORY_KEY, EDITIONS_KEY, SEALED_KEY] as const;
 
 /** One thing that is kept: what is stored now, and what the kit stored last. */
 export interface Kept {
@@ -46,7 +47,8 @@ const readText = ({ memory }: Environment, name: string): string | null => {
 	}
 };
 
-const readMark = (env: Environment, name: string): Promise<string | null> =>
+/** The mark of a name, in limited time; rejects where this browser keeps none. */
+export const readMark = (env: Environment, name: string): Promise<string | null> =>
 	new Promise((resolve, reject) => {
 		const cancel = env.later(PATIENCE, () => {
 			reject(new Problem('marks'));

@@ -46,6 +46,8 @@ export interface Session {
 	recheck: () => void;
 	/** The user accepts the measurements on show. */
 	accept: () => void;
+	/** The person forgets that requests to this origin were ever sealed. */
+	forget: () => void;
 	/** The person mends what this browser keeps: a result that does not know of it is void. */
 	mend: (act: () => void) => void;
 	/** What the verification leans on has changed: a result that does not know of it is void. */
@@ -283,6 +285,12 @@ export const createSession = (
 		start();
 	};
 
+	/** What the result on show offers to do. */
+	const mendBy = (offer: 'accept' | 'forget'): void => {
+		const shown = state.get();
+		if (shown.kind === 'done') mend(shown.verdict[offer] ?? nothing);
+	};
+
 	/** Start what should be under way: where nobody looked, or timers were slow, it may not be. */
 	const catchUp = (): void => {
 		if (running || waiting || badges === 0 || state.get().kind === 'off') return;
@@ -322,11 +330,11 @@ export const createSession = (
 		recheck() {
 			if (!running) start();
 		},
-		accept() {
-			const shown = state.get();
-			if (shown.kind !== 'done') return;
-			const { accept = nothing } = shown.verdict;
-			mend(accept);
+		accept: () => {
+			mendBy('accept');
+		},
+		forget: () => {
+			mendBy('forget');
 		},
 		mend,
 		restart,

@@ -246,6 +246,10 @@ export class TrustBadge extends TrustElement {
 				this.#find('.recheck')?.focus();
 				mend(parts, remedy);
 			},
+			forget: () => {
+				this.#find('.recheck')?.focus();
+				session.forget();
+			},
 			review: this.settingsOpen
 				? undefined
 				: () => {

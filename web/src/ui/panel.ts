@@ -18,6 +18,8 @@ export interface Actions {
 	recheck: () => void;
 	accept: () => void;
 	mend: (remedy: Remedy) => void;
+	/** Forget that requests to this server were ever sealed. */
+	forget: () => void;
 	/** Look at the settings as they are stored; missing where they are on show. */
 	review: (() => void) | undefined;
 }
@@ -55,7 +57,9 @@ const advice = ({ code = 'internal' }: Check, passing: boolean): TextKey => {
 	if (code.endsWith('-grace')) return 'advice.grace';
 	if (/^marks$|^settings-(storage|differ)$/.test(code)) return 'advice.storage';
 	if (code.startsWith('settings-')) return 'advice.kept';
-	if (/^keys?-|^policy|^no-relay$|-(address|forged|chosen|unpinned|unmerged)$/.test(code)) {
+	if (
+		/^key-changed$|^keys-|^policy|^no-relay$|-(address|forged|chosen|unpinned|unmerged)$/.test(code)
+	) {
 		return 'advice.settings';
 	}
 	if (passing) return 'advice.wait';
@@ -141,6 +145,17 @@ const keeping: Section = ({ remedies = [] }, t, { review, mend }) => {
 	`;
 };
 
+/** Requests to this server were sealed once and cannot be now: that may be the person's own doing. */
+const unsealed: Section = ({ forget }, t, actions) =>
+	forget
+		? html`
+				<p data-testid="tee-unsealed">${t('panel.unsealed')}</p>
+				<button type="button" class="row link" data-testid="tee-forget" @click=${actions.forget}>
+					${t('panel.forget')}
+				</button>
+			`
+		: nothing;
+
 /** Times of a token are seconds since 1970: shown as the reader's time, and as they are. */
 const fieldText = (name: string, value: unknown): string => {
 	const text = shown(value);
@@ -207,7 +222,16 @@ const renewalView = ({ check, again, until }: Renewal, t: Translate): TemplateRe
 };
 
 /** What the panel shows of a verdict, from top to bottom. A new section is one more entry. */
-const SECTIONS: readonly Section[] = [reason, provider, checks, keeping, changes, fields, events];
+const SECTIONS: readonly Section[] = [
+	reason,
+	provider,
+	checks,
+	unsealed,
+	keeping,
+	changes,
+	fields,
+	events
+];
 
 /** The panel's contents about a state; `extras` come last. */
 export const panelView = (

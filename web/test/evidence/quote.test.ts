@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Problem } from '../../src/base/problem';
 import { parseEvidence, verifyBinding } from '../../src/evidence/evidence';
+import { boundKeyset } from '../../src/evidence/keys';
 import { namesSimulator, parseQuote } from '../../src/evidence/quote';
 import { hex, u32 } from '../support/bytes';
 import { must } from '../support/must';
@@ -122,14 +123,19 @@ describe('quotes', () => {
 });
 
 describe('evidence', () => {
-	const { cases } = readVectors('evidence') as {
+	const { cases, now } = readVectors('evidence') as {
+		/** Seconds since 1970. */
+		now: number;
 		cases: { nonce_base64url: string; evidence: Record<string, unknown> }[];
 	};
 
 	it('of the vectors answers its nonce, and no other one', async () => {
 		for (const { nonce_base64url, evidence } of cases) {
 			const parsed = parseEvidence(JSON.stringify(evidence));
-			await verifyBinding(subtle, Buffer.from(nonce_base64url, 'base64url'), parsed);
+			const asked = Buffer.from(nonce_base64url, 'base64url');
+			const runtime = await verifyBinding(subtle, asked, parsed);
+			const keyset = await boundKeyset(subtle, parsed, runtime, now * 1000);
+			expect([keyset?.notAfter, keyset?.keys.length]).toEqual([(now + 3600) * 1000, 2]);
 			for (const other of cases) {
 				if (other.nonce_base64url === nonce_base64url) continue;
 				const nonce = Buffer.from(other.nonce_base64url, 'base64url');

@@ -118,7 +118,8 @@ describe('the vectors that the command line shares', () => {
 			reference_values: JSON.parse(lowered) as unknown,
 			explained_registers: said.explained_registers,
 			min_quote_version: said.min_quote_version ?? 4,
-			max_age: said.max_age ?? DEFAULT_POLICY.max_age
+			max_age: said.max_age ?? DEFAULT_POLICY.max_age,
+			require_sealed: said.require_sealed ?? false
 		});
 	});
 
@@ -168,7 +169,8 @@ describe('a policy', () => {
 				masked_values: { xfam: { mask: 'FF00000000000000', value: 'E700000000000000' } },
 				reference_values: { xfam: ['E700000000000000', 'e700060000000000'] },
 				min_quote_version: 5,
-				max_age: 60
+				max_age: 60,
+				require_sealed: true
 			})
 		);
 		expect(policy).toEqual({
@@ -191,7 +193,8 @@ describe('a policy', () => {
 			},
 			reference_values: { xfam: ['e700000000000000', 'e700060000000000'] },
 			min_quote_version: 5,
-			max_age: 60
+			max_age: 60,
+			require_sealed: true
 		});
 	});
 
@@ -205,6 +208,7 @@ describe('a policy', () => {
 		['{"v":1,"v":1}', 'two v'],
 		['{"v":1,"tbc":{}}', '/tbc'],
 		['{"v":1,"tcb":null}', '/tcb'],
+		['{"v":1,"require_sealed":1}', '/require_sealed'],
 		['{"v":1,"tcb":{"pass":["Revoked"]}}', '/tcb/pass/0'],
 		['{"v":1,"tcb":{"warn":["UpToDate","UpToDate"]}}', '/tcb/warn'],
 		['{"v":1,"tcb":{"advisories":["INTEL-SA-00837\\n"]}}', '/tcb/advisories/0'],

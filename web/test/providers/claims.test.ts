@@ -54,6 +54,8 @@ const judge = async (payload: object, now: number, policy = DEFAULT_POLICY, quot
 			quote: parseQuote(quoteBytes),
 			runtimeData: new Uint8Array(),
 			proof: { index: 0, size: 1, path: [] },
+			keyset: undefined,
+			statement: undefined,
 			ccEventlog: null,
 			ccel: null,
 			aaEventlog: null,

@@ -7,6 +7,7 @@ const NEEDED: CheckId[] = [
 	'secure-context',
 	'evidence-format',
 	'nonce-binding',
+	'key-binding',
 	'td-attributes',
 	'settings',
 	'not-simulated'

@@ -7,7 +7,7 @@ import { defaults } from '../../src/session/settings';
 import { fill, u16, u32 } from '../support/bytes';
 import { answer, fakeFetch, makeEnvironment, nonceOf } from '../support/environment';
 import { makeSigner } from '../support/pretended-service';
-import { makeEvidence } from '../support/pretended-td';
+import { makeEvidence, type TdOptions } from '../support/pretended-td';
 import { problemOf } from '../support/problems';
 import { readVectors } from '../support/vectors';
 
@@ -59,9 +59,9 @@ const firmwareLog = (events: number) =>
 const applicationLog = (lines: number) => INIT + 'a b c\n'.repeat(lines - 1);
 
 /** A run on large logs, with evidence over the nonce that was drawn, or over another one. */
-const run = async (provider: 'dcap' | 'trustee', own: boolean) => {
-	const td = { ccel: firmwareLog(2000), aael: applicationLog(2000) };
-	const { fetch, calls } = fakeFetch({
+const run = async (provider: 'dcap' | 'trustee', own: boolean, more: TdOptions = {}) => {
+	const td = { ccel: firmwareLog(2000), aael: applicationLog(2000), ...more };
+	const { fetch, calls, sealed } = fakeFetch({
 		'/tee/config': () => answer({}),
 		'/tee/quote': (call) => answer(makeEvidence(own ? nonceOf(call) : fill(32, 1), td).document)
 	});
@@ -71,7 +71,8 @@ const run = async (provider: 'dcap' | 'trustee', own: boolean) => {
 	const env = makeEnvironment(fetch, { subtle });
 	const { checks } = await attest(env, settings, new AbortController().signal);
 	const log = checks.find(({ id }) => id === 'event-log');
-	return { asked: calls.map(({ url }) => url.replace(/\?.*/, '')), log };
+	const all = [...calls, ...sealed];
+	return { asked: all.map(({ url }) => url.replace(/\?.*/, '')), log };
 };
 
 describe('evidence that answers another nonce', () => {
@@ -85,6 +86,16 @@ describe('evidence that answers another nonce', () => {
 		expect(hashed).toBeLessThan(1000);
 		expect(asked.sort()).toEqual(['/api/v1/tee/config', '/api/v1/tee/quote']);
 	});
+
+	it.each(['dcap', 'trustee'] as const)(
+		'costs a hash more where it is not over the keys that it shows (%s)',
+		async (provider) => {
+			const { asked, log } = await run(provider, true, { shown: { keyset: { v: 1 } } });
+			expect(log).toMatchObject({ outcome: 'skipped', code: 'not-run' });
+			expect(hashed).toBeLessThan(1500);
+			expect(asked.sort()).toEqual(['/api/v1/tee/config', '/api/v1/tee/quote']);
+		}
+	);
 
 	it('is looked into otherwise', async () => {
 		const { asked, log } = await run('trustee', true);

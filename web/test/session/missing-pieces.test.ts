@@ -53,6 +53,7 @@ describe('a run', () => {
 			'secure-context',
 			'evidence-format',
 			'nonce-binding',
+			'key-binding',
 			'td-attributes',
 			'settings'
 		]);

@@ -350,6 +350,16 @@ describe('changed measurements', () => {
 		expect(scene.runs).toHaveLength(2);
 	});
 
+	it('are not what is forgotten, which is looked at again as well', async () => {
+		const done: string[] = [];
+		const offers = { accept: () => done.push('accept'), forget: () => done.push('forget') };
+		await scene.run(0).end('red', LIFE, offers);
+		scene.session.forget();
+		expect([done, scene.now()]).toEqual([['forget'], 'pending']);
+		scene.clock.advance(SETTLE);
+		expect(scene.runs).toHaveLength(2);
+	});
+
 	it('that another tab accepted concern nobody where no badge is', () => {
 		const alone = stage();
 		alone.session.restart();

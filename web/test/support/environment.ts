@@ -2,14 +2,12 @@
 import { createHash } from 'node:crypto';
 import type { Environment } from '../../src/base/environment';
 import type { Bytes } from './bytes';
+import type { Call } from './call';
+import { HOLDER } from './holder';
+import { NOW } from './now';
 
-/** Seconds since 1970. */
-export const NOW = 1_795_000_000;
-
-export interface Call {
-	url: string;
-	init: RequestInit;
-}
+export { NOW };
+export type { Call };
 
 export type Answer =
 	{ status?: number; text: string } | Response | 'no connection' | 'hang' | 'hang in the body';
@@ -35,16 +33,25 @@ const respond = (given: Answer): Promise<Response> => {
 	return Promise.resolve(new Response(given.text, { status: given.status ?? 200 }));
 };
 
-/** A fetch that answers by the first route whose text the address contains. */
-export const fakeFetch = (routes: Record<string, (call: Call) => Answer>) => {
+/** Where sealed requests go. */
+const SEALED = '/tee/ohttp';
+
+/**
+ * A fetch that answers by the first route whose text the address contains. Sealed requests have a list
+ * of their own, and are answered by the holder of the pretended TD's keys where no route says else.
+ */
+export const fakeFetch = (routes: Record<string, (call: Call) => Answer | Promise<Answer>>) => {
 	const calls: Call[] = [];
-	const run = (input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> => {
+	const sealed: Call[] = [];
+	const run = async (input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> => {
 		const call = { url: input instanceof Request ? input.url : String(input), init };
-		calls.push(call);
+		const isSealed = call.url.endsWith(SEALED);
+		(isSealed ? sealed : calls).push(call);
 		const route = Object.entries(routes).find(([part]) => call.url.includes(part))?.[1];
-		return respond(route ? route(call) : { status: 404, text: 'no such page' });
+		if (route) return respond(await route(call));
+		return isSealed ? HOLDER.answer(call) : respond({ status: 404, text: 'no such page' });
 	};
-	return { fetch: run, calls };
+	return { fetch: run, calls, sealed };
 };
 
 /** A clock that moves only when told to, and another one that cannot be set. */
@@ -143,6 +150,7 @@ export const makeEnvironment = (
 		memory: fakeStorage(),
 		marks: { get: () => Promise.resolve(null), set: () => undefined, follow: () => undefined },
 		token: () => 'session-token',
+		origin: 'https://chat.example',
 		api: '/api/v1',
 		...more
 	};

@@ -1,5 +1,6 @@
 /** A pretended TD: quotes and evidence that are good in form, with every byte up to the test. */
 import { base64url, bits, fill, sha256, sha384, u16, u32, type Bytes } from './bytes';
+import { HOLDER } from './holder';
 import { must } from './must';
 
 const BODY = [
@@ -143,13 +144,46 @@ export interface TdOptions extends QuoteOptions {
 	aael?: string;
 	/** Other nonces that the same quote answers, before mine. */
 	others?: Bytes[];
+	/** What it binds and shows: `HOLDER`'s where nothing else is said; null: nothing (version 1). */
+	keyset?: object | null;
+	statement?: object;
+	/** What it shows in their place. */
+	shown?: { keyset?: unknown; statement?: unknown };
 }
+
+/** Of a document whose members are written in the order of their names. */
+const digestOf = (document: object): string => {
+	const text = JSON.stringify(document, (_name, value: unknown) =>
+		typeof value === 'object' && value !== null && !Array.isArray(value)
+			? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+			: value
+	);
+	return base64url(sha256(Buffer.from(text)));
+};
+
+/** The exact bytes that the quote is over, and what the evidence shows of what they bind. */
+const bind = (root: Bytes, options: TdOptions) => {
+	const { keyset = HOLDER.keyset, statement = { v: 1 } } = options;
+	const nonce_root = base64url(root);
+	if (keyset === null) {
+		return {
+			runtimeData: Buffer.from(`{"nonce_root":"${nonce_root}","v":1}`),
+			shown: options.shown
+		};
+	}
+	const [keys, stated] = [digestOf(keyset), digestOf(statement)];
+	const members = { keys, nonce_root, statement: stated, v: 2 };
+	return {
+		runtimeData: Buffer.from(JSON.stringify(members)),
+		shown: { keyset, statement, ...options.shown }
+	};
+};
 
 /** What `GET /tee/quote` answers, from the TD's side. */
 export const makeEvidence = (nonce: Uint8Array, options: TdOptions = {}) => {
 	const leaves = [...(options.others ?? []), nonce];
 	const { root, path } = tree(leaves, leaves.length - 1);
-	const runtimeData = Buffer.from(`{"nonce_root":"${base64url(root)}","v":1}`);
+	const { runtimeData, shown } = bind(root, options);
 	const report_data = Buffer.concat([sha384(runtimeData), fill(16, 0)]);
 	const fields: Fields = { ...(options.fields ?? someFields()), report_data };
 	return {
@@ -171,7 +205,8 @@ export const makeEvidence = (nonce: Uint8Array, options: TdOptions = {}) => {
 			},
 			cc_eventlog: options.ccel ? Buffer.from(options.ccel).toString('base64') : null,
 			aa_eventlog: options.aael ?? null,
-			fresh: true
+			fresh: true,
+			...shown
 		}
 	};
 };

@@ -193,6 +193,11 @@ describe('the badge', () => {
 	it.each([
 		['token-claim', 'Send nothing confidential, and tell'],
 		['token-forged', 'See Settings'],
+		['key-none', 'Send nothing confidential, and tell'],
+		['key-mismatch', 'Send nothing confidential, and tell'],
+		['keyset-expired', 'Send nothing confidential, and tell'],
+		['key-silent', 'Send nothing confidential, and tell'],
+		['key-changed', 'See Settings'],
 		['quote-unreachable', 'Check again in a moment'],
 		['offline', 'Check again in a moment'],
 		['bad-address', 'See Settings'],
@@ -301,6 +306,18 @@ describe('the badge', () => {
 		need(badge, 'anew').click();
 		expect([done, page.calls.filter(([name]) => name === 'mend').length]).toEqual([1, 1]);
 		await badge.updateComplete;
+		expect(focused()).toBe(need(badge, 'recheck'));
+	});
+
+	it('offers to forget that requests were sealed only where a result offers it', async () => {
+		const none: Check = { id: 'key-binding', outcome: 'fail', code: 'key-none' };
+		await become(verdict('red', [none]));
+		await open();
+		expect([find(badge, 'unsealed'), find(badge, 'forget')]).toEqual([null, null]);
+		await become(verdict('red', [none], { forget: () => undefined }));
+		expect(textOf(need(badge, 'unsealed'))).toContain('were sealed before');
+		need(badge, 'forget').click();
+		expect(page.calls.filter(([name]) => name === 'forget')).toHaveLength(1);
 		expect(focused()).toBe(need(badge, 'recheck'));
 	});
 

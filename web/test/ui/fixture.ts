@@ -56,6 +56,7 @@ export const makeParts = (stored?: string) => {
 		chat: note('chat'),
 		recheck: note('recheck'),
 		accept: note('accept'),
+		forget: note('forget'),
 		mend: (act) => {
 			note('mend')();
 			act();

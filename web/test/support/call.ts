@@ -1,0 +1,5 @@
+/** One call of a pretended `fetch`. */
+export interface Call {
+	url: string;
+	init: RequestInit;
+}
