@@ -33,6 +33,12 @@ class Hook:
                 from logging import getLogger
                 getLogger("cczoo_backend").error(
                     "The trust badge is not active: cczoo_backend is broken (%r)", error)
+            from os import environ
+            if environ.get("TEE_SEALED", "").strip().lower() not in ("", "off", "offered"):
+                raise SystemExit(
+                    "TEE_SEALED requires sealed requests: open-webui does not start without a "
+                    "working cczoo_backend. Install the cczoo-trust-badge wheel again."
+                ) from error
         return None
 
 if all(getattr(finder, "cczoo_packages", None) != packages for finder in sys.meta_path):

@@ -9,15 +9,27 @@ import logging
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["complain", "install", "install_as_plugin"]
+__all__ = ["complain", "install", "install_as_plugin", "sealing_mode"]
+
+# Whether requests may or must come sealed. Read here, as a kit that is broken has to know it.
+SEALED = "TEE_SEALED"
+SEALED_OFF, SEALED_OFFERED, SEALED_REQUIRED = SEALED_MODES = ("off", "offered", "required")
+
+
+def sealing_mode(environ: Mapping[str, str]) -> str:
+    """Return which of the modes is set; a word that is none of them counts as ``required``."""
+    word = environ.get(SEALED, "").strip().lower() or SEALED_OFFERED
+    return word if word in SEALED_MODES else SEALED_REQUIRED
 
 
 def install(app: Any) -> None:
     """Add the kit to ``app``, open-webui's FastAPI application; a second time changes nothing.
 
-    Never raises: where the kit cannot be added, the log says why and ``app`` is as it was.
+    Where the kit cannot be added, the log says why and ``app`` is as it was; raises SystemExit
+    where requests must come sealed.
     """
     try:
         from .openwebui import add_to
@@ -28,9 +40,10 @@ def install(app: Any) -> None:
 
 
 def install_as_plugin(app: Any, package: str | os.PathLike[str]) -> None:
-    """Add the kit to ``app``, whose open-webui lies in the folder ``package``; never raises.
+    """Add the kit to ``app``, whose open-webui lies in the folder ``package``.
 
     A source tree gets it by its patches or not at all: its page has no places for it without.
+    Raises as ``install`` does.
     """
     try:
         from .stock import is_in_source_tree
@@ -53,14 +66,19 @@ def _expect_patches(app: Any, package: str | os.PathLike[str]) -> None:
 
 
 def complain(error: Exception) -> None:
-    """Say in the log and on stderr why open-webui runs without the kit."""
+    """Say in the log and on stderr why open-webui runs without the kit, or may not run at all."""
     _tell(f"cczoo_backend is broken ({error!r}).", "Install the cczoo-trust-badge wheel again.")
 
 
 def _tell(why: str, cure: str) -> None:
-    """Say in the log, and on stderr: open-webui may not have its log yet, or keep it elsewhere."""
+    """Say in the log, and on stderr: open-webui may not have its log yet, or keep it elsewhere.
+
+    Raises SystemExit where requests must come sealed: without the kit they would all be plain.
+    """
     message = f"The trust badge is not active: {why}"
     # As it starts, open-webui silences the loggers that are there: hence one that was not.
     log = logging.getLogger(f"{__name__}.install")
     log.error("%s %s", message, cure)
     print(message, file=sys.stderr)
+    if sealing_mode(os.environ) == SEALED_REQUIRED:
+        raise SystemExit(f"{SEALED} requires sealed requests: open-webui does not start. {cure}")

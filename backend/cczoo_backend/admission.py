@@ -17,7 +17,7 @@ HOST_SECONDS = 30.0
 
 
 class Admission:
-    """Lets in users whom the host verifies, and everybody where quotes are public.
+    """Lets in users whom the host verifies, and everybody where quotes are public or bind a key.
 
     What is asked for (``what``, such as "quote") is counted each by itself. The host has
     ``patience`` seconds to find out who asks.
@@ -47,7 +47,18 @@ class Admission:
 
     async def asker(self, request: Request, what: str) -> None:
         """Let in and count who may ask for quotes, and for what it takes to verify one."""
-        if not self._settings().public:
+        settings = self._settings()
+        await self._let_in(request, what, everybody=settings.public or settings.seals)
+
+    async def page(self, request: Request, what: str) -> None:
+        """Let in and count who may ask for what else a page needs to attest.
+
+        Where requests are sealed, a page does that before it sends anybody's token, or a password.
+        """
+        await self._let_in(request, what, everybody=self._settings().seals)
+
+    async def _let_in(self, request: Request, what: str, *, everybody: bool) -> None:
+        if not everybody:
             self.count_user((await self.user(request)).id, what)
         elif (user_id := self._claimed_id(request)) is not None:
             self.count_user(user_id, what)

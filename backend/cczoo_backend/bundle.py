@@ -26,10 +26,11 @@ class BundleError(Exception):
 
 @dataclass(frozen=True)
 class Bundle:
-    """The files by name, and which of them is the loader."""
+    """The files by name, and which of them is the loader, and the service worker (or None)."""
 
     loader: str
     files: Mapping[str, Content]
+    worker: str | None = None
 
 
 def find_bundle(folders: tuple[Path, ...] = FOLDERS) -> Bundle:
@@ -45,18 +46,19 @@ def find_bundle(folders: tuple[Path, ...] = FOLDERS) -> Bundle:
 
 def read_bundle(folder: Path) -> Bundle:
     """Return the files that the folder's manifest names, each checked against its SHA-256."""
-    loader, digests = _read_manifest(folder / MANIFEST)
+    loader, worker, digests = _read_manifest(folder / MANIFEST)
     files = {name: _read_file(folder / name, digest) for name, digest in digests.items()}
-    return Bundle(loader, files)
+    return Bundle(loader, files, worker)
 
 
-def _read_manifest(path: Path) -> tuple[str, dict[str, str]]:
+def _read_manifest(path: Path) -> tuple[str, str | None, dict[str, str]]:
     try:
         manifest = json.loads(path.read_bytes())
-        loader, files = manifest["loader"], manifest["files"]
+        loader, files, worker = manifest["loader"], manifest["files"], manifest.get("worker")
         good = (
             manifest["v"] == MANIFEST_VERSION
             and loader in files
+            and (worker is None or worker in files)
             # A name becomes part of a page and of a path.
             and all(re.fullmatch(r"[A-Za-z0-9-]+\.js", name) for name in files)
             and all(re.fullmatch("[0-9a-f]{64}", digest) for digest in files.values())
@@ -65,7 +67,7 @@ def _read_manifest(path: Path) -> tuple[str, dict[str, str]]:
         good = False
     if not good:
         raise BundleError(f"{path} is no manifest of the page's files: {_CURE}")
-    return loader, files
+    return loader, worker, files
 
 
 def _read_file(path: Path, digest: str) -> Content:

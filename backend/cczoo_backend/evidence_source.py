@@ -67,10 +67,18 @@ class EvidenceSource:
         self._monotonic = monotonic
         self._decided: tuple[int, bool] | None = None
 
-    def build(self, nonces: list[bytes], timeout: float) -> list[Evidence]:
+    def build(
+        self,
+        nonces: list[bytes],
+        timeout: float,
+        *,
+        keyset: Mapping[str, object] | None = None,
+        statement: Mapping[str, object] | None = None,
+    ) -> list[Evidence]:
         """Return the evidence for each nonce, all from one quote of at most ``timeout`` seconds.
 
-        Raise TeeError (503, 504) with the attester's code.
+        The quote binds keyset and statement, where they are given. Raise TeeError (503, 504) with
+        the attester's code.
         """
         try:
             documents = build_evidence(
@@ -79,6 +87,8 @@ class EvidenceSource:
                 now=self._now(),
                 cc_eventlog=self._event_log(eventlog.read_ccel),
                 aa_eventlog=self._event_log(eventlog.read_aael),
+                keyset=keyset,
+                statement=statement,
             )
         except QuoteGeneratorError as error:
             log.error("no quote (%s): %s", error.code, error)

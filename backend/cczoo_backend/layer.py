@@ -7,7 +7,7 @@ from starlette.websockets import WebSocketClose
 
 from .content_policy import AnswerHeaders
 from .front_end import StockLoader
-from .routes import ROOT, route_path
+from .scopes import is_the_kits, route_path
 
 
 class Layer:
@@ -40,7 +40,7 @@ class Layer:
         if scope["type"] not in ("http", "websocket"):
             return self._app
         path = route_path(scope)
-        if path == ROOT or path.startswith(f"{ROOT}/"):
+        if is_the_kits(path):
             return self._routes if scope["type"] == "http" else WebSocketClose()
         if self._stock_loader and path == StockLoader.PATH and scope.get("method") in _READING:
             return self._stock_loader.response(scope) or self._app

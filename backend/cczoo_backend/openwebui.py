@@ -19,13 +19,16 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
+from . import SEALED, SEALED_MODES, SEALED_OFF, SEALED_REQUIRED, sealing_mode
 from .bundle import Bundle, BundleError, find_bundle
 from .content_policy import AnswerHeaders, mark_as_page
 from .dependencies import Dependency
 from .front_end import IndexPage, StockLoader
 from .host import User
+from .keys import Keyring
 from .layer import Layer
 from .routes import PAGE_ROOT, Routes
+from .sealed.layer import SealedLayer
 from .stock import LOADER, PACKAGE, TOKEN_COOKIE
 
 log = logging.getLogger(__name__)
@@ -34,23 +37,41 @@ _ADDED = "cczoo_trust_badge"
 
 
 def add_to(app: FastAPI) -> None:
-    """Put the layer around ``app``, open-webui's, unless it is there already."""
+    """Put the layer around ``app``, open-webui's, unless it is there already.
+
+    Raises BundleError where nobody could use ``app``: requests must come sealed, and the page's
+    files, which do that, are missing.
+    """
     if is_added(app):
         return
     if app.middleware_stack is not None:
         raise RuntimeError("the application runs already: no layer can be put around it")
-    host, bundle = OpenWebUI(app), _bundle()
-    routes = Routes(host, bundle, environ=os.environ)
+    mode = _mode()
+    host, bundle = OpenWebUI(app), _bundle(is_needed=mode == SEALED_REQUIRED)
+    keys = None if mode == SEALED_OFF else Keyring()
+    routes = Routes(host, bundle, environ=os.environ, keys=keys)
     build = app.build_middleware_stack
 
     def build_with_layer() -> ASGIApp:
         # Called when the server starts: everything of open-webui's is mounted by now.
-        layer = Layer(build(), routes, *(_put_loader(app, bundle) if bundle else (None, None)))
+        loader = _put_loader(app, bundle) if bundle else (None, None)
+        layer = Layer(build(), routes, *loader)
         _spare_the_collector()
-        return layer
+        if keys is None:
+            return layer
+        url = _loader_url(bundle) if bundle else None
+        return SealedLayer(layer, keys, environ=os.environ, loader_url=url)
 
     app.build_middleware_stack = build_with_layer  # type: ignore[method-assign]
     setattr(app.state, _ADDED, True)
+
+
+def _mode() -> str:
+    """Return whether requests may or must come sealed; a wrong word is told."""
+    mode = sealing_mode(os.environ)
+    if os.environ.get(SEALED, "").strip().lower() not in ("", *SEALED_MODES):
+        log.error("%s must be one of %s: it counts as %s.", SEALED, ", ".join(SEALED_MODES), mode)
+    return mode
 
 
 def is_added(app: FastAPI) -> bool:
@@ -58,10 +79,12 @@ def is_added(app: FastAPI) -> bool:
     return bool(getattr(app.state, _ADDED, False))
 
 
-def _bundle() -> Bundle | None:
+def _bundle(*, is_needed: bool) -> Bundle | None:
     try:
         return find_bundle()
     except BundleError as error:
+        if is_needed:
+            raise
         log.error("pages have no trust badge: %s", error)
         return None
 
@@ -168,10 +191,14 @@ def add_loader(app: FastAPI, bundle: Bundle) -> StockLoader | None:
         log.error("pages have no trust badge: open-webui serves no front end here")
         return None
     file = Path(pages.directory, "index.html")
-    _serve_page(pages, IndexPage(file, f"{PAGE_ROOT}/{bundle.loader}"), file)
+    _serve_page(pages, IndexPage(file, _loader_url(bundle)), file)
     if static is None or static.directory is None:
         return None
     return StockLoader(Path(static.directory, PurePosixPath(LOADER).name))
+
+
+def _loader_url(bundle: Bundle) -> str:
+    return f"{PAGE_ROOT}/{bundle.loader}"
 
 
 def _static_files(app: FastAPI, path: str) -> StaticFiles | None:

@@ -1,11 +1,13 @@
 """Everything under /api/v1/tee.
 
 ``GET quote`` hands out evidence that this server runs inside a trust domain, ``GET collateral``
-what it takes to verify it, ``GET config`` the administrator's suggestions; ``POST
-relay/<provider>`` carries a page's request to an attestation service; ``GET page/<name>`` is a
-file of the page's part of the kit, ``GET courier`` and ``GET image`` are documents for its frames,
-and with ``POST report`` a page says what it lacks. Nothing here decides anything about trust: the
-browser checks all of it by itself.
+what it takes to verify it, ``GET config`` the administrator's suggestions, ``GET sealed`` says
+whether this very request came sealed; ``POST relay/<provider>`` carries a page's request to an
+attestation service; ``GET page/<name>`` is a file of the page's part of the kit, ``GET worker`` its
+service worker, ``GET courier`` and ``GET image`` are documents for its frames, and with ``POST
+report`` a page says what it lacks.
+Nothing here decides anything about trust: the browser checks all of it by itself. (``POST ohttp``
+and the sockets are the business of ``sealed``, which stands around this.)
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from starlette.types import Receive, Scope, Send
 
 from quote_generator.errors import QuoteGeneratorError
 from quote_generator.evidence import encode_base64url, parse_nonce
+from quote_generator.sealing.keyset import STATEMENT
 from quote_generator.simulator import pki
 
 from .admission import Admission
@@ -44,17 +47,19 @@ from .evidence_queue import EvidenceQueue
 from .evidence_source import Evidence, EvidenceSource
 from .frames import courier, image_frame
 from .host import Host
+from .keys import Keyring
 from .rate_limits import RateLimiter
 from .relay import relay
 from .report import Reports
+from .scopes import ROOT, is_sealed, route_path
 from .settings import SERVICES, Settings
 
 log = logging.getLogger(__name__)
 
-ROOT = "/api/v1/tee"
 PAGE_ROOT = f"{ROOT}/page"
 
 SERVER_NONCE_BYTES = 32
+SEALED_VERSION = 1
 # Requests to the collateral service for everybody together: callers choose the platform.
 PCCS_LIMIT = parse("30/minute")
 SIMULATED_PLATFORM = Platform(pki.FMSPC.hex().upper(), "platform")
@@ -66,6 +71,16 @@ _IMMUTABLE = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
+# The worker's address stays the same, or browsers would take each version for another worker. It is
+# for every page of the origin, and asks nobody but this server.
+_WORKER = {
+    "Cache-Control": "no-cache",
+    "Vary": "Accept-Encoding",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; connect-src 'self'",
+    "Service-Worker-Allowed": "/",
+}
+
 Endpoint = Callable[[Request], Awaitable[Response]]
 NamedEndpoint = Callable[[str, Request], Awaitable[Response]]
 
@@ -75,7 +90,8 @@ class Routes:
 
     Settings are read from ``environ`` at the first request that needs them: a wrong one is told
     to whoever asks, and keeps nothing from starting. ``bundle`` is None where it is missing;
-    ``root`` and ``now`` are as in ``EvidenceSource``.
+    ``root`` and ``now`` are as in ``EvidenceSource``. ``keys`` are bound by quotes; None where
+    nothing is sealed.
     """
 
     def __init__(
@@ -84,12 +100,14 @@ class Routes:
         bundle: Bundle | None,
         *,
         environ: Mapping[str, str],
+        keys: Keyring | None = None,
         root: str = "",
         now: Callable[[], float] = time.time,
         pccs_limit: RateLimitItem = PCCS_LIMIT,
     ) -> None:
         self._host = host
         self._bundle = bundle
+        self._keys = keys
         self._settings = functools.cache(lambda: Settings.from_environment(environ))
         self._now = now
         self._limiter = RateLimiter()
@@ -104,9 +122,11 @@ class Routes:
             "quote": (("GET",), self._quote),
             "collateral": (("GET",), self._collateral),
             "config": (("GET",), self._config),
+            "sealed": (("GET",), self._sealed),
             "report": (("POST",), self._report),
             "courier": (("GET",), self._courier),
             "image": (("GET",), self._image),
+            "worker": (("GET", "HEAD"), self._worker),
         }
         self._named_endpoints: dict[str, tuple[tuple[str, ...], NamedEndpoint]] = {
             "relay": (("POST",), self._relay),
@@ -162,7 +182,17 @@ class Routes:
         return Response(document, headers=HEADERS, media_type="application/json")
 
     def _build_evidence(self, nonces: list[bytes]) -> list[Evidence]:
-        return self._source.build(nonces, self._settings().quote_timeout)
+        timeout = self._settings().quote_timeout
+        if self._keys is None:
+            return self._source.build(nonces, timeout)
+        return self._source.build(
+            nonces, timeout, keyset=self._keys.current().document, statement=STATEMENT
+        )
+
+    async def _sealed(self, request: Request) -> Response:
+        """Answer whether this came sealed: an answer that then opens is of the key's holder."""
+        document = {"v": SEALED_VERSION, "sealed": is_sealed(request.scope)}
+        return JSONResponse(document, headers=HEADERS)
 
     # Collateral
 
@@ -207,7 +237,7 @@ class Routes:
 
     async def _config(self, request: Request) -> Response:
         """Answer with what the administrator suggests, and which services are relayed."""
-        await self._admission.user(request)
+        await self._admission.page(request, "config")
         settings = self._settings()
         return JSONResponse(settings.document(await self._simulated_root()), headers=HEADERS)
 
@@ -228,13 +258,12 @@ class Routes:
 
     async def _relay(self, name: str, request: Request) -> Response:
         """Carry a JSON object to the service ``name``, where the administrator set it up."""
-        user = await self._admission.user(request)
+        await self._admission.page(request, "relay")
         settings = self._settings()
         url = settings.relay_url(name) if name in SERVICES else None
         if url is None:
             detail = "This server does not relay to that service: it must be listed in TEE_RELAY"
             raise TeeError(404, "relay-not-configured", f"{detail} and have an address.")
-        self._admission.count_user(user.id, "relay")
         return await relay(request, url, settings.relay_timeout)
 
     # The page
@@ -245,6 +274,13 @@ class Routes:
         if not file:
             raise _not_found("The page has no such file: load the page again.")
         return file.response(request.scope, _IMMUTABLE)
+
+    async def _worker(self, request: Request) -> Response:
+        """Answer with the script of the page's service worker."""
+        bundle = self._bundle
+        if bundle is None or bundle.worker is None:
+            raise _not_found("The page has no service worker here.")
+        return bundle.files[bundle.worker].response(request.scope, _WORKER)
 
     async def _report(self, request: Request) -> Response:
         """Note what a page lacks; anybody may tell, as a page may before sign-in."""
@@ -259,12 +295,6 @@ class Routes:
     async def _image(self, request: Request) -> Response:
         """Answer with the document that shows an outside image, once a person asks for it."""
         return image_frame(self._environ)
-
-
-def route_path(scope: Scope) -> str:
-    """Return the request's path below the one that the application is mounted at."""
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _parsed_nonce(text: str) -> bytes:

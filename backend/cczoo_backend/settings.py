@@ -11,6 +11,7 @@ from limits import RateLimitItem, parse
 from quote_generator.errors import BadInput
 from quote_generator.service_address import PCCS_PATHS, WELL_KNOWN, base_address
 
+from . import SEALED_OFF, sealing_mode
 from .errors import TeeError
 
 CONFIG_VERSION = 1
@@ -60,6 +61,7 @@ class Settings:
     address_limit: RateLimitItem
     public_limit: RateLimitItem
     page_sources: tuple[str, ...] | None
+    sealed: str
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -76,10 +78,16 @@ class Settings:
             collateral_timeout=_seconds("TEE_COLLATERAL_TIMEOUT", environment, 10.0),
             collateral_refresh=_seconds("TEE_COLLATERAL_REFRESH", environment, 3600.0, WEEK),
             user_limit=_limit("TEE_QUOTE_LIMIT_USER", environment, "120/minute"),
-            address_limit=_limit("TEE_QUOTE_LIMIT_ADDRESS", environment, "12/minute"),
-            public_limit=_limit("TEE_QUOTE_LIMIT_PUBLIC", environment, "240/minute"),
+            address_limit=_limit("TEE_QUOTE_LIMIT_ADDRESS", environment, "120/minute"),
+            public_limit=_limit("TEE_QUOTE_LIMIT_PUBLIC", environment, "1200/minute"),
             page_sources=page_sources(environment),
+            sealed=sealing_mode(environment),
         )
+
+    @property
+    def seals(self) -> bool:
+        """Whether requests may come sealed here."""
+        return self.sealed != SEALED_OFF
 
     def relay_address(self, provider: str) -> str | None:
         """Return the address of the service that the relay reaches, or None where it does not."""

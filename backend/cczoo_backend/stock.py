@@ -7,7 +7,7 @@ names anything of open-webui's.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,6 +18,52 @@ LOADER = "/static/loader.js"
 TOKEN_COOKIE = "token"  # noqa: S105 (a name)
 # The variable by which its administrator gives all answers a policy.
 OWN_POLICY = "CONTENT_SECURITY_POLICY"
+# Variables with the names of headers by which a proxy says who is signed in.
+_TRUSTED = "WEBUI_AUTH_TRUSTED_"
+# What says nothing of a chat, is the same for everybody, and so may be asked for in the clear:
+# files of the front end and of each version's static folders, and whether the server is well. The
+# rest of "/assets" is not: the names of emojis are part of what people write. The page has the same
+# list (web/src/transport/outside.json; a test compares).
+OUTSIDE_FOLDERS = (
+    "/_app/",
+    "/static/",
+    "/assets/fonts/",
+    "/assets/images/",
+    "/pyodide/",
+    "/themes/",
+    "/wasm/",
+    "/audio/",
+    "/sql.js/",
+)
+OUTSIDE_FILES = frozenset(
+    {
+        "/health",
+        "/health/db",
+        "/ready",
+        "/favicon.png",
+        "/favicon.ico",
+        "/manifest.json",
+        "/opensearch.xml",
+        "/robots.txt",
+        "/user.png",
+        "/doge.png",
+        "/image-placeholder.png",
+        "/marker-icon.png",
+        "/marker-icon-2x.png",
+        "/marker-shadow.png",
+        "/assets/welcome.mp4",
+        "/assets/welcome.webp",
+    }
+)
+
+
+def trusted_headers(environ: Mapping[str, str]) -> frozenset[bytes]:
+    """Return the headers, in lower case, that this environment has open-webui take for a proxy's.
+
+    Whoever can send one of them is signed in as whom they please.
+    """
+    named = (value.strip().lower() for name, value in environ.items() if name.startswith(_TRUSTED))
+    return frozenset(value.encode("latin-1", "replace") for value in named if value)
 
 
 def say_where_the_front_end_is() -> None:

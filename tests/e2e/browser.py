@@ -27,6 +27,7 @@ CHECKS = [
     "secure-context",
     "evidence-format",
     "nonce-binding",
+    "key-binding",
     "event-log",
     "token-signature",
     "token-claims",

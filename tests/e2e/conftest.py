@@ -3,11 +3,13 @@
 Every server starts when the first test asks for it and ends with the session:
 
 - ``hardware``: a TD whose kernel interface is emulated at the real paths, signing under a TEST
-  root; its administrator suggests ``service`` (Trustee protocol), which trusts that root;
-- ``simulated``: no TDX, ``QUOTE_GENERATOR_SIMULATE=1``, quotes open to auditors, and a relay;
+  root; its administrator suggests ``service`` (Trustee protocol), which trusts that root; requests
+  may come sealed;
+- ``simulated``: no TDX, ``QUOTE_GENERATOR_SIMULATE=1``, quotes open to auditors, a relay, and
+  nothing sealed;
 - ``own_root``: as ``hardware``, with a page that takes the TEST root for Intel's and verifies
   quotes by itself;
-- ``bare``: no TDX at all.
+- ``bare``: no TDX at all, and nothing sealed.
 
 Environment: CCZOO_EDITION, the way in and the version, as in "plugin-0.12.4" (see ``editions``);
 CCZOO_WEBUI_PYTHON, the interpreter of that edition's environment, with open-webui's requirements,
@@ -53,6 +55,12 @@ from quote_generator.simulator import Simulator
 ARTIFACTS = REPO / "out" / "e2e"
 SLOW_QUOTE_SECONDS = 1.0
 KINDS = ("hardware", "simulated", "bare")
+# All tests together are one user, at one address.
+UNLIMITED = {
+    "TEE_QUOTE_LIMIT_USER": "10000/minute",
+    "TEE_QUOTE_LIMIT_ADDRESS": "10000/minute",
+    "TEE_QUOTE_LIMIT_PUBLIC": "10000/minute",
+}
 NOWHERE = "http://127.0.0.1:1"  # no test asks Intel for collateral
 ServerCommand = list[str | Path]
 expect.set_options(timeout=20_000)
@@ -271,7 +279,7 @@ def start_backend(
             directory=after.spec.directory if after else home / kind,
             model_url=model,
             port=after.spec.port if after else ports.get(kind) or free_port(),
-            env={"TEE_PCCS_URL": NOWHERE, **env},
+            env={"TEE_PCCS_URL": NOWHERE, **UNLIMITED, **env},
             wrapper=wrapper,
         )
         running.append(Backend(spec))
@@ -317,7 +325,6 @@ def hardware(
         "TEE_PCCS_URL": collateral_service.url,
         "TEE_COLLATERAL_TIMEOUT": "2",
         "TEE_QUOTE_TIMEOUT": "3",
-        "TEE_QUOTE_LIMIT_USER": "1000/minute",
     }
     return start_backend("hardware", env, tuple(kernel.inside([])))
 
@@ -334,7 +341,6 @@ def own_root(
         "TEE_DEFAULT_PROVIDER": "dcap",
         "TEE_PCCS_URL": collateral_service.url,
         "TEE_QUOTE_TIMEOUT": "3",
-        "TEE_QUOTE_LIMIT_USER": "1000/minute",
     }
     wrapper = tuple(kernel.inside([]))
     return start_backend("own-root", env, wrapper, of=own_root_installation)
@@ -344,8 +350,9 @@ def own_root(
 def simulated(
     start_backend: Callable[..., Backend], home: Path, closed_service: str, relayed: RelayTarget
 ) -> Backend:
-    """open-webui on a machine without TDX, with the simulator."""
+    """open-webui on a machine without TDX, with the simulator, where nothing is sealed."""
     env = {
+        "TEE_SEALED": "off",
         "QUOTE_GENERATOR_SIMULATE": "1",
         "QUOTE_GENERATOR_SIMULATOR_DIR": str(home / "simulator"),
         "TEE_QUOTE_PUBLIC": "true",
@@ -367,8 +374,8 @@ def changed(test_pki: Path) -> Changed:
 
 @pytest.fixture(scope="session")
 def bare(start_backend: Callable[..., Backend]) -> Backend:
-    """open-webui on a machine without TDX."""
-    return start_backend("bare", {})
+    """open-webui on a machine without TDX, where nothing is sealed."""
+    return start_backend("bare", {"TEE_SEALED": "off"})
 
 
 # The browser

@@ -47,7 +47,8 @@ def test_evidence_answers_the_clients_nonce(hardware: Backend) -> None:
     verify_nonce(document, nonce)
     assert document.keys() == {
         *("quote", "quote_parse", "timestamp", "id", "status", "tee", "provider", "simulated"),
-        *("runtime_data", "nonce_proof", "cc_eventlog", "aa_eventlog", "fresh"),
+        *("runtime_data", "nonce_proof", "keyset", "statement"),
+        *("cc_eventlog", "aa_eventlog", "fresh"),
     }
     assert document["status"] is True
     assert document["fresh"] is True
@@ -123,7 +124,20 @@ def test_the_application_log_comes_with_the_quote(
     assert document["aa_eventlog"] is None
 
 
-# Who may ask
+# Who may ask: where nothing is sealed, users only; ``bare`` is such a server
+
+
+def config_of(backend: Backend, token: str | None) -> httpx.Response:
+    return backend.call("GET", "/api/v1/tee/config", token=token)
+
+
+def test_anybody_may_ask_where_requests_are_sealed(hardware: Backend) -> None:
+    """A page attests before it sends anybody's password, or token."""
+    nonce = new_nonce()
+    verify_nonce(hardware.quote(nonce, token=None).json(), nonce)
+    assert config_of(hardware, None).json() == config_of(hardware, hardware.token).json()
+    answer = hardware.call("GET", "/api/v1/tee/sealed", token=None)
+    assert answer.json() == {"v": 1, "sealed": False}  # this one was not
 
 
 @pytest.mark.parametrize(
@@ -132,10 +146,10 @@ def test_the_application_log_comes_with_the_quote(
 )
 @pytest.mark.parametrize("token", [None, "forged"])
 def test_only_signed_in_users_may_ask(
-    hardware: Backend, method: str, path: str, token: str | None
+    bare: Backend, method: str, path: str, token: str | None
 ) -> None:
-    answer = hardware.call(method, f"/api/v1/tee/{path}", token=token)
-    assert_error(answer, refusal_of(hardware, token), "not-allowed")
+    answer = bare.call(method, f"/api/v1/tee/{path}", token=token)
+    assert_error(answer, refusal_of(bare, token), "not-allowed")
 
 
 def refusal_of(backend: Backend, token: str | None) -> int:
@@ -145,12 +159,11 @@ def refusal_of(backend: Backend, token: str | None) -> int:
     return answer.status_code
 
 
-def test_users_whom_nobody_has_approved_may_not_ask(hardware: Backend) -> None:
+def test_users_whom_nobody_has_approved_may_not_ask(bare: Backend) -> None:
     account = {"name": "Eve", "email": "eve@example.com", "password": "x", "role": "pending"}
-    token = hardware.call("POST", "/api/v1/auths/add", json=account).json()["token"]
-    assert_error(hardware.quote(new_nonce(), token=token), 401, "not-allowed")
-    answer = hardware.call("GET", "/api/v1/tee/config", token=token)
-    assert_error(answer, 401, "not-allowed")
+    token = bare.call("POST", "/api/v1/auths/add", json=account).json()["token"]
+    assert_error(bare.quote(new_nonce(), token=token), 401, "not-allowed")
+    assert_error(config_of(bare, token), 401, "not-allowed")
 
 
 def set_role(backend: Backend, account: dict[str, str], role: str) -> None:
@@ -172,23 +185,20 @@ def new_account(backend: Backend, name: str) -> Any:
 
 
 @pytest.mark.smoke
-def test_a_token_that_was_good_is_looked_at_each_time(hardware: Backend) -> None:
-    account = new_account(hardware, "bob")
+def test_a_token_that_was_good_is_looked_at_each_time(bare: Backend) -> None:
+    account = new_account(bare, "bob")
 
     def status() -> int:
-        return hardware.quote(new_nonce(), token=account["token"]).status_code
+        return config_of(bare, account["token"]).status_code
 
     assert status() == 200
-    set_role(hardware, account, "pending")
+    set_role(bare, account, "pending")
     assert status() == 401
-    set_role(hardware, account, "user")
+    set_role(bare, account, "user")
     assert status() == 200
-    assert hardware.call("DELETE", f"/api/v1/users/{account['id']}").is_success
-    assert_error(
-        hardware.quote(new_nonce(), token=account["token"]),
-        refusal_of(hardware, account["token"]),
-        "not-allowed",
-    )
+    assert bare.call("DELETE", f"/api/v1/users/{account['id']}").is_success
+    refused = refusal_of(bare, account["token"])
+    assert_error(config_of(bare, account["token"]), refused, "not-allowed")
 
 
 def sign_out(backend: Backend, token: str) -> None:
@@ -207,13 +217,13 @@ def change_password(backend: Backend, token: str) -> None:
 @pytest.mark.smoke
 @pytest.mark.parametrize("end", [sign_out, change_password])
 def test_a_session_ends_here_where_open_webui_ends_it(
-    hardware: Backend, installation: Installation, end: Callable[[Backend, str], None]
+    bare: Backend, installation: Installation, end: Callable[[Backend, str], None]
 ) -> None:
-    token = new_account(hardware, end.__name__)["token"]
-    assert hardware.quote(new_nonce(), token=token).status_code == 200
-    end(hardware, token)
-    own = hardware.call("GET", "/api/v1/users/user/settings", token=token).status_code
-    assert hardware.quote(new_nonce(), token=token).status_code == own
+    token = new_account(bare, end.__name__)["token"]
+    assert config_of(bare, token).status_code == 200
+    end(bare, token)
+    own = bare.call("GET", "/api/v1/users/user/settings", token=token).status_code
+    assert config_of(bare, token).status_code == own
     knows_sessions = "session_stamp" in (installation.package / "utils" / "auth.py").read_text()
     assert (own != 200) == (knows_sessions and end is change_password)
 

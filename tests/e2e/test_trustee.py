@@ -79,7 +79,6 @@ def start_relaying(start_backend: Callable[..., Backend], kernel: Any) -> Callab
             "TEE_DEFAULT_PROVIDER": "trustee",
             "TEE_TRUSTEE_URL": url,
             "TEE_RELAY": "trustee",
-            "TEE_QUOTE_LIMIT_USER": "1000/minute",
         }
         return start_backend(name, env, tuple(kernel.inside([])))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -151,6 +152,24 @@ def test_with_a_broken_kit_open_webui_starts_and_says_so(
     assert printed == STOCK[0]
     (line,) = said.splitlines()
     assert "The trust badge is not active: cczoo_backend is broken" in line
+
+
+@pytest.mark.parametrize("broken", [None, {"__init__.py": "1 / 0"}, {"hook.py": "1 / 0"}])
+@pytest.mark.parametrize("mode", ["required", " Required", "a typing error"])
+def test_open_webui_does_not_start_without_what_is_required(
+    environment: Environment, cczoo: Run, broken: dict[str, str] | None, mode: str
+) -> None:
+    cczoo(environment.package)
+    if broken is None:
+        shutil.rmtree(environment.site / "cczoo_backend")
+    else:
+        write_files(environment.site / "cczoo_backend", broken)
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        environment.starts(TEE_SEALED=mode)
+    assert failed.value.stdout == ""
+    assert "TEE_SEALED requires sealed requests" in failed.value.stderr
+    for other in ("", "off", "Offered"):
+        assert environment.starts(TEE_SEALED=other)[0] == STOCK[0]
 
 
 def test_a_kit_without_a_hook_module_is_broken_too(environment: Environment, cczoo: Run) -> None:

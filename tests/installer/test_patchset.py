@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
 import re
 import shutil
 import subprocess
@@ -158,14 +160,20 @@ def test_nothing_goes_into_the_page_as_it_came(patched_page: dict[str, str]) -> 
 
 
 @pytest.mark.parametrize("kit", ["there", "missing", "broken"])
+@pytest.mark.parametrize("sealed", [None, "Off", "required", "a typing error"])
 def test_the_backend_hook(
     shipped: Shipped,
     kit: str,
+    sealed: str | None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It hands the application over; where that fails open-webui goes on, and logs it."""
+    """It hands the application over; where that fails open-webui goes on, and logs it.
+
+    Unless requests have to come sealed, which nobody else would see to.
+    """
+    monkeypatch.setattr(os, "environ", {} if sealed is None else {"TEE_SEALED": sealed})
     if kit != "missing":
         text = "installed = []\ndef install(app):\n    installed.append(app)\n"
         (tmp_path / "cczoo_backend.py").write_text(text if kit == "there" else "1 / 0\n")
@@ -174,7 +182,10 @@ def test_the_backend_hook(
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     monkeypatch.setattr(sys, "meta_path", [PathFinder])
     app, log = object(), logging.getLogger("open_webui.main")
-    exec("\n".join(shipped.added_lines("backend/open_webui/main.py")), {"app": app, "log": log})
+    names = {"app": app, "log": log, "os": os}
+    goes_on = kit == "there" or sealed in (None, "Off")
+    with contextlib.nullcontext() if goes_on else pytest.raises((ImportError, ZeroDivisionError)):
+        exec("\n".join(shipped.added_lines("backend/open_webui/main.py")), names)
     if kit == "there":
         assert sys.modules["cczoo_backend"].installed == [app]
         assert caplog.messages == []

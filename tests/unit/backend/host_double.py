@@ -67,9 +67,10 @@ def client_of(app: Any, address: str = "192.0.2.1") -> TestClient:
 
 
 def routes_of(environ: Mapping[str, str] | None = None, **options: Any) -> Routes:
-    """The routes on a machine without TDX, with an account for Ada."""
+    """The routes on a machine without TDX, with an account for Ada; without keys, none seals."""
     options = {"host": Accounts(), "bundle": a_bundle(), "root": "/nonexistent", **options}
-    return Routes(environ=environ or {}, **options)
+    off = {} if options.get("keys") else {"TEE_SEALED": "off"}
+    return Routes(environ={**off, **(environ or {})}, **options)
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:

@@ -38,8 +38,12 @@ def test_a_bundle_is_the_files_of_its_manifest(tmp_path: Path) -> None:
     folder = build(tmp_path)
     (folder / "more.js").write_text("not in the manifest")
     found = read_bundle(folder)
-    assert found.loader == "loader-1A2b.js"
+    assert (found.loader, found.worker) == ("loader-1A2b.js", None)
     assert {name: content.body for name, content in found.files.items()} == FILES
+
+
+def test_a_bundle_may_have_a_service_worker(tmp_path: Path) -> None:
+    assert read_bundle(build(tmp_path, worker="page-3C.js")).worker == "page-3C.js"
 
 
 def test_the_first_folder_that_has_one_counts(tmp_path: Path) -> None:
@@ -78,8 +82,11 @@ def test_the_folders_are_the_wheels_and_the_checkouts() -> None:
         {"loader": "a.js\n", "files": {"a.js\n": digest_of(b"")}},
         {"loader": "\u00e4.js", "files": {"\u00e4.js": digest_of(b"")}},
         {"loader": "a.mjs", "files": {"a.mjs": digest_of(b"")}},
+        {"worker": "other.js"},
+        {"worker": ["page-3C.js"]},
+        {"worker": ""},
     ],
-    ids=range(14),
+    ids=range(17),
 )
 def test_a_manifest_that_is_none_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     with pytest.raises(BundleError, match=r"manifest\.json is no manifest"):

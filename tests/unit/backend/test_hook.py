@@ -145,10 +145,10 @@ build = main.app.build_middleware_stack
 import cczoo_backend.asgi
 from starlette.testclient import TestClient
 print(build is main.app.build_middleware_stack)
-print(TestClient(main.app).get("/api/v1/tee/config").json()["code"])
+print(TestClient(main.app).get("/api/v1/tee/none").json()["code"])
 """
     done = python("-c", hooked(site / "open_webui", then), kit=BACKEND)
-    assert shown(done) == [RAN, "True", "not-allowed"]
+    assert shown(done) == [RAN, "True", "not-found"]
 
 
 def test_what_a_loader_is_asked_besides_is_answered_as_ever(python: Python, site: Path) -> None:

@@ -29,7 +29,8 @@ CONFIG = "/api/v1/tee/config"
 
 @pytest.fixture
 def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The stand-in's ``open_webui.main``, loaded without the kit."""
+    """The stand-in's ``open_webui.main``, loaded without the kit; users alone may ask."""
+    monkeypatch.setenv("TEE_SEALED", "off")
     write_package(tmp_path, {"__init__.py": ""})
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(openwebui, "find_bundle", a_bundle)

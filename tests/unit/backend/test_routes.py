@@ -14,6 +14,7 @@ from host_double import (
     EVE,
     LOADER,
     Accounts,
+    a_bundle,
     answer_to,
     client_of,
     routes_of,
@@ -22,11 +23,14 @@ from host_double import (
 )
 from starlette.exceptions import HTTPException
 
+from cczoo_backend.bundle import Bundle
+from cczoo_backend.content import JAVASCRIPT, Content
 from cczoo_backend.routes import Routes
 from e2e.evidence import decode, new_nonce, verify_nonce
 from error_document import assert_error
 
 ROOT = "/api/v1/tee"
+WORKER_FILES = {LOADER: "window.cczooTrustBadge = {};", "worker-1A.js": "self.onfetch = () => {};"}
 EVERY_METHOD = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
 
 
@@ -242,6 +246,27 @@ def test_without_a_bundle_the_other_routes_answer() -> None:
     assert client.get(f"{ROOT}/config", headers=ADA).status_code == 200
 
 
+# The service worker
+
+
+def test_the_worker_is_for_every_page_and_asks_nobody_else() -> None:
+    files = {name: Content(body.encode(), JAVASCRIPT) for name, body in WORKER_FILES.items()}
+    routes = routes_of(bundle=Bundle(LOADER, files, "worker-1A.js"))
+    answer = client_of(routes).get(f"{ROOT}/worker")
+    assert answer.status_code == 200
+    assert answer.text == "self.onfetch = () => {};"
+    assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert answer.headers["service-worker-allowed"] == "/"
+    assert answer.headers["cache-control"] == "no-cache"
+    assert answer.headers["content-security-policy"] == "default-src 'none'; connect-src 'self'"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("bundle", [None, a_bundle()])
+def test_a_worker_that_the_bundle_does_not_have_is_missing(bundle: Bundle | None) -> None:
+    assert_error(client_of(routes_of(bundle=bundle)).get(f"{ROOT}/worker"), 404, "not-found")
+
+
 # Everything else below the root
 
 
@@ -263,6 +288,7 @@ def test_what_is_not_there_is_said_to_be_missing(path: str, method: str) -> None
         ("report", {"POST"}),
         ("relay/alibaba", {"POST"}),
         (f"page/{LOADER}", {"GET", "HEAD"}),
+        ("worker", {"GET", "HEAD"}),
     ],
 )
 def test_every_other_method_is_refused_and_told_which_are_taken(

@@ -152,6 +152,26 @@ def test_limits_are_read_and_an_empty_one_is_none_of_ones_own() -> None:
     limits = (settings.user_limit, settings.address_limit, settings.public_limit)
     assert [str(limit) for limit in limits] == [
         "7 per 1 hour",
-        "12 per 1 minute",
-        "240 per 1 minute",
+        "120 per 1 minute",
+        "1200 per 1 minute",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [
+        (None, "offered"),
+        ("", "offered"),
+        (" Offered ", "offered"),
+        ("off", "off"),
+        ("OFF", "off"),
+        ("required", "required"),
+        ("true", "required"),
+        ("require", "required"),
+        ("0", "required"),
+    ],
+)
+def test_a_wrong_word_about_sealing_counts_as_required(text: str | None, mode: str) -> None:
+    settings = Settings.from_environment({} if text is None else {"TEE_SEALED": text})
+    assert settings.sealed == mode
+    assert settings.seals == (mode != "off")

@@ -1,0 +1,98 @@
+"""Plain requests where requests must come sealed: a short list passes, the rest is refused."""
+
+from __future__ import annotations
+
+from starlette.responses import HTMLResponse, Response
+from starlette.types import Scope
+
+from ..errors import TeeError
+from ..stock import OUTSIDE_FILES, OUTSIDE_FOLDERS
+
+READING = ("GET", "HEAD")
+
+
+def is_outside(path: str, scope: Scope) -> bool:
+    """Whether a request for ``path`` may travel in the clear: nothing of it or its answer is said.
+
+    A query could hold a person's words, so there is none; what is below the kit's own root is
+    not asked here.
+    """
+    if scope["method"] not in READING or scope["query_string"]:
+        return False
+    if ".." in path.split("/"):
+        return False
+    return path in OUTSIDE_FILES or path.startswith(OUTSIDE_FOLDERS)
+
+
+def refusal() -> TeeError:
+    """Return the error for a request that came in the clear."""
+    detail = "This server takes sealed requests only: load its page anew, or use a sealed client."
+    return TeeError(403, "sealed-required", detail)
+
+
+def answer_in_place(scope: Scope, loader_url: str | None) -> Response:
+    """Return what a plain request gets instead of the app's answer.
+
+    A navigation gets a page with the loader, which installs what seals and comes back; without
+    a loader there is no way, and it is refused like all else.
+    """
+    if loader_url is None or not _is_navigation(scope):
+        return refusal().response()
+    return HTMLResponse(_page(loader_url), headers=_PAGE_HEADERS)
+
+
+def _is_navigation(scope: Scope) -> bool:
+    headers = dict(scope["headers"])
+    mode = headers.get(b"sec-fetch-mode")
+    if scope["method"] != "GET":
+        return False
+    return mode == b"navigate" if mode else b"text/html" in headers.get(b"accept", b"")
+
+
+_PAGE_HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
+}
+# Comes back by itself once the worker of the page controls it; at once, where it does already, but
+# no more than three times a minute, as it may be gone again.
+_COMING_BACK = """
+(() => {
+	const mark = 'cczoo-sealed-again';
+	const tell = () => {
+		document.getElementById('waiting').hidden = true;
+		document.getElementById('failed').hidden = false;
+	};
+	const again = () => {
+		const [times, since] = JSON.parse(sessionStorage.getItem(mark) ?? '[0, 0]');
+		const recent = Date.now() - since < 60000;
+		if (recent && times >= 3) return setTimeout(tell);
+		const noted = recent ? [times + 1, since] : [1, Date.now()];
+		sessionStorage.setItem(mark, JSON.stringify(noted));
+		location.reload();
+	};
+	addEventListener('DOMContentLoaded', () => {
+		const workers = navigator.serviceWorker;
+		if (!workers) return tell();
+		workers.addEventListener('controllerchange', again);
+		if (workers.controller) again();
+		setTimeout(tell, 30000);
+	});
+})();
+"""
+
+
+def _page(loader_url: str) -> str:
+    return (
+        '<!doctype html><html lang="en"><head>'
+        f'<script src="{loader_url}"></script>'
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        "<title>Sealed connection</title>"
+        f"<script>{_COMING_BACK}</script></head><body>"
+        '<p id="waiting">Setting up a sealed connection to this server&hellip;</p>'
+        '<p id="failed" hidden>This server takes sealed requests only, and this browser could not '
+        "set them up: it needs HTTPS and service workers, which some private windows lack.</p>"
+        "<noscript><p>This server takes sealed requests only: allow scripts.</p></noscript>"
+        "</body></html>"
+    )
