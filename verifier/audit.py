@@ -5,31 +5,24 @@ Pure: the document, the nonce, the trust and the time come in as arguments.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import dataclasses
 import datetime
 import math
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 
-from quote_generator import evidence as contract
 from quote_generator.errors import BadInput
-from quote_generator.quote import (
-    INTEL_QE_VENDOR_ID,
-    Body,
-    Quote,
-    parse_quote,
-)
+from quote_generator.quote import Body, Quote, parse_quote
+from quote_generator.sealing.keyset import Keyset
 
-from . import strictjson
 from .appraisal import Rejected, Trust, Verdict, verify
+from .bindings import Ask, age, bound_keys, describe_key, held_key, nonce_binding
 from .certificates import UNREADABLE
 from .checks import (
+    ASKED_LIVE,
     FAIL,
     NOT_RUN,
     PASS,
@@ -43,11 +36,14 @@ from .checks import (
 )
 from .evaluations import Evaluation
 from .eventlogs import Replayed, judge_logs, replay_logs
+from .evidence_document import Evidence, read_evidence
 from .grounds import Grounds
 from .policy import DEFAULT, Policy, read_references
+from .problems import Unreachable
 from .tcb import State
 from .tcb_rules import PlatformState, asks_for_more, judge, untold
 from .td import check_attributes, check_td
+from .times import rfc3339
 
 if TYPE_CHECKING:
     # These bring an HTTP client along.
@@ -77,16 +73,13 @@ _SIMULATION = "SIMULATION"
 
 _UNREAD_LOG = Check("event-log", SKIPPED, "an earlier check failed", NOT_RUN)
 
-_MAX_RUNTIME_DATA = 8192
-"""Characters of runtime data in base64url: they are a few hashes."""
-
-SKEW = 300
-"""Seconds that saved evidence may seem to come from the future, for clocks that differ."""
-
 
 @dataclass(frozen=True)
 class Report:
-    """The result of a verification: `result` is pass, warn or fail."""
+    """The result of a verification: `result` is pass, warn or fail.
+
+    `keys` are those that the quote binds, where their holder answered.
+    """
 
     checks: tuple[Check, ...]
     quote: Quote | None = None
@@ -94,6 +87,7 @@ class Report:
     opinion: Opinion | None = None
     grounds: Grounds | None = None
     logs: Replayed | None = None
+    keys: Keyset | None = None
     notes: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -130,6 +124,7 @@ class Report:
             "tcb": describe(verdict) if verdict else None,
             "tcb_evaluation": self._edition(),
             "told": self.told,
+            "keys": self._keys(),
             "body": self.quote.body.to_dict() if self.quote else None,
             "events": self._events(),
         }
@@ -140,6 +135,10 @@ class Report:
             return self.evaluation.to_dict()
         told = self.opinion.tcb.evaluation if self.opinion else None
         return None if told is None else {"lowest": told}
+
+    def _keys(self) -> dict[str, str] | None:
+        """The key to which requests can be sealed: nobody vouches for it where a check failed."""
+        return describe_key(self.keys) if self.keys and self.result != FAIL else None
 
     @property
     def told(self) -> dict[str, Any]:
@@ -171,7 +170,7 @@ def describe(verdict: Verdict) -> dict[str, Any]:
             "root": _digits(verdict.grounds.root_crl_number),
             "pck": _digits(verdict.grounds.pck_crl_number),
         },
-        "earliest_expiry": _rfc3339(verdict.expires),
+        "earliest_expiry": rfc3339(verdict.expires),
         "second_opinion": verdict.not_asked or "dcap-qvl agrees",
     }
 
@@ -193,24 +192,6 @@ def _date(moment: datetime.datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _rfc3339(seconds: float) -> str:
-    return _date(datetime.datetime.fromtimestamp(int(seconds), datetime.UTC))
-
-
-@dataclass(frozen=True)
-class _Evidence:
-    """What a well-formed document holds."""
-
-    quote: Quote
-    runtime_data: bytes
-    leaf_index: int
-    tree_size: int
-    path: tuple[bytes, ...]
-    ccel: bytes | None
-    aael: str | None
-    says_simulated: bool
-
-
 def audit(
     document: object,
     *,
@@ -221,6 +202,7 @@ def audit(
     references: ReferenceValues | None = None,
     fetched: float | None = None,
     service: Callable[[Quote], Opinion] | None = None,
+    ask: Ask | None = None,
 ) -> Report:
     """Verify an evidence document (parsed JSON) as of `now`, seconds since 1970.
 
@@ -228,25 +210,31 @@ def audit(
     root and collateral for the quote, and may raise what its source raises. `references` go
     before the policy's own, field by field. `fetched` is when the evidence came, None where that
     is not known: it matters where the policy sets a maximum age. With `service` that
-    one verifies the quote instead; it is asked only where the quote answers the nonce. Never
+    one verifies the quote instead; it is asked only where the quote answers the nonce. `ask` asks
+    the holder of the key that the quote binds, None for evidence whose server is not at hand. Never
     raises for anything that is wrong with the evidence.
     """
     required = REQUIRED if service is None else REQUIRED_OF_SERVICE
+    required = required if ask is None else required | ASKED_LIVE
     try:
-        evidence = _read(document)
+        evidence = read_evidence(document)
     except BadInput as error:
         return Report(complete([Check("evidence-format", FAIL, str(error), error.code)], required))
     given = {name: frozenset(values) for name, values in (references or {}).items()}
     expected = {**policy.reference_values, **given}
     policy = dataclasses.replace(policy, reference_values=expected)
-    quote, binding = evidence.quote, _nonce_binding(evidence, nonce)
+    quote, (binding, runtime) = evidence.quote, nonce_binding(evidence, nonce)
     is_foreign = binding.code not in ("", "nonce-unknown")
     if binding.outcome == PASS and policy.max_age is not None:
-        binding = _age(binding, fetched, now, policy.max_age)
+        binding = age(binding, fetched, now, policy.max_age)
+    live = ask is not None
+    keys = bound_keys(evidence, runtime, policy, now, live=live) if runtime else None
     # Before anybody else is asked: services refuse honest TDs over logs that are told here.
     event_log, logs = (_UNREAD_LOG, None) if is_foreign else _event_log(evidence, policy)
     verdict, opinion, grounds = None, None, None
     found: list[Check] = []
+    # Its holder has time to answer until everything else is known.
+    wait = ask(keys) if ask and isinstance(keys, Keyset) else None
     if is_foreign:
         # Whatever was not made for this nonce costs nothing more: no log is read, nobody is asked.
         found = [_td_attributes(quote, policy, check_td if service is None else check_attributes)]
@@ -268,123 +256,29 @@ def audit(
         check_references(quote, expected),
         _not_simulated(evidence, verdict, opinion),
     ]
-    return Report(complete(checks, required), quote, verdict, opinion, grounds, logs)
-
-
-# --- reading the document ------------------------------------------------------------------------
-
-
-def _read(document: object) -> _Evidence:
-    """The parts of an evidence document. Raises BadInput."""
-    if not isinstance(document, dict):
-        raise BadInput("the evidence is not a JSON object")
-    if document.get("status") is not True or document.get("tee") != "tdx":
-        raise BadInput("the answer does not say that it is TDX evidence (status, tee)")
-    quote = parse_quote(_hex(document, "quote"))
-    if quote.header.vendor_id != INTEL_QE_VENDOR_ID:
-        raise BadInput("vendor_id of the quote is not that of Intel's quoting enclave")
-    proof = document.get("nonce_proof")
-    if not isinstance(proof, dict):
-        raise BadInput("nonce_proof is not an object")
-    path = proof.get("path")
-    if not isinstance(path, list) or len(path) > 64:
-        raise BadInput("nonce_proof.path is not a list of at most 64 hashes")
-    return _Evidence(
-        quote=quote,
-        runtime_data=_runtime_data(document),
-        leaf_index=_number(proof, "leaf_index"),
-        tree_size=_number(proof, "tree_size"),
-        path=tuple(contract.decode_base64url(_string(item, "path"), "path") for item in path),
-        ccel=_log(document),
-        aael=None if document.get("aa_eventlog") is None else _text(document, "aa_eventlog"),
-        says_simulated=document.get("simulated") is not False
-        or document.get("provider") == "simulator",
-    )
-
-
-def _runtime_data(document: Mapping[str, Any]) -> bytes:
-    text = _text(document, "runtime_data")
-    if len(text) > _MAX_RUNTIME_DATA:
-        raise BadInput(f"runtime_data has more than {_MAX_RUNTIME_DATA} characters")
-    return contract.decode_base64url(text, "runtime_data")
-
-
-def _hex(document: Mapping[str, Any], name: str) -> bytes:
-    text = _text(document, name)
-    if not _is_hex(text, len(text) // 2):
-        raise BadInput(f"{name} is not hex")
-    return bytes.fromhex(text)
-
-
-def _is_hex(text: str, size: int) -> bool:
-    """Whether `text` is `size` bytes in hex, and nothing else: fromhex skips white space."""
-    return len(text) == 2 * size and re.fullmatch("[0-9a-fA-F]*", text) is not None
-
-
-def _log(document: Mapping[str, Any]) -> bytes | None:
-    if document.get("cc_eventlog") is None:
-        return None
-    try:
-        return base64.b64decode(_text(document, "cc_eventlog"), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise BadInput("cc_eventlog is not base64") from error
-
-
-def _text(document: Mapping[str, Any], name: str) -> str:
-    return _string(document.get(name), name)
-
-
-def _string(value: object, name: str) -> str:
-    if not isinstance(value, str):
-        raise BadInput(f"{name} is not a string")
-    return value
-
-
-def _number(document: Mapping[str, Any], name: str) -> int:
-    value = document.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 53:
-        raise BadInput(f"{name} is not a number")
-    return value
+    key = _key_binding(keys, wait, derive_result(checks))
+    checks += [key] if key else []
+    held = keys if isinstance(keys, Keyset) and key and key.outcome == PASS else None
+    return Report(complete(checks, required), quote, verdict, opinion, grounds, logs, held)
 
 
 # --- the checks ----------------------------------------------------------------------------------
 
 
-def _nonce_binding(evidence: _Evidence, nonce: bytes | None) -> Check:
-    name = "nonce-binding"
-    if contract.report_data(evidence.runtime_data) != evidence.quote.body.report_data:
-        return Check(name, FAIL, "the quote is over other runtime data", "report-data-differs")
-    if nonce is None:
-        return Check(name, FAIL, "no nonce is known: the evidence may be old", "nonce-unknown")
+def _key_binding(
+    keys: Keyset | Check | None, wait: Callable[[], None] | None, otherwise: str
+) -> Check | None:
+    """The check of the keys; None where nobody knows, and the evidence failed `otherwise`."""
+    if not isinstance(keys, Keyset) or wait is None:
+        return keys if isinstance(keys, Check) else None
     try:
-        runtime = strictjson.loads(evidence.runtime_data)
-        if (
-            not isinstance(runtime, dict)
-            or runtime.get("v") is True
-            or runtime.get("v") != contract.RUNTIME_DATA_VERSION
-        ):
-            return Check(name, FAIL, "runtime_data is of an unknown version", "version-unknown")
-        root = contract.decode_base64url(_text(runtime, "nonce_root"), "nonce_root")
-    except ValueError as error:
-        return Check(name, FAIL, f"runtime_data cannot be read: {error}", "runtime-data-malformed")
-    held = contract.verify_inclusion(
-        nonce, evidence.leaf_index, evidence.tree_size, evidence.path, root
-    )
-    if not held:
-        return Check(name, FAIL, "the quote does not answer this nonce", "nonce-differs")
-    others = evidence.tree_size - 1
-    shared = f" and {others} more" if others else ""
-    return Check(name, PASS, f"the quote answers this nonce{shared}")
-
-
-def _age(binding: Check, fetched: float | None, now: float, max_age: int) -> Check:
-    """`binding`, unless the evidence is older than the policy allows."""
-    if fetched is None:
-        return Check(binding.id, FAIL, "nobody knows how old the evidence is", "age-unknown")
-    if not -SKEW <= now - fetched <= max_age:
-        detail = f"the evidence is {now - fetched:.0f} s old: the policy allows {max_age} s"
-        return Check(binding.id, FAIL, detail, "evidence-old")
-    return binding
+        return held_key(keys, wait)
+    except Rejected as error:
+        return _failed(error)
+    except Unreachable:
+        if otherwise != FAIL:
+            raise
+        return None
 
 
 def check_quote(
@@ -426,10 +320,10 @@ def _collateral(grounds: Grounds) -> Check:
     if not grounds.ended:
         detail = f"{grounds.evaluation}: signed, in date, nothing revoked"
         return Check("collateral", PASS, detail)
-    over = ", ".join(f"{each.what} {_rfc3339(each.end)}" for each in grounds.ended)
+    over = ", ".join(f"{each.what} {rfc3339(each.end)}" for each in grounds.ended)
     detail = (
         f"{grounds.evaluation}: signed, nothing revoked, but ended ({over}); borne until "
-        f"{_rfc3339(grounds.expires)}"
+        f"{rfc3339(grounds.expires)}"
     )
     return Check("collateral", WARN, detail, "collateral-grace", until=grounds.expires)
 
@@ -473,7 +367,7 @@ def _td_attributes(
     return Check("td-attributes", PASS, detail)
 
 
-def _event_log(evidence: _Evidence, policy: Policy) -> tuple[Check, Replayed | None]:
+def _event_log(evidence: Evidence, policy: Policy) -> tuple[Check, Replayed | None]:
     """The check of the event logs, and what they tell where it did not fail."""
     logs: Replayed | None = None
     try:
@@ -498,7 +392,7 @@ def check_references(quote: Quote, references: ReferenceValues) -> Check:
     return Check(name, PASS, f"{', '.join(references)} as expected")
 
 
-def _not_simulated(evidence: _Evidence, verdict: Verdict | None, opinion: Opinion | None) -> Check:
+def _not_simulated(evidence: Evidence, verdict: Verdict | None, opinion: Opinion | None) -> Check:
     name = "not-simulated"
     if verdict is not None and verdict.simulated:
         detail = f"another root than Intel's vouches for it: {verdict.root_name}"

@@ -13,18 +13,26 @@ from typing import Any
 
 from . import evidence_file, kit_version, reference_files
 from .audit import Report
+from .bindings import Ask
 from .checks import FAIL, PASS, WARN
 from .evidence_file import Record
-from .options import Parser, add_verifier_options, make_verifier, read_api_key, url
+from .options import (
+    Parser,
+    add_unsealed_option,
+    add_verifier_options,
+    make_verifier,
+    read_api_key,
+    url,
+)
 from .output import abandon_stdout, complain, error_document, remark
 from .problems import EXIT_FAILED, EXIT_VERIFIED, EXIT_WARNED, FileError, Problem, UsageError
+from .times import YEAR_10000, seconds_of
 from .verification import (
     TOKEN_VARIABLE,
-    YEAR_10000,
+    UNSEALED_OPTION,
     Verifier,
     fetch_evidence,
     remarked,
-    seconds_of,
 )
 
 _EXIT = {PASS: EXIT_VERIFIED, WARN: EXIT_WARNED, FAIL: EXIT_FAILED}
@@ -64,7 +72,8 @@ def main(argv: Sequence[str]) -> int:
 def _record(options: argparse.Namespace) -> Record:
     if options.evidence:
         return evidence_file.load(options.evidence)
-    token = read_api_key(options.token_file, options.url)
+    unsealed = options.send_token_unsealed
+    token = read_api_key(options.token_file, options.url, unsealed=unsealed)
     return fetch_evidence(options.url, token, timeout=options.timeout)
 
 
@@ -73,11 +82,20 @@ def _verify(verifier: Verifier, record: Record, options: argparse.Namespace) -> 
         raise UsageError("usage", "the file holds no token to check; give --service URL")
     text = record.nonce if options.nonce is None else options.nonce
     nonce = None if text is None else evidence_file.nonce_of(text)
-    report = verifier.verify(record, nonce, at=options.at)
+    report = verifier.verify(record, nonce, at=options.at, ask=_ask(options))
     report.notes.update(_subject(record, options))
     from_file = options.evidence and options.nonce is None and nonce is not None
     remark = {"nonce-binding": "the nonce in the file: not proof that it is recent"}
     return remarked(report, remark if from_file else {})
+
+
+def _ask(options: argparse.Namespace) -> Ask | None:
+    """How to ask the key's holder; there is none to be asked about a file."""
+    if not options.url:
+        return None
+    from .sealed.asking import asking
+
+    return asking(options.url, timeout=options.timeout)
 
 
 def _write_values(report: Report, verifier: Verifier, options: argparse.Namespace) -> None:
@@ -143,8 +161,9 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
         parser.error("argument --root: not allowed with argument --simulator")
     if options.reference_values_days and not options.write_reference_values:
         parser.error("argument --reference-values-days: only with --write-reference-values")
-    if options.evidence and options.token_file:
-        parser.error("argument --token-file: not allowed with argument --evidence")
+    if options.evidence and (options.token_file or options.send_token_unsealed):
+        name = "--token-file" if options.token_file else UNSEALED_OPTION
+        parser.error(f"argument {name}: not allowed with argument --evidence")
     return options
 
 
@@ -170,10 +189,11 @@ def _parser() -> argparse.ArgumentParser:
         "--token-file",
         type=Path,
         metavar="FILE",
-        help="holds an API key of the server, where it asks for one; without it the variable "
+        help="holds an API key of the server, for one that asks for it; without it the variable "
         f"{TOKEN_VARIABLE} (there is no option for the key itself: everybody on this machine "
-        "could read it)",
+        f"could read it). It leaves only with {UNSEALED_OPTION}",
     )
+    add_unsealed_option(parser)
     parser.add_argument(
         "--nonce", metavar="TEXT", help="the nonce (base64url) of evidence that was saved without"
     )

@@ -14,6 +14,7 @@ NOT_RUN = "not-run"
 CHECK_IDS = (
     "evidence-format",
     "nonce-binding",
+    "key-binding",
     "event-log",
     "token-signature",
     "token-claims",
@@ -52,6 +53,10 @@ REQUIRED_OF_SERVICE = frozenset(
     }
 )
 """The same where an attestation service verifies the quote."""
+
+
+ASKED_LIVE = frozenset({"key-binding"})
+"""What must have run besides where the server itself was asked, and not a file."""
 
 
 @dataclass(frozen=True)

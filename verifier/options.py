@@ -17,7 +17,7 @@ from .output import error_document
 from .policy import DEFAULT, Policy, read_policy, read_references
 from .problems import UsageError
 from .trust import INTEL, TrustSource, from_files, from_simulator, read_root
-from .verification import DCAP, TOKEN_VARIABLE, Verifier
+from .verification import DCAP, TOKEN_VARIABLE, UNSEALED_OPTION, Verifier
 
 if TYPE_CHECKING:
     from .services.relying import Service
@@ -43,6 +43,17 @@ class Parser(argparse.ArgumentParser):
         if self._in_json:
             print(error_document(UsageError("usage", message)))
         super().error(message)
+
+
+def add_unsealed_option(parser: argparse.ArgumentParser) -> None:
+    """Whether an API key may leave before anything is known of who gets it."""
+    parser.add_argument(
+        UNSEALED_OPTION,
+        action="store_true",
+        help="hand the API key to whoever answers there and asks for it, before anything is known "
+        "of them: for a server without sealed requests (TEE_SEALED=off) that keeps its evidence to "
+        "its users. Without this the key stays here",
+    )
 
 
 def add_verifier_options(parser: argparse.ArgumentParser) -> None:
@@ -221,10 +232,11 @@ def _parsed(code: str, parse: Callable[[], _T]) -> _T:
 # --- the API key of a server ---------------------------------------------------------------------
 
 
-def read_api_key(path: Path | None, address: str) -> str | None:
-    """The API key for a server: from the file, else from the environment, else None.
+def read_api_key(path: Path | None, address: str, *, unsealed: bool) -> str | None:
+    """The API key that a server may get unsealed: from the file, else from the environment.
 
-    Raises UsageError for one that cannot be sent, or not safely.
+    None where there is none, or without leave (`unsealed`). Raises UsageError for one that cannot
+    be sent, or not safely.
     """
     if path:
         text = evidence_file.read(path, _MAX_API_KEY).decode("latin-1").strip()
@@ -235,6 +247,8 @@ def read_api_key(path: Path | None, address: str) -> str | None:
             return None
     if not text or not all("!" <= char <= "~" for char in text):
         raise UsageError("token-malformed", f"{where} does not hold one API key")
+    if not unsealed:
+        return None
     parts = urlsplit(address)
     if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
         raise UsageError("usage", f"{where} is not sent over plain http; use https")

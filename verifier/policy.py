@@ -73,7 +73,7 @@ class Policy:
     lower-case hex, of which the quote's must be one.
     `explained_registers` are the RTMRs that the event logs must account for.
     `min_quote_version` is 5 where the quote has to name the service TD. `max_age` is in seconds,
-    None where the policy does not say.
+    None where the policy does not say. With `require_sealed` a quote that binds no key fails.
     """
 
     passing: frozenset[str] = frozenset({"UpToDate"})
@@ -93,6 +93,7 @@ class Policy:
     explained_registers: tuple[str, ...] = ()
     min_quote_version: int = 4
     max_age: int | None = None
+    require_sealed: bool = False
 
     @property
     def lifetime(self) -> int:
@@ -138,6 +139,7 @@ def policy_of(value: object) -> Policy:
         explained_registers=tuple(value.get("explained_registers", ())),
         min_quote_version=int(value.get("min_quote_version", DEFAULT.min_quote_version)),
         max_age=int(value["max_age"]) if "max_age" in value else None,
+        require_sealed=value.get("require_sealed", DEFAULT.require_sealed),
     )
 
 

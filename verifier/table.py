@@ -14,8 +14,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from quote_generator.sealing.keyset import Keyset
+
 from .appraisal import Verdict
 from .audit import Report, describe
+from .bindings import describe_key
 from .checks import FAIL, PASS, SKIPPED, WARN
 from .output import printable
 
@@ -23,11 +26,16 @@ _HEADLINES = {PASS: "VERIFIED", WARN: "VERIFIED, WITH WARNINGS", FAIL: "NOT VERI
 _STYLES = {PASS: "green", WARN: "yellow", FAIL: "bold red", SKIPPED: "dim"}
 _SHOWN = ("mr_td", "rtmr_0", "rtmr_1", "rtmr_2", "rtmr_3", "mr_seam", "td_attributes", "xfam")
 
-_LIMIT = (
+_UNBOUND = (
     "This is about the TD that answered, not about the connection: a machine in between can pass a "
     "genuine TD's answers on, whatever the measurements (docs/threat-model.md, Known limits)."
 )
-"""What nobody may read into a pass."""
+_BOUND = (
+    "This is about the TD that holds the key above: what is sealed to it, nobody in between reads. "
+    "It says nothing of what travels unsealed, or of a page that was changed on its way "
+    "(docs/threat-model.md, Known limits)."
+)
+"""What nobody may read into a pass: where no key answered, and where one did."""
 
 _MAX_DETAIL = 1000
 """Characters of a check's reason; the rest is in the JSON."""
@@ -52,6 +60,9 @@ def write_report(report: Report, stream: TextIO) -> None:
         console.print(_headline(report))
         console.print()
         console.print(_checks(report))
+        if report.keys and report.result != FAIL:
+            console.print()
+            console.print(_rows({"sealed to": _key(report.keys)}))
         if report.quote:
             console.print()
             console.print(_measurements(report.quote.body.to_dict()))
@@ -63,7 +74,7 @@ def write_report(report: Report, stream: TextIO) -> None:
             console.print(_rows({name: _shown(value) for name, value in report.told.items()}))
         if report.result != FAIL:
             console.print()
-            console.print(Text(_LIMIT))
+            console.print(Text(_BOUND if report.keys else _UNBOUND))
     lines = [line.rstrip() for line in captured.get().split("\n")]
     text = "\n".join(lines)
     encoding = stream.encoding or "utf-8"
@@ -92,6 +103,11 @@ def _checks(report: Report) -> Table:
             Text(printable(f"{detail}{code}")),
         )
     return table
+
+
+def _key(keys: Keyset) -> str:
+    told = describe_key(keys)
+    return f"key {told['id']}, {told['kem']}, until {told['not_after']}"
 
 
 def _measurements(body: dict[str, str]) -> Table:

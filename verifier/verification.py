@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -17,11 +16,13 @@ from quote_generator.quote import Quote
 from . import strictjson
 from .appraisal import Trust
 from .audit import ReferenceValues, Report, audit
+from .bindings import Ask
 from .checks import FAIL, NOT_RUN, WARN, Check
 from .evaluations import HighestSeen
 from .evidence_file import Record
 from .policy import DEFAULT, Policy
 from .problems import Unreachable
+from .times import rfc3339, seconds_of
 from .trust import TrustSource
 from .waiting import asked_wait
 
@@ -36,14 +37,30 @@ QUOTE_PATH = "/api/v1/tee/quote"
 DCAP = "dcap"
 """The provider that needs no service: the quote is verified here."""
 
+UNSEALED_OPTION = "--send-token-unsealed"
+
 TOKEN_VARIABLE = "CCZOO_VERIFY_TOKEN"  # noqa: S105 - the variable's name
 
 
-def fetch_evidence(url: str, token: str | None, *, timeout: float) -> Record:
-    """Fresh evidence from a server, which gets `token` as its API key.
+def fetch_evidence(url: str, token: str | None = None, *, timeout: float) -> Record:
+    """Fresh evidence from a server.
 
-    Raises Unreachable (evidence-unreachable) where there is none.
+    `token` is an API key of that server: whoever answers there gets it, where they ask for one.
+    Nothing is known of them then. Raises Unreachable (evidence-unreachable) where there is none.
     """
+    try:
+        return _ask_for_evidence(url, None, timeout)
+    except _WhoAreYou:
+        if token is None:
+            raise
+        return _ask_for_evidence(url, token, timeout)
+
+
+class _WhoAreYou(Unreachable):
+    """_WhoAreYou: the server gives evidence to those whom it knows only."""
+
+
+def _ask_for_evidence(url: str, token: str | None, timeout: float) -> Record:
     from .fetching import get
 
     code = "evidence-unreachable"
@@ -51,21 +68,32 @@ def fetch_evidence(url: str, token: str | None, *, timeout: float) -> Record:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     address = url.rstrip("/") + QUOTE_PATH
     answer = get(address, code, timeout=timeout, params={"nonce": nonce}, headers=headers)
+    wait = asked_wait(answer.headers, time.time())
     try:
         document = strictjson.loads(answer.body)
     except ValueError as error:
         reason = f"{address} answered HTTP {answer.status} without JSON"
-        raise Unreachable(code, reason, wait=asked_wait(answer.headers, time.time())) from error
+        raise Unreachable(code, reason, wait=wait) from error
     if answer.status != 200:
-        reason = f"{address} gave no evidence: {_why(answer.status, document)}"
-        raise Unreachable(code, reason, wait=asked_wait(answer.headers, time.time()))
+        kind = _WhoAreYou if answer.status in _WHO_ARE_YOU else Unreachable
+        why = _why(answer.status, document, token)
+        raise kind(code, f"{address} gave no evidence: {why}", wait=wait)
     return Record(document, nonce, url, rfc3339(time.time()))
 
 
-def _why(status: int, document: object) -> str:
+_WHO_ARE_YOU = (401, 403)
+
+
+def _why(status: int, document: object, token: str | None) -> str:
     detail = document.get("detail") if isinstance(document, dict) else None
-    advice = {401: f" (give an API key of that server in {TOKEN_VARIABLE} or --token-file)"}
-    return f"HTTP {status}, {str(detail or 'no reason given')[:300]}{advice.get(status, '')}"
+    advice = ""
+    if status in _WHO_ARE_YOU and not token:
+        advice = (
+            " (it does not offer sealed requests, or it is not your server, and wants your API "
+            f"key; to hand it over all the same, give it in {TOKEN_VARIABLE} or --token-file, with "
+            f"{UNSEALED_OPTION})"
+        )
+    return f"HTTP {status}, {str(detail or 'no reason given')[:300]}{advice}"
 
 
 @dataclass
@@ -93,20 +121,30 @@ class Verifier:
     seen: HighestSeen | None = None
     clock: Callable[[], float] = time.time
 
-    def verify(self, record: Record, nonce: bytes | None, *, at: float | None = None) -> Report:
+    def verify(
+        self,
+        record: Record,
+        nonce: bytes | None,
+        *,
+        at: float | None = None,
+        ask: Ask | None = None,
+    ) -> Report:
         """Verify the evidence as of `at`, or of now; the record keeps what was used for it.
 
-        Raises Unreachable and TrustError where that cannot be had.
+        `ask` asks the holder of the key in it, None where the evidence does not come from a server
+        that is at hand. Raises Unreachable and TrustError where that cannot be had.
         """
-        report = self._audit(record, nonce, at)
+        report = self._audit(record, nonce, at, ask)
         own = self.keep and not self.source and not self.service
         if report.quote and own and _wants_newer_collateral(report):
             # It may have ended, or been replaced, since it was fetched.
             self.fetched.forget(report.quote)
-            report = self._audit(record, nonce, at)
+            report = self._audit(record, nonce, at, ask)
         return self._remembered(report)
 
-    def _audit(self, record: Record, nonce: bytes | None, at: float | None) -> Report:
+    def _audit(
+        self, record: Record, nonce: bytes | None, at: float | None, ask: Ask | None
+    ) -> Report:
         now = self.clock() if at is None else at
         kept = record.collateral if self.prefer_kept and self.source is None else None
         report = audit(
@@ -118,6 +156,7 @@ class Verifier:
             references=self.references,
             fetched=seconds_of(record.fetched),
             service=self._opinion(record, at) if self.service else None,
+            ask=ask,
         )
         report.notes.update(
             fetched=record.fetched,
@@ -168,12 +207,12 @@ class Verifier:
         return opinion
 
     def _end(self, report: Report, now: float) -> str | None:
-        """When the result ends: by the policy, with token or collateral, or with a grace."""
+        """When the result ends: by the policy, with token, collateral or keys, or with a grace."""
         told = report.verdict or report.opinion
         if told is None or report.result == FAIL:
             return None
-        graces = (check.until for check in report.checks)
-        return rfc3339(min(told.expires, now + self.policy.lifetime, *graces))
+        ends = (check.until for check in report.checks)
+        return rfc3339(min(told.expires, now + self.policy.lifetime, *ends))
 
 
 def remarked(report: Report, remarks: Mapping[str, str]) -> Report:
@@ -191,26 +230,3 @@ def _wants_newer_collateral(report: Report) -> bool:
     """Whether what was used was refused, or counts by the policy's grace only."""
     (check,) = (check for check in report.checks if check.id == "collateral")
     return check.outcome in (FAIL, WARN) and check.code != NOT_RUN
-
-
-# --- time ----------------------------------------------------------------------------------------
-
-YEAR_10000 = 253402300800
-"""Seconds from 1970 to where Python's dates end."""
-
-
-def rfc3339(moment: float) -> str:
-    """Seconds since 1970 as text, in UTC."""
-    return f"{datetime.datetime.fromtimestamp(int(moment), datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def seconds_of(text: object) -> float | None:
-    """Seconds since 1970 for RFC 3339 text, None for anything else."""
-    if not isinstance(text, str):
-        return None
-    try:
-        moment = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    seconds = moment.timestamp() if moment.tzinfo else -1.0
-    return seconds if 0 <= seconds < YEAR_10000 else None

@@ -28,7 +28,15 @@ from . import evidence_file
 from .audit import Report
 from .checks import FAIL, NOT_RUN, PASS, WARN, Check
 from .evaluations import HighestSeen
-from .options import Parser, add_verifier_options, make_verifier, read_api_key, seconds, url
+from .options import (
+    Parser,
+    add_unsealed_option,
+    add_verifier_options,
+    make_verifier,
+    read_api_key,
+    seconds,
+    url,
+)
 from .output import abandon_stdout, complain
 from .problems import (
     EXIT_FAILED,
@@ -40,7 +48,9 @@ from .problems import (
     Unreachable,
     UsageError,
 )
-from .verification import TOKEN_VARIABLE, Verifier, fetch_evidence, seconds_of
+from .sealed.asking import asking
+from .times import seconds_of
+from .verification import TOKEN_VARIABLE, UNSEALED_OPTION, Verifier, fetch_evidence
 from .waiting import Countdown, pause
 
 MAX_SERVERS = 64
@@ -65,9 +75,16 @@ _WORST_FIRST = {
 }
 
 _VOUCHING = frozenset(
-    {"evidence-format", "nonce-binding", "quote-signature", "token-signature", "token-claims"}
+    {
+        "evidence-format",
+        "nonce-binding",
+        "key-binding",
+        "quote-signature",
+        "token-signature",
+        "token-claims",
+    }
 )
-"""Where one of these failed, or did not run, the measurements are anybody's words."""
+"""Where one of these failed, or did not run, the measurements are anybody's words, or another's."""
 
 _UNMEASURED = (
     "report_data",
@@ -231,13 +248,14 @@ def _changed_measurements(before: Outcome, after: Outcome) -> dict[str, Any]:
 
 
 def checker(address: str, token: str | None, verifier: Verifier) -> Callable[[], Outcome]:
-    """What asks a server once; it never raises."""
+    """What asks a server once; it never raises. `token` as in `fetch_evidence`."""
 
     def check() -> Outcome:
         try:
             record = fetch_evidence(address, token, timeout=verifier.timeout)
             nonce = evidence_file.nonce_of(record.nonce or "")
-            return outcome_of(verifier.verify(record, nonce))
+            ask = asking(address, timeout=verifier.timeout)
+            return outcome_of(verifier.verify(record, nonce, ask=ask))
         except Problem as problem:
             wait = problem.wait if isinstance(problem, Unreachable) else 0.0
             return Outcome(UNREACHABLE, problem.code, str(problem), wait=wait)
@@ -436,7 +454,9 @@ def _tokens(options: argparse.Namespace) -> dict[str, str | None]:
     if not alone and os.environ.get(TOKEN_VARIABLE):
         raise UsageError("usage", f"{TOKEN_VARIABLE} is for one server; use --token-file URL=FILE")
     return {
-        item: read_api_key(named.get(item), item) if alone or item in named else None
+        item: read_api_key(named.get(item), item, unsealed=options.send_token_unsealed)
+        if alone or item in named
+        else None
         for item in options.urls
     }
 
@@ -467,8 +487,9 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="[URL=]FILE",
         help="holds an API key of that server; repeatable. For a single server URL= can be left "
-        f"out, or the key be in {TOKEN_VARIABLE}",
+        f"out, or the key be in {TOKEN_VARIABLE}. It leaves only with {UNSEALED_OPTION}",
     )
+    add_unsealed_option(parser)
     add_verifier_options(parser)
     return parser
 

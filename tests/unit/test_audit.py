@@ -71,6 +71,7 @@ def test_good_evidence_passes_every_check(td: Simulator, version: int) -> None:
     assert outcomes(report) == {
         "evidence-format": "pass",
         "nonce-binding": "pass",
+        "key-binding": "skipped",
         "token-signature": "skipped",
         "token-claims": "skipped",
         "quote-signature": "pass",
@@ -145,7 +146,11 @@ def test_runtime_data_must_be_what_was_signed(td: Simulator) -> None:
 @pytest.mark.parametrize(
     ("bound", "code"),
     [
-        (b'{"nonce_root":"AAAA","v":2}', "version-unknown"),
+        (b'{"nonce_root":"AAAA","v":3}', "version-unknown"),
+        (b'{"nonce_root":"AAAA","v":"2"}', "version-unknown"),
+        (b'{"nonce_root":"AAAA","v":true}', "version-unknown"),
+        (b'{"nonce_root":"AAAA"}', "version-unknown"),
+        (b'{"nonce_root":"AAAA","v":2}', "nonce-differs"),
         (b'{"v":1}', "runtime-data-malformed"),
         (b"[]", "version-unknown"),
         (b"\xff", "runtime-data-malformed"),

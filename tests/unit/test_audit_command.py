@@ -25,7 +25,7 @@ from cczoo_verifier.audit import Report, audit
 from cczoo_verifier.checks import CHECK_IDS, Check
 from cczoo_verifier.evidence_file import Record, load, save
 from cczoo_verifier.table import write_report
-from cczoo_verifier.verification import seconds_of
+from cczoo_verifier.times import seconds_of
 from fastapi import FastAPI
 
 from cases.world import World
@@ -121,16 +121,33 @@ def test_a_server_that_is_not_there(td: Simulator, capsys: Any) -> None:
     assert "no connection" in capsys.readouterr().err
 
 
-def test_a_token_is_sent_when_asked_for_and_never_in_the_clear(
+def test_no_api_key_leaves_without_leave(
     td: Simulator, chat: Chat, url: str, capsys: Any, monkeypatch: Any
 ) -> None:
-    chat.token = "sk-secret"
-    assert main([url, *files(td)]) == 4
-    assert "CCZOO_VERIFY_TOKEN" in capsys.readouterr().err
+    """Whoever answers there could ask for it: a server that seals needs none, a relay would."""
     monkeypatch.setenv("CCZOO_VERIFY_TOKEN", "sk-secret")
     assert main([url, *files(td)]) == 0
-    assert chat.seen == [None, "Bearer sk-secret"]
-    assert main(["http://192.0.2.1", *files(td)]) == 2
+    chat.token = "sk-secret"
+    assert main([url, *files(td)]) == 4
+    assert "--send-token-unsealed" in capsys.readouterr().err
+    assert chat.seen == [None, None]
+    assert "sk-secret" not in repr(chat.outer)
+
+
+def test_with_leave_it_goes_to_who_asks_for_it_and_never_in_the_clear(
+    td: Simulator, chat: Chat, url: str, capsys: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("CCZOO_VERIFY_TOKEN", "sk-secret")
+    leave = "--send-token-unsealed"
+    assert main([url, *files(td), leave]) == 0
+    assert chat.seen == [None]  # nobody asked
+    chat.token = "sk-secret"
+    assert main([url, *files(td), leave]) == 0
+    assert chat.seen == [None, None, "Bearer sk-secret"]
+    chat.token = "sk-another"
+    assert main([url, *files(td), leave]) == 4
+    assert leave not in capsys.readouterr().err
+    assert main(["http://192.0.2.1", *files(td), leave]) == 2
     assert "plain http" in capsys.readouterr().err
 
 
@@ -475,9 +492,9 @@ def test_an_api_key_comes_from_a_file(
     path = tmp_path / "key"
     path.write_text("sk-file\n")
     monkeypatch.setenv("CCZOO_VERIFY_TOKEN", "sk-environment")
-    command = [url, *files(td), "--token-file", str(path)]
+    command = [url, *files(td), "--token-file", str(path), "--send-token-unsealed"]
     assert main(command) == 0
-    assert chat.seen == ["Bearer sk-file"]
+    assert chat.seen == [None, "Bearer sk-file"]
     assert "sk-file" not in capsys.readouterr().out
     for content in ("", " \n", "two words", "a\r\nX-Forwarded-For: b", "\x1bkey", "\xfcber"):
         path.write_text(content)
@@ -485,7 +502,7 @@ def test_an_api_key_comes_from_a_file(
     monkeypatch.setenv("CCZOO_VERIFY_TOKEN", "a\nb")
     assert error_of(capsys, url, *files(td)) == (2, "token-malformed")
     assert error_of(capsys, "http://192.0.2.1", "--token-file", str(path))[0] == 2
-    assert len(chat.seen) == 1
+    assert len(chat.seen) == 2
     assert error_of(capsys, url, "--token-file", str(tmp_path)) == (2, "file-unreadable")
 
 

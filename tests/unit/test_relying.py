@@ -127,6 +127,7 @@ def test_a_server_is_verified_by_trustee(url: str, trustee: str, capsys: Any) ->
     assert outcomes == {
         "evidence-format": "pass",
         "nonce-binding": "pass",
+        "key-binding": "pass",
         "token-signature": "pass",
         "token-claims": "pass",
         "quote-signature": "skipped",

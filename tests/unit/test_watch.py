@@ -39,7 +39,7 @@ from cczoo_verifier.watch_command import (
 from fastapi import FastAPI
 
 from doubles import pccs
-from doubles.chat import Chat
+from doubles.chat import Chat, a_keyring
 from doubles.serving import serving
 from quote_generator.quote import parse_quote
 from quote_generator.simulator import Simulator
@@ -393,9 +393,12 @@ def test_rounds_keep_to_the_interval() -> None:
     assert next_due(110, 150, 10) == 160
 
 
-def test_collateral_is_fetched_once_and_again_when_it_ends(td: Simulator, url: str) -> None:
+def test_collateral_is_fetched_once_and_again_when_it_ends(
+    td: Simulator, chat: Chat, url: str
+) -> None:
     state = pccs.State()
     now = time.time()
+    chat.keys = a_keyring(now=lambda: now)
     with serving(lambda _: pccs.create_app(td, state=state)) as service:
         verifier = Verifier(
             timeout=10, root_der=td.root_der, pccs=service, keep=3600, clock=lambda: now
@@ -487,9 +490,13 @@ def test_a_key_goes_to_its_server_only(
     key.write_text("sk-first\n")
     with serving(other.app) as second:
         command = ["watch", url, second, *files(td), "--count", "1"]
+        assert main([*command, "--token-file", f"{url}={key}"]) == 4
+        assert (chat.seen, other.seen) == ([None], [None])  # not without leave
+        command.append("--send-token-unsealed")
         assert main([*command, "--token-file", f"{url}={key}"]) == 0
-    assert (chat.seen, other.seen) == (["Bearer sk-first"], [None])
-    assert main(["watch", url, *files(td), "--count", "1", "--token-file", str(key)]) == 0
+    assert (chat.seen[2:], other.seen) == (["Bearer sk-first"], [None] * 2)
+    alone = ["watch", url, *files(td), "--count", "1", "--send-token-unsealed"]
+    assert main([*alone, "--token-file", str(key)]) == 0
     capsys.readouterr()
 
 
