@@ -1,49 +1,8 @@
+import { resultOf, transact } from '../base/database';
 import type { Environment, Marks } from '../base/environment';
 
 const DATABASE = 'tee';
 const STORE = 'marks';
-
-/** What a request of IndexedDB ends with. */
-const resultOf = <T>(request: IDBRequest<T>): Promise<T> =>
-	new Promise((resolve, reject) => {
-		request.onsuccess = () => {
-			resolve(request.result);
-		};
-		request.onerror = () => {
-			reject(new Error(request.error?.name));
-		};
-	});
-
-/** Settles when a transaction is kept, or is not going to be. */
-const endOf = (transaction: IDBTransaction): Promise<void> =>
-	new Promise((resolve, reject) => {
-		transaction.oncomplete = () => {
-			resolve();
-		};
-		transaction.onabort = () => {
-			reject(new Error(transaction.error?.name));
-		};
-	});
-
-/** Do something with the marks in one transaction; rejects where the browser keeps none. */
-const transact = async <T>(
-	factory: () => IDBFactory,
-	mode: IDBTransactionMode,
-	act: (store: IDBObjectStore) => Promise<T>
-): Promise<T> => {
-	const opening = factory().open(DATABASE, 1);
-	opening.onupgradeneeded = () => {
-		opening.result.createObjectStore(STORE);
-	};
-	const database = await resultOf(opening);
-	try {
-		const transaction = database.transaction(STORE, mode);
-		const [result] = await Promise.all([act(transaction.objectStore(STORE)), endOf(transaction)]);
-		return result;
-	} finally {
-		database.close();
-	}
-};
 
 const read = async (store: IDBObjectStore, name: string): Promise<string | null> => {
 	const mark: unknown = await resultOf(store.get(name));
@@ -66,6 +25,7 @@ const write = async (store: IDBObjectStore, name: string, text: string | null): 
  * @param changed Called when a mark was changed.
  */
 export const openMarks = (factory: () => IDBFactory, changed: () => void): Marks => {
+	const table = { factory, database: DATABASE, store: STORE };
 	let last: Promise<unknown> = Promise.resolve();
 
 	const afterwards = <T>(act: () => Promise<T>): Promise<T> => {
@@ -76,11 +36,11 @@ export const openMarks = (factory: () => IDBFactory, changed: () => void): Marks
 
 	/** What fails here is seen by whoever asks for the mark. */
 	const change = (act: (store: IDBObjectStore) => Promise<unknown>): void => {
-		afterwards(() => transact(factory, 'readwrite', act)).then(changed, () => undefined);
+		afterwards(() => transact(table, 'readwrite', act)).then(changed, () => undefined);
 	};
 
 	return {
-		get: (name) => afterwards(() => transact(factory, 'readonly', (store) => read(store, name))),
+		get: (name) => afterwards(() => transact(table, 'readonly', (store) => read(store, name))),
 		set(name, text) {
 			change((store) => write(store, name, text));
 		},

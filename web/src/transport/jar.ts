@@ -1,0 +1,108 @@
+/**
+ * Cookies of sealed answers. The browser's own would go along with plain requests, and be read on
+ * the way; these are kept apart, for this origin and for the policy under which its key was judged,
+ * and go inside sealed requests only.
+ */
+import type { Environment } from '../base/environment';
+import {
+	cookiesFor,
+	cookieText,
+	parseCookie,
+	withCookie,
+	type Asker,
+	type Cookie
+} from './cookies';
+import type { Store } from './shared';
+
+const JAR = 'jar';
+
+/** How many cookies are kept, and how many characters they have together; older ones make room. */
+export const COOKIES = 64;
+export const CHARACTERS = 64 * 1024;
+/** How many Set-Cookie fields of one answer are read. */
+export const LINES = 32;
+
+/** Where open-webui ends a session: what it leaves in the jar is nobody's any more. */
+const SIGN_OUT = /\/api\/v1\/auths\/signout$/;
+
+interface Kept {
+	/** Under which policy the keys were judged that these came from. */
+	policy: string;
+	cookies: Cookie[];
+}
+
+export interface Jar {
+	/** The Cookie field of a request, or "" for none. */
+	header: (path: string, policy: string, asker?: Asker) => Promise<string>;
+	/** Keep what an answer sets; the answer to a sign-out empties the jar. */
+	take: (path: string, lines: readonly string[], policy: string) => Promise<void>;
+	/** Those that scripts may see, of all paths. */
+	visible: (policy: string) => Promise<Cookie[]>;
+	/** A script sets one, as documents let it do. */
+	set: (path: string, line: string, policy: string) => Promise<void>;
+	empty: () => Promise<void>;
+}
+
+const isCookie = (value: unknown): value is Cookie => {
+	const { name, value: text, path } = (value ?? {}) as Partial<Cookie>;
+	return [name, text, path].every((one) => typeof one === 'string');
+};
+
+/** Read the jar of a policy; another policy's is empty, as is one that nobody of ours wrote. */
+const readJar = (value: unknown, policy: string): Cookie[] => {
+	const { policy: owner, cookies } = (value ?? {}) as Partial<Kept>;
+	return owner === policy && Array.isArray(cookies) ? cookies.filter(isCookie) : [];
+};
+
+const lengthOf = ({ name, value, path }: Cookie): number =>
+	name.length + value.length + path.length;
+
+/** The newest that fit. */
+const fitting = (cookies: readonly Cookie[]): Cookie[] => {
+	let room = CHARACTERS;
+	const newest = cookies.slice(-COOKIES).reverse();
+	return newest.filter((cookie) => (room -= lengthOf(cookie)) >= 0).reverse();
+};
+
+/**
+ * The jar of this origin.
+ *
+ * @param host Name of the host, without port.
+ */
+export const openJar = (store: Store, host: string, now: Environment['now']): Jar => {
+	const read = async (policy: string) => readJar(await store.read(JAR), policy);
+
+	/** Change the jar in one transaction: pages and worker may all want to. */
+	const change = (policy: string, of: (cookies: Cookie[]) => Cookie[]): Promise<void> =>
+		store.change(JAR, (value): Kept => ({ policy, cookies: fitting(of(readJar(value, policy))) }));
+
+	const empty = () => store.change(JAR, () => undefined);
+
+	const parsed = (lines: readonly string[], path: string): Cookie[] =>
+		lines.slice(0, LINES).flatMap((line) => parseCookie(line, { host, path, now: now() }) ?? []);
+
+	return {
+		header: async (path, policy, asker = 'own') =>
+			cookieText(cookiesFor(await read(policy), path, asker, now())),
+		async take(path, lines, policy) {
+			if (SIGN_OUT.test(path)) return empty();
+			const set = parsed(lines, path);
+			if (set.length === 0) return;
+			await change(policy, (cookies) =>
+				set.reduce((all, one) => withCookie(all, one, now()), cookies)
+			);
+		},
+		visible: async (policy) => (await read(policy)).filter(({ httpOnly }) => !httpOnly),
+		async set(path, line, policy) {
+			const [cookie] = parsed([line], path);
+			if (!cookie || cookie.httpOnly) return;
+			await change(policy, (cookies) => {
+				const hidden = cookies.some(
+					(one) => one.httpOnly && one.name === cookie.name && one.path === cookie.path
+				);
+				return hidden ? cookies : withCookie(cookies, cookie, now());
+			});
+		},
+		empty
+	};
+};

@@ -1,0 +1,37 @@
+import type { Page } from './stand-in';
+
+/** An address, of which there is none yet, or a script's document without one. */
+const BLANK = /^about:(blank|srcdoc)/;
+
+/**
+ * Frames without an address are of this origin and have functions of their own, as their maker may
+ * know: whoever gets at one gets it wrapped. Those that show what comes from outside have no origin of
+ * this page (guard/frames.ts), and those with an address are the worker's.
+ */
+export const wrapFrames = (page: Page, wrap: (inner: Page) => void): void => {
+	const wrapped = new WeakSet<Window>([page]);
+	const reach = (inner: Window | null | undefined): void => {
+		try {
+			if (!inner || wrapped.has(inner) || !BLANK.test(inner.location.href)) return;
+			wrapped.add(inner);
+			wrap(inner as Page);
+		} catch {
+			// another origin's
+		}
+	};
+	const { prototype } = page.HTMLIFrameElement;
+	for (const name of ['contentWindow', 'contentDocument'] as const) {
+		const native = Object.getOwnPropertyDescriptor(prototype, name);
+		const get = (native && Reflect.get(native, 'get')) as ((this: unknown) => unknown) | undefined;
+		if (!get) continue;
+		Object.defineProperty(prototype, name, {
+			...native,
+			get(this: HTMLIFrameElement): unknown {
+				const found = get.call(this);
+				const view = (found as Partial<Document> | null)?.defaultView;
+				reach(name === 'contentWindow' ? (found as Window | null) : view);
+				return found;
+			}
+		});
+	}
+};

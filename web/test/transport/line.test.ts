@@ -1,0 +1,154 @@
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { SealedError } from '../../src/transport/errors';
+import { Gate } from '../../src/transport/gate';
+import { createCarrier, type Held } from '../../src/transport/line';
+import * as more from '../../src/transport/more';
+import { CANARY, ORIGIN, settle } from '../support/carrier';
+import { fakeClock } from '../support/environment';
+
+const kept = () => ({ read: () => [], write: () => undefined });
+const unknown = () => Promise.reject(new SealedError('key-unknown'));
+
+const hold = (policy = 'p') => ({
+	channel: { request: vi.fn(), prepare: vi.fn() },
+	sockets: { connect: vi.fn(), end: vi.fn() },
+	policy
+});
+let gate: Gate<Held>;
+let doubt: ReturnType<typeof vi.fn<(held: Held) => void>>;
+let jar: { header: ReturnType<typeof vi.fn>; take: ReturnType<typeof vi.fn> };
+let carrier: ReturnType<typeof createCarrier>;
+let held: ReturnType<typeof hold>;
+
+beforeEach(() => {
+	const { later } = fakeClock();
+	gate = new Gate<Held>({ later, failures: kept(), warnings: kept(), say: (reason) => reason });
+	jar = { header: vi.fn(() => Promise.resolve('a=b')), take: vi.fn(() => Promise.resolve()) };
+	doubt = vi.fn(() => {
+		gate.update({ key: 'pending', channel: null });
+	});
+	carrier = createCarrier({
+		gate,
+		jar,
+		origin: ORIGIN,
+		doubt,
+		later,
+		fetch,
+		more: () => Promise.resolve(more),
+		failed: () => undefined
+	});
+	held = hold();
+	held.channel.request.mockImplementation(() => Promise.resolve(new Response('answer')));
+	gate.update({ key: 'proved', standing: 'passed', known: true, channel: held });
+});
+
+const ask = async (cookies = true) => {
+	const line = await carrier.open();
+	return line?.send({
+		method: 'POST',
+		url: `${ORIGIN}/x/y?q`,
+		fields: [['a', 'b']],
+		body: new TextEncoder().encode(CANARY),
+		cookies
+	});
+};
+
+describe('a line', () => {
+	it('takes cookies along, and keeps those that come', async () => {
+		expect(await (await ask())?.text()).toBe('answer');
+		const [[request]] = held.channel.request.mock.calls as [
+			[{ fields: unknown; onCookies: (lines: string[]) => unknown }]
+		];
+		expect(request.fields).toEqual([
+			['a', 'b'],
+			['cookie', 'a=b']
+		]);
+		expect(request).not.toHaveProperty('cookies');
+		await request.onCookies(['c=d']);
+		expect(jar.header.mock.calls).toEqual([['/x/y', 'p']]);
+		expect(jar.take.mock.calls).toEqual([['/x/y', ['c=d'], 'p']]);
+	});
+
+	it('leaves them where none are wanted', async () => {
+		await ask(false);
+		expect(jar.header).not.toHaveBeenCalled();
+		expect(held.channel.request).toHaveBeenCalledWith(
+			expect.not.objectContaining({ onCookies: expect.anything() as unknown })
+		);
+	});
+
+	it('is there for plain requests where there is none', async () => {
+		gate.update({ key: 'none', known: false, enforcement: 'off', channel: null });
+		expect([await carrier.open(), carrier.isPlain()]).toEqual([null, true]);
+		gate.update({ key: 'proved', channel: held });
+		expect(carrier.isPlain()).toBe(false);
+	});
+
+	it('tries once more under the next key', async () => {
+		held.channel.request.mockImplementation(unknown);
+		const answer = ask();
+		await settle();
+		expect(doubt.mock.calls).toEqual([[held]]);
+		const next = hold('q');
+		next.channel.request.mockResolvedValueOnce(new Response('next'));
+		gate.update({ key: 'proved', channel: next });
+		expect(await (await answer)?.text()).toBe('next');
+		expect(jar.header.mock.calls.at(-1)).toEqual(['/x/y', 'q']);
+	});
+
+	it('tries no third time, and never plain', async () => {
+		held.channel.request.mockImplementation(unknown);
+		const answer = ask();
+		await settle();
+		const next = hold();
+		next.channel.request.mockImplementation(unknown);
+		gate.update({ key: 'proved', channel: next });
+		await expect(answer).rejects.toMatchObject({ code: 'key-unknown' });
+		expect(next.channel.request).toHaveBeenCalledTimes(1);
+
+		const other = hold();
+		other.channel.request.mockImplementation(unknown);
+		gate.update({ channel: other });
+		const again = ask();
+		await settle();
+		gate.update({ key: 'none', known: false, enforcement: 'off', channel: null });
+		await expect(again).rejects.toMatchObject({ code: 'key-unknown' });
+	});
+
+	it('does not repeat what failed in another way', async () => {
+		held.channel.request.mockRejectedValue(new SealedError('sealed-broken'));
+		await expect(ask()).rejects.toMatchObject({ code: 'sealed-broken' });
+		expect([doubt.mock.calls, held.channel.request.mock.calls.length]).toEqual([[], 1]);
+	});
+
+	it('connects sockets with cookies and origin, once more under the next key', async () => {
+		held.sockets.connect.mockImplementation(unknown);
+		const line = await carrier.open();
+		const socket = line?.socket('/ws/socket.io/?a', ['p']);
+		await settle();
+		const next = hold();
+		next.sockets.connect.mockReturnValue(new Promise(() => undefined));
+		gate.update({ key: 'proved', channel: next });
+		await settle();
+		const fields = [
+			['origin', ORIGIN],
+			['cookie', 'a=b']
+		];
+		expect(next.sockets.connect.mock.calls).toEqual([['/ws/socket.io/?a', ['p'], fields]]);
+		expect([jar.header.mock.calls[0], socket?.readyState]).toEqual([['/ws/socket.io/', 'p'], 0]);
+	});
+
+	it('ends the sockets of every key that a verdict was about, and no others', async () => {
+		await carrier.open();
+		const next = hold();
+		gate.update({ channel: next });
+		await carrier.open();
+		expect([held.sockets.end, next.sockets.end].map((end) => end.mock.calls.length)).toEqual([
+			0, 0
+		]);
+		gate.update({ standing: 'pending' });
+		expect([held.sockets.end, next.sockets.end].map((end) => end.mock.calls.length)).toEqual([
+			1, 1
+		]);
+	});
+});
