@@ -19,7 +19,14 @@ from e2e.browser import ChatPage, tee_settings
 from e2e.editions import Edition
 from e2e.environments import HOOK, KIT, RECORD, SERVE, Environment, digests
 from e2e.evidence import new_nonce, verify_nonce
-from e2e.stack import Backend, Installation, assert_stock, assert_with_kit, wait_until
+from e2e.stack import (
+    Backend,
+    Installation,
+    StackError,
+    assert_stock,
+    assert_with_kit,
+    wait_until,
+)
 
 pytestmark = pytest.mark.way("plugin")
 
@@ -181,18 +188,23 @@ def stopped(*pids: int) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
+def skip_without_workers(edition: Edition, environment: Environment) -> None:
+    """Of the supported versions the newest alone has them: the others are not tested with any."""
+    if "UVICORN_WORKERS" not in (environment.package / "env.py").read_text():
+        pytest.skip(f"open-webui {edition.version} serves with one worker")
+
+
 @pytest.mark.parametrize("way", ["hook", "command"])
 def test_each_of_two_workers_has_the_kit(
     edition: Edition, environment: Environment, start_backend: StartBackend, home: Path, way: str
 ) -> None:
-    # Of the supported versions the newest alone has them: the others are not tested with workers.
-    if "UVICORN_WORKERS" not in (environment.package / "env.py").read_text():
-        pytest.skip(f"open-webui {edition.version} serves with one worker")
+    skip_without_workers(edition, environment)
     if way == "hook":
         environment.install()
     installation = environment.plugin(*[("-m", "cczoo_backend", "serve")] * (way == "command"))
     env = {
         "UVICORN_WORKERS": "2",
+        "TEE_SEALED": "off",
         "QUOTE_GENERATOR_SIMULATE": "1",
         "QUOTE_GENERATOR_SIMULATOR_DIR": str(home / "simulator"),
     }
@@ -210,6 +222,16 @@ def test_each_of_two_workers_has_the_kit(
             with stopped(backend.pid, still):
                 answer = backend.call("GET", file[0], token=None, timeout=180)
                 assert answer.status_code == 200
+
+
+def test_two_workers_that_would_have_keys_of_their_own_do_not_start(
+    edition: Edition, environment: Environment, start_backend: StartBackend
+) -> None:
+    skip_without_workers(edition, environment)
+    environment.install()
+    env = {"UVICORN_WORKERS": "2"}
+    with pytest.raises(StackError, match="Set its workers to 1, or TEE_SEALED=off"):
+        start_backend("workers-with-keys", env, of=environment.plugin())
 
 
 # Other packages in the way
