@@ -61,8 +61,8 @@ const readBody = async (response: Response): Promise<string> => {
 const isRedirect = ({ type, status }: Response): boolean =>
 	type === 'opaqueredirect' || (status >= 300 && status < 400);
 
-/** A server that wants to know who asks. */
-const WHO_ARE_YOU = [401, 403];
+/** A server that wants to know who asks, or has more room for those whom it knows. */
+const WHO_ARE_YOU = [401, 403, 429];
 
 /** One request; only where it bears the user's token, it brings cookies along. */
 const send = (

@@ -29,7 +29,7 @@ describe('token and cookies', () => {
 		}
 	});
 
-	it.each([401, 403])('go to this server where it asks by %s, once', async (status) => {
+	it.each([401, 403, 429])('go to this server where it asks by %s, once', async (status) => {
 		const asks = { status, text: 'Who?' };
 		const good = await ask(OWN, [asks, { text: 'good' }]);
 		expect([good.bore, good.reply.text]).toEqual([[BARE, TOLD], 'good']);
