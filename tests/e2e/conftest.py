@@ -54,7 +54,7 @@ from quote_generator.simulator import Simulator
 
 ARTIFACTS = REPO / "out" / "e2e"
 SLOW_QUOTE_SECONDS = 1.0
-KINDS = ("hardware", "simulated", "bare")
+KINDS = ("hardware", "simulated", "bare", "refreshed")
 # All tests together are one user, at one address.
 UNLIMITED = {
     "TEE_QUOTE_LIMIT_USER": "10000/minute",
