@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from cczoo_verifier.sealed import SealedTransport
 
 from doubles import pccs
 from e2e.dcap import verify
@@ -23,6 +24,7 @@ from e2e.relay_target import RelayTarget
 from e2e.stack import Backend, Installation, assert_stock, wait_until
 from emulator.harness import Emulator
 from error_document import assert_error
+from quote_generator.sealing.keyset import parse_keyset
 from vectors import logs
 
 CLIENTS = 50
@@ -240,6 +242,31 @@ def test_public_quotes_are_limited_per_address_and_config_stays_private(
     assert simulated.quote(new_nonce()).status_code == 200
     answer = simulated.call("GET", "/api/v1/tee/config", token=None)
     assert_error(answer, refusal_of(simulated, None), "not-allowed")
+
+
+# Sealed requests, by the client for Python; docs/sealed.md
+
+
+@pytest.mark.smoke
+def test_open_webui_answers_sealed_requests_as_it_does_plain_ones(hardware: Backend) -> None:
+    keyset = parse_keyset(hardware.quote(new_nonce()).json()["keyset"])
+    headers = {"Authorization": f"Bearer {hardware.token}"}
+    transport = SealedTransport(hardware.url, keyset)
+    with httpx.Client(transport=transport, base_url=hardware.url, headers=headers) as client:
+        assert client.get("/api/v1/tee/sealed").json() == {"v": 1, "sealed": True}
+        for path in ("/api/config", "/api/v1/auths/", "/api/models", "/api/v1/chats/", "/nothing"):
+            sealed, plain = client.get(path), hardware.call("GET", path)
+            assert (sealed.status_code, sealed.text) == (plain.status_code, plain.text)
+        question = {"model": "stub", "messages": [{"role": "user", "content": "hello"}]}
+        (model, *_) = client.get("/api/models").json()["data"]
+        answer = client.post("/api/chat/completions", json=question | {"model": model["id"]})
+        assert answer.is_success, answer.text
+        assert answer.json()["choices"][0]["message"]["content"]
+        upload = client.post("/api/v1/files/", files={"file": ("words.txt", b"some words")})
+        assert upload.is_success, upload.text
+        content = client.get(f"/api/v1/files/{upload.json()['id']}/content")
+        assert content.content == b"some words"
+        assert client.post("/api/v1/auths/signin", json={"email": "nobody"}).status_code == 422
 
 
 # A machine that can not

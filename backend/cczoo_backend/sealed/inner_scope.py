@@ -118,11 +118,15 @@ class InnerScopes:
         ]
 
 
+# What server and framework say of themselves: Starlette's requests find their application there.
+_OF_SERVER = ("asgi", "app", "client", "server")
+
+
 def _shared(outer: Scope, target: str, key: str) -> dict[str, Any]:
     path, _question, query = target.partition("?")
     root: str = outer.get("root_path", "")
     return {
-        **{name: outer[name] for name in ("asgi", "client", "server") if name in outer},
+        **{name: outer[name] for name in _OF_SERVER if name in outer},
         "http_version": "1.1",
         "root_path": root,
         "path": root + unquote(path),
