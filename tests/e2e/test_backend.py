@@ -162,7 +162,7 @@ def refusal_of(backend: Backend, token: str | None) -> int:
 
 
 def test_users_whom_nobody_has_approved_may_not_ask(bare: Backend) -> None:
-    account = {"name": "Eve", "email": "eve@example.com", "password": "x", "role": "pending"}
+    account = {"name": "Ida", "email": "ida@example.com", "password": "x", "role": "pending"}
     token = bare.call("POST", "/api/v1/auths/add", json=account).json()["token"]
     assert_error(bare.quote(new_nonce(), token=token), 401, "not-allowed")
     assert_error(config_of(bare, token), 401, "not-allowed")
