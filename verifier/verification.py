@@ -173,9 +173,16 @@ class Verifier:
         older = report.evaluation and self.seen and self.seen.older(report.evaluation)
         if not older:
             return report
-        warning = Check("collateral", WARN, f"{older}: who supplies them chose", "collateral-older")
-        checks = tuple(warning if check.id == warning.id else check for check in report.checks)
-        return dataclasses.replace(report, checks=checks)
+
+        def warned(check: Check) -> Check:
+            if check.id != "collateral":
+                return check
+            # A grace stays told, with its date.
+            before = f"{check.detail}; " if check.outcome == WARN else ""
+            detail = f"{before}{older}: who supplies them chose"
+            return Check(check.id, WARN, detail, "collateral-older", until=check.until)
+
+        return dataclasses.replace(report, checks=tuple(map(warned, report.checks)))
 
     def _trust(self, quote: Quote, record: Record, kept: Mapping[str, Any] | None) -> Trust:
         if self.source:

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import secrets
 import signal
 import ssl
 import subprocess
@@ -16,13 +17,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from cczoo_verifier.__main__ import main
 from cczoo_verifier.appraisal import Rejected, Trust
 from cczoo_verifier.audit import names_simulator
 from cczoo_verifier.evaluations import HighestSeen
+from cczoo_verifier.evidence_file import Record
 from cczoo_verifier.pccs import platform_of
 from cczoo_verifier.policy import DEFAULT
 from cczoo_verifier.verification import Verifier
@@ -39,7 +42,7 @@ from cczoo_verifier.watch_command import (
 from fastapi import FastAPI
 
 from doubles import pccs
-from doubles.chat import Chat, a_keyring
+from doubles.chat import Chat, a_keyring, make_evidence
 from doubles.serving import serving
 from quote_generator.quote import parse_quote
 from quote_generator.simulator import Simulator
@@ -434,7 +437,14 @@ def test_collateral_that_counts_by_a_grace_is_fetched_anew(td: Simulator, url: s
         assert check().result == "pass"
         now += pccs.OLD_SECONDS
         assert check().warning == ("collateral/collateral-grace",)
-    assert state.count[pccs.TCB] == 2
+        assert state.count[pccs.TCB] == 2
+        # One that is older than others, too, still says until when.
+        verifier.seen = cast(HighestSeen, SimpleNamespace(older=lambda _: "newer ones were seen"))
+        nonce = secrets.token_bytes(32)
+        report = verifier.verify(Record(make_evidence(td, nonce), "", url, ""), nonce)
+    (told,) = (each for each in report.checks if each.id == "collateral")
+    assert (told.code, told.until is None) == ("collateral-older", False)
+    assert re.search(r"ended \(.*; newer ones were seen", told.detail)
 
 
 def test_an_answer_to_another_question_fetches_nothing_anew(

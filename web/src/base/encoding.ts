@@ -79,3 +79,13 @@ export const fromUtf8 = (bytes: Uint8Array<ArrayBuffer>): string => {
 		throw malformed();
 	}
 };
+
+export const concat = (...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> => {
+	const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+	let at = 0;
+	for (const part of parts) {
+		whole.set(part, at);
+		at += part.length;
+	}
+	return whole;
+};

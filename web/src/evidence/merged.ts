@@ -1,4 +1,4 @@
-import { fromHex, toUtf8 } from '../base/encoding';
+import { concat, fromHex, toUtf8 } from '../base/encoding';
 import { asProblem, Problem } from '../base/problem';
 import { sha384 } from '../base/sha384';
 import { extended, parseAael, parseLog } from './eventlog';
@@ -22,18 +22,8 @@ const SIZE = 48;
 const little = (value: number, size: number): Bytes =>
 	Uint8Array.from({ length: size }, (_, at) => (value >>> (8 * at)) & 0xff);
 
-const concat = (parts: readonly Uint8Array[]): Bytes => {
-	const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-	let at = 0;
-	for (const part of parts) {
-		whole.set(part, at);
-		at += part.length;
-	}
-	return whole;
-};
-
 /** What the CoCo agent puts before its events on a TD without CCEL: it lists SHA-384 and SM3. */
-const AGENT_HEADER = concat([
+const AGENT_HEADER = concat(
 	...[0, 3].map((number) => little(number, 4)),
 	new Uint8Array(20),
 	little(37, 4),
@@ -41,20 +31,20 @@ const AGENT_HEADER = concat([
 	little(2, 4),
 	...[SHA384, SIZE, 0x12, 32].map((number) => little(number, 2)),
 	new Uint8Array(1)
-]);
+);
 
 const END = new Uint8Array(8).fill(0xff);
 
 /** A line as an event of the digest that the register was extended with. */
 const entry = (line: string): Bytes => {
 	const text = toUtf8(line);
-	return concat([
+	return concat(
 		...[APPLICATION_REGISTER, EV_IPL, 1].map((number) => little(number, 4)),
 		little(SHA384, 2),
 		sha384(text),
 		little(text.length, 4),
 		text
-	]);
+	);
 };
 
 /** Do the events lead RTMR3, from zeros, to this value? */
@@ -67,10 +57,10 @@ const leadsTo = (events: ReturnType<typeof parseLog>['events'], value: Bytes): b
 
 const merge = (ccel: Bytes | null, aael: string | null): Bytes => {
 	const { events, trimmed } = ccel ? parseLog(ccel) : { events: [], trimmed: AGENT_HEADER };
-	if (aael === null) return concat([trimmed, END]);
+	if (aael === null) return concat(trimmed, END);
 	const { initial, lines } = parseAael(aael);
 	if (!leadsTo(events, fromHex(initial))) throw new Problem('logs-unmerged', 'rtmr_3');
-	return concat([trimmed, ...lines.map(entry), END]);
+	return concat(trimmed, ...lines.map(entry), END);
 };
 
 /**

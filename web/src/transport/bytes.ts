@@ -1,20 +1,13 @@
 /** Bytes that come piece by piece, and the numbers in them. */
+import { concat } from '../base/encoding';
 import { broken } from './errors';
+
+export { concat };
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
 /** The next piece, or null after the last one; rejects where there will be no last one. */
 export type Pull = () => Promise<Bytes | null>;
-
-export const concat = (...parts: Uint8Array[]): Bytes => {
-	const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-	let at = 0;
-	for (const part of parts) {
-		whole.set(part, at);
-		at += part.length;
-	}
-	return whole;
-};
 
 /** A number of up to 6 bytes, big-endian. */
 export const bigEndian = (value: number, length: number): Bytes =>
