@@ -378,7 +378,7 @@ def list_bytes(rng: Random, world: World) -> None:
 def structure(rng: Random, world: World) -> None:
     """A certificate or list whose elements were changed before it was signed.
 
-    Not the pinned root: a page has a key in its place.
+    Not the pinned root, of which the page still takes spellings that Python refuses as unusable.
     """
     presented = [each for name, each in world.certificates.items() if name != "pinned"]
     target = rng.choice((*presented, *[world.root_list, world.pck_list] * 2))
