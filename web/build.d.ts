@@ -1,6 +1,7 @@
-/** Bytes after gzip: of what every page loads at its start, and of all that comes on demand. */
+/** Bytes after gzip: of what every page loads at its start, of the worker, of all that comes on demand. */
 export interface Weight {
 	loader: number;
+	worker: number;
 	onDemand: number;
 }
 

@@ -11,14 +11,14 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import esbuild from 'esbuild';
 
-/** Bytes after gzip: of what every page loads at its start, and of all that comes on demand. */
-export const LIMITS = { loader: 6 * 1024, onDemand: 120 * 1024 };
+/** Bytes after gzip: of what every page loads at its start, of the worker, of all that comes on demand. */
+export const LIMITS = { loader: 14 * 1024, worker: 9 * 1024, onDemand: 120 * 1024 };
 
-/** Run one build and return its pieces by name, the name of its entry, and the packages in it. */
-const bundle = async (folder, entry, options) => {
+/** Run one build and return its pieces by name, the names of its entries, and the packages in it. */
+const bundle = async (folder, entries, options) => {
 	const { outputFiles, metafile } = await esbuild.build({
 		absWorkingDir: folder,
-		entryPoints: [entry],
+		entryPoints: entries,
 		outdir: 'dist',
 		entryNames: '[name]-[hash]',
 		chunkNames: '[name]-[hash]',
@@ -31,14 +31,17 @@ const bundle = async (folder, entry, options) => {
 		write: false,
 		...options
 	});
-	const [main] = Object.entries(metafile.outputs).find(
-		([, { entryPoint }]) => entryPoint === entry
-	);
+	const names = entries.map((entry) => {
+		const [name] = Object.entries(metafile.outputs).find(
+			([, { entryPoint }]) => entryPoint === entry
+		);
+		return basename(name);
+	});
 	const packages = Object.keys(metafile.inputs).flatMap(
 		(path) => /^node_modules\/((@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []
 	);
 	const pieces = outputFiles.map(({ path, contents }) => [basename(path), contents]);
-	return { pieces, main: basename(main), packages };
+	return { pieces, names, packages };
 };
 
 /** The licenses of these packages, each with its name. */
@@ -61,25 +64,44 @@ const gzipped = (pieces) =>
  * Throws where they weigh more than they may.
  */
 export const build = async (folder, limits = LIMITS) => {
-	const page = await bundle(folder, 'src/page.ts', { format: 'esm', splitting: true });
-	const loader = await bundle(folder, 'src/loader.ts', {
-		format: 'iife',
-		define: { PAGE_PIECE: JSON.stringify(page.main) }
+	const page = await bundle(folder, ['src/page.ts', 'src/sealing.ts'], {
+		format: 'esm',
+		splitting: true
 	});
-	const weight = { loader: gzipped(loader.pieces), onDemand: gzipped(page.pieces) };
+	const [pagePiece, sealingPiece] = page.names;
+	const loader = await bundle(folder, ['src/loader.ts'], {
+		format: 'iife',
+		define: {
+			PAGE_PIECE: JSON.stringify(pagePiece),
+			SEALING_PIECE: JSON.stringify(sealingPiece)
+		}
+	});
+	const reverted = await bundle(folder, ['src/reverted.ts'], { format: 'iife' });
+	const worker = await bundle(folder, ['src/worker.ts'], {
+		format: 'iife',
+		define: { REVERTED_PIECE: JSON.stringify(reverted.names[0]) }
+	});
+	const onDemand = [...page.pieces, ...reverted.pieces];
+	const weight = {
+		loader: gzipped(loader.pieces),
+		worker: gzipped(worker.pieces),
+		onDemand: gzipped(onDemand)
+	};
 	for (const [part, limit] of Object.entries(limits)) {
 		if (weight[part] > limit) {
 			throw new Error(`The bundle is too heavy (${part}): ${weight[part]} of ${limit} bytes.`);
 		}
 	}
 
-	const pieces = [...loader.pieces, ...page.pieces].sort(([a], [b]) => (a < b ? -1 : 1));
+	const all = [...loader.pieces, ...worker.pieces, ...onDemand];
+	const pieces = all.sort(([a], [b]) => (a < b ? -1 : 1));
 	const hashes = Object.fromEntries(pieces.map(([name, bytes]) => [name, sha256(bytes)]));
-	const manifest = { v: 1, loader: loader.main, files: hashes };
+	const manifest = { v: 1, loader: loader.names[0], worker: worker.names[0], files: hashes };
+	const packages = [...loader.packages, ...worker.packages, ...page.packages];
 	const files = {
 		...Object.fromEntries(pieces),
 		'manifest.json': `${JSON.stringify(manifest, null, '\t')}\n`,
-		'LICENSES.txt': await licenses(folder, [...loader.packages, ...page.packages])
+		'LICENSES.txt': await licenses(folder, packages)
 	};
 	return { files, weight };
 };
@@ -92,7 +114,8 @@ const main = async () => {
 	await rm(dist, { recursive: true, force: true });
 	await mkdir(dist);
 	for (const [name, contents] of Object.entries(files)) await writeFile(join(dist, name), contents);
-	console.log(`loader ${weight.loader} bytes, on demand ${weight.onDemand} bytes (gzip)`);
+	const { loader, worker, onDemand } = weight;
+	console.log(`loader ${loader} bytes, worker ${worker}, on demand ${onDemand} (gzip)`);
 };
 
 if (argv[1] === fileURLToPath(import.meta.url)) await main();

@@ -1,8 +1,8 @@
 """Everything under /api/v1/tee.
 
 ``GET quote`` hands out evidence that this server runs inside a trust domain, ``GET collateral``
-what it takes to verify it, ``GET config`` the administrator's suggestions, ``GET sealed`` says
-whether this very request came sealed; ``POST relay/<provider>`` carries a page's request to an
+what it takes to verify it, ``GET config`` the administrator's suggestions, ``GET keys`` what
+requests are sealed to, ``GET sealed`` says whether this very request came sealed; ``POST relay/<provider>`` carries a page's request to an
 attestation service; ``GET page/<name>`` is a file of the page's part of the kit, ``GET worker`` its
 service worker, ``GET courier`` and ``GET image`` are documents for its frames, and with ``POST
 report`` a page says what it lacks.
@@ -122,6 +122,7 @@ class Routes:
             "quote": (("GET",), self._quote),
             "collateral": (("GET",), self._collateral),
             "config": (("GET",), self._config),
+            "keys": (("GET",), self._public_keys),
             "sealed": (("GET",), self._sealed),
             "report": (("POST",), self._report),
             "courier": (("GET",), self._courier),
@@ -188,6 +189,11 @@ class Routes:
         return self._source.build(
             nonces, timeout, keyset=self._keys.current().document, statement=STATEMENT
         )
+
+    async def _public_keys(self, request: Request) -> Response:
+        """Answer with the keyset of the next quote, or null: for whoever goes on without one."""
+        keyset = None if self._keys is None else self._keys.current().document
+        return JSONResponse({"v": SEALED_VERSION, "keyset": keyset}, headers=HEADERS)
 
     async def _sealed(self, request: Request) -> Response:
         """Answer whether this came sealed: an answer that then opens is of the key's holder."""

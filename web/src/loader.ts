@@ -5,9 +5,14 @@ import type * as Page from './page';
 import { SITES, type PlaceName } from './places/anchors';
 import { isChat, watchChats } from './places/chat';
 import { Keeper } from './places/keeper';
+import type * as Sealing from './sealing';
+import type { Door } from './transport/door';
+import { waitingCarrier } from './transport/waiting';
+import { wrap } from './transport/wrap';
 
-/** The name of the page's piece, with its hash; build.js puts it in. */
+/** The names of the page's piece and of its transport, with their hashes; build.js puts them in. */
 declare const PAGE_PIECE: string;
+declare const SEALING_PIECE: string;
 
 declare global {
 	interface Window {
@@ -17,7 +22,12 @@ declare global {
 }
 
 /** What the loader calls of the page's piece. */
-type Piece = Pick<typeof Page, 'mount' | 'openChat' | 'offerSettings' | 'blocked' | 'originAsked'>;
+type Piece = Pick<
+	typeof Page,
+	'mount' | 'openChat' | 'offerSettings' | 'blocked' | 'originAsked' | 'enter'
+>;
+/** Loads a module by its address. */
+type Load = <Module>(address: string) => Promise<Module>;
 
 /** Milliseconds between two tries to load the page's piece. */
 export const RETRY = 15_000;
@@ -57,13 +67,14 @@ const mark = (place: HTMLElement): void => {
  * @param piece Name of the page's piece.
  * @param load Loads a module by its address.
  * @param asked Resolves when the app asked for the page's origin for something from outside.
+ * @returns What brings the page's piece before there is a place for it.
  */
 export const start = (
 	self: string,
 	piece: string,
 	load: (address: string) => Promise<Piece>,
 	asked: Promise<void>
-): void => {
+): (() => Promise<Piece>) => {
 	let page: Promise<Piece> | undefined;
 	let failures = 0;
 	let timer: ReturnType<typeof setTimeout> | undefined;
@@ -168,6 +179,39 @@ export const start = (
 			originAsked();
 		});
 	});
+	return () => (page ??= loadPage());
+};
+
+/**
+ * Have everything that this page's code asks of its origin go by the door, which comes as a piece of
+ * its own: requests wait for it. Returns that, and what settles with it.
+ */
+const seal = (self: string, load: Load): (() => Promise<Door>) => {
+	const { fetch, WebSocket } = window;
+	const own = { fetch: fetch.bind(window), WebSocket };
+	let failures = 0;
+	let door: Promise<Door> | undefined;
+	const opening = (): Promise<Door> => {
+		const again = failures > 0 ? `?${failures}` : '';
+		door ??= load<typeof Sealing>(new URL(SEALING_PIECE + again, self).href).then(
+			({ open }) => open(own),
+			(error: unknown) => {
+				failures += 1;
+				door = undefined;
+				throw error;
+			}
+		);
+		return door;
+	};
+	const later = (ms: number, call: () => void) => {
+		const timer = setTimeout(call, ms);
+		return () => {
+			clearTimeout(timer);
+		};
+	};
+	const carrier = async () => (await opening()).carrier;
+	wrap(window as Window & typeof globalThis, waitingCarrier(carrier, own.fetch, later));
+	return opening;
 };
 
 /**
@@ -190,7 +234,20 @@ const { currentScript } = document;
 if (isFirst && currentScript instanceof HTMLScriptElement) {
 	const asked = guard(window);
 	if (!insideTheApp) {
-		const load = (address: string) => import(/* @vite-ignore */ address) as Promise<Piece>;
-		start(currentScript.src, PAGE_PIECE, load, asked);
+		const load: Load = (address) => import(/* @vite-ignore */ address);
+		const { src } = currentScript;
+		const opening = seal(src, load);
+		const bring = start(src, PAGE_PIECE, load, asked);
+		const enter = (): void => {
+			Promise.all([opening(), bring()]).then(
+				([door, page]) => {
+					page.enter(door);
+				},
+				() => {
+					setTimeout(enter, RETRY);
+				}
+			);
+		};
+		enter();
 	}
 }

@@ -2,14 +2,18 @@ import { atom } from 'nanostores';
 import type { Environment } from './base/environment';
 import { Passing } from './base/problem';
 import { createTexts } from './i18n/texts';
+import { keepDoor } from './session/doorkeeper';
 import { markedStorage, openMarks } from './session/marks';
+import { forgetSealed } from './session/sealed';
 import { createSession } from './session/session';
 import { createSettings, MEMORY_KEY, STORAGE_KEY } from './session/settings';
 import { courierFetch } from './transport/courier';
+import type { Door } from './transport/door';
 import { TrustBadge } from './ui/badge';
 import { createBlocked } from './ui/blocked';
 import type { Parts, TrustElement } from './ui/element';
 import { OutsideImage } from './ui/outside-image';
+import { showQuestion } from './ui/question';
 import { TrustSettings } from './ui/settings-form';
 
 /** Tells this browser's other tabs that a mark was changed. */
@@ -124,6 +128,16 @@ export const mount = (place: HTMLElement, name: keyof typeof ELEMENTS): void => 
 	mounted.parts = parts;
 	if (name === 'badge') place.style.alignSelf = 'center'; // in the app's row of buttons
 	place.replaceChildren(mounted);
+};
+
+/** Have this page's requests go by what the verification finds. */
+export const enter = (door: Door): void => {
+	keepDoor(environment, session, () => settings.state.get().settings, door);
+	showQuestion(document, door.gate, texts.state, async () => {
+		forgetSealed(environment);
+		await door.forget();
+		location.reload();
+	});
 };
 
 /** Another chat is open, by its number: it is attested anew. */

@@ -47,9 +47,10 @@ describe('the bundle', () => {
 
 	it('weighs no more than it may', () => {
 		expect(bundle.weight.loader).toBeLessThanOrEqual(LIMITS.loader);
+		expect(bundle.weight.worker).toBeLessThanOrEqual(LIMITS.worker);
 		expect(bundle.weight.onDemand).toBeLessThanOrEqual(LIMITS.onDemand);
-		// Neither is empty, so that both were measured.
-		expect(Math.min(bundle.weight.loader, bundle.weight.onDemand)).toBeGreaterThan(1_000);
+		// None is empty, so that all were measured.
+		expect(Math.min(...Object.values(bundle.weight))).toBeGreaterThan(1_000);
 	});
 
 	it('has a manifest that names each piece with its hash, and the loader', () => {
@@ -59,16 +60,23 @@ describe('the bundle', () => {
 		expect(manifest).toEqual({
 			v: 1,
 			loader: expect.stringMatching(/^loader-[A-Z0-9]{8}\.js$/) as unknown,
+			worker: expect.stringMatching(/^worker-[A-Z0-9]{8}\.js$/) as unknown,
 			files: Object.fromEntries(scripts().map(([name, contents]) => [name, hash(contents)]))
 		});
 		for (const [name] of scripts()) expect(name).toMatch(/^[A-Za-z0-9-]+\.js$/);
 	});
 
-	it('has the page’s piece under the name that the loader asks for', () => {
-		const loader = scripts().find(([name]) => name.startsWith('loader-'))?.[1] ?? '';
-		const [piece = ''] = /page-[A-Z0-9]{8}\.js/.exec(read(loader)) ?? [];
-		expect(Object.keys(bundle.files)).toContain(piece);
-		expect(read(loader)).not.toContain('PAGE_PIECE');
+	it('has its pieces under the names by which they are asked for', () => {
+		for (const [asker, piece] of [
+			['loader', 'page'],
+			['loader', 'sealing'],
+			['worker', 'reverted']
+		] as const) {
+			const script = scripts().find(([name]) => name.startsWith(`${asker}-`))?.[1] ?? '';
+			const [name = ''] = new RegExp(`${piece}-[A-Z0-9]{8}\\.js`).exec(read(script)) ?? [];
+			expect(Object.keys(bundle.files)).toContain(name);
+			expect(read(script)).not.toMatch(/[A-Z]_PIECE/);
+		}
 	});
 
 	it('tells no path of the machine it was built on', () => {
@@ -99,7 +107,9 @@ describe('the bundle', () => {
 	});
 
 	it('is not built where it is too heavy', async () => {
-		await expect(build(WEB, { loader: 100, onDemand: 1e6 })).rejects.toThrow('(loader)');
-		await expect(build(WEB, { loader: 1e6, onDemand: 100 })).rejects.toThrow('(onDemand)');
+		for (const part of ['loader', 'worker', 'onDemand']) {
+			const limits = { loader: 1e6, worker: 1e6, onDemand: 1e6, [part]: 100 };
+			await expect(build(WEB, limits)).rejects.toThrow(`(${part})`);
+		}
 	});
 });

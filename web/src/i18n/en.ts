@@ -39,6 +39,12 @@ const en = {
 	'panel.note':
 		'This is about the trust domain that answered, not about your connection: a machine in between could pass its answers on, whatever the measurements. The page itself comes from the machine being checked; cczoo-verify checks from your own machine.',
 
+	'gate.failed': 'This server was not verified. Shall what you write go to it all the same?',
+	'gate.warned': 'This server was verified with warnings. Shall what you write go to it?',
+	'gate.sealed': 'It then goes sealed to whoever holds the key that this server names.',
+	'gate.confirm': 'Go on',
+	'gate.refused': 'The connection to this server is closed',
+
 	'image.blocked': 'An image from {0} was not loaded.',
 	'image.load': 'Load this image',
 	'image.note': 'Its address, which may hold words of this chat, then goes to {0}.',

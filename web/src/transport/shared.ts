@@ -5,6 +5,7 @@
  */
 import { openDatabase, resultOf, within, type Table } from '../base/database';
 import type { Environment } from '../base/environment';
+import type { Cause, Key, Standing } from './gate';
 import type { Keyset } from './keyset';
 
 const DATABASE = 'tee-sealed';
@@ -36,6 +37,13 @@ export interface Bell {
 	hear: (call: (word: Word) => void) => () => void;
 }
 
+/** What a page found out about keys: another one, or this one when it comes again, decides by it. */
+export interface Grounds {
+	standing: Standing;
+	key: Key;
+	causes: readonly Cause[];
+}
+
 /** How requests may leave this browser; the gate decides it, on the page. */
 export type Permission =
 	| {
@@ -46,6 +54,8 @@ export type Permission =
 			until: number;
 			/** Under which policy the keys were judged. */
 			policy: string;
+			/** Missing where only the worker goes by it. */
+			grounds?: Grounds;
 	  }
 	/** Nothing is sealed here, and never was: as without the kit. */
 	| { kind: 'plain'; until: number };
@@ -81,12 +91,12 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
 /** Read a permission that still holds. */
 const readPermission = (value: unknown, now: number): Permission | null => {
 	if (!isRecord(value)) return null;
-	const { kind, keyset, until, policy } = value;
+	const { kind, keyset, until, policy, grounds } = value;
 	// One from a clock that was ahead would hold too long.
 	if (typeof until !== 'number' || !(until > now && until <= now + LONGEST)) return null;
 	if (kind === 'plain') return { kind, until };
 	if (kind !== 'sealed' || typeof policy !== 'string' || !isRecord(keyset)) return null;
-	return { kind, keyset: keyset as unknown as Keyset, until, policy };
+	return { kind, keyset, until, policy, grounds } as unknown as Permission;
 };
 
 /** Read what is kept about an origin: what nobody of ours wrote counts as the stricter thing. */

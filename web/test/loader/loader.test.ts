@@ -15,7 +15,8 @@ const makePage = () => ({
 	openChat: vi.fn(),
 	offerSettings: vi.fn(),
 	blocked: vi.fn(),
-	originAsked: vi.fn()
+	originAsked: vi.fn(),
+	enter: vi.fn()
 });
 
 type Load = Parameters<typeof start>[2];

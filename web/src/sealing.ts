@@ -1,0 +1,111 @@
+/** The page's sealed transport: the real outside world around its door. It comes with every page. */
+import { refusalIn } from './i18n/refusals';
+import { createChannel } from './transport/client';
+import { WorkerControl } from './transport/control';
+import { Door } from './transport/door';
+import { type Cause, type Confirmations, Gate } from './transport/gate';
+import { openJar } from './transport/jar';
+import type { Keyset } from './transport/keyset';
+import type { Held } from './transport/line';
+import { openBell, openShared, openStore } from './transport/shared';
+import { createSockets } from './transport/sockets';
+import { wrapCookie } from './transport/wrap-cookie';
+
+/** The browser's own functions, taken before the app could change them. */
+export interface Own {
+	fetch: typeof fetch;
+	WebSocket: typeof WebSocket;
+}
+
+/** What the person confirmed, by this name: in this browser, or in this tab. */
+const CONFIRMED = 'tee.confirmed';
+
+// This file is <api>/tee/page/<name>.
+const api = new URL('../..', import.meta.url).href.replace(/\/$/, '');
+const { origin, hostname } = location;
+const now = () => Date.now();
+const later = (ms: number, call: () => void) => {
+	const timer = setTimeout(call, ms);
+	return () => {
+		clearTimeout(timer);
+	};
+};
+
+/** Confirmations in a storage, asked for late: where it is forbidden, even its name throws. */
+const confirmations = (storage: () => Storage): Confirmations => {
+	let here: readonly Cause[] = [];
+	return {
+		read() {
+			try {
+				const kept: unknown = JSON.parse(storage().getItem(CONFIRMED) ?? '[]');
+				if (Array.isArray(kept)) return [...kept.map(String), ...here];
+			} catch {
+				// nothing that we wrote
+			}
+			return here;
+		},
+		write(causes) {
+			here = causes;
+			try {
+				storage().setItem(CONFIRMED, JSON.stringify(causes));
+			} catch {
+				// then it holds for this page only
+			}
+		}
+	};
+};
+
+/** Open the door of this page; it begins with what this browser kept. */
+export const open = ({ fetch, WebSocket }: Own): Door => {
+	const store = openStore(() => indexedDB, later);
+	const bell = openBell(() => new BroadcastChannel('tee-sealed'));
+	const jar = openJar(store, hostname, now);
+
+	const hold = (keyset: Keyset, policy: string): Held => {
+		const { subtle } = crypto;
+		const fields: [string, string][] = [
+			['user-agent', navigator.userAgent],
+			['accept-language', navigator.languages.join(', ')]
+		];
+		const channel = createChannel({ fetch, now, api, subtle, origin, fields }, keyset);
+		channel.prepare();
+		const sockets = createSockets({ later, api, subtle, origin, WebSocket }, channel);
+		return { channel, sockets, policy };
+	};
+
+	const container = (navigator as Partial<Navigator>).serviceWorker;
+	const door: Door = new Door({
+		gate: new Gate<Held>({
+			later,
+			failures: confirmations(() => sessionStorage),
+			warnings: confirmations(() => localStorage),
+			say: (reason) => refusalIn(document.documentElement.lang || navigator.language, reason)
+		}),
+		shared: openShared(store, bell, { now, later }),
+		jar,
+		control: new WorkerControl(container, `${api}/tee/worker`, later),
+		hold,
+		showCookies: () => showCookies(),
+		fetch,
+		more: () => import('./transport/more'),
+		failed(error) {
+			console.warn('A sealed request came to nothing.', error);
+		},
+		now,
+		later,
+		origin,
+		reload() {
+			location.reload();
+		}
+	});
+	const showCookies = wrapCookie(document, jar, {
+		policy: () => door.policy,
+		path: () => location.pathname,
+		host: hostname,
+		now
+	});
+	door.begin().catch(() => {
+		// where the browser keeps nothing, the verification has to come to something
+	});
+	return door;
+};

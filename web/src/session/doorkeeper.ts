@@ -1,0 +1,171 @@
+/** What the verification found, told to the page's door; and what keeps the verification going for it. */
+import type { Check } from '../base/checks';
+import { toBase64url, toUtf8 } from '../base/encoding';
+import type { Environment } from '../base/environment';
+import type { Door, Judgement } from '../transport/door';
+import type { Cause, Key, Standing } from '../transport/gate';
+import { readKeyset, type Keyset } from '../transport/keyset';
+import type { Verdict } from './attest';
+import { wasSealed } from './sealed';
+import { fetchKeys } from './served-keys';
+import type { Session, State } from './session';
+import type { Settings } from './settings';
+
+/** Milliseconds between two questions for keys that nobody answered. */
+export const ASK_AGAIN = 2_000;
+/** Milliseconds that a page goes by what it found where nothing is sealed: at most an hour. */
+const PLAIN_LIFE = 3_600_000;
+
+/** By what the key turned out to be another's, or nobody's. */
+const REFUTING: readonly (string | undefined)[] = [
+	'key-mismatch',
+	'key-silent',
+	'keyset-expired',
+	'keyset-life'
+];
+
+export const standingOf = ({ status, wait }: Verdict): Standing => {
+	if (status === 'green') return 'passed';
+	if (status === 'amber') return 'warned';
+	return wait === undefined ? 'failed' : 'unreachable';
+};
+
+/** What warned or failed by itself, and not because something before it did. */
+export const causesOf = (checks: readonly Check[]): Cause[] =>
+	checks
+		.filter(({ outcome, code }) => /^(warn|fail)$/.test(outcome) && code !== 'not-run')
+		.map(({ id, code = '' }) => `${id}:${code}`);
+
+/** What a verdict says of the key; undefined where it came to none. */
+export const keyOf = ({ keyset, checks }: Verdict): Key | undefined => {
+	const binding = checks.find(({ id }) => id === 'key-binding');
+	if (keyset !== undefined && binding?.outcome === 'pass') return 'proved';
+	if (binding?.code === 'key-none') return 'none';
+	return REFUTING.includes(binding?.code) ? 'refuted' : undefined;
+};
+
+/** Is no key named, where the person's policy or this browser's memory wants one? */
+const isMissed = ({ checks }: Verdict): boolean =>
+	checks.some(({ id, outcome }) => id === 'key-binding' && outcome === 'fail');
+
+/** Does it say nothing about the machine, so that what was found before still counts? */
+const isPassing = ({ wait, checks }: Verdict): boolean =>
+	wait !== undefined || checks.some(({ code }) => code === 'offline');
+
+/** Names the settings under which keys are judged: what other ones let in stays theirs. */
+export const policyId = async (
+	subtle: SubtleCrypto | undefined,
+	settings: Settings
+): Promise<string> => {
+	if (!subtle) return '';
+	return toBase64url(
+		new Uint8Array(await subtle.digest('SHA-256', toUtf8(JSON.stringify(settings))))
+	);
+};
+
+interface Found extends Pick<Judgement, 'standing' | 'key' | 'causes' | 'keyset' | 'until'> {
+	/** Whether a key must be there, by the person's policy or by what this browser remembers. */
+	isRequired?: boolean;
+}
+
+/**
+ * Have the door follow the session, for as long as the page lives.
+ *
+ * @param env As the session's.
+ * @param settings Those in force.
+ */
+export const keepDoor = (
+	env: Environment,
+	session: Pick<Session, 'state' | 'attach' | 'restart'>,
+	settings: () => Settings,
+	door: Pick<Door, 'judge' | 'wait' | 'holds' | 'policy' | 'attest'>
+): void => {
+	let newest = new AbortController();
+	let seen: Verdict | undefined;
+	/** A door that waits needs a verdict, whether a badge is there or not. */
+	let leave: (() => void) | undefined = session.attach();
+
+	/** The keys that the server says it has, as soon as it says so. */
+	const servedKeys = async (signal: AbortSignal): Promise<Keyset | null> => {
+		for (;;) {
+			try {
+				return await fetchKeys(env, signal);
+			} catch {
+				signal.throwIfAborted();
+				await new Promise<void>((resolve) => env.later(ASK_AGAIN, resolve));
+				signal.throwIfAborted();
+			}
+		}
+	};
+
+	/** What goes by keys that nobody has checked. */
+	const unchecked = async (
+		facts: Pick<Found, 'standing' | 'causes'>,
+		signal: AbortSignal
+	): Promise<Found> => {
+		const keyset = await servedKeys(signal);
+		const key = keyset ? 'unchecked' : 'none';
+		return { ...facts, key, keyset, until: keyset?.notAfter ?? env.now() + PLAIN_LIFE };
+	};
+
+	const examine = async (verdict: Verdict, signal: AbortSignal): Promise<Found> => {
+		const facts = { standing: standingOf(verdict), causes: causesOf(verdict.checks) };
+		const key = keyOf(verdict);
+		if (key === undefined) return unchecked(facts, signal);
+		const { subtle } = env;
+		if (key !== 'proved' || !subtle) {
+			const isRequired = key === 'none' && isMissed(verdict);
+			return { ...facts, key, keyset: null, until: env.now() + PLAIN_LIFE, isRequired };
+		}
+		const keyset = await readKeyset(subtle, verdict.keyset);
+		return { ...facts, key, keyset, until: Math.min(verdict.expires, keyset.notAfter) };
+	};
+
+	const found = async (state: State, signal: AbortSignal): Promise<Found | null> => {
+		if (state.kind === 'off') return unchecked({ standing: 'off', causes: [] }, signal);
+		return state.kind === 'done' ? examine(state.verdict, signal) : null;
+	};
+
+	/** Where nothing is sealed, nobody without a badge needs a verdict. */
+	const rest = (): void => {
+		leave?.();
+		leave = undefined;
+		// What was refused to somebody who is not signed in is asked anew by the first badge.
+		if (env.token() === '') session.restart();
+	};
+
+	const follow = async (state: State, signal: AbortSignal): Promise<void> => {
+		const policy = await policyId(env.subtle, settings());
+		signal.throwIfAborted();
+		if (state.kind === 'pending') {
+			// What was found under other settings is void; under these it holds for its time.
+			if (door.policy !== null && door.policy !== policy) door.wait();
+			return;
+		}
+		if (state.kind === 'done' && isPassing(state.verdict) && door.holds(policy)) return;
+		const judged = await found(state, signal);
+		signal.throwIfAborted();
+		if (!judged) return;
+		const { isRequired = false, ...facts } = judged;
+		const known = await wasSealed(env);
+		signal.throwIfAborted();
+		// As without the kit: nothing was ever sealed here, and nobody asks for it.
+		const isPlain = facts.key === 'none' && !known && !isRequired;
+		await door.judge({ ...facts, policy, known, enforcement: isPlain ? 'off' : 'warn' });
+		if (isPlain) rest();
+	};
+
+	door.attest = () => {
+		leave ??= session.attach();
+		session.restart();
+	};
+	session.state.subscribe((state) => {
+		if (state.kind === 'done') {
+			if (state.verdict === seen) return; // only its renewal is told
+			seen = state.verdict;
+		} else seen = undefined;
+		newest.abort();
+		newest = new AbortController();
+		follow(state, newest.signal).catch(() => undefined);
+	});
+};

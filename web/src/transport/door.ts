@@ -1,0 +1,227 @@
+/**
+ * The way out of a page: its gate, what that opens to, and what this browser keeps about both. It is
+ * told what the verification found; the rest of the page only ever sees the carrier.
+ */
+import type { Environment } from '../base/environment';
+import type { Carrier } from './carrier';
+import type { Control, WorkerControl } from './control';
+import type { Cause, Enforcement, Gate, Key, Standing, View } from './gate';
+import type { Jar } from './jar';
+import type { Keyset } from './keyset';
+import { createCarrier, type Held } from './line';
+import { LONGEST, type Grounds, type Permission, type Shared } from './shared';
+
+/** Milliseconds between two looks at the clock: a sleeping machine stops timers. */
+const GLANCE = 10_000;
+
+/** What a verdict means for the requests of a page. */
+export interface Judgement {
+	enforcement: Enforcement;
+	standing: Standing;
+	key: Key;
+	causes: readonly Cause[];
+	/** Whether something beside this browser's store remembers that this origin was sealed. */
+	known?: boolean;
+	/** What requests are sealed to; null where no key is named, or none may be used. */
+	keyset: Keyset | null;
+	/** Under which policy the keys were judged. */
+	policy: string;
+	/** Milliseconds since 1970. */
+	until: number;
+}
+
+export interface DoorEnvironment
+	extends Pick<Environment, 'now' | 'later' | 'origin'>, Pick<Carrier, 'fetch' | 'more' | 'failed'> {
+	gate: Gate<Held>;
+	shared: Shared;
+	jar: Jar;
+	control: Pick<WorkerControl, 'take' | 'release'>;
+	/** Make what requests go to: a new one for each verdict, also for the same keys. */
+	hold: (keyset: Keyset, policy: string) => Held;
+	/** The jar has changed, or another one counts: documents show its cookies. */
+	showCookies: () => Promise<void>;
+	/** Load this document anew. */
+	reload: () => void;
+}
+
+const PENDING = { standing: 'pending', key: 'pending', channel: null } as const;
+
+/** What is kept for other pages, for the worker, and for the next load of this page. */
+const permissionOf = ({ keyset, until, policy, ...judged }: Judgement): Permission => {
+	if (!keyset) return { kind: 'plain', until };
+	const { standing, key, causes } = judged;
+	return { kind: 'sealed', keyset, until, policy, grounds: { standing, key, causes } };
+};
+
+const isGrounds = (grounds: Grounds | undefined): grounds is Grounds =>
+	typeof grounds?.standing === 'string' && Array.isArray(grounds.causes);
+
+/** What was kept, as it was judged; null where that does not say. */
+const judgementOf = (permission: Permission): Judgement | null => {
+	const { until } = permission;
+	if (permission.kind === 'plain') {
+		const facts = { enforcement: 'off', standing: 'unreachable', key: 'none' } as const;
+		return { ...facts, causes: [], keyset: null, policy: '', until };
+	}
+	const { keyset, policy, grounds } = permission;
+	return isGrounds(grounds) ? { enforcement: 'warn', ...grounds, keyset, policy, until } : null;
+};
+
+export class Door {
+	readonly gate: Gate<Held>;
+	readonly carrier: Carrier;
+	/** Have the server attested anew: its keys answer no more. */
+	attest: () => void = () => undefined;
+	#judged: Judgement | null = null;
+	#held: Held | null = null;
+	#known = false;
+	/** What was kept as a permission last. */
+	#allowed: Judgement | null = null;
+	/** The number of the newest judgement. */
+	#turn = 0;
+	#control: Promise<Control> | undefined;
+	/** Settles when what the gate decided is kept: requests wait for it. */
+	#kept: Promise<unknown> = Promise.resolve();
+	#stop: () => void = () => undefined;
+
+	constructor(private readonly env: DoorEnvironment) {
+		const { gate, jar, shared } = env;
+		this.gate = gate;
+		const inner = createCarrier({
+			...env,
+			jar: {
+				header: jar.header,
+				take: async (path, lines, policy) => {
+					await jar.take(path, lines, policy);
+					if (lines.length > 0) await env.showCookies();
+				}
+			},
+			doubt: (held) => {
+				this.#doubt(held);
+			}
+		});
+		this.carrier = {
+			...inner,
+			open: async (signal) => {
+				const line = await inner.open(signal);
+				await this.#kept;
+				return line;
+			}
+		};
+		gate.hear((view) => {
+			this.#decided(view);
+		});
+		shared.hear((word) => {
+			if (word === 'stale') this.#renew();
+		});
+	}
+
+	/** Under which policy the keys in use were judged; null where nothing is sealed. */
+	get policy(): string | null {
+		return this.#held?.policy ?? null;
+	}
+
+	/** Whether a verdict under this policy still holds. */
+	holds(policy: string): boolean {
+		const judged = this.#judged;
+		return judged !== null && judged.policy === policy && judged.until > this.env.now();
+	}
+
+	/** Go by what this browser kept, so that a page which comes again need not wait. */
+	async begin(): Promise<void> {
+		const { sealed, permission } = await this.env.shared.known();
+		this.#know(sealed);
+		const kept = permission && judgementOf(permission);
+		if (!kept || this.#judged) return;
+		this.#allowed = kept;
+		await this.judge(kept);
+	}
+
+	/** The verification has come to something. */
+	async judge(judgement: Judgement): Promise<void> {
+		const { env } = this;
+		const turn = ++this.#turn;
+		const { keyset, policy, ...news } = judgement;
+		const held = keyset && env.hold(keyset, policy);
+		if (held) {
+			this.#control ??= env.control.take();
+			await this.#control;
+			if (turn !== this.#turn) return;
+		}
+		this.#judged = judgement;
+		this.#held = held;
+		this.#know(news.known ?? false);
+		await env.showCookies().catch(() => undefined);
+		if (turn !== this.#turn) return;
+		this.#watch();
+		env.gate.update({ ...news, known: this.#known, channel: held });
+	}
+
+	/** Nothing that was found so far counts any more. */
+	wait(): void {
+		this.#turn += 1;
+		this.#stop();
+		this.#judged = this.#held = null;
+		this.gate.update(PENDING);
+	}
+
+	/** By the person's word, and nobody else's: as if this origin had never been sealed. */
+	async forget(): Promise<void> {
+		const { shared, jar, control } = this.env;
+		await Promise.allSettled([shared.forget(), jar.empty(), control.release()]);
+	}
+
+	#know(sealed: boolean): void {
+		this.#known ||= sealed;
+	}
+
+	/** End a judgement when its time is over; where nothing is sealed there is nothing to end. */
+	#watch(): void {
+		this.#stop();
+		if (!this.#held) return;
+		const left = (this.#judged?.until ?? 0) - this.env.now();
+		if (left <= 0) {
+			this.#renew();
+			return;
+		}
+		this.#stop = this.env.later(Math.min(left, GLANCE), () => {
+			this.#watch();
+		});
+	}
+
+	#decided({ decision }: View): void {
+		const judged = decision.kind === 'open' ? this.#judged : null;
+		if (judged === this.#allowed) return;
+		this.#allowed = judged;
+		this.#kept = (judged ? this.#allow(judged) : this.env.shared.withdraw()).catch(() => undefined);
+	}
+
+	async #allow(judged: Judgement): Promise<void> {
+		const until = Math.min(judged.until, this.env.now() + LONGEST);
+		const isKept = await this.env.shared.allow(permissionOf({ ...judged, until }));
+		if (judged.keyset) this.#know(true);
+		if (!isKept) {
+			// Another page has had it sealed since.
+			this.#know(true);
+			this.gate.update({ known: true });
+			return;
+		}
+		const control = await this.#control;
+		if (control?.kind === 'controlled' && (await control.standIn)) {
+			this.env.reload();
+			await new Promise(() => undefined); // nothing of this document goes out
+		}
+	}
+
+	#doubt(held: Held): void {
+		if (held !== this.#held || !this.#judged) return;
+		const doubted = permissionOf(this.#judged);
+		this.#renew();
+		this.env.shared.doubt(doubted).catch(() => undefined);
+	}
+
+	#renew(): void {
+		this.wait();
+		this.attest();
+	}
+}

@@ -1,0 +1,101 @@
+/** What stands over the page while its requests wait for the person, or are refused. */
+import type { ReadableAtom } from 'nanostores';
+import { refusalIn } from '../i18n/refusals';
+import { isText, type Texts } from '../i18n/texts';
+import type { Decision, Gate } from '../transport/gate';
+
+const COVER = `position: fixed; inset: 0; z-index: 2147483646; display: flex; align-items: center;
+	justify-content: center; background: #0008; font: 14px/1.5 sans-serif`;
+const BOX = `max-width: 34em; max-height: 80vh; overflow: auto; margin: 1em; padding: 1.5em;
+	border-radius: 1em; background: #fff; color: #222`;
+
+type Asked = Extract<Decision, { kind: 'ask' }>;
+
+/**
+ * Show it whenever the gate decides so, and take it away when it decides otherwise.
+ *
+ * @param forget What the person does where this origin was sealed before, and is not now.
+ */
+export const showQuestion = (
+	page: Document,
+	gate: Pick<Gate<unknown>, 'view' | 'hear' | 'confirm'>,
+	texts: ReadableAtom<Texts>,
+	forget: () => Promise<void>
+): void => {
+	/** In a shadow root, out of reach of the app's styles. */
+	const host = page.createElement('div');
+	const root = host.attachShadow({ mode: 'open' });
+	let shown = '';
+
+	const say = (tag: 'h2' | 'p' | 'li' | 'ul' | 'button', text: string): HTMLElement => {
+		const element = page.createElement(tag);
+		element.textContent = text;
+		return element;
+	};
+
+	const button = (text: string, name: string, act: () => void): HTMLElement => {
+		const element = say('button', text);
+		element.dataset.testid = name;
+		element.onclick = act;
+		return element;
+	};
+
+	/** In a person's words, where there are some. */
+	const sentence = (cause: string): string => {
+		const { t } = texts.get();
+		const [id = '', code = ''] = cause.split(':');
+		const key = `reason.${code}`;
+		return `${id}: ${isText(key) ? t(key) : code}`;
+	};
+
+	const question = (asked: Asked): HTMLElement[] => {
+		const { t } = texts.get();
+		const list = say('ul', '');
+		list.append(...asked.causes.map((cause) => say('li', sentence(cause))));
+		return [
+			say('h2', t(asked.failed ? 'gate.failed' : 'gate.warned')),
+			list,
+			say('p', t('gate.sealed')),
+			button(t('gate.confirm'), 'tee-confirm', () => {
+				gate.confirm(asked);
+			})
+		];
+	};
+
+	const refusal = (reason: Extract<Decision, { kind: 'refuse' }>['reason']): HTMLElement[] => {
+		const { t, language } = texts.get();
+		const parts = [say('h2', t('gate.refused')), say('p', refusalIn(language, reason))];
+		if (reason !== 'no-way-back') return parts;
+		parts.push(say('p', t('panel.unsealed')));
+		parts.push(button(t('panel.forget'), 'tee-forget-sealed', () => void forget()));
+		return parts;
+	};
+
+	const show = (): void => {
+		const { decision, waiting } = gate.view;
+		const isAsked = decision.kind === 'ask' && waiting > 0;
+		const wanted = isAsked || decision.kind === 'refuse' ? JSON.stringify(decision) : '';
+		if (wanted === shown) return;
+		shown = wanted;
+		if (decision.kind !== 'ask' && decision.kind !== 'refuse') {
+			host.remove();
+			return;
+		}
+		const cover = page.createElement('div');
+		cover.dataset.testid = 'tee-question';
+		cover.style.cssText = COVER;
+		const box = page.createElement('div');
+		box.setAttribute('role', 'alertdialog');
+		box.style.cssText = BOX;
+		box.append(...(decision.kind === 'ask' ? question(decision) : refusal(decision.reason)));
+		cover.append(box);
+		root.replaceChildren(cover);
+		page.documentElement.append(host);
+	};
+	gate.hear(show);
+	texts.listen(() => {
+		shown = '';
+		show();
+	});
+	show();
+};
