@@ -187,7 +187,7 @@ def signed_in_context(
 class ChatPage:
     """One open chat page."""
 
-    def __init__(self, page: Page, url: str):
+    def __init__(self, page: Page, url: str, *, confirms: bool = True):
         self.page = page
         self.url = url
         self.front_end = front_end_of(this_edition().version)
@@ -199,6 +199,9 @@ class ChatPage:
         page.on("request", lambda request: self.requests.append(request))
         page.on("dialog", self._dialog)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
+        # Somebody who goes on whatever is found, unless a test is about that question.
+        if confirms:
+            page.add_locator_handler(page.get_by_test_id("tee-confirm"), lambda it: it.click())
 
     def _dialog(self, dialog: Any) -> None:
         self.dialogs.append(dialog.message)

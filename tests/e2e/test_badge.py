@@ -349,9 +349,11 @@ def test_without_tdx_the_badge_is_red_and_the_chat_works(
 
 
 def questions(chat: ChatPage, service: str) -> list[Request]:
-    """Return what was asked of server or service: all but the page's own files."""
-    asked = chat.requests_to("/api/v1/tee/", "/attestation", "jwks", service)
-    return [request for request in asked if "/api/v1/tee/page/" not in request.url]
+    """Return what was asked of server or service about trust; sealing asks for keys only."""
+    tee = "/api/v1/tee"
+    return chat.requests_to(
+        QUOTE_PATH, f"{tee}/config", f"{tee}/relay", "/attestation", "jwks", service
+    )
 
 
 @pytest.mark.smoke
