@@ -41,6 +41,12 @@ module.exports = {
 			}
 		},
 		{
+			name: 'nothing-beside-the-loader-asks',
+			severity: 'error',
+			from: { path: '^src/(guard|places)/' },
+			to: { path: '^src/transport/' }
+		},
+		{
 			name: "places-are-the-loader's-own",
 			severity: 'error',
 			from: { path: '^src/', pathNot: '^src/(guard/|places/|loader\\.ts$)' },

@@ -188,7 +188,10 @@ export const start = (
  */
 const seal = (self: string, load: Load): (() => Promise<Door>) => {
 	const { fetch, WebSocket } = window;
-	const own = { fetch: fetch.bind(window), WebSocket };
+	const failed = (error: unknown) => {
+		console.warn('A sealed request came to nothing.', error);
+	};
+	const own = { fetch: fetch.bind(window), WebSocket, failed };
 	let failures = 0;
 	let door: Promise<Door> | undefined;
 	const opening = (): Promise<Door> => {
@@ -210,7 +213,7 @@ const seal = (self: string, load: Load): (() => Promise<Door>) => {
 		};
 	};
 	const carrier = async () => (await opening()).carrier;
-	wrap(window as Window & typeof globalThis, waitingCarrier(carrier, own.fetch, later));
+	wrap(window, waitingCarrier(carrier, { fetch: own.fetch, failed, later }));
 	return opening;
 };
 

@@ -15,6 +15,8 @@ import { wrapCookie } from './transport/wrap-cookie';
 export interface Own {
 	fetch: typeof fetch;
 	WebSocket: typeof WebSocket;
+	/** Hears of what the page's code cannot hear of. */
+	failed: (error: unknown) => void;
 }
 
 /** What the person confirmed, by this name: in this browser, or in this tab. */
@@ -56,7 +58,7 @@ const confirmations = (storage: () => Storage): Confirmations => {
 };
 
 /** Open the door of this page; it begins with what this browser kept. */
-export const open = ({ fetch, WebSocket }: Own): Door => {
+export const open = ({ fetch, WebSocket, failed }: Own): Door => {
 	const store = openStore(() => indexedDB, later);
 	const bell = openBell(() => new BroadcastChannel('tee-sealed'));
 	const jar = openJar(store, hostname, now);
@@ -88,9 +90,7 @@ export const open = ({ fetch, WebSocket }: Own): Door => {
 		showCookies: () => showCookies(),
 		fetch,
 		more: () => import('./transport/more'),
-		failed(error) {
-			console.warn('A sealed request came to nothing.', error);
-		},
+		failed,
 		now,
 		later,
 		origin,
@@ -104,8 +104,7 @@ export const open = ({ fetch, WebSocket }: Own): Door => {
 		host: hostname,
 		now
 	});
-	door.begin().catch(() => {
-		// where the browser keeps nothing, the verification has to come to something
-	});
+	// Where the browser keeps nothing, the verification has to come to something.
+	door.begin().catch(failed);
 	return door;
 };

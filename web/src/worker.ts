@@ -1,8 +1,8 @@
 /** The service worker's script: the real outside world around its logic. */
 import { createChannel } from './transport/client';
-import { openJar } from './transport/jar';
+import { openTray } from './transport/jar';
 import { isOutside } from './transport/outside';
-import { openBell, openShared, openStore } from './transport/shared';
+import { openBell, openStore, openTold } from './transport/shared';
 import {
 	newestChannel,
 	REVERTED,
@@ -67,8 +67,8 @@ const worker = new SealingWorker({
 	origin: location.origin,
 	fetch: fetchPlain,
 	kept: (address) => caches.match(address),
-	shared: openShared(store, bell, { now, later }),
-	jar: openJar(store, location.hostname, now),
+	shared: openTold(store, bell, { now, later }),
+	jar: openTray(store, location.hostname, now),
 	isOutside,
 	send: (request, { keyset }) => channelTo(keyset).request(request),
 	claim: () => clients.claim(),

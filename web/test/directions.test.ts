@@ -23,6 +23,7 @@ const BREACHES = [
 	['src/session/backoff.ts', "import '../ui/state';", 'not-upwards-from-i18n'],
 	['src/places/finder.ts', "import '../i18n/texts';", 'places-and-loader-stand-alone'],
 	['src/loader.ts', "import './base/encoding';", 'places-and-loader-stand-alone'],
+	['src/places/chat.ts', "import '../transport/gate';", 'nothing-beside-the-loader-asks'],
 	['src/ui/state.ts', "import type {} from '../places/keeper';", "places-are-the-loader's-own"],
 	['src/ui/theme.ts', "import '../page';", 'nothing-imports-the-entry-points'],
 	['src/base/record.ts', "import type {} from './record';", 'no-circle'],

@@ -17,5 +17,7 @@ export const REFUSALS = {
 export const refusalIn = (tag: string, reason: Refusal): string => {
 	const words: Readonly<Record<string, Record<Refusal, string>>> = REFUSALS;
 	const [language = ''] = tag.toLowerCase().split(/[-_]/, 1);
-	return (Object.hasOwn(words, language) ? words[language] : undefined)?.[reason] ?? REFUSALS.en[reason];
+	return (
+		(Object.hasOwn(words, language) ? words[language] : undefined)?.[reason] ?? REFUSALS.en[reason]
+	);
 };

@@ -31,7 +31,9 @@ export interface Judgement {
 }
 
 export interface DoorEnvironment
-	extends Pick<Environment, 'now' | 'later' | 'origin'>, Pick<Carrier, 'fetch' | 'more' | 'failed'> {
+	extends
+		Pick<Environment, 'now' | 'later' | 'origin'>,
+		Pick<Carrier, 'fetch' | 'more' | 'failed'> {
 	gate: Gate<Held>;
 	shared: Shared;
 	jar: Jar;

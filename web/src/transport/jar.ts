@@ -31,11 +31,16 @@ interface Kept {
 	cookies: Cookie[];
 }
 
-export interface Jar {
+/** What requests need of it. */
+export interface Tray {
 	/** The Cookie field of a request, or "" for none. */
 	header: (path: string, policy: string, asker?: Asker) => Promise<string>;
 	/** Keep what an answer sets; the answer to a sign-out empties the jar. */
 	take: (path: string, lines: readonly string[], policy: string) => Promise<void>;
+}
+
+/** And what scripts and the person do with it. */
+export interface Jar extends Tray {
 	/** Those that scripts may see, of all paths. */
 	visible: (policy: string) => Promise<Cookie[]>;
 	/** A script sets one, as documents let it do. */
@@ -64,12 +69,7 @@ const fitting = (cookies: readonly Cookie[]): Cookie[] => {
 	return newest.filter((cookie) => (room -= lengthOf(cookie)) >= 0).reverse();
 };
 
-/**
- * The jar of this origin.
- *
- * @param host Name of the host, without port.
- */
-export const openJar = (store: Store, host: string, now: Environment['now']): Jar => {
+const open = (store: Store, host: string, now: Environment['now']) => {
 	const read = async (policy: string) => readJar(await store.read(JAR), policy);
 
 	/** Change the jar in one transaction: pages and worker may all want to. */
@@ -81,7 +81,7 @@ export const openJar = (store: Store, host: string, now: Environment['now']): Ja
 	const parsed = (lines: readonly string[], path: string): Cookie[] =>
 		lines.slice(0, LINES).flatMap((line) => parseCookie(line, { host, path, now: now() }) ?? []);
 
-	return {
+	const tray: Tray = {
 		header: async (path, policy, asker = 'own') =>
 			cookieText(cookiesFor(await read(policy), path, asker, now())),
 		async take(path, lines, policy) {
@@ -91,7 +91,24 @@ export const openJar = (store: Store, host: string, now: Environment['now']): Ja
 			await change(policy, (cookies) =>
 				set.reduce((all, one) => withCookie(all, one, now()), cookies)
 			);
-		},
+		}
+	};
+	return { tray, read, change, parsed, empty };
+};
+
+/**
+ * The jar of this origin, for requests only.
+ *
+ * @param host Name of the host, without port.
+ */
+export const openTray = (...world: Parameters<typeof open>): Tray => open(...world).tray;
+
+/** The whole jar; parameters as above. */
+export const openJar = (...world: Parameters<typeof open>): Jar => {
+	const { tray, read, change, parsed, empty } = open(...world);
+	const [, , now] = world;
+	return {
+		...tray,
 		visible: async (policy) => (await read(policy)).filter(({ httpOnly }) => !httpOnly),
 		async set(path, line, policy) {
 			const [cookie] = parsed([line], path);

@@ -68,22 +68,29 @@ export interface Known {
 	permission: Permission | null;
 }
 
-/** What pages and worker share. All of it rejects where the browser keeps nothing. */
-export interface Shared {
+/** What pages and worker share, as the worker uses it. It rejects where the browser keeps nothing. */
+export interface Told {
 	known: () => Promise<Known>;
+	/** The keys of this permission answer no more: it is withdrawn, and the pages are told. */
+	doubt: (permission: Permission) => Promise<void>;
+	/** The permission, as soon as there is one, or null after so many milliseconds. */
+	permission: (patience: number) => Promise<Permission | null>;
+}
+
+/** The same for pages, which decide. */
+export interface Shared extends Told {
 	/** Keep a permission; false where a plain one comes too late, as this origin was sealed. */
 	allow: (permission: Permission) => Promise<boolean>;
 	/** Nothing may leave until the next permission. */
 	withdraw: () => Promise<void>;
-	/** The keys of this permission answer no more: it is withdrawn, and the pages are told. */
-	doubt: (permission: Permission) => Promise<void>;
 	/** By the person's word, and nobody else's: as if this origin had never been sealed. */
 	forget: () => Promise<void>;
-	/** The permission, as soon as there is one, or null after so many milliseconds. */
-	permission: (patience: number) => Promise<Permission | null>;
 	/** Be told when to look again; returns what ends it. */
 	hear: Bell['hear'];
 }
+
+/** Change what is known in one go; `undefined` forgets it. */
+type Change = (of: (known: Known) => Known | undefined, word?: Word) => Promise<void>;
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
 	typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -187,12 +194,8 @@ export const openBell = (channel: () => BroadcastChannel): Bell => {
 	};
 };
 
-/** What this page, or this worker, shares with the others. */
-export const openShared = (
-	store: Store,
-	bell: Bell,
-	{ now, later }: Pick<Environment, 'now' | 'later'>
-): Shared => {
+/** What pages and worker share, and what changes it. */
+const open = (store: Store, bell: Bell, { now, later }: Pick<Environment, 'now' | 'later'>) => {
 	/** Those who wait for something to change. */
 	const waiting = new Set<() => void>();
 	const wake = (): void => {
@@ -201,11 +204,6 @@ export const openShared = (
 	bell.hear(wake);
 
 	const known = async (): Promise<Known> => readKnown(await store.read(ORIGIN), now());
-
-	const tell = (word: Word): void => {
-		bell.ring(word);
-		wake();
-	};
 
 	/** Wait until something has changed, or may have while nobody heard the bell. */
 	const nextChange = (): Promise<void> =>
@@ -219,17 +217,43 @@ export const openShared = (
 			waiting.add(end);
 		});
 
-	/** Change what is known in one go; `undefined` forgets it. */
-	const change = async (
-		of: (known: Known) => Known | undefined,
-		word: Word = 'changed'
-	): Promise<void> => {
+	const change: Change = async (of, word = 'changed') => {
 		await store.change(ORIGIN, (value) => of(readKnown(value, now())));
-		tell(word);
+		bell.ring(word);
+		wake();
 	};
 
-	return {
+	const told: Told = {
 		known,
+		doubt: (doubted) =>
+			change(
+				({ sealed, permission }) => ({
+					sealed,
+					permission: isSame(permission, doubted) ? null : permission
+				}),
+				'stale'
+			),
+		async permission(patience) {
+			const end = now() + patience;
+			for (;;) {
+				const { permission } = await known();
+				if (permission || now() >= end) return permission;
+				await nextChange();
+			}
+		}
+	};
+	return { told, change };
+};
+
+/** What this worker shares with the pages. */
+export const openTold = (...world: Parameters<typeof open>): Told => open(...world).told;
+
+/** What this page shares with the others, and with the worker. */
+export const openShared = (...world: Parameters<typeof open>): Shared => {
+	const { told, change } = open(...world);
+	const [, bell] = world;
+	return {
+		...told,
 		async allow(permission) {
 			let allowed = false;
 			await change((before) => {
@@ -239,23 +263,7 @@ export const openShared = (
 			return allowed;
 		},
 		withdraw: () => change(({ sealed }) => ({ sealed, permission: null })),
-		doubt: (doubted) =>
-			change(
-				({ sealed, permission }) => ({
-					sealed,
-					permission: isSame(permission, doubted) ? null : permission
-				}),
-				'stale'
-			),
 		forget: () => change(() => undefined),
-		async permission(patience) {
-			const end = now() + patience;
-			for (;;) {
-				const { permission } = await known();
-				if (permission || now() >= end) return permission;
-				await nextChange();
-			}
-		},
 		hear: bell.hear
 	};
 };

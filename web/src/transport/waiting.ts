@@ -3,23 +3,18 @@ import type { Carrier } from './carrier';
 
 /**
  * @param load Brings the page's; called for each request until it has come.
- * @param own The browser's `fetch`, for what is outside.
+ * @param own What is there without it.
  */
 export const waitingCarrier = (
 	load: () => Promise<Carrier>,
-	own: typeof fetch,
-	later: Carrier['later']
+	own: Pick<Carrier, 'fetch' | 'failed' | 'later'>
 ): Carrier => {
 	let arrived: Carrier | undefined;
 	const carrier = async () => (arrived ??= await load());
 	return {
 		open: async (signal) => (await carrier()).open(signal),
 		isPlain: () => arrived?.isPlain() ?? false,
-		fetch: own,
 		more: async () => (await carrier()).more(),
-		failed(error) {
-			console.warn('A sealed request came to nothing.', error);
-		},
-		later
+		...own
 	};
 };

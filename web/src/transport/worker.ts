@@ -7,9 +7,9 @@ import { CLAIM, type Claimed } from './claim';
 import type { Channel, SealedRequest } from './client';
 import type { Asker } from './cookies';
 import { SealedError } from './errors';
-import type { Jar } from './jar';
+import type { Tray } from './jar';
 import type { Keyset } from './keyset';
-import type { Known, Permission, Shared } from './shared';
+import type { Known, Permission, Told } from './shared';
 
 /** Milliseconds in which a page comes by a permission; a person may have to confirm something. */
 export const PATIENCE = 60_000;
@@ -53,8 +53,8 @@ export interface World {
 	fetch: typeof fetch;
 	/** What was kept under this address when the worker came. */
 	kept: (address: string) => Promise<Response | undefined>;
-	shared: Shared;
-	jar: Jar;
+	shared: Told;
+	jar: Tray;
 	/** Whether a request goes as it is: the explicit list. */
 	isOutside: (method: string, url: URL) => boolean;
 	/** Rejects with a `SealedError`, or whatever else went wrong; nothing has gone plain then. */

@@ -240,6 +240,7 @@ describe('the loader’s script', () => {
 		vi.resetModules();
 		vi.spyOn(document, 'currentScript', 'get').mockReturnValue(tag as HTMLScriptElement | null);
 		vi.stubGlobal('PAGE_PIECE', 'page-DEF.js');
+		vi.stubGlobal('SEALING_PIECE', 'sealing-ABC.js');
 		await import('../../src/loader');
 	};
 	const script = Object.assign(document.createElement('script'), { src: SELF });
