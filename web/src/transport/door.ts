@@ -153,9 +153,10 @@ export class Door {
 		this.#judged = judgement;
 		this.#held = held;
 		this.#know(news.known ?? false);
-		await env.showCookies().catch(() => undefined);
-		if (turn !== this.#turn) return;
 		this.#watch();
+		// What closes the gate waits for nothing.
+		if (held) await env.showCookies().catch(() => undefined);
+		if (turn !== this.#turn) return;
 		env.gate.update({ ...news, known: this.#known, channel: held });
 	}
 
