@@ -34,6 +34,9 @@ from bench.open_webui import edition  # noqa: E402
 from bench.page_weight import weigh_page  # noqa: E402
 from bench.routes import time_health, time_routes  # noqa: E402
 from bench.rows import missed  # noqa: E402
+from bench.sealed_browser import time_sealed_requests, time_warm_load  # noqa: E402
+from bench.sealed_layer import time_sealed_layer  # noqa: E402
+from bench.sealed_routes import time_sealed_routes  # noqa: E402
 from bench.verifiers import time_audit, time_verifiers  # noqa: E402
 
 # What is measured, by name. A figure is a function that prints its rows; add new ones here.
@@ -54,6 +57,11 @@ FIGURES: dict[str, Callable[[], None]] = {
     "install": time_installation,
     "hook": time_hook,
     "demo": time_demonstration,
+    # sealed requests
+    "sealed-layer": time_sealed_layer,
+    "sealed-routes": time_sealed_routes,
+    "sealed-browser": time_sealed_requests,
+    "warm-load": time_warm_load,
     # the verifiers
     "browser": time_verifiers,
     "audit": time_audit,

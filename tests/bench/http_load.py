@@ -23,6 +23,8 @@ GRACE_SECONDS = 60.0
 
 CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 END_OF_HEAD = b"\r\n\r\n"
+CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked\r\n", re.IGNORECASE)
+LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Load:
 
     ``fresh``: each request carries a nonce of its own. ``rate`` is requests a second of all
     connections together, None for as many as are answered. Of every ``keep`` answers one is kept.
+    ``bodies``: each is posted once, with ``headers``; the load fails where there are too few.
     """
 
     port: int
@@ -41,6 +44,8 @@ class Load:
     token: str = ""
     fresh: bool = False
     keep: int = 0
+    bodies: tuple[bytes, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -100,6 +105,7 @@ class _Asking:
         self._open = load.connections
         self._end = 0.0
         self._over: asyncio.Future[None]
+        self._bodies = iter(load.bodies)
 
     async def run(self) -> Answers:
         self._over = asyncio.get_running_loop().create_future()
@@ -131,6 +137,10 @@ class _Asking:
             if self._open == 0 and not self._over.done():
                 self._over.set_result(None)
 
+    def next_body(self) -> bytes | None:
+        """What is posted next; None where nothing is posted, or nothing is left."""
+        return next(self._bodies, None)
+
     def fail(self, error: Exception) -> None:
         if not self._over.done():
             self._over.set_exception(error)
@@ -142,10 +152,13 @@ class _Connection(asyncio.Protocol):
     def __init__(self, asking: _Asking) -> None:
         self._asking = asking
         self._received = bytearray()
-        self._head = self._size = 0
+        self._head = self._size = 0  # of an answer in chunks the size is -1
         load = asking.load
-        authorization = f"Authorization: Bearer {load.token}\r\n" if load.token else ""
-        self._rest = f" HTTP/1.1\r\nHost: 127.0.0.1:{load.port}\r\n{authorization}\r\n"
+        headers = [("Host", f"127.0.0.1:{load.port}"), *load.headers]
+        if load.token:
+            headers.append(("Authorization", f"Bearer {load.token}"))
+        fields = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        self._rest = f" HTTP/1.1\r\n{fields}"
         self._pause = load.connections / load.rate if load.rate else None
         self._due = 0.0
         self._transport: asyncio.Transport
@@ -180,23 +193,39 @@ class _Connection(asyncio.Protocol):
         if self._asking.load.fresh:
             self.nonce = new_nonce()
             path += f"?nonce={self.nonce}"
+        body = self._asking.next_body()
+        if body is None and self._asking.load.bodies:
+            self._asking.fail(ValueError("there are too few bodies for this load"))
+            return
         self.asked = time.perf_counter()
-        self._transport.write(f"GET {path}{self._rest}".encode())
+        method, length = (
+            ("GET", "") if body is None else ("POST", f"Content-Length: {len(body)}\r\n")
+        )
+        head = f"{method} {path}{self._rest}{length}\r\n"
+        self._transport.write(head.encode() + (body or b""))
 
     def data_received(self, data: bytes) -> None:
         self._received += data
         if not self._head:
             self._read_head()
-        if self._head and len(self._received) >= self._head + self._size:
+        if self._head and self._is_whole():
             status = int(self._received[9:12])
             body = bytes(self._received[self._head :])
             self._received.clear()
             self._head = 0
             self._asking.answered(self, status, body)
 
+    def _is_whole(self) -> bool:
+        if self._size < 0:
+            return self._received.endswith(LAST_CHUNK)
+        return len(self._received) >= self._head + self._size
+
     def _read_head(self) -> None:
         end = self._received.find(END_OF_HEAD)
         if end < 0:
+            return
+        if CHUNKED.search(self._received, 0, end + 2):
+            self._head, self._size = end + len(END_OF_HEAD), -1
             return
         length = CONTENT_LENGTH.search(self._received, 0, end + 2)
         if length is None:

@@ -6,12 +6,13 @@ root that service and page take for Intel's, so that the badge ends green.
 
 from __future__ import annotations
 
+import functools
 import logging
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,8 @@ class AppInBrowser:
     backend: Backend
     browser: Browser
     providers: dict[str, dict[str, Any]]
+    beside: Callable[..., AbstractContextManager[Backend]]
+    """A second server like it, with these environment variables more."""
 
     def open(self, settings: dict[str, Any]) -> Page:
         """A page of the app whose badge has come to its first result."""
@@ -108,7 +111,10 @@ def app_in_browser(scratch: Path) -> Iterator[AppInBrowser]:
         kernel = ready(
             Emulator(state=platform.directory, prefix=PKI, fault="slow", slow=REAL_LATENCY_SECONDS)
         )
-        backend = ready(running(plugin, kernel, model=models["url"], TEE_PCCS_URL=collateral))
+        beside = functools.partial(
+            running, plugin, kernel, model=models["url"], TEE_PCCS_URL=collateral
+        )
+        backend = ready(beside())
         root = str(platform.directory / "root.pem")
         serve = [sys.executable, "-m", "doubles.genuine", root, "serve", "--port", "0"]
         serve += ["--root", root]
@@ -125,6 +131,7 @@ def app_in_browser(scratch: Path) -> Iterator[AppInBrowser]:
                 "local service": tee_settings("trustee", trustee=service["url"]),
                 "in the page": tee_settings("dcap"),
             },
+            beside,
         )
 
 

@@ -15,7 +15,8 @@ from cczoo_backend.bundle import Bundle, find_bundle
 from cczoo_backend.front_end import IndexPage
 from cczoo_backend.routes import PAGE_ROOT
 
-START_LIMIT, ON_DEMAND_LIMIT = Limit(6 * 1024), Limit(120 * 1024)  # bytes
+# bytes
+START_LIMIT, WORKER_LIMIT, ON_DEMAND_LIMIT = Limit(14 * 1024), Limit(8 * 1024), Limit(120 * 1024)
 
 REQUEST = {"type": "http", "method": "GET", "headers": [(b"accept-encoding", b"gzip")]}
 # The pages of SvelteKit's application: route -> its own node, [layouts around it but the root].
@@ -27,7 +28,7 @@ IMPORT = re.compile(r'(?:\bimport|\bfrom)\s*"(\.[^"]+\.js)"')
 
 
 def weigh_page() -> None:
-    """The loader with its tag and the pieces on demand, against the stock app's JavaScript."""
+    """Loader and tag, worker, and the other pieces, against the stock app's JavaScript."""
     front_end, bundle = stock_front_end(), find_bundle()
     stock = sum(_gzipped(script) for script in scripts_of_a_chat(front_end))
     baseline = "the stock app's for a chat"
@@ -35,6 +36,14 @@ def weigh_page() -> None:
     start = pieces.pop(bundle.loader) + _bytes_of_tag(front_end / "index.html", bundle)
     name = "page start: the loader and its tag, gzip"
     row(name, start, baseline, stock, "B", limit=START_LIMIT)
+    row(
+        "the service worker, gzip",
+        pieces.pop(bundle.worker),
+        baseline,
+        stock,
+        "B",
+        limit=WORKER_LIMIT,
+    )
     on_demand, name = sum(pieces.values()), f"on demand: all {len(pieces)} pieces, gzip"
     row(name, on_demand, baseline, stock, "B", limit=ON_DEMAND_LIMIT)
 

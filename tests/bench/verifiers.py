@@ -123,6 +123,8 @@ def _audit(command: list[str]) -> None:
 
 # In the browser
 
+PAGE = '<!doctype html><meta charset="utf-8"><script type="module" src="verifiers.js"></script>'
+
 
 def measure(output: Path, rounds: int = ROUNDS) -> dict[str, dict[str, float]]:
     """Milliseconds by verifier ("ours", "javascript", "wasm"): `start`, `first` and `median`.
@@ -130,7 +132,8 @@ def measure(output: Path, rounds: int = ROUNDS) -> dict[str, dict[str, float]]:
     `output` is an empty folder for the page. Raises what goes wrong: a verifier that does not
     accept the quote has no time.
     """
-    _bundle(output)
+    bundle("verifiers.mjs", output)
+    (output / "index.html").write_text(PAGE)
     with _serving(output) as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         try:
@@ -144,10 +147,11 @@ def measure(output: Path, rounds: int = ROUNDS) -> dict[str, dict[str, float]]:
             browser.close()
 
 
-def _bundle(output: Path) -> None:
+def bundle(script: str, output: Path) -> None:
+    """Make one of this folder's scripts, with what it imports, ready for a browser."""
     command = [
         str(ESBUILD),
-        str(HERE / "verifiers.mjs"),
+        str(HERE / script),
         "--bundle",
         "--minify",
         "--splitting",
@@ -158,8 +162,6 @@ def _bundle(output: Path) -> None:
         f"--outdir={output}",
     ]
     subprocess.run(command, check=True, capture_output=True, timeout=120, cwd=HERE)
-    page = '<!doctype html><meta charset="utf-8"><script type="module" src="verifiers.js"></script>'
-    (output / "index.html").write_text(page)
 
 
 def _material() -> dict[str, Any]:
