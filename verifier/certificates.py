@@ -58,8 +58,18 @@ _NAME_PARTS = 16
 _TEXTS = (0x0C, 0x13)
 """UTF8String and PrintableString, as which a name may be written."""
 
-_SEQUENCE, _SET = 0x30, 0x31
+_SEQUENCE, _SET, _GENERALIZED_TIME, _LONG_TAG = 0x30, 0x31, 0x18, 0x1F
 _VERSION_2 = bytes([0x02, 1, 1])
+_VERSION_3 = bytes([0xA0, 3, 0x02, 1, 2])
+_ECDSA_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
+_EXTENSIONS_OF_CERTIFICATES, _EXTENSIONS_OF_LISTS = 0xA3, 0xA0
+
+_ALGORITHM, _ISSUER, _VALIDITY, _SUBJECT, _KEY = 2, 3, 4, 5, 6
+"""Where these stand in what is signed of a certificate."""
+
+_TYPE = re.compile(rb"[\x00-\x7f](?:[\x80-\xff]{0,3}[\x00-\x7f])*", re.DOTALL)
+_LONGEST_TYPE = 39
+"""How object identifiers are written that every reader has room for, dcap-qvl too."""
 
 _FOREIGN = ("2.5.29.", "1.3.6.1.5.5.7.", "1.3.6.1.4.1.11129.", "1.3.6.1.4.1.311.", "1.3.36.")
 """Where extensions have a meaning that others define, and that no certificate of Intel's has."""
@@ -72,6 +82,9 @@ _LONGEST = 0x7F
 
 _NUMBERS = 1 << (8 * 20 - 1)
 """Numbers of lists have at most 20 octets (RFC 5280, section 5.2.3)."""
+
+_SERIALS = 1 << (8 * 20)
+"""Serial numbers too (section 4.1.2.2), but Intel's may need one more for a zero in front."""
 
 _CRITICAL = frozenset({ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE})
 _PEM = re.compile(
@@ -124,8 +137,64 @@ def read_pem(text: str) -> list[bytes]:
 
 
 def root_key(root_der: bytes | None) -> bytes:
-    """The public key (an uncompressed point) of a root certificate; Intel's for None."""
-    return INTEL_ROOT_KEY if root_der is None else point(x509.load_der_x509_certificate(root_der))
+    """The public key (an uncompressed point) of a root certificate; Intel's for None.
+
+    A root counts by its key alone, whatever else it says; but all of it must be as both verifiers
+    read it, so that neither takes a root that the other cannot.
+    """
+    if root_der is None:
+        return INTEL_ROOT_KEY
+    root = x509.load_der_x509_certificate(root_der)
+    parts = _check_form(root)
+    _check_texts(parts[_ISSUER])
+    _check_texts(parts[_SUBJECT])
+    return point(root)
+
+
+@lru_cache(maxsize=64)  # as `point`
+def _check_form(certificate: x509.Certificate) -> Sequence[bytes]:
+    """Check what `cryptography` leaves open in a certificate; the elements of what is signed."""
+    parts = _elements(certificate.tbs_certificate_bytes)
+    if parts[0] != _VERSION_3:
+        raise ValueError("a certificate is not of version 3")
+    if parts[_ALGORITHM] != _ECDSA_SHA256:
+        raise ValueError("a certificate names another algorithm inside than ECDSA with SHA-256")
+    if any(part[0] != _EXTENSIONS_OF_CERTIFICATES for part in parts[_KEY + 1 :]):
+        raise ValueError("a certificate has more than extensions after its key")
+    _check_algorithm(certificate)
+    _check_times(_elements(parts[_VALIDITY]))
+    _check_types(parts[-1])
+    return parts
+
+
+def _check_times(parts: Iterable[bytes]) -> None:
+    """Check that moments up to 2049 are in the form for them (RFC 5280, section 4.1.2.5)."""
+    if any(part[0] == _GENERALIZED_TIME and _content(part) < b"2050" for part in parts):
+        raise ValueError("a moment before 2050 is in the form for later ones")
+
+
+def _check_types(last: bytes) -> None:
+    """Check the types of the extensions, if there are any in this last part of what is signed."""
+    if last[0] not in (_EXTENSIONS_OF_CERTIFICATES, _EXTENSIONS_OF_LISTS):
+        return
+    for extension in _elements(_elements(last)[0]):
+        _check_type(_elements(extension)[0])
+
+
+def _check_type(identifier: bytes) -> None:
+    content = _content(identifier)
+    if len(content) > _LONGEST_TYPE or not _TYPE.fullmatch(content):
+        raise ValueError("an object identifier is longer than any of Intel's")
+
+
+def _check_texts(name: bytes) -> None:
+    """Check that a name has one text in each part, whatever it says and is about."""
+    for part in _elements(name):
+        [attribute] = _elements(part)
+        kind, text = _elements(attribute)
+        _check_type(kind)
+        if text[0] not in _TEXTS:
+            raise ValueError("a name has a part that is no text")
 
 
 def check_path(
@@ -159,7 +228,7 @@ def point(certificate: x509.Certificate) -> bytes:
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
         raise ValueError(f"{_name(certificate.subject)} has no P-256 key")
     # Written out again it must be what is there: no compressed point, no explicit curve.
-    if key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) not in (
+    if key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) not in _elements(
         certificate.tbs_certificate_bytes
     ):
         raise ValueError(f"{_name(certificate.subject)} spells its key in another way")
@@ -204,18 +273,33 @@ def _tlv(tag: int, content: bytes) -> bytes:
 
 def _content(element: bytes) -> bytes:
     """What is in an element of DER."""
-    more = element[1] & 0x7F if element[1] & 0x80 else 0
-    return element[2 + more :]
+    return element[_head(element) :]
+
+
+def _head(element: bytes) -> int:
+    """How many bytes say what the element is, and how long."""
+    return 2 + (element[1] & 0x7F if element[1] & 0x80 else 0)
+
+
+def _elements(element: bytes) -> list[bytes]:
+    """The elements in one that `cryptography` has read, so that their lengths hold."""
+    found, rest = [], _content(element)
+    while rest:
+        if rest[0] & _LONG_TAG == _LONG_TAG:
+            raise ValueError("a tag of several bytes")
+        head = _head(rest)
+        size = int.from_bytes(rest[2:head], "big") if head > 2 else rest[1]
+        found.append(rest[: head + size])
+        rest = rest[head + size :]
+    return found
 
 
 def _check_profile(certificate: x509.Certificate, below: int) -> None:
     """Check one certificate that has `below` CAs between itself and the leaf; -1 is the leaf."""
     name = _name(certificate.subject)
-    if certificate.version != x509.Version.v3:
-        raise ValueError(f"{name} is not of version 3")
-    if certificate.serial_number <= 0:
-        raise ValueError(f"{name} has a serial number that is not positive")
-    _check_algorithm(certificate)
+    _check_form(certificate)
+    if not 0 < certificate.serial_number < _SERIALS:
+        raise ValueError(f"{name} has a serial number out of bounds")
     point(certificate)
     extensions = _extensions(certificate, _OF_CERTIFICATES)
     try:
@@ -301,9 +385,12 @@ def read_list(data: bytes, issuer_key: bytes) -> x509.CertificateRevocationList:
     """The revocation list in `data` (DER), which the key (an uncompressed point) signed."""
     crl = x509.load_der_x509_crl(data)
     # `cryptography` takes lists with extensions that do not say of which version they are.
-    if not _content(crl.tbs_certlist_bytes).startswith(_VERSION_2):
+    parts = _elements(crl.tbs_certlist_bytes)
+    if parts[0] != _VERSION_2:
         raise ValueError(f"the list by {_name(crl.issuer)} is not of version 2")
     _check_algorithm(crl)
+    _check_times(parts)
+    _check_types(parts[-1])
     extensions = _extensions(crl, _OF_LISTS)
     try:
         for needed in (x509.CRLNumber, x509.AuthorityKeyIdentifier):

@@ -7,7 +7,6 @@ the authority that must have issued it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from quote_generator.evidence import decode_base64url
 
 from . import strictjson
 from .appraisal import Rejected
+from .certificates import UNREADABLE, read_pem
 from .chains import check_pinned, key_of_chain
 
 MAX_TOKEN = 1 << 20
@@ -38,8 +38,6 @@ _REFUSED = ("crit", "b64", "zip", "cty", "enc")
 _MEMBERS = {"RSA": ("n", "e"), "EC": ("crv", "x", "y")}
 _KEY_TYPES = {"RS256": "RSA", "RS384": "RSA", "ES256": "EC"}
 """Every algorithm there is here; a provider allows a part of them. No `none`, no HMAC."""
-
-_PEM = "-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\\s]+-----END CERTIFICATE-----"
 
 Jwk = Mapping[str, Any]
 
@@ -176,12 +174,10 @@ def _holds(token: Token, jwk: Jwk, alg: str) -> bool:
 
 
 def _authorities(text: str) -> tuple[x509.Certificate, ...]:
-    if re.sub(_PEM, "", text).strip():
-        raise BadInput("service keys: not certificates in PEM and nothing else")
     try:
-        found = x509.load_pem_x509_certificates(text.encode())
-    except ValueError as error:
-        raise BadInput("service keys: not certificates in PEM") from error
+        found = [x509.load_der_x509_certificate(der) for der in read_pem(text)]
+    except UNREADABLE as error:
+        raise BadInput("service keys: not certificates in PEM and nothing else") from error
     if len(found) > MAX_KEYS:
         raise BadInput(f"service keys: more than {MAX_KEYS} certificates")
     try:

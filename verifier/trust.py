@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from quote_generator.errors import QuoteGeneratorError
 
 from . import strictjson
 from .appraisal import Trust
-from .certificates import UNREADABLE
+from .certificates import UNREADABLE, read_pem, root_key
 from .problems import Problem
 
 TrustSource = Callable[[], Trust]
@@ -67,16 +64,17 @@ def from_simulator(directory: Path, *, must_exist: bool = False) -> TrustSource:
 
 
 def read_root(path: Path) -> bytes:
-    """The DER of a certificate file, PEM or DER. Raises TrustError."""
+    """The DER of a file with one root certificate, PEM or DER, and nothing else.
+
+    Raises TrustError, also for a certificate that no verifier could hold a quote against.
+    """
     data = _read(path)
     try:
-        if b"-----BEGIN" in data:
-            certificate = x509.load_pem_x509_certificate(data)
-        else:
-            certificate = x509.load_der_x509_certificate(data)
+        [root] = read_pem(data.decode("ascii")) if b"-----BEGIN" in data else [data]
+        root_key(root)
     except UNREADABLE as error:
-        raise TrustError(f"{path} is not a certificate in PEM or DER") from error
-    return certificate.public_bytes(Encoding.DER)
+        raise TrustError(f"{path} is not a certificate in PEM or DER of a root") from error
+    return root
 
 
 def _read_collateral(path: Path) -> dict[str, str]:

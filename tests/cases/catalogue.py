@@ -117,9 +117,13 @@ def bad(
     return Entry(name, number, REJECTED, failing, status, change, kinds, None, reason, told)
 
 
-def malformed(name: str, rewrite: Callable[[Any], Any]) -> Entry:
+def malformed(
+    name: str,
+    rewrite: Callable[[Any], Any] | None = None,
+    change: Change = lambda world: None,
+) -> Entry:
     """Must be refused as something that is no case; `rewrite` makes it from a good one."""
-    return Entry(name, 0, MALFORMED, None, None, lambda world: None, ("v4",), rewrite)
+    return Entry(name, 0, MALFORMED, None, None, change, ("v4",), rewrite)
 
 
 @functools.cache
@@ -137,9 +141,9 @@ def all_with(also: Change) -> Iterator[Case]:
 
 def _cases(also: Change = lambda world: None) -> Iterator[Case]:
     # They use the words above.
-    from . import chains, documents, graces, lists, orders, profile, quotes, settings, tcb
+    from . import chains, documents, graces, lists, orders, profile, quotes, roots, settings, tcb
 
-    sections = (chains, profile, lists, documents, tcb, quotes, settings, graces, orders)
+    sections = (chains, profile, roots, lists, documents, tcb, quotes, settings, graces, orders)
     for section in sections:
         for entry in section.ENTRIES:
             for kind in entry.kinds:

@@ -88,10 +88,10 @@ def name(common_name: str | bytes) -> bytes:
     return sequence(tlv(0x31, attribute))
 
 
-def time(seconds: int) -> bytes:
-    """UTCTime, or GeneralizedTime from 2050."""
+def time(seconds: int, late_form: bool = False) -> bytes:
+    """UTCTime; GeneralizedTime from 2050, or where that form is asked for."""
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
-    if moment.year < 2050:
+    if moment.year < 2050 and not late_form:
         return tlv(0x17, moment.strftime("%y%m%d%H%M%SZ").encode())
     return tlv(0x18, moment.strftime("%Y%m%d%H%M%SZ").encode())
 

@@ -22,6 +22,7 @@ from .catalogue import (
     revocations,
     world,
 )
+from .profile import LONG_TYPES, LONGEST_TYPE, typed
 from .world import BEGIN, CRL_NUMBER, DAY, KEY_CERT_SIGN, NOW, PLATFORM_NAME, ROOT_NAME, World
 
 REASON = "2.5.29.21"
@@ -145,6 +146,14 @@ LISTS = [
         _lists(name, "number that is empty", number=b""),
         _lists(name, "number twice", more=[x.extension(CRL_NUMBER, der.integer(1))]),
         _lists(name, "number of 21 bytes", number=der.integer(1 << 160)),
+        _lists(name, "an end before 2050 in the form for later ones", late_form=True),
+        *(
+            _lists(name, f"extension of a {what}", more=[typed(kind)])
+            for what, kind in LONG_TYPES.items()
+        ),
+        good(
+            f"crl/{name}/extension of a type of 39 bytes", 3, revocations(name, more=[LONGEST_TYPE])
+        ),
         *(
             _lists(name, f"{what}, not critical", more=[x.extension(oid, value)])
             for what, oid, value in (

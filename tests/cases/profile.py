@@ -9,7 +9,7 @@ from quote_generator.simulator import der
 
 from . import encoding as x
 from .catalogue import SIGNATURE, Change, Entry, bad, certificate, good
-from .chains import NUMBERS, REASONS, WHERE, each
+from .chains import LEAVES, NUMBERS, REASONS, WHERE, each
 from .world import (
     AUTHORITY_KEY,
     BASIC_CONSTRAINTS,
@@ -20,6 +20,7 @@ from .world import (
     Certificate,
     Sgx,
     World,
+    key,
 )
 
 EXTENSIONS = {
@@ -52,7 +53,54 @@ REQUIRED = [
     )
 ]
 
+LONG_TYPES = {
+    "type of 40 bytes": bytes([0x2A]) + bytes(39),
+    "type with an arc of five bytes": bytes([0x2A, *[0xFF] * 4, 0x7F]),
+    "type that begins with two bytes": bytes([0x88, 0x37, 3]),
+}
+"""Object identifiers that are longer than what some readers have room for."""
+
+
+def typed(kind: bytes) -> bytes:
+    """An extension of that type, whose identifier has these bytes."""
+    return x.sequence(x.tlv(0x06, kind), x.tlv(0x04, b""))
+
+
+LONGEST_TYPE = typed(bytes([0x2A, *[0xFF, 0xFF, 0xFF, 0x7F] * 2, *[3] * 30]))
+
+FORMS = [
+    *each("a time before 2050 in the form for later ones", late_form=True),
+    *each("unique id of its issuer", unique_id=x.tlv(0x81, b"\0\1")),
+    *each("unique id of its holder", unique_id=x.tlv(0x82, b"\0\1")),
+    *(
+        entry
+        for what, kind in LONG_TYPES.items()
+        for entry in each(f"extension of a {what}", more=[typed(kind)])
+    ),
+    *(
+        good(f"certificate/{name}/extension of a type of 39 bytes", 2, change)
+        for name in WHERE
+        for change in (certificate(name, more=[LONGEST_TYPE]),)
+    ),
+    *(
+        entry
+        for name in LEAVES
+        for entry in each(
+            "compressed key, and the same in full elsewhere",
+            (name,),
+            compressed=True,
+            more=[x.extension("1.3.6.1.4.1.99999.1", x.public_key(key(name)))],
+        )
+    ),
+]
+
 ODD_VALUES = [
+    *each("serial number of 21 bytes", serial=b"\1" + bytes(20)),
+    *(
+        good(f"certificate/{name}/serial number of 20 bytes and a zero in front", 2, change)
+        for name in WHERE
+        for change in (certificate(name, serial=b"\0" + b"\xff" * 20),)
+    ),
     *each("no distribution point", values={POINTS: x.sequence()}),
     *each("a path length over 255", ("platform",), path=256),
     *each("negative serial number", serial=1 << 167 | 5),
@@ -70,12 +118,13 @@ OTHERS = [
 OFF_CURVE = each("key that is no point of the curve", off_curve=True)
 
 
-def _called(name: str, subject: str | bytes) -> Change:
-    """Another name, also where it stands as an issuer's."""
+def _called(name: str, subject: str | bytes, *, pinned: bool = True) -> Change:
+    """Another name, also where it stands as an issuer's; the pinned root may keep its own."""
 
     def change(world: World) -> None:
         old = world.certificates[name].subject
-        for item in (*world.certificates.values(), world.root_list, world.pck_list):
+        made = [each for key, each in world.certificates.items() if pinned or key != "pinned"]
+        for item in (*made, world.root_list, world.pck_list):
             if isinstance(item, Certificate) and item.subject == old:
                 item.subject = subject
             if item.issuer == old:
@@ -111,7 +160,8 @@ def _bytes_for(text: str) -> bytes:
 
 
 def _misnamed(fault: str, name: str, subject: str | bytes) -> Entry:
-    change, reason = _called(name, subject), REASONS[name]
+    # As the pinned root's name some of these would be refused before it comes to that.
+    change, reason = _called(name, subject, pinned=False), REASONS[name]
     return bad(f"certificate/{name}/{fault}", NUMBERS[name], WHERE[name], change, reason=reason)
 
 
@@ -255,4 +305,4 @@ SGX_EXTENSIONS = [
     good("sgx extension/PCESVN of 40000", 10, _sgx(pce_svn=der.integer(40000))),
 ]
 
-ENTRIES = [*REQUIRED, *ODD_VALUES, *OTHERS, *OFF_CURVE, *COMMON_NAMES, *SGX_EXTENSIONS]
+ENTRIES = [*REQUIRED, *FORMS, *ODD_VALUES, *OTHERS, *OFF_CURVE, *COMMON_NAMES, *SGX_EXTENSIONS]

@@ -113,19 +113,21 @@ class Sgx:
 class Certificate:
     """A certificate before it is signed; `signer` is the name of the key that does.
 
-    `subject` and `issuer` are common names, or whole names that are encoded already.
+    `subject` and `issuer` are common names, or whole names that are encoded already; `serial` is a
+    number from 0, or what is in the INTEGER.
     """
 
     subject: str | bytes
     issuer: str | bytes
     key: str
     signer: str
-    serial: int
+    serial: int | bytes
     ca: bool = False
     path: int | None = None
     usage: tuple[int, ...] | None = (DIGITAL_SIGNATURE,)
     start: int = BEGIN
     end: int = NOW + 365 * DAY
+    late_form: bool = False
     version: int = 3
     curve: str = "P-256"
     signer_curve: str = "P-256"
@@ -136,6 +138,7 @@ class Certificate:
     inner: str = ECDSA_SHA256
     outer: str = ECDSA_SHA256
     flip: bool = False
+    unique_id: bytes = b""
     sgx: Sgx | None = None
     more: list[bytes] = field(default_factory=list)
     values: dict[str, bytes | None] = field(default_factory=dict)
@@ -161,6 +164,11 @@ class Certificate:
             for oid in (*there, *self.twice)
         ]
 
+    def _serial(self) -> bytes:
+        if isinstance(self.serial, bytes):
+            return self.serial
+        return self.serial.to_bytes(21, "big").lstrip(b"\0")
+
     def encode(self) -> bytes:
         """The signed certificate, DER."""
         extensions = [*self.more, *self.extensions()]
@@ -168,12 +176,15 @@ class Certificate:
         public_key = x.public_key(key(self.key, self.curve), self.compressed)
         content = x.sequence(
             x.tlv(0xA0, der.integer(self.version - 1)) if self.version > 1 else b"",
-            x.tlv(0x02, self.serial.to_bytes(21, "big").lstrip(b"\0"), form("serial", DER)),
+            x.tlv(0x02, self._serial(), form("serial", DER)),
             x.algorithm(self.inner),
             x.name(self.issuer),
-            x.sequence(x.time(self.start), x.time(self.end), form=form("validity", DER)),
+            x.sequence(
+                x.time(self.start, self.late_form), x.time(self.end), form=form("validity", DER)
+            ),
             x.name(self.subject),
             x.off_the_curve(public_key) if self.off_curve else public_key,
+            self.unique_id,
             x.tlv(0xA3, x.sequence(*extensions, form=form("extensions", DER)))
             if self.extended
             else b"",
@@ -193,6 +204,7 @@ class RevocationList:
     signer: str
     start: int = NOW - HOUR
     end: int | None = END
+    late_form: bool = False
     revoked: list[int] = field(default_factory=list)
     entries: list[bytes] = field(default_factory=list)
     version: int = 2
@@ -228,7 +240,7 @@ class RevocationList:
             x.algorithm(self.inner),
             x.name(self.issuer),
             x.tlv(0x17, x.time(self.start)[2:], form("time", DER)),
-            b"" if self.end is None else x.time(self.end),
+            b"" if self.end is None else x.time(self.end, self.late_form),
             x.sequence(*entries) if entries else b"",
             x.tlv(0xA0, x.sequence(*extensions)) if self.version > 1 and self.extended else b"",
             form=form("content", DER),

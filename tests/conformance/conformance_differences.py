@@ -42,6 +42,30 @@ DIFFERENCES = (
         (
             "chain/all/the pinned root has another name",
             "chain/all/the pinned root has a name that nothing can read",
+            "root/without names",
+        ),
+    ),
+    Difference(
+        REFUSES,
+        "a root that is pinned by a certificate with odd extensions or numbers, or a large one",
+        "roots count by their key alone; the one in the chain is of the profile",
+        (
+            "root/a serial number of 30 bytes",
+            "root/unknown critical extension",
+            "root/an extension twice",
+            "root/100,000 bytes",
+        ),
+    ),
+    Difference(
+        ACCEPTS,
+        "moments before 2050 in the form for later ones, and identifiers and numbers of any length",
+        "a moment has one form; some readers, itself for roots and PCKs, have no room for longer",
+        (
+            "certificate/*/a time before 2050 in the form for later ones",
+            "certificate/*/extension of a type *",
+            "certificate/*/serial number of 21 bytes",
+            "crl/*/an end before 2050 in the form for later ones",
+            "crl/*/extension of a type *",
         ),
     ),
     Difference(

@@ -36,7 +36,7 @@ const REFERENCES = 'reference-values';
 const ENTRY = `
 export { reasonOf } from './base/checks';
 export { fromBase64url } from './base/encoding';
-export { keyOf, parsePem } from './base/x509';
+export { parsePem, readRoot } from './base/x509';
 export { INTEL_ROOT_KEY } from './dcap/root';
 export { verifyQuote } from './dcap/verify';
 export { replay } from './evidence/eventlog';
@@ -76,7 +76,7 @@ const need = (good, what) => {
 };
 
 /** Take a case apart; throws Malformed. */
-const readCase = (tee, text) => {
+const readCase = async (tee, text) => {
 	let given;
 	try {
 		given = JSON.parse(text);
@@ -95,9 +95,9 @@ const readCase = (tee, text) => {
 	const aael = aa_eventlog ?? null;
 	need(aael === null || typeof aael === 'string', 'aa_eventlog');
 	need(Number.isFinite(now) && now >= 0, 'now');
-	const read = (what, run) => {
+	const read = async (what, run) => {
 		try {
-			return run();
+			return await run();
 		} catch (error) {
 			throw new Malformed(`${what}: ${error.detail ?? error.name}`);
 		}
@@ -111,13 +111,13 @@ const readCase = (tee, text) => {
 		},
 		options: {
 			now,
-			rootKey: read('root_ca_pem', () => {
+			rootKey: await read('root_ca_pem', async () => {
 				if (absent(root_ca_pem)) return tee.fromBase64url(tee.INTEL_ROOT_KEY);
 				const [root, ...more] = tee.parsePem(root_ca_pem);
 				need(more.length === 0, 'more than one certificate');
-				return tee.keyOf(root);
+				return await tee.readRoot(webcrypto.subtle, root);
 			}),
-			policy: read('policy', () =>
+			policy: await read('policy', () =>
 				absent(policy) ? tee.DEFAULT_POLICY : tee.parsePolicy(JSON.stringify(policy))
 			)
 		}
@@ -175,7 +175,7 @@ const factsOf = ({ tcb, evaluation, crlNumbers, platform, expires }) => {
 const answer = async (tee, text) => {
 	let input;
 	try {
-		input = readCase(tee, text);
+		input = await readCase(tee, text);
 	} catch (error) {
 		if (!(error instanceof Malformed)) throw error;
 		const refused = { accepted: false, status: null, checks: [], body: null };

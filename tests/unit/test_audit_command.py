@@ -374,9 +374,22 @@ def test_hostile_collateral_files(
     assert error_of(capsys, "--evidence", str(saved), *options) == (2, "trust-unusable")
 
 
-def test_a_root_that_nothing_can_read(saved: Path, tmp_path: Path, capsys: Any) -> None:
+@pytest.mark.parametrize(
+    "change", [{"version": 5}, {"version": 1}, {"curve": "P-384"}, {"off_curve": True}], ids=str
+)
+def test_a_root_that_nothing_can_read(
+    saved: Path, change: dict[str, Any], tmp_path: Path, capsys: Any
+) -> None:
     path = tmp_path / "root.der"
-    path.write_bytes(dataclasses.replace(World().certificates["root"], version=5).encode())
+    path.write_bytes(dataclasses.replace(World().certificates["root"], **change).encode())
+    options = ["--evidence", str(saved), "--root", str(path)]
+    assert error_of(capsys, *options) == (2, "trust-unusable")
+
+
+@pytest.mark.parametrize("text", ["{0}{0}", "\ufeff{0}", "{0}\v", "subject=TEST\n{0}"], ids=ascii)
+def test_a_root_beside_something_else(saved: Path, text: str, tmp_path: Path, capsys: Any) -> None:
+    path = tmp_path / "root.pem"
+    path.write_text(text.format(World().case()["root_ca_pem"]), "utf-8")
     options = ["--evidence", str(saved), "--root", str(path)]
     assert error_of(capsys, *options) == (2, "trust-unusable")
 

@@ -36,6 +36,9 @@ const NUMBER = 0x1f;
 const DEPTH = 12;
 /** Bytes that a length may be written in. */
 const LENGTH_BYTES = 4;
+/** Bytes that an object identifier, and each of its arcs but the first, may have. */
+const OID_BYTES = 39;
+const ARC_BYTES = 4;
 
 /** Work done since the page came up, in elements read: tests hold it linear in the input. */
 export const work = { steps: 0 };
@@ -59,12 +62,23 @@ const isCanonicalBitString = (content: Uint8Array): boolean => {
 	return possible && (last & ((1 << unused) - 1)) === 0;
 };
 
-/** Section 8.19.2: no arc begins with a zero digit, and the last one does not go on. */
+/**
+ * Section 8.19.2: no arc begins with a zero digit, and the last one does not go on. None is longer
+ * than every reader of certificates has room for, nor are all of them together.
+ */
 const isCanonicalOid = (content: Uint8Array): boolean => {
 	const goesOn = (byte: number | undefined) => byte !== undefined && byte > 0x7f;
 	const zeroDigit = content.some((byte, at) => byte === 0x80 && !goesOn(content[at - 1]));
-	return content.length > 0 && !goesOn(content.at(-1)) && !zeroDigit;
+	const fits = content.length <= OID_BYTES && !goesOn(content[0]) && !hasLongArc(content);
+	return content.length > 0 && !goesOn(content.at(-1)) && !zeroDigit && fits;
 };
+
+/** Do so many bytes go on in a row that an arc is longer than `ARC_BYTES`? */
+const hasLongArc = (content: Uint8Array): boolean =>
+	content.some((_, at) => {
+		const arc = content.subarray(at, at + ARC_BYTES);
+		return arc.length === ARC_BYTES && arc.every((byte) => byte > 0x7f);
+	});
 
 /** Is a value of this type written as DER has it? */
 const isCanonical = (tag: number, content: Uint8Array): boolean => {

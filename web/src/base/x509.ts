@@ -131,7 +131,7 @@ const openSigned = (bytes: Uint8Array<ArrayBuffer>, own = true) => {
 	outer.end();
 	if (own) exactly(algorithm, ECDSA_SHA256, 'algorithm');
 	const signature = own ? rawSignature(bits) : new Uint8Array();
-	return { tbs: tbs.whole, signature, inside: fields(tbs) };
+	return { tbs: tbs.whole, signature, algorithm, inside: fields(tbs) };
 };
 
 /** The algorithm inside must be the one outside: the outer one is not signed. */
@@ -139,9 +139,20 @@ const takeAlgorithm = (inside: Fields, own = true): void => {
 	const algorithm = inside.take(der.SEQUENCE);
 	if (own) exactly(algorithm, ECDSA_SHA256, 'algorithm');
 };
-const takeName = (inside: Fields) => latin1(inside.take(der.SEQUENCE).whole);
 
 const takeSerial = (inside: Fields) => toHex(inside.take(der.INTEGER).content);
+
+/** An extension, whatever it means. */
+const readExtension = (item: Element) => {
+	const extension = fields(item);
+	const oid = toHex(extension.take(der.OID).content);
+	const critical = extension.maybe(der.BOOLEAN);
+	const { content } = extension.take(der.OCTET_STRING);
+	extension.end();
+	// FALSE is the default, and DER leaves defaults out.
+	if (critical && !critical.content[0]) refuse('extension');
+	return { oid, critical: critical !== undefined, content };
+};
 
 /** Extensions by OID; one that is critical and not among the `known` ones refuses the whole. */
 const readExtensions = (
@@ -149,19 +160,20 @@ const readExtensions = (
 	known: string[]
 ): Map<string, Uint8Array<ArrayBuffer>> => {
 	const found = new Map<string, Uint8Array<ArrayBuffer>>();
-	for (const item of list?.children ?? []) {
-		const extension = fields(item);
-		const oid = toHex(extension.take(der.OID).content);
-		const critical = extension.maybe(der.BOOLEAN);
-		const { content } = extension.take(der.OCTET_STRING);
-		extension.end();
-		// FALSE is the default, and DER leaves defaults out.
-		if (critical && !critical.content[0]) refuse('extension');
+	for (const { oid, critical, content } of list?.children.map(readExtension) ?? []) {
 		if (critical && !known.includes(oid)) refuse('critical extension');
 		if (found.has(oid)) refuse('extension');
 		found.set(oid, content);
 	}
 	return found;
+};
+
+/** The list of extensions in the element that says that there are some. */
+const unwrap = (wrapped: Element): Element => {
+	const inside = fields(wrapped, wrapped.tag);
+	const list = inside.take(der.SEQUENCE);
+	inside.end();
+	return list;
 };
 
 /** cA and pathLenConstraint in one number. */
@@ -193,39 +205,66 @@ const takeKey = (inside: Fields): Uint8Array<ArrayBuffer> => {
 	return key.length === 65 && key[0] === UNCOMPRESSED ? key : refuse('key');
 };
 
-/** The key of a root certificate, by which alone it counts; throws `internal`. */
-export const keyOf = (bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> => {
-	const { inside } = openSigned(bytes, false);
-	inside.maybe(der.explicit(0)); // version
-	takeSerial(inside);
-	for (const part of ['algorithm', 'issuer', 'validity', 'subject']) {
-		if (!inside.maybe(der.SEQUENCE)) refuse(part);
-	}
-	return takeKey(inside);
+/** The characters of a PrintableString (X.680, section 41.4). */
+const PRINTABLE = /^[A-Za-z\d '()+,\-./:=?]*$/;
+
+/** One part of a name: what it is about, in hex, and its text; throws `internal` where it is none. */
+export const readPart = (part: Element): readonly [type: string, text: string] => {
+	const set = fields(part, der.SET);
+	const attribute = fields(set.take(der.SEQUENCE));
+	set.end();
+	const type = toHex(attribute.take(der.OID).content);
+	const utf8 = attribute.maybe(der.UTF8_STRING);
+	const text = latin1((utf8 ?? attribute.take(der.PRINTABLE_STRING)).content);
+	attribute.end();
+	return utf8 || PRINTABLE.test(text) ? [type, text] : refuse('name');
 };
 
-/** Read a certificate; `own` as in `openSigned`. */
-const readCertificate = (bytes: Uint8Array<ArrayBuffer>, own: boolean): Certificate => {
-	const { tbs, signature, inside } = openSigned(bytes, own);
+/** What a certificate says before its extensions; `own` as in `openSigned`. */
+const takeHolder = (inside: Fields, own: boolean) => {
 	exactly(inside.take(der.explicit(0)), V3, 'version');
 	const serial = takeSerial(inside);
 	takeAlgorithm(inside, own);
-	const issuer = takeName(inside);
+	const issuer = inside.take(der.SEQUENCE);
 	const validity = fields(inside.take(der.SEQUENCE));
 	const from = readTime(validity);
 	const until = readTime(validity);
 	validity.end();
 	const name = inside.take(der.SEQUENCE);
-	const subject = latin1(name.whole);
-	const key = takeKey(inside);
-	const wrapped = fields(inside.take(der.explicit(3)), der.explicit(3));
-	const extensions = readExtensions(wrapped.take(der.SEQUENCE), [KEY_USAGE, BASIC_CONSTRAINTS]);
-	wrapped.end();
+	return { serial, issuer, from, until, name, key: takeKey(inside) };
+};
+
+/**
+ * The key of a root certificate, by which alone it counts; throws `internal`.
+ *
+ * What else it says is nobody's concern. But all of it must be as both verifiers read it, so that
+ * neither takes a root that the other cannot.
+ */
+export const readRoot = async (
+	subtle: SubtleCrypto,
+	bytes: Uint8Array<ArrayBuffer>
+): Promise<Uint8Array<ArrayBuffer>> => {
+	const { algorithm, inside } = openSigned(bytes, false);
+	exactly(algorithm, ECDSA_SHA256, 'algorithm');
+	const { issuer, name, key } = takeHolder(inside, true);
+	[...issuer.children, ...name.children].forEach(readPart);
+	const wrapped = inside.maybe(der.explicit(3));
+	if (wrapped) unwrap(wrapped).children.forEach(readExtension);
 	inside.end();
+	return (await isPoint(subtle, key)) ? key : refuse('key');
+};
+
+/** Read a certificate; `own` as in `openSigned`. */
+const readCertificate = (bytes: Uint8Array<ArrayBuffer>, own: boolean): Certificate => {
+	const { tbs, signature, inside } = openSigned(bytes, own);
+	const { issuer, ...holder } = takeHolder(inside, own);
+	const list = unwrap(inside.take(der.explicit(3)));
+	inside.end();
+	const extensions = readExtensions(list, [KEY_USAGE, BASIC_CONSTRAINTS]);
 	const path = readPath(extensions.get(BASIC_CONSTRAINTS));
 	const usage = readUsage(extensions.get(KEY_USAGE));
-	const names = { issuer, subject, name };
-	return { tbs, signature, serial, ...names, from, until, key, path, usage, extensions };
+	const names = { issuer: latin1(issuer.whole), subject: latin1(holder.name.whole) };
+	return { tbs, signature, ...holder, ...names, path, usage, extensions };
 };
 
 /** Parse a certificate; throws `internal`. Nothing is verified yet. */
@@ -256,7 +295,7 @@ export const parseRevocationList = (bytes: Uint8Array<ArrayBuffer>): RevocationL
 	const { tbs, signature, inside } = openSigned(bytes);
 	exactly(inside.take(der.INTEGER), V2, 'version');
 	takeAlgorithm(inside);
-	const issuer = takeName(inside);
+	const issuer = latin1(inside.take(der.SEQUENCE).whole);
 	const from = readTime(inside);
 	const until = readTime(inside);
 	const revoked = new Set<string>();
@@ -270,9 +309,7 @@ export const parseRevocationList = (bytes: Uint8Array<ArrayBuffer>): RevocationL
 		checkEntry(readExtensions(entry.maybe(der.SEQUENCE), []));
 		entry.end();
 	}
-	const wrapped = fields(inside.take(der.explicit(0)), der.explicit(0));
-	const extensions = readExtensions(wrapped.take(der.SEQUENCE), []);
-	wrapped.end();
+	const extensions = readExtensions(unwrap(inside.take(der.explicit(0))), []);
 	inside.end();
 	// Every list has a number, and says whose key signed it (RFC 5280 sections 5.2.1 and 5.2.3).
 	const said = (oid: string, what: string): Element =>

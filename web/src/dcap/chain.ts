@@ -1,5 +1,4 @@
 import * as der from '../base/der';
-import { latin1, toHex } from '../base/encoding';
 import * as x509 from '../base/x509';
 import { refuse } from './steps';
 
@@ -44,6 +43,9 @@ const LONGEST = 0x7f;
 /** Numbers of lists have at most 20 octets (RFC 5280, section 5.2.3). */
 const NUMBERS = 1n << (8n * 20n - 1n);
 
+/** Hex digits of a serial number: 20 octets too (section 4.1.2.2), besides a zero in front. */
+const SERIAL_DIGITS = 40;
+
 /** Tags within the extensions: keyIdentifier, uniformResourceIdentifier. */
 const KEY_ID = 0x80;
 const URI = 0x86;
@@ -87,21 +89,10 @@ const NAME_PARTS = new Map([
 const COMMON_NAME = '550403';
 /** Parts of a name; Intel's have five. */
 const NAME_LENGTH = 16;
-/** The characters of a PrintableString (X.680, section 41.4). */
-const PRINTABLE = /^[A-Za-z\d '()+,\-./:=?]*$/;
-
-/** One part of a name: its type and text; throws `internal` for a kind that no name of Intel's has. */
+/** A part of a name; throws `internal` for one that no name of Intel's has. */
 const readPart = (part: der.Element): readonly [type: string, text: string] => {
-	const [attribute, ...more] = part.children;
-	const [type, value, ...others] = attribute?.children ?? [];
-	const isPart = part.tag === der.SET && attribute?.tag === der.SEQUENCE;
-	if (!isPart || more.length + others.length > 0 || type?.tag !== der.OID || !value)
-		return refuse('name');
-	const text = latin1(value.content);
-	const isText =
-		value.tag === der.UTF8_STRING || (value.tag === der.PRINTABLE_STRING && PRINTABLE.test(text));
-	const oid = toHex(type.content);
-	return isText && NAME_PARTS.get(oid)?.test(text) ? [oid, text] : refuse('name');
+	const [type, text] = x509.readPart(part);
+	return NAME_PARTS.get(type)?.test(text) ? [type, text] : refuse('name');
 };
 
 const isNamed = ({ name }: x509.Certificate, role: string): boolean => {
@@ -113,9 +104,11 @@ const isNamed = ({ name }: x509.Certificate, role: string): boolean => {
 const isOfProfile = (certificate: x509.Certificate, role: string): boolean => {
 	const { extensions, serial, from, path } = certificate;
 	const isPositive = /^[0-7]/.test(serial) && /[^0]/.test(serial);
+	const fits = serial.replace(/^00/, '').length <= SERIAL_DIGITS;
 	const known = REQUIRED.map(([oid]) => oid);
 	if (from < 0 || (path > LONGEST && path < Infinity)) return false;
-	if (!isPositive || !isNamed(certificate, role) || isForeign(extensions, known)) return false;
+	if (!isPositive || !fits || !isNamed(certificate, role) || isForeign(extensions, known))
+		return false;
 	return REQUIRED.every(([oid, isForm]) => {
 		const value = extensions.get(oid);
 		return value !== undefined && isForm(der.parseDer(value));

@@ -3,7 +3,7 @@ import { fromBase64url, toBase64url } from '../base/encoding';
 import { request } from '../base/http';
 import { isJson, parseObject, type JsonObject } from '../base/json';
 import { asProblem, Passing, Problem } from '../base/problem';
-import { keyOf, parseCertificate, parsePem, UNCOMPRESSED } from '../base/x509';
+import { parseCertificate, parsePem, readRoot, UNCOMPRESSED } from '../base/x509';
 import { readPlatform } from '../dcap/pck';
 import { INTEL_ROOT_KEY } from '../dcap/root';
 import { verifyQuote, type Evaluation } from '../dcap/verify';
@@ -27,12 +27,12 @@ const pointOf = ({ crv, x, y }: Jwk): string => {
 };
 
 /** Roots besides Intel's: the user's, or where there are none the one that this server suggests. */
-const otherRoots = ({ choice, suggestedRoot }: Context): unknown[] => {
+const otherRoots = async ({ choice, suggestedRoot, subtle }: Context): Promise<unknown[]> => {
 	if (!choice.keys) return [suggestedRoot];
 	try {
 		const { keys, certificates } = parsePins(choice.keys);
-		const fromPem = certificates.map((der) => toBase64url(keyOf(der)));
-		return [...keys.map(pointOf), ...fromPem];
+		const fromPem = await Promise.all(certificates.map((der) => readRoot(subtle, der)));
+		return [...keys.map(pointOf), ...fromPem.map(toBase64url)];
 	} catch (error) {
 		throw new Problem('keys-malformed', asProblem(error).detail);
 	}
@@ -54,9 +54,11 @@ const readChain = (pem: string): Asked => {
 };
 
 /** The root to hold the quote against is Intel's, unless it leads to another that somebody named. */
-const ask = (context: Context): Asked => {
+const ask = async (context: Context): Promise<Asked> => {
+	// A pin that cannot be read is told first, though the quote may not lead there: as Python does.
+	const others = await otherRoots(context);
 	const { query, root } = readChain(context.evidence.quote.chain);
-	const other = root !== INTEL_ROOT_KEY && otherRoots(context).includes(root);
+	const other = root !== INTEL_ROOT_KEY && others.includes(root);
 	return { query, root: other ? root : INTEL_ROOT_KEY };
 };
 

@@ -46,8 +46,9 @@ export interface Pins {
 	certificates: Uint8Array<ArrayBuffer>[];
 }
 
-const PEM =
-	/-----BEGIN CERTIFICATE-----(\s*[A-Za-z\d+/][A-Za-z\d+/=\s]*)-----END CERTIFICATE-----/g;
+/** With PEM's own white space (RFC 7468): JavaScript's kind has more of it. */
+const PEM = /-----BEGIN CERTIFICATE-----[ \t\r\n]([A-Za-z\d+/= \t\r\n]+)-----END CERTIFICATE-----/g;
+const BLANK = /^[ \t\r\n]*$/;
 
 /**
  * Read what the user pinned: a JWK Set, a JWK, or PEM certificates and nothing else.
@@ -57,10 +58,13 @@ const PEM =
 export const parsePins = (text: string): Pins => {
 	if (!text.trimStart().startsWith('-')) return { keys: parseKeySet(text), certificates: [] };
 	const bodies = Array.from(text.matchAll(PEM), ([, body = '']) => body);
-	const rest = text.replace(PEM, '').trim();
-	if (rest || bodies.length > KEYS_LIMIT) throw new Problem('keys-malformed');
+	const isAll = BLANK.test(text.replace(PEM, ''));
+	if (!isAll || bodies.length > KEYS_LIMIT) throw new Problem('keys-malformed');
 	try {
-		return { keys: [], certificates: bodies.map((body) => strictBase64(body.replace(/\s/g, ''))) };
+		return {
+			keys: [],
+			certificates: bodies.map((body) => strictBase64(body.replace(/[ \t\r\n]/g, '')))
+		};
 	} catch {
 		throw new Problem('keys-malformed');
 	}

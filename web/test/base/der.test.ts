@@ -19,6 +19,8 @@ describe('DER', () => {
 		['NULL', '05 00'],
 		['an object identifier', '06 08 2a 86 48 ce 3d 04 03 02'],
 		['an object identifier with a 0 in an arc', '06 03 55 81 00'],
+		['an object identifier of 39 bytes', `06 27 2a ${'03'.repeat(38)}`],
+		['an object identifier with an arc of four bytes', '06 05 2a ff ff ff 7f'],
 		['bits', '03 02 04 f0'],
 		['no bits', '03 01 00'],
 		['a context tag with content', 'a0 03 02 01 02'],
@@ -31,6 +33,9 @@ describe('DER', () => {
 
 	it.each([
 		['nothing', '', 'is cut off'],
+		['an object identifier of 40 bytes', `06 28 2a ${'03'.repeat(39)}`, 'value'],
+		['an object identifier with an arc of five bytes', '06 06 2a ff ff ff ff 7f', 'value'],
+		['an object identifier that begins with two bytes', '06 03 88 37 03', 'value'],
 		['a tag alone', '30', 'is cut off'],
 		['an indefinite length', '30 80 02 01 01 00 00', 'length'],
 		['an indefinite length of a string', '24 80 04 01 01 00 00', 'tag'],

@@ -65,6 +65,9 @@ describe('pins', () => {
 		['a certificate with nothing in it', pem(Buffer.alloc(0))],
 		['broken base64', pem(one).replace('AQEB', 'A=EB')],
 		['too many certificates', pem(one).repeat(65)],
+		['a certificate behind a byte order mark', `\ufeff${pem(one)}`],
+		['a certificate before a vertical tab', `${pem(one)}\v`],
+		['a certificate with NBSP inside', pem(one).replace('AQEB', 'AQ\xa0EB')],
 		['a dash', '-'],
 		['nothing', '']
 	])('are not %s', (_name, text) => {
