@@ -45,18 +45,40 @@ export const isForeign = ({ src, srcdoc }: Source, page: Document): boolean => {
 	return origin === page.location.origin && !HARMLESS.test(pathname);
 };
 
+/** Whether a frame shows what an address of this origin has, and would do so in a sandbox. */
+const isOfThisOrigin = (source: Source, page: Document): boolean =>
+	source.srcdoc === null &&
+	isForeign(source, page) &&
+	URL.canParse(source.src ?? '', page.baseURI) &&
+	/^https?:$/.test(new URL(source.src ?? '', page.baseURI).protocol);
+
+/** An answer as a document to be shown: what is no page is shown as text. */
+const documentOf = async (answer: Response): Promise<string> => {
+	const text = await answer.text();
+	if (/^text\/html\b/i.test(answer.headers.get('content-type') ?? '')) return text;
+	return `<!doctype html><pre>${text.replace(/&/g, '&amp;').replace(/</g, '&lt;')}`;
+};
+
 /**
  * From now on no frame that shows something from outside has this page's origin, whatever the app
  * asks for: its rights are cut before it loads. `asked` is called whenever that origin was asked for.
+ *
+ * What such a frame is to show from an address of this origin is fetched by the page, and written into
+ * it: no service worker sees what a frame with an origin of its own loads, so that it would go in the
+ * clear, and without the cookies of sealed answers.
  *
  * Frames are made by code, by copying and from markup; but each gets its address by one of the ways
  * that are watched here, or by the function that is returned: for frames that came with markup.
  */
 export const guardFrames = (
 	{ document, Element, HTMLIFrameElement }: Window & typeof globalThis,
+	fetch: (address: string) => Promise<Response>,
 	asked: () => void
 ): ((frame: HTMLIFrameElement) => void) => {
 	const native = Object.getOwnPropertyDescriptors(Element.prototype);
+
+	/** Frames that show something fetched, each with what stands for that. */
+	const fetched = new WeakMap<HTMLIFrameElement, object>();
 
 	const write = (frame: HTMLIFrameElement, name: Name, value: string | null): void => {
 		if (value === null) native.removeAttribute.value?.call(frame, name);
@@ -66,21 +88,39 @@ export const guardFrames = (
 	const change = (frame: HTMLIFrameElement, name: Name, value: string | null): void => {
 		// It would run in what the frame shows now, and a sandbox counts from the next document on.
 		if (name === 'src' && value !== null && isScript(value)) return;
+		// Another address takes the place of what was fetched.
+		if (name === 'src' && fetched.delete(frame)) write(frame, 'srcdoc', null);
 		const next = (each: Name) => (each === name ? value : frame.getAttribute(each));
 		const sandbox = next('sandbox');
-		const foreign = isForeign({ src: next('src'), srcdoc: next('srcdoc') }, document);
-		const rights = foreign ? rightsOf(sandbox) : sandbox;
+		const source = { src: next('src'), srcdoc: next('srcdoc') };
+		const rights = isForeign(source, document) ? rightsOf(sandbox) : sandbox;
 		if (rights !== sandbox && sandbox !== null && THE_ORIGIN.test(sandbox)) asked();
 		write(frame, 'sandbox', rights);
+		if (isOfThisOrigin(source, document)) bring(frame, source.src ?? '');
 		if (name !== 'sandbox') write(frame, name, value);
+	};
+
+	/** Show what an address has, as soon as it is there, unless the frame shows something else then. */
+	const bring = (frame: HTMLIFrameElement, address: string): void => {
+		write(frame, 'srcdoc', ''); // before the address, which then counts for nothing
+		const mine = {};
+		fetched.set(frame, mine);
+		fetch(new URL(address, document.baseURI).href)
+			.then(documentOf)
+			.then((text) => {
+				if (fetched.get(frame) === mine) changeText(frame, text);
+			})
+			.catch(() => undefined); // it stays empty
 	};
 
 	const changeText = oneAfterTheOther((frame, text) => {
 		change(frame, 'srcdoc', text);
 	});
 	const order = (frame: HTMLIFrameElement, name: Name, value: string | null): void => {
-		if (name === 'srcdoc') changeText(frame, value);
-		else change(frame, name, value);
+		if (name === 'srcdoc') {
+			fetched.delete(frame); // it is the app's own again
+			changeText(frame, value);
+		} else change(frame, name, value);
 	};
 
 	const VALUES = {

@@ -11,7 +11,7 @@ import { guardMarkup } from './markup';
  */
 export const guard = (window: Window & typeof globalThis): Promise<void> =>
 	new Promise((resolve) => {
-		const settle = guardFrames(window, resolve);
+		const settle = guardFrames(window, (address) => window.fetch(address), resolve);
 		guardMarkup(window, settle);
 		guardLinks(window);
 	});

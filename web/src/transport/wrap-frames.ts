@@ -28,8 +28,12 @@ export const wrapFrames = (page: Page, wrap: (inner: Page) => void): void => {
 			...native,
 			get(this: HTMLIFrameElement): unknown {
 				const found = get.call(this);
-				const view = (found as Partial<Document> | null)?.defaultView;
-				reach(name === 'contentWindow' ? (found as Window | null) : view);
+				// Nothing is read of a window here: another origin's lets nobody.
+				const view =
+					name === 'contentWindow'
+						? (found as Window | null)
+						: (found as Document | null)?.defaultView;
+				reach(view);
 				return found;
 			}
 		});

@@ -192,6 +192,66 @@ describe('a frame', () => {
 		});
 	});
 
+	describe('that is to show what an address of this origin has', () => {
+		const fetched = vi.fn<(address: string) => Promise<Response>>();
+		const page = (text: string, type = 'text/html; charset=utf-8') =>
+			Promise.resolve(new Response(text, { headers: { 'content-type': type } }));
+		const shows = (made: Element | null, text: string | null) =>
+			vi.waitFor(() => {
+				expect(made?.getAttribute('srcdoc')).toBe(text);
+			});
+		beforeEach(() => {
+			fetched.mockReset();
+			vi.stubGlobal('fetch', fetched);
+			return () => vi.unstubAllGlobals();
+		});
+
+		it('gets it from the page, and asks for nothing by itself', async () => {
+			fetched.mockReturnValue(page('<p>file'));
+			const made = frame({ src: '/api/v1/files/1/content/html' });
+			expect(made.outerHTML).toBe(
+				`<iframe sandbox="${GIVEN}" srcdoc="" src="/api/v1/files/1/content/html"></iframe>`
+			);
+			await shows(made, '<p>file');
+			expect(fetched.mock.calls).toEqual([[`${ORIGIN}/api/v1/files/1/content/html`]]);
+		});
+
+		it('gets it when it came with markup', async () => {
+			fetched.mockReturnValue(page('<p>file'));
+			document.body.innerHTML = '<iframe src="/x" sandbox="allow-same-origin"></iframe>';
+			expect(sandboxOf(document.body.firstElementChild)).toBe('');
+			await shows(document.body.firstElementChild, '<p>file');
+		});
+
+		it('shows what is no page as text', async () => {
+			fetched.mockReturnValue(page('{"a":"<b>&lt;"}', 'application/json'));
+			await shows(frame({ src: '/x' }), '<!doctype html><pre>{"a":"&lt;b>&amp;lt;"}');
+		});
+
+		it('stays empty where there is no answer', async () => {
+			fetched.mockReturnValue(Promise.reject(new TypeError('refused')));
+			const made = frame({ src: '/x' });
+			await vi.waitFor(() => {
+				expect(fetched).toHaveBeenCalledTimes(1);
+			});
+			expect(made.getAttribute('srcdoc')).toBe('');
+		});
+
+		it('shows only what it was told last', async () => {
+			const late: ((answer: Response) => void)[] = [];
+			fetched.mockImplementation(() => new Promise((resolve) => late.push(resolve)));
+			const [other, own, gone] = [frame({ src: '/x' }), frame({ src: '/x' }), frame({ src: '/x' })];
+			other.src = 'https://elsewhere.example/';
+			expect(other.getAttribute('srcdoc')).toBeNull();
+			own.srcdoc = '<p>own';
+			gone.removeAttribute('src');
+			for (const [at, resolve] of late.entries()) resolve(await page(`<p>${at}`));
+			await new Promise((resolve) => setTimeout(resolve, 20));
+			const shown = [other, own, gone].map((made) => made.getAttribute('srcdoc'));
+			expect(shown).toEqual([null, '<p>own', null]);
+		});
+	});
+
 	it('leaves other elements alone', () => {
 		const image = document.createElement('img');
 		image.setAttribute('src', '/x');
@@ -201,7 +261,7 @@ describe('a frame', () => {
 
 	it('for which the app asked for this origin is told, and no other', async () => {
 		const told = vi.fn();
-		guardFrames(window, told);
+		guardFrames(window, fetch, told);
 		frame({ srcdoc: '<p>', sandbox: 'allow-scripts' });
 		frame({ src: 'https://elsewhere.example/', sandbox: 'allow-same-origin' });
 		expect(told).not.toHaveBeenCalled();
@@ -248,7 +308,7 @@ const CASES: [string, string][] = [
 	],
 	[
 		'<iframe src="/f" onload="run()" sandbox="allow-same-origin"></iframe>',
-		'<iframe src="/f" sandbox=""></iframe>'
+		'<iframe src="/f" sandbox="" srcdoc=""></iframe>'
 	],
 	[
 		'<form onclick="run()"><input name="attributes"><input name="getAttribute"><input name="removeAttribute"></form>',

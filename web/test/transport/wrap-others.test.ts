@@ -414,4 +414,16 @@ describe('a frame without an address', () => {
 		expect(frame.contentWindow).toBe(inner);
 		expect(frame.contentDocument).toBe(inner.document);
 	});
+
+	it('of another origin is handed out as it is, and nothing of it is read', () => {
+		const blocked = () => {
+			throw new DOMException('another origin', 'SecurityError');
+		};
+		const foreign = new Proxy({}, { get: blocked, has: blocked });
+		const { page: other } = makePage();
+		const { prototype } = other.HTMLIFrameElement;
+		Object.defineProperty(prototype, 'contentWindow', { get: () => foreign, configurable: true });
+		wrap(other, kit.carrier);
+		expect(other.document.createElement('iframe').contentWindow === foreign).toBe(true);
+	});
 });
