@@ -2,10 +2,10 @@
 
 ``GET quote`` hands out evidence that this server runs inside a trust domain, ``GET collateral``
 what it takes to verify it, ``GET config`` the administrator's suggestions, ``GET keys`` what
-requests are sealed to, ``GET sealed`` says whether this very request came sealed; ``POST relay/<provider>`` carries a page's request to an
-attestation service; ``GET page/<name>`` is a file of the page's part of the kit, ``GET worker`` its
-service worker, ``GET courier`` and ``GET image`` are documents for its frames, and with ``POST
-report`` a page says what it lacks.
+requests are sealed to, ``GET sealed`` says whether this very request came sealed; ``POST
+relay/<provider>`` carries a page's request to an attestation service; ``GET page/<name>`` is a file
+of the page's part of the kit, ``GET worker`` its service worker, ``GET courier`` and ``GET image``
+are documents for its frames, and with ``POST report`` a page says what it lacks.
 Nothing here decides anything about trust: the browser checks all of it by itself. (``POST ohttp``
 and the sockets are the business of ``sealed``, which stands around this.)
 """

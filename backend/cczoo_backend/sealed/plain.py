@@ -42,11 +42,12 @@ def answer_in_place(scope: Scope, loader_url: str | None) -> Response:
 
 
 def _is_navigation(scope: Scope) -> bool:
-    headers = dict(scope["headers"])
-    mode = headers.get(b"sec-fetch-mode")
     if scope["method"] != "GET":
         return False
-    return mode == b"navigate" if mode else b"text/html" in headers.get(b"accept", b"")
+    headers = dict(scope["headers"])
+    # The kit's worker asks for a document in place of the one that somebody went to.
+    is_for_a_page = b"text/html" in headers.get(b"accept", b"")
+    return is_for_a_page or headers.get(b"sec-fetch-mode") == b"navigate"
 
 
 _PAGE_HEADERS = {
@@ -55,8 +56,9 @@ _PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",
 }
-# Comes back by itself once the worker of the page controls it; at once, where it does already, but
-# no more than three times a minute, as it may be gone again.
+# Comes back by itself once something it asks for goes sealed: that waits for the verdict, and for
+# the person where there is something to confirm. No more than three times a minute, as the worker
+# that brings the app's page may be gone again.
 _COMING_BACK = """
 (() => {
 	const mark = 'cczoo-sealed-again';
@@ -67,17 +69,14 @@ _COMING_BACK = """
 	const again = () => {
 		const [times, since] = JSON.parse(sessionStorage.getItem(mark) ?? '[0, 0]');
 		const recent = Date.now() - since < 60000;
-		if (recent && times >= 3) return setTimeout(tell);
+		if (recent && times >= 3) return tell();
 		const noted = recent ? [times + 1, since] : [1, Date.now()];
 		sessionStorage.setItem(mark, JSON.stringify(noted));
 		location.reload();
 	};
 	addEventListener('DOMContentLoaded', () => {
-		const workers = navigator.serviceWorker;
-		if (!workers) return tell();
-		workers.addEventListener('controllerchange', again);
-		if (workers.controller) again();
-		setTimeout(tell, 30000);
+		if (!navigator.serviceWorker) return tell();
+		fetch('/api/version').then(again, tell);
 	});
 })();
 """

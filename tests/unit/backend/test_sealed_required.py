@@ -110,7 +110,8 @@ def test_the_kits_routes_answer_in_the_clear() -> None:
 
 
 def test_a_navigation_gets_the_page_that_comes_back_sealed() -> None:
-    for headers in (NAVIGATION, {"accept": "text/html,*/*"}):
+    of_the_worker = {"sec-fetch-mode": "same-origin", "accept": "text/html"}
+    for headers in (NAVIGATION, {"accept": "text/html,*/*"}, of_the_worker):
         answer = required().get("/c/1?q=words", headers=headers)
         assert answer.status_code == 200
         assert answer.headers["cache-control"] == "no-store"
@@ -123,7 +124,7 @@ def test_a_navigation_gets_the_page_that_comes_back_sealed() -> None:
 @pytest.mark.parametrize(
     "headers",
     [
-        {"sec-fetch-mode": "cors", "accept": "text/html"},
+        {"sec-fetch-mode": "cors"},
         {"sec-fetch-mode": "no-cors"},
         {"accept": "application/json"},
         {},
