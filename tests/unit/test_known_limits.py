@@ -58,4 +58,4 @@ def test_known_limit_where_no_key_is_bound_a_machine_without_tdx_has_the_right_v
     assert "not about the connection" in out
     assert "Reference values do not help" in words_of("docs/threat-model.md")
     assert "not about your connection" in words_of("docs/auditors.md")
-    assert "not about your connection" in words_of("web/src/i18n/en.ts")
+    assert "answers on reads what you send" in words_of("web/src/i18n/en.ts")

@@ -187,11 +187,10 @@ export const start = (
  * its own: requests wait for it. Returns that, and what settles with it.
  */
 const seal = (self: string, load: Load): (() => Promise<Door>) => {
-	const { fetch, WebSocket } = window;
 	const failed = (error: unknown) => {
 		console.warn('A sealed request came to nothing.', error);
 	};
-	const own = { fetch: fetch.bind(window), WebSocket, failed };
+	const own = { fetch: window.fetch.bind(window), WebSocket: window.WebSocket, failed };
 	let failures = 0;
 	let door: Promise<Door> | undefined;
 	const opening = (): Promise<Door> => {

@@ -13,7 +13,7 @@ import { TrustBadge } from './ui/badge';
 import { createBlocked } from './ui/blocked';
 import type { Parts, TrustElement } from './ui/element';
 import { OutsideImage } from './ui/outside-image';
-import { showQuestion } from './ui/question';
+import { BADGE, showQuestion } from './ui/question';
 import { TrustSettings } from './ui/settings-form';
 
 /** Tells this browser's other tabs that a mark was changed. */
@@ -112,7 +112,7 @@ const rightsTaken = atom(false);
 const parts: Parts = { session, settings, texts: texts.state, chat, settingsInPanel, rightsTaken };
 
 const ELEMENTS = {
-	badge: { tag: 'cczoo-trust-badge', element: TrustBadge },
+	badge: { tag: BADGE, element: TrustBadge },
 	settings: { tag: 'cczoo-trust-settings', element: TrustSettings }
 } as const;
 
@@ -133,10 +133,15 @@ export const mount = (place: HTMLElement, name: keyof typeof ELEMENTS): void => 
 /** Have this page's requests go by what the verification finds. */
 export const enter = (door: Door): void => {
 	keepDoor(environment, session, () => settings.state.get().settings, door);
-	showQuestion(document, door.gate, texts.state, async () => {
-		forgetSealed(environment);
-		await door.forget();
-		location.reload();
+	showQuestion(document, door.gate, texts.state, {
+		async forget() {
+			forgetSealed(environment);
+			await door.forget();
+			location.reload();
+		},
+		badge(place) {
+			mount(place, 'badge');
+		}
 	});
 };
 

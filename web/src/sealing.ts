@@ -7,6 +7,7 @@ import { type Cause, type Confirmations, Gate } from './transport/gate';
 import { openJar } from './transport/jar';
 import type { Keyset } from './transport/keyset';
 import type { Held } from './transport/line';
+import { orInMemory } from './transport/memory';
 import { openBell, openShared, openStore } from './transport/shared';
 import { createSockets } from './transport/sockets';
 import { wrapCookie } from './transport/wrap-cookie';
@@ -61,7 +62,7 @@ const confirmations = (storage: () => Storage): Confirmations => {
 export const open = ({ fetch, WebSocket, failed }: Own): Door => {
 	const store = openStore(() => indexedDB, later);
 	const bell = openBell(() => new BroadcastChannel('tee-sealed'));
-	const jar = openJar(store, hostname, now);
+	const jar = openJar(orInMemory(store), hostname, now);
 
 	const hold = (keyset: Keyset, policy: string): Held => {
 		const { subtle } = crypto;

@@ -6,7 +6,7 @@ import { openBell, openStore, openTold } from './transport/shared';
 import {
 	newestChannel,
 	REVERTED,
-	SealingWorker,
+	sealingWorker,
 	type Fetching,
 	type Message
 } from './transport/worker';
@@ -63,14 +63,14 @@ const channelTo = newestChannel((keyset) => {
 	return channel;
 });
 
-const worker = new SealingWorker({
+const worker = sealingWorker({
 	origin: location.origin,
 	fetch: fetchPlain,
 	kept: (address) => caches.match(address),
 	shared: openTold(store, bell, { now, later }),
 	jar: openTray(store, location.hostname, now),
 	isOutside,
-	send: (request, { keyset }) => channelTo(keyset).request(request),
+	send: (request, keyset) => channelTo(keyset).request(request),
 	claim: () => clients.claim(),
 	unregister: () => registration.unregister()
 });

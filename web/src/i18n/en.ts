@@ -37,11 +37,13 @@ const en = {
 		'Requests of this browser to this server were sealed before. If its administrator has switched that off for good, you can go on without; if you do not know, do not.',
 	'panel.forget': 'Forget that they were sealed',
 	'panel.note':
-		'This is about the trust domain that answered, not about your connection: a machine in between could pass its answers on, whatever the measurements. The page itself comes from the machine being checked; cczoo-verify checks from your own machine.',
+		'Green: what this page asks goes sealed to the trust domain that answered, and nobody in between reads it. But the page itself comes from the machine being checked, or from whoever changed it on its way; cczoo-verify checks from your own machine.',
 
 	'gate.failed': 'This server was not verified. Shall what you write go to it all the same?',
-	'gate.warned': 'This server was verified with warnings. Shall what you write go to it?',
+	'gate.warned':
+		'This server was verified with warnings, or could not be verified now. Shall what you write go to it?',
 	'gate.sealed': 'It then goes sealed to whoever holds the key that this server names.',
+	'gate.plain': 'It then goes unsealed: whoever passes it on can read it.',
 	'gate.confirm': 'Go on',
 	'gate.refused': 'The connection to this server is closed',
 

@@ -2,17 +2,17 @@
 import type { Check } from '../base/checks';
 import { toBase64url, toUtf8 } from '../base/encoding';
 import type { Environment } from '../base/environment';
+import { Passing } from '../base/problem';
 import type { Door, Judgement } from '../transport/door';
 import type { Cause, Key, Standing } from '../transport/gate';
 import { readKeyset, type Keyset } from '../transport/keyset';
 import type { Verdict } from './attest';
+import { pause } from './backoff';
 import { wasSealed } from './sealed';
 import { fetchKeys } from './served-keys';
 import type { Session, State } from './session';
 import type { Settings } from './settings';
 
-/** Milliseconds between two questions for keys that nobody answered. */
-export const ASK_AGAIN = 2_000;
 /** Milliseconds that a page goes by what it found where nothing is sealed: at most an hour. */
 const PLAIN_LIFE = 3_600_000;
 
@@ -36,12 +36,17 @@ export const causesOf = (checks: readonly Check[]): Cause[] =>
 		.filter(({ outcome, code }) => /^(warn|fail)$/.test(outcome) && code !== 'not-run')
 		.map(({ id, code = '' }) => `${id}:${code}`);
 
+/** What has to pass before a key is called proved: the answer is to us, and its holder answers. */
+const PROVING = ['nonce-binding', 'key-binding'];
+
 /** What a verdict says of the key; undefined where it came to none. */
 export const keyOf = ({ keyset, checks }: Verdict): Key | undefined => {
-	const binding = checks.find(({ id }) => id === 'key-binding');
-	if (keyset !== undefined && binding?.outcome === 'pass') return 'proved';
-	if (binding?.code === 'key-none') return 'none';
-	return REFUTING.includes(binding?.code) ? 'refuted' : undefined;
+	const isPassed = (wanted: string) =>
+		checks.some(({ id, outcome }) => id === wanted && outcome === 'pass');
+	if (keyset !== undefined && PROVING.every(isPassed)) return 'proved';
+	const code = checks.find(({ id }) => id === 'key-binding')?.code;
+	if (code === 'key-none') return 'none';
+	return REFUTING.includes(code) ? 'refuted' : undefined;
 };
 
 /** Is no key named, where the person's policy or this browser's memory wants one? */
@@ -78,33 +83,37 @@ export const keepDoor = (
 	env: Environment,
 	session: Pick<Session, 'state' | 'attach' | 'restart'>,
 	settings: () => Settings,
-	door: Pick<Door, 'judge' | 'wait' | 'holds' | 'policy' | 'attest'>
+	door: Pick<Door, 'judge' | 'wait' | 'holds' | 'basis' | 'attest'>
 ): void => {
 	let newest = new AbortController();
 	let seen: Verdict | undefined;
 	/** A door that waits needs a verdict, whether a badge is there or not. */
 	let leave: (() => void) | undefined = session.attach();
 
-	/** The keys that the server says it has, as soon as it says so. */
-	const servedKeys = async (signal: AbortSignal): Promise<Keyset | null> => {
-		for (;;) {
+	/** The keys that the server says it has, as soon as it says so; undefined where that has no form. */
+	const servedKeys = async (signal: AbortSignal): Promise<Keyset | null | undefined> => {
+		for (let failed = 1; ; failed += 1) {
 			try {
 				return await fetchKeys(env, signal);
-			} catch {
+			} catch (error) {
 				signal.throwIfAborted();
-				await new Promise<void>((resolve) => env.later(ASK_AGAIN, resolve));
+				if (!(error instanceof Passing)) return undefined;
+				const [byte = 0] = env.random(1);
+				const tries = { failed, asked: error.wait, left: 0, random: byte / 256 };
+				await new Promise<void>((resolve) => env.later(pause(tries), resolve));
 				signal.throwIfAborted();
 			}
 		}
 	};
 
-	/** What goes by keys that nobody has checked. */
+	/** What goes by keys that nobody has checked; by what is no keyset goes nothing. */
 	const unchecked = async (
 		facts: Pick<Found, 'standing' | 'causes'>,
 		signal: AbortSignal
 	): Promise<Found> => {
-		const keyset = await servedKeys(signal);
-		const key = keyset ? 'unchecked' : 'none';
+		const served = await servedKeys(signal);
+		const keyset = served ?? null;
+		const key = served === undefined ? 'refuted' : served ? 'unchecked' : 'none';
 		return { ...facts, key, keyset, until: keyset?.notAfter ?? env.now() + PLAIN_LIFE };
 	};
 
@@ -139,7 +148,7 @@ export const keepDoor = (
 		signal.throwIfAborted();
 		if (state.kind === 'pending') {
 			// What was found under other settings is void; under these it holds for its time.
-			if (door.policy !== null && door.policy !== policy) door.wait();
+			if (door.basis !== null && door.basis !== policy) door.wait();
 			return;
 		}
 		if (state.kind === 'done' && isPassing(state.verdict) && door.holds(policy)) return;
@@ -149,10 +158,8 @@ export const keepDoor = (
 		const { isRequired = false, ...facts } = judged;
 		const known = await wasSealed(env);
 		signal.throwIfAborted();
-		// As without the kit: nothing was ever sealed here, and nobody asks for it.
-		const isPlain = facts.key === 'none' && !known && !isRequired;
-		await door.judge({ ...facts, policy, known, enforcement: isPlain ? 'off' : 'warn' });
-		if (isPlain) rest();
+		await door.judge({ ...facts, policy, known: known || isRequired, enforcement: 'warn' });
+		if (facts.key === 'none' && !known && !isRequired) rest();
 	};
 
 	door.attest = () => {

@@ -31,7 +31,7 @@ const measured = (content: Pull, said: number | null, onPiece: (loaded: number) 
 	return async () => {
 		const piece = await content();
 		loaded += piece?.length ?? 0;
-		if (said !== null && (piece ? loaded > said : loaded !== said)) throw broken('length');
+		if (said !== null && (piece ? loaded > said : loaded !== said)) throw broken();
 		if (piece) onPiece(loaded);
 		return piece;
 	};
@@ -69,13 +69,11 @@ const stream = (content: Pull, life: AbortController): ReadableStream =>
  * end here, so that it is not shown as whole before that.
  *
  * @param method The request's.
- * @param url What the answer is from.
  * @param life Aborted, it ends the body with its reason.
  */
 export const makeResponse = async (
 	{ status, fields, content }: Answer,
 	method: string,
-	url: string,
 	life: AbortController,
 	onDownload: (loaded: number, total: number | null) => void
 ): Promise<Response> => {
@@ -95,6 +93,5 @@ export const makeResponse = async (
 		});
 		body = stream(pieces, life);
 	}
-	const response = new Response(body, { status, headers });
-	return Object.defineProperty(response, 'url', { value: url });
+	return new Response(body, { status, headers });
 };

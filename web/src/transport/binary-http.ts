@@ -54,12 +54,12 @@ const counter = () => {
 	return (name: number, value: number) => {
 		count += 1;
 		size += name + value;
-		if (name > NAME_LIMIT || count > FIELD_LIMIT || size > FIELDS_LIMIT) throw broken('fields');
+		if (name > NAME_LIMIT || count > FIELD_LIMIT || size > FIELDS_LIMIT) throw broken();
 	};
 };
 
 const checkField = (name: string, value: string): void => {
-	if (!NAME.test(name) || !VALUE.test(value)) throw broken('field');
+	if (!NAME.test(name) || !VALUE.test(value)) throw broken();
 };
 
 /** A request up to its content. Throws for what may not be said. */
@@ -70,7 +70,7 @@ export const writeRequestHead = ({
 	path,
 	fields
 }: RequestHead): Bytes => {
-	if (method.length > METHOD_LIMIT || path.length > PATH_LIMIT) throw broken('too long');
+	if (method.length > METHOD_LIMIT || path.length > PATH_LIMIT) throw broken();
 	const control = [method, scheme, authority, path].map((text) => withLength(toUtf8(text)));
 	const count = counter();
 	const section = fields.flatMap(([name, value]) => {
@@ -88,7 +88,7 @@ const readFields = async (message: ByteSource, isKnown: boolean): Promise<Fields
 	let source = message;
 	if (isKnown) {
 		const length = await message.varint();
-		if (length > SECTION_LIMIT) throw broken('fields');
+		if (length > SECTION_LIMIT) throw broken();
 		source = byteSource(once(await message.take(length)));
 	}
 	const count = counter();
@@ -98,7 +98,7 @@ const readFields = async (message: ByteSource, isKnown: boolean): Promise<Fields
 		count(nameLength, 0);
 		const name = latin1(await source.take(nameLength));
 		const valueLength = await source.varint();
-		if (valueLength > FIELDS_LIMIT) throw broken('fields');
+		if (valueLength > FIELDS_LIMIT) throw broken();
 		const value = latin1(await source.take(valueLength));
 		checkField(name, value);
 		fields.push([name, value]);
@@ -145,13 +145,13 @@ const readContent = (source: ByteSource, isKnown: boolean): Pull => {
 export const readAnswer = async (message: Pull): Promise<Answer> => {
 	const source = byteSource(message);
 	const framing = await source.varint();
-	if (framing !== KNOWN_RESPONSE && framing !== RESPONSE) throw broken('framing');
+	if (framing !== KNOWN_RESPONSE && framing !== RESPONSE) throw broken();
 	const isKnown = framing === KNOWN_RESPONSE;
 	for (let passed = 0; passed <= INFORMATIONAL_LIMIT; passed += 1) {
 		const status = await source.varint();
-		if (status < 100 || status > 599) throw broken('status');
+		if (status < 100 || status > 599) throw broken();
 		const fields = await readFields(source, isKnown);
 		if (status >= 200) return { status, fields, content: readContent(source, isKnown) };
 	}
-	throw broken('informational');
+	throw broken();
 };

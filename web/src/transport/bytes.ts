@@ -70,7 +70,7 @@ export const byteSource = (pull: Pull) => {
 		/** All that is left, at most so many bytes. */
 		rest: async (limit: number): Promise<Bytes> => {
 			await fill(limit + 1);
-			if (size > limit) throw broken('too long');
+			if (size > limit) throw broken();
 			return cut(size);
 		},
 		isAtEnd: async (): Promise<boolean> => {
@@ -82,7 +82,7 @@ export const byteSource = (pull: Pull) => {
 			const first = (await take(1))[0] ?? 0;
 			const length = 1 << (first >> 6);
 			const value = (first & 0x3f) * 256 ** (length - 1) + fromBigEndian(await take(length - 1));
-			if (value > Number.MAX_SAFE_INTEGER || varintLength(value) !== length) throw broken('varint');
+			if (value > Number.MAX_SAFE_INTEGER || varintLength(value) !== length) throw broken();
 			return value;
 		}
 	};
@@ -91,8 +91,8 @@ export const byteSource = (pull: Pull) => {
 export type ByteSource = ReturnType<typeof byteSource>;
 
 /** One piece, all at once. */
-export const once = (bytes: Bytes): Pull => {
-	let next: Bytes | null = bytes;
+export const once = (bytes: Bytes | null): Pull => {
+	let next = bytes;
 	return () => {
 		const piece = next;
 		next = null;

@@ -66,7 +66,7 @@ const openAnswer = (
 			await source.take(Math.max(NONCE_LENGTH, keyLength))
 		);
 		const length = await source.varint();
-		if (length > CHUNK_LIMIT) throw broken('chunk too long');
+		if (length > CHUNK_LIMIT) throw broken();
 		const sealed = length ? await source.take(length) : await source.rest(CHUNK_LIMIT);
 		const iv = nonceAt(keys.nonce, counter);
 		counter += 1;
@@ -76,7 +76,7 @@ const openAnswer = (
 			.catch(() => {
 				throw broken('does not open');
 			});
-		if (length && !text.byteLength) throw broken('empty chunk');
+		if (length && !text.byteLength) throw broken();
 		ended = !length;
 		return new Uint8Array(text);
 	};

@@ -2,7 +2,7 @@
 import type { Environment } from '../base/environment';
 import { CODING, decoded, fieldOf, makeResponse } from './answer-body';
 import { type Answer, type Fields, readAnswer, writeRequestHead } from './binary-http';
-import { type Pull, byteSource } from './bytes';
+import { type Pull, once } from './bytes';
 import { encapsulate, type Encapsulation } from './chunked-ohttp';
 import { broken, SealedError } from './errors';
 import type { Keyset, SealKey } from './keyset';
@@ -49,7 +49,8 @@ const OWN_FIELDS = ['host', 'date', 'content-length', 'accept-encoding'];
 const DATE_PROBLEM = 'https://iana.org/assignments/http-problem-types#date';
 const REQUEST_TYPE = 'message/ohttp-chunked-req';
 const ANSWER_TYPE = 'message/ohttp-chunked-res';
-const PROBLEM_LIMIT = 4096;
+/** Nobody here has this key; or this route, as where the kit is gone, or seals nothing any more. */
+const NOBODY = [404, 405, 422];
 
 interface Begun {
 	key: SealKey;
@@ -60,21 +61,15 @@ interface Begun {
 const makePool = (begin: () => Promise<Begun>) => {
 	const ready: Promise<Begun>[] = [];
 	let count = 0;
-	const fill = () => {
+	const fill = (wanted = count) => {
+		count = wanted;
 		while (ready.length < count) {
 			const begun = begin();
 			begun.catch(() => undefined); // told to whoever takes it
 			ready.push(begun);
 		}
 	};
-	return {
-		take: () => ready.shift() ?? begin(),
-		fill,
-		prepare: (wanted = 2) => {
-			count = wanted;
-			fill();
-		}
-	};
+	return { take: () => ready.shift() ?? begin(), fill };
 };
 
 /** The pieces of an outer answer. */
@@ -91,33 +86,27 @@ const pieces = (response: Response): Pull => {
 /** An outer answer that has no inner one. */
 const refusal = ({ status, headers }: Response): SealedError => {
 	const wait = Number(headers.get('retry-after')) * 1000 || 0;
-	if (status === 422) return new SealedError('key-unknown', '', status);
+	if (NOBODY.includes(status)) return new SealedError('key-unknown', '', status);
 	return new SealedError(status === 503 ? 'sealed-busy' : 'sealed-refused', '', status, wait);
 };
 
-/** What the server's clock says, where an answer is its complaint about our date; and the answer. */
-const readComplaint = async (answer: Answer): Promise<{ date: number | null; answer: Answer }> => {
-	const type = fieldOf(answer.fields, 'content-type') ?? '';
-	if (answer.status !== 400 || !type.startsWith('application/problem+json')) {
-		return { date: null, answer };
-	}
-	const source = byteSource(answer.content);
-	const text = await source.some(PROBLEM_LIMIT);
-	let isComplaint = false;
+/** What the server's clock says where an answer complains about our date, or NaN; and the answer. */
+const readComplaint = async (answer: Answer): Promise<{ date: number; answer: Answer }> => {
+	const { status, fields } = answer;
+	const isProblem = fieldOf(fields, 'content-type')?.startsWith('application/problem+json');
+	if (status !== 400 || !isProblem) return { date: NaN, answer };
+	const first = await answer.content();
+	const begin = once(first);
+	const content: Pull = async () => (await begin()) ?? answer.content();
+	let date = NaN;
 	try {
-		const problem = JSON.parse(new TextDecoder().decode(text ?? undefined)) as { type?: unknown };
-		isComplaint = problem.type === DATE_PROBLEM;
+		const text = new TextDecoder().decode(first ?? undefined);
+		const { type } = JSON.parse(text) as { type?: unknown };
+		if (type === DATE_PROBLEM) date = Date.parse(fieldOf(fields, 'date') ?? '');
 	} catch {
-		// The app's own problem, whatever it says.
+		// the app's own problem, whatever it says
 	}
-	const date = Date.parse(fieldOf(answer.fields, 'date') ?? '');
-	let first = text;
-	const content: Pull = () => {
-		const piece = first;
-		first = null;
-		return piece ? Promise.resolve(piece) : source.some(Infinity);
-	};
-	return { date: isComplaint && !Number.isNaN(date) ? date : null, answer: { ...answer, content } };
+	return { date, answer: { ...answer, content } };
 };
 
 /** An AbortController that follows a signal for as long as it is not aborted itself. */
@@ -214,7 +203,7 @@ export const createChannel = (env: ChannelEnvironment, { keys }: Keyset): Channe
 	const ask = async (request: SealedRequest, signal: AbortSignal): Promise<Answer> => {
 		for (let asked = 0; asked < 2; asked += 1) {
 			const { date, answer } = await readComplaint(await exchange(request, signal));
-			if (date === null) return answer;
+			if (isNaN(date)) return answer;
 			ahead = date - env.now();
 		}
 		throw new SealedError('date-refused');
@@ -229,9 +218,8 @@ export const createChannel = (env: ChannelEnvironment, { keys }: Keyset): Channe
 				name === 'set-cookie' ? [value] : []
 			);
 			await asked.onCookies?.(lines);
-			const { href } = new URL(asked.url, env.origin);
 			const onDownload = asked.onDownload ?? (() => undefined);
-			return await makeResponse(answer, asked.method, href, life, onDownload);
+			return await makeResponse(answer, asked.method, life, onDownload);
 		} catch (error) {
 			const reason: unknown = life.signal.aborted ? life.signal.reason : error;
 			life.abort(); // whatever is still under way
@@ -239,5 +227,10 @@ export const createChannel = (env: ChannelEnvironment, { keys }: Keyset): Channe
 		}
 	};
 
-	return { request, prepare: pool.prepare };
+	return {
+		request,
+		prepare: (count = 2) => {
+			pool.fill(count);
+		}
+	};
 };

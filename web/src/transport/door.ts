@@ -50,24 +50,16 @@ const PENDING = { standing: 'pending', key: 'pending', channel: null } as const;
 
 /** What is kept for other pages, for the worker, and for the next load of this page. */
 const permissionOf = ({ keyset, until, policy, ...judged }: Judgement): Permission => {
-	if (!keyset) return { kind: 'plain', until };
 	const { standing, key, causes } = judged;
-	return { kind: 'sealed', keyset, until, policy, grounds: { standing, key, causes } };
+	return { keyset, until, policy, grounds: { standing, key, causes } };
 };
 
 const isGrounds = (grounds: Grounds | undefined): grounds is Grounds =>
 	typeof grounds?.standing === 'string' && Array.isArray(grounds.causes);
 
-/** What was kept, as it was judged; null where that does not say. */
-const judgementOf = (permission: Permission): Judgement | null => {
-	const { until } = permission;
-	if (permission.kind === 'plain') {
-		const facts = { enforcement: 'off', standing: 'unreachable', key: 'none' } as const;
-		return { ...facts, causes: [], keyset: null, policy: '', until };
-	}
-	const { keyset, policy, grounds } = permission;
-	return isGrounds(grounds) ? { enforcement: 'warn', ...grounds, keyset, policy, until } : null;
-};
+/** What was kept, as it was judged: this tab asks anew; null where that does not say. */
+const judgementOf = ({ grounds, ...kept }: Permission): Judgement | null =>
+	isGrounds(grounds) ? { enforcement: 'warn', ...grounds, ...kept } : null;
 
 export class Door {
 	readonly gate: Gate<Held>;
@@ -121,6 +113,11 @@ export class Door {
 	/** Under which policy the keys in use were judged; null where nothing is sealed. */
 	get policy(): string | null {
 		return this.#held?.policy ?? null;
+	}
+
+	/** Under which policy the verdict in use was made; null before any. */
+	get basis(): string | null {
+		return this.#judged?.policy ?? null;
 	}
 
 	/** Whether a verdict under this policy still holds. */

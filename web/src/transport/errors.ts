@@ -1,7 +1,7 @@
 /**
  * Why a sealed request came to nothing:
  *
- * - `key-unknown`: the server does not hold this key. Attest anew, then repeat once.
+ * - `key-unknown`: the server does not hold this key, or any. Attest anew, then repeat once.
  * - `sealed-busy`: it cannot take more now; `wait` says for how long.
  * - `sealed-refused`: another outer status, which `status` has.
  * - `sealed-broken`: what came back does not open, is cut off, or breaks a rule.
@@ -32,4 +32,5 @@ export class SealedError extends TypeError {
 	}
 }
 
-export const broken = (detail: string) => new SealedError('sealed-broken', detail);
+/** It does not have the form that it should, or as the detail says. */
+export const broken = (detail = 'malformed') => new SealedError('sealed-broken', detail);

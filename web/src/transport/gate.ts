@@ -50,11 +50,15 @@ export type Decision =
 
 const WAIT: Decision = { kind: 'wait' };
 
-/** Who confirms a verdict on a proved key has not confirmed that there is none. */
+/** The cause that is always among those asked about where a confirmation has requests go plain. */
+export const NO_KEY: Cause = 'key-binding:key-none';
+
+/** Who confirms anything else, such as a key's silence, has not confirmed that there is none. */
 const withKey = (key: Key, causes: readonly Cause[]): readonly Cause[] => {
+	if (key === 'none') return causes.includes(NO_KEY) ? causes : [NO_KEY, ...causes];
 	const isSaid = causes.some((cause) => cause.startsWith('key-binding:'));
 	if (isSaid || (key === 'proved' && causes.length > 0)) return causes;
-	return [`key-binding:${key === 'none' ? 'key-none' : 'not-asked'}`, ...causes];
+	return ['key-binding:not-asked', ...causes];
 };
 
 /** Decide about every request alike: they are all somebody's words. */

@@ -15,7 +15,7 @@ export const bucket = (length: number): number =>
 
 /** Throw unless all bytes are zero. */
 export const expectZeros = (bytes: Uint8Array): void => {
-	if (bytes.some((byte) => byte !== 0)) throw broken('padding');
+	if (bytes.some((byte) => byte !== 0)) throw broken();
 };
 
 /** The data of a body in the coding `tee-padded`. */

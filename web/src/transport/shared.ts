@@ -19,6 +19,9 @@ export const LOOK_AGAIN = 1_000;
 /** Longest life of a permission, in milliseconds: that of a keyset, with the tolerance for clocks. */
 export const LONGEST = (3_600 + 120) * 1000;
 
+/** The message of an error where the browser has not answered in that time. */
+export const LATE = 'TimeoutError';
+
 /** Values by name, each changed in one transaction. */
 export interface Store {
 	read: (name: string) => Promise<unknown>;
@@ -45,20 +48,19 @@ export interface Grounds {
 }
 
 /** How requests may leave this browser; the gate decides it, on the page. */
-export type Permission =
-	| {
-			kind: 'sealed';
-			/** As `readKeyset` gives it, whose word that it is well-formed is kept with it. */
-			keyset: Keyset;
-			/** Milliseconds since 1970. */
-			until: number;
-			/** Under which policy the keys were judged. */
-			policy: string;
-			/** Missing where only the worker goes by it. */
-			grounds?: Grounds;
-	  }
-	/** Nothing is sealed here, and never was: as without the kit. */
-	| { kind: 'plain'; until: number };
+export interface Permission {
+	/**
+	 * As `readKeyset` gives it, whose word that it is well-formed is kept with it; null where nothing
+	 * is sealed here, and never was: as without the kit.
+	 */
+	keyset: Keyset | null;
+	/** Milliseconds since 1970. */
+	until: number;
+	/** Under which policy it was judged. */
+	policy: string;
+	/** Missing where only the worker goes by it. */
+	grounds?: Grounds;
+}
 
 /** What this browser keeps about this origin. */
 export interface Known {
@@ -98,12 +100,11 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
 /** Read a permission that still holds. */
 const readPermission = (value: unknown, now: number): Permission | null => {
 	if (!isRecord(value)) return null;
-	const { kind, keyset, until, policy, grounds } = value;
+	const { keyset, until, policy } = value;
 	// One from a clock that was ahead would hold too long.
-	if (typeof until !== 'number' || !(until > now && until <= now + LONGEST)) return null;
-	if (kind === 'plain') return { kind, until };
-	if (kind !== 'sealed' || typeof policy !== 'string' || !isRecord(keyset)) return null;
-	return { kind, keyset, until, policy, grounds } as unknown as Permission;
+	const holds = typeof until === 'number' && until > now && until <= now + LONGEST;
+	const isWhole = typeof policy === 'string' && (keyset === null || isRecord(keyset));
+	return holds && isWhole ? (value as unknown as Permission) : null;
 };
 
 /** Read what is kept about an origin: what nobody of ours wrote counts as the stricter thing. */
@@ -112,7 +113,7 @@ const readKnown = (value: unknown, now: number): Known => {
 	const kept = isRecord(value) ? value : {};
 	const sealed = kept.sealed !== false;
 	const permission = readPermission(kept.permission, now);
-	return { sealed, permission: sealed && permission?.kind === 'plain' ? null : permission };
+	return { sealed, permission: sealed && !permission?.keyset ? null : permission };
 };
 
 const isSame = (one: unknown, other: unknown): boolean =>
@@ -122,7 +123,7 @@ const isSame = (one: unknown, other: unknown): boolean =>
 const bounded = <T>(work: Promise<T>, later: Environment['later']): Promise<T> =>
 	new Promise((resolve, reject) => {
 		const cancel = later(STORE_PATIENCE, () => {
-			reject(new Error('TimeoutError'));
+			reject(new Error(LATE));
 		});
 		work.finally(cancel).then(resolve, reject);
 	});
@@ -257,8 +258,9 @@ export const openShared = (...world: Parameters<typeof open>): Shared => {
 		async allow(permission) {
 			let allowed = false;
 			await change((before) => {
-				allowed = permission.kind === 'sealed' || !before.sealed;
-				return allowed ? { sealed: permission.kind === 'sealed', permission } : before;
+				const sealed = permission.keyset !== null;
+				allowed = sealed || !before.sealed;
+				return allowed ? { sealed, permission } : before;
 			});
 			return allowed;
 		},

@@ -9,7 +9,7 @@ import type { Asker } from './cookies';
 import { SealedError } from './errors';
 import type { Tray } from './jar';
 import type { Keyset } from './keyset';
-import type { Known, Permission, Told } from './shared';
+import type { Permission, Told } from './shared';
 
 /** Milliseconds in which a page comes by a permission; a person may have to confirm something. */
 export const PATIENCE = 60_000;
@@ -25,10 +25,9 @@ const BARE: RequestInit = {
 	cache: 'no-store',
 	redirect: 'manual'
 };
+const REDIRECTS = [301, 302, 303, 307, 308];
 /** Documents that stand in for others, of whom it is known which. */
 const STAND_INS = 64;
-
-export type Sealing = Extract<Permission, { kind: 'sealed' }>;
 
 /** What of a FetchEvent is used. */
 export interface Fetching {
@@ -58,7 +57,7 @@ export interface World {
 	/** Whether a request goes as it is: the explicit list. */
 	isOutside: (method: string, url: URL) => boolean;
 	/** Rejects with a `SealedError`, or whatever else went wrong; nothing has gone plain then. */
-	send: (request: SealedRequest, keys: Sealing) => Promise<Response>;
+	send: (request: SealedRequest, keyset: Keyset) => Promise<Response>;
 	/** Take every page of this origin under control. */
 	claim: () => Promise<void>;
 	unregister: () => Promise<unknown>;
@@ -84,8 +83,6 @@ export const newestChannel = (open: (keyset: Keyset) => Channel): ((keyset: Keys
 	};
 };
 
-const isRedirect = (status: number): boolean => [301, 302, 303, 307, 308].includes(status);
-
 /** By what a navigation may have begun: a document on its own may come from another site. */
 const askerOf = ({ mode, destination, method }: Request): Asker => {
 	if (mode !== 'navigate' || destination !== 'document') return 'own';
@@ -93,144 +90,6 @@ const askerOf = ({ mode, destination, method }: Request): Asker => {
 };
 
 const mayChange = ({ method }: Request): boolean => method !== 'GET' && method !== 'HEAD';
-
-export class SealingWorker {
-	/** Ids of documents that stand in for others. */
-	readonly #standIns = new Set<string>();
-
-	constructor(private readonly world: World) {}
-
-	/** Answer a request, or leave it to the browser by not answering. */
-	fetch(event: Fetching): void {
-		let isOurs = true; // where this is not known, nothing goes as it is
-		try {
-			const url = new URL(event.request.url);
-			const { origin, isOutside } = this.world;
-			const isSent = url.pathname !== REVERTED && isOutside(event.request.method, url);
-			isOurs = url.origin === origin && !isSent;
-		} finally {
-			if (isOurs) event.respondWith(this.#answer(event).catch(() => Response.error()));
-		}
-	}
-
-	/** A page wants to be under control, as after a hard reload. */
-	message(event: Message): void {
-		const { data, source, ports } = event;
-		if (data !== CLAIM) return;
-		const told: Claimed = { standIn: source !== null && this.#standIns.has(source.id) };
-		event.waitUntil(
-			this.world.claim().then(() => {
-				ports[0]?.postMessage(told);
-			})
-		);
-	}
-
-	async #answer(event: Fetching): Promise<Response> {
-		const { request } = event;
-		const { mode, destination, method, url } = request;
-		if (new URL(url).pathname === REVERTED) {
-			return (await this.world.kept(REVERTED)) ?? Response.error();
-		}
-		const isDocument = mode === 'navigate' && destination === 'document' && method === 'GET';
-		if (!isDocument) return this.#resource(request);
-
-		// Only a page comes by a permission: without one, it has to come first.
-		const { permission } = await this.#known();
-		if (!permission) return this.#standIn(event);
-		if (permission.kind === 'plain') return this.world.fetch(request);
-		try {
-			return await this.#sealed(request, null, permission);
-		} catch (error) {
-			if (!isKeyUnknown(error)) throw error;
-			await this.world.shared.doubt(permission);
-			return this.#standIn(event);
-		}
-	}
-
-	/** Answer what a page needs: there is, or soon will be, one that comes by a permission. */
-	async #resource(request: Request): Promise<Response> {
-		const { shared } = this.world;
-		const first = await shared.permission(PATIENCE);
-		if (first?.kind === 'plain') return this.world.fetch(request);
-		const body = mayChange(request) ? await request.blob() : null;
-		try {
-			return await this.#sealed(request, body, first);
-		} catch (error) {
-			if (!isKeyUnknown(error) || !first) throw error;
-			await shared.doubt(first);
-			return this.#sealed(request, body, await shared.permission(PATIENCE));
-		}
-	}
-
-	async #sealed(
-		request: Request,
-		body: Blob | null,
-		permission: Permission | null
-	): Promise<Response> {
-		if (permission?.kind !== 'sealed') throw new Error('not-allowed');
-		const { jar, send } = this.world;
-		const { policy } = permission;
-		const { pathname } = new URL(request.url);
-		const { method, url, signal } = request;
-		const fields = await this.#fields(request, pathname, policy);
-		const onCookies = (lines: string[]) => jar.take(pathname, lines, policy);
-		const response = await send({ method, url, fields, body, signal, onCookies }, permission);
-		const location = isRedirect(response.status) ? response.headers.get('location') : null;
-		return location === null ? response : this.#redirect(request, response.status, location);
-	}
-
-	/** The request's own, and what the browser would have added on the way. */
-	async #fields(request: Request, path: string, policy: string): Promise<[string, string][]> {
-		const { jar, origin } = this.world;
-		const fields = new Headers(request.headers);
-		const asker = askerOf(request);
-		const more = {
-			'sec-fetch-dest': request.destination || 'empty',
-			origin: mayChange(request) ? originOf(asker, origin) : '',
-			cookie: await jar.header(path, policy, asker)
-		};
-		for (const [name, value] of Object.entries(more)) if (value) fields.set(name, value);
-		return [...fields];
-	}
-
-	/**
-	 * Have the browser go on, which keeps fragments and holds the page's own policy against where it
-	 * leads; to this origin it comes back here. This host without TLS would go out plain.
-	 */
-	#redirect(request: Request, status: number, location: string): Response {
-		const to = new URL(location, request.url);
-		const here = new URL(this.world.origin);
-		if (to.host === here.host) to.protocol = here.protocol;
-		if (!/^https?:$/.test(to.protocol)) throw new Error('bad-redirect');
-		return Response.redirect(to.href, status);
-	}
-
-	/**
-	 * The app's page, asked for without path, query, cookies or anything else of the person's: the
-	 * loader in it comes by a permission. Path and query stay in the browser.
-	 */
-	async #standIn({ request, resultingClientId }: Fetching): Promise<Response> {
-		const { fetch, unregister } = this.world;
-		const [page, script] = await Promise.all(['/', WORKER].map((path) => fetch(path, BARE)));
-		if (page && script && !isGone(script)) {
-			this.#remember(resultingClientId);
-			return page;
-		}
-		if ((await this.#known()).sealed) return revertedPage();
-		await unregister();
-		return fetch(request);
-	}
-
-	/** What is known; where that cannot be read, the stricter thing, and the page tells why. */
-	#known(): Promise<Known> {
-		return this.world.shared.known().catch(() => ({ sealed: true, permission: null }));
-	}
-
-	#remember(client: string): void {
-		if (this.#standIns.size >= STAND_INS) this.#standIns.clear();
-		this.#standIns.add(client);
-	}
-}
 
 /** A page of the worker's own, with nothing of the server's, and which nobody puts into a frame. */
 const revertedPage = (): Response =>
@@ -243,4 +102,128 @@ const revertedPage = (): Response =>
 		}
 	});
 
-const originOf = (asker: Asker, origin: string): string => (asker === 'own' ? origin : 'null');
+/** What the worker does with the browser's requests, and with the pages' wishes. */
+export interface SealingWorker {
+	/** Answer a request, or leave it to the browser by not answering. */
+	fetch: (event: Fetching) => void;
+	/** A page wants to be under control, as after a hard reload. */
+	message: (event: Message) => void;
+}
+
+/** The worker's logic, in this world. */
+export const sealingWorker = (world: World): SealingWorker => {
+	const { origin, shared, jar } = world;
+	const { host, protocol } = new URL(origin);
+	/** Ids of documents that stand in for others. */
+	const standIns = new Set<string>();
+
+	/** What is known; where that cannot be read, the stricter thing, and the page tells why. */
+	const known = () => shared.known().catch(() => ({ sealed: true, permission: null }));
+
+	/** The request's own fields, and what the browser would have added on the way. */
+	const fieldsOf = async (request: Request, path: string, policy: string) => {
+		const fields = new Headers(request.headers);
+		const asker = askerOf(request);
+		const more = {
+			'sec-fetch-dest': request.destination || 'empty',
+			origin: mayChange(request) && (asker === 'own' ? origin : 'null'),
+			cookie: await jar.header(path, policy, asker)
+		};
+		for (const [name, value] of Object.entries(more)) if (value) fields.set(name, value);
+		return [...fields];
+	};
+
+	/**
+	 * Have the browser go on, which keeps fragments and holds the page's own policy against where it
+	 * leads; to this origin it comes back here. This host without TLS would go out plain.
+	 */
+	const goOn = (from: string, status: number, location: string): Response => {
+		const to = new URL(location, from);
+		if (to.host === host) to.protocol = protocol;
+		if (!/^https?:$/.test(to.protocol)) throw new Error('bad-redirect');
+		return Response.redirect(to.href, status);
+	};
+
+	/** Ask as the permission says: sealed, or as without the kit. */
+	const ask = async (
+		request: Request,
+		body: Blob | null,
+		permission: Permission | null
+	): Promise<Response> => {
+		if (!permission) throw new Error('not-allowed');
+		const { keyset, policy } = permission;
+		if (!keyset) return world.fetch(request);
+		const { method, url, signal } = request;
+		const { pathname } = new URL(url);
+		const fields = await fieldsOf(request, pathname, policy);
+		const onCookies = (lines: string[]) => jar.take(pathname, lines, policy);
+		const answer = await world.send({ method, url, fields, body, signal, onCookies }, keyset);
+		const { status, headers } = answer;
+		const location = REDIRECTS.includes(status) ? headers.get('location') : null;
+		return location === null ? answer : goOn(url, status, location);
+	};
+
+	/**
+	 * The app's page, asked for without path, query, cookies or anything else of the person's: the
+	 * loader in it comes by a permission. Path and query stay in the browser.
+	 */
+	const standIn = async ({ request, resultingClientId }: Fetching): Promise<Response> => {
+		const [page, script] = await Promise.all(['/', WORKER].map((path) => world.fetch(path, BARE)));
+		if (page && script && !isGone(script)) {
+			if (standIns.size >= STAND_INS) standIns.clear();
+			standIns.add(resultingClientId);
+			return page;
+		}
+		if ((await known()).sealed) return revertedPage();
+		await world.unregister();
+		return world.fetch(request);
+	};
+
+	const answer = async (event: Fetching): Promise<Response> => {
+		const { request } = event;
+		if (new URL(request.url).pathname === REVERTED) {
+			return (await world.kept(REVERTED)) ?? Response.error();
+		}
+		const isPage = askerOf(request) === 'link';
+		/** Only a page comes by a permission: it waits for none, and the rest for one. */
+		const allowed = async (): Promise<Permission | null> =>
+			isPage ? (await known()).permission : shared.permission(PATIENCE);
+		const first = await allowed();
+		if (isPage && !first) return standIn(event);
+		const body = first?.keyset && mayChange(request) ? await request.blob() : null;
+		try {
+			return await ask(request, body, first);
+		} catch (error) {
+			if (!isKeyUnknown(error) || !first) throw error;
+			await shared.doubt(first);
+			if (isPage) return standIn(event);
+			const next = await allowed();
+			// Never as without the kit: what was to go sealed goes sealed.
+			if (!next?.keyset) throw error;
+			return ask(request, body, next);
+		}
+	};
+
+	return {
+		fetch(event) {
+			let isOurs = true; // where this is not known, nothing goes as it is
+			try {
+				const url = new URL(event.request.url);
+				const isSent = url.pathname !== REVERTED && world.isOutside(event.request.method, url);
+				isOurs = url.origin === origin && !isSent;
+			} finally {
+				if (isOurs) event.respondWith(answer(event).catch(() => Response.error()));
+			}
+		},
+		message(event) {
+			const { data, source, ports } = event;
+			if (data !== CLAIM) return;
+			const told: Claimed = { standIn: source !== null && standIns.has(source.id) };
+			event.waitUntil(
+				world.claim().then(() => {
+					ports[0]?.postMessage(told);
+				})
+			);
+		}
+	};
+};

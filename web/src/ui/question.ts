@@ -2,25 +2,32 @@
 import type { ReadableAtom } from 'nanostores';
 import { refusalIn } from '../i18n/refusals';
 import { isText, type Texts } from '../i18n/texts';
-import type { Decision, Gate } from '../transport/gate';
+import { NO_KEY, type Decision, type Gate } from '../transport/gate';
 
-const COVER = `position: fixed; inset: 0; z-index: 2147483646; display: flex; align-items: center;
-	justify-content: center; background: #0008; font: 14px/1.5 sans-serif`;
+const OVER = `position: fixed; inset: 0; z-index: 2147483646; display: flex; justify-content: center;
+	font: 14px/1.5 sans-serif`;
+/** The page waits for an answer, */
+const ASKING = `${OVER}; align-items: center; background: #0008`;
+/** or can be used as far as it goes without the server: its badge says more. */
+const REFUSING = `${OVER}; align-items: start; pointer-events: none`;
 const BOX = `max-width: 34em; max-height: 80vh; overflow: auto; margin: 1em; padding: 1.5em;
-	border-radius: 1em; background: #fff; color: #222`;
+	border-radius: 1em; background: #fff; color: #222; box-shadow: 0 0 1em #0006; pointer-events: auto`;
+
+export const BADGE = 'cczoo-trust-badge';
 
 type Asked = Extract<Decision, { kind: 'ask' }>;
 
 /**
  * Show it whenever the gate decides so, and take it away when it decides otherwise.
  *
- * @param forget What the person does where this origin was sealed before, and is not now.
+ * @param acts `forget` is what the person does where this origin was sealed before, and is not now;
+ *   `badge` puts one into a place, as an app that gets no answer has none to show.
  */
 export const showQuestion = (
 	page: Document,
 	gate: Pick<Gate<unknown>, 'view' | 'hear' | 'confirm'>,
 	texts: ReadableAtom<Texts>,
-	forget: () => Promise<void>
+	{ forget, badge }: { forget: () => Promise<void>; badge: (place: HTMLElement) => void }
 ): void => {
 	/** In a shadow root, out of reach of the app's styles. */
 	const host = page.createElement('div');
@@ -55,7 +62,7 @@ export const showQuestion = (
 		return [
 			say('h2', t(asked.failed ? 'gate.failed' : 'gate.warned')),
 			list,
-			say('p', t('gate.sealed')),
+			say('p', t(asked.causes.includes(NO_KEY) ? 'gate.plain' : 'gate.sealed')),
 			button(t('gate.confirm'), 'tee-confirm', () => {
 				gate.confirm(asked);
 			})
@@ -65,6 +72,11 @@ export const showQuestion = (
 	const refusal = (reason: Extract<Decision, { kind: 'refuse' }>['reason']): HTMLElement[] => {
 		const { t, language } = texts.get();
 		const parts = [say('h2', t('gate.refused')), say('p', refusalIn(language, reason))];
+		if (!page.querySelector(BADGE)) {
+			const place = page.createElement('div');
+			badge(place);
+			parts.push(place);
+		}
 		if (reason !== 'no-way-back') return parts;
 		parts.push(say('p', t('panel.unsealed')));
 		parts.push(button(t('panel.forget'), 'tee-forget-sealed', () => void forget()));
@@ -83,7 +95,7 @@ export const showQuestion = (
 		}
 		const cover = page.createElement('div');
 		cover.dataset.testid = 'tee-question';
-		cover.style.cssText = COVER;
+		cover.style.cssText = decision.kind === 'ask' ? ASKING : REFUSING;
 		const box = page.createElement('div');
 		box.setAttribute('role', 'alertdialog');
 		box.style.cssText = BOX;

@@ -134,7 +134,7 @@ describe('a door', () => {
 		expect(await (await asked)?.text()).toBe('answer');
 		expect(await share().known()).toMatchObject({
 			sealed: true,
-			permission: { kind: 'sealed', policy: 'p', grounds: { standing: 'passed', key: 'proved' } }
+			permission: { keyset: KEYSET, policy: 'p', grounds: { standing: 'passed', key: 'proved' } }
 		});
 	});
 
@@ -169,12 +169,28 @@ describe('a door', () => {
 		expect(decision(second)).toMatchObject({ kind: 'ask', failed: true });
 	});
 
+	it('asks again about what went plain in another tab, and not in one that has confirmed it', async () => {
+		const causes = ['key-binding:key-none', 'appraisal:appraisal'];
+		const asked = { enforcement: 'warn', causes } as const;
+		const first = makeDoor(causes);
+		await first.judge(plain(asked));
+		await settle();
+		expect(decision(first)).toEqual({ kind: 'open', way: 'plain' });
+		const same = makeDoor(causes);
+		await same.begin();
+		expect(decision(same)).toEqual({ kind: 'open', way: 'plain' });
+		expect(same.basis).toBe('p');
+		const other = makeDoor();
+		await other.begin();
+		expect(decision(other)).toEqual({ kind: 'ask', causes, failed: true });
+	});
+
 	it('lets requests go plain where nothing was ever sealed, and never after that', async () => {
 		const door = makeDoor();
 		await door.judge(plain());
 		expect(await open(door)).toBeNull();
 		await settle();
-		expect((await share().known()).permission).toMatchObject({ kind: 'plain' });
+		expect((await share().known()).permission).toMatchObject({ keyset: null });
 
 		await opened();
 		const next = makeDoor();

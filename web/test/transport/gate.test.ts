@@ -3,6 +3,7 @@ import {
 	CONFIRMED_MAX,
 	decide,
 	Gate,
+	NO_KEY,
 	PATIENCE,
 	Refused,
 	WAITING_MAX,
@@ -131,6 +132,15 @@ describe('the decision', () => {
 			failed: false
 		});
 		expect(short({ ...base, key: 'unchecked' })).toBe('ask');
+	});
+
+	it('names that there is no key whatever else is said of one, and once', () => {
+		const silent = 'key-binding:quote-unreachable';
+		const confirmed = { failures: new Set([silent]), warnings: new Set([silent]) };
+		const asked = (causes: string[]) =>
+			decide(situation({ standing: 'unreachable', key: 'none', causes, confirmed }));
+		expect(asked([silent])).toMatchObject({ kind: 'ask', causes: [NO_KEY, silent] });
+		expect(asked([NO_KEY])).toMatchObject({ kind: 'ask', causes: [NO_KEY] });
 	});
 
 	it('never asks about nothing, and is not confirmed by it', () => {

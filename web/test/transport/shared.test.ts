@@ -42,13 +42,12 @@ const store = () => openStore(() => database.factory, clock.later);
 /** As another page, or the worker, has it. */
 const another = (bell = openBell(channel)): Shared => openShared(store(), bell, clock);
 const sealed = (more: { until?: number; policy?: string } = {}): Permission => ({
-	kind: 'sealed',
 	keyset: KEYSET,
 	until: clock.now() + 60_000,
 	policy: 'p',
 	...more
 });
-const plain = (): Permission => ({ kind: 'plain', until: clock.now() + 60_000 });
+const plain = (): Permission => ({ ...sealed(), keyset: null });
 const kept = () => database.stores.get('state');
 
 beforeEach(() => {
@@ -81,10 +80,10 @@ describe('what pages and worker share', () => {
 	it('never goes back to plain by itself', async () => {
 		const page = another();
 		expect(await page.allow(plain())).toBe(true);
-		expect((await page.known()).permission?.kind).toBe('plain');
+		expect((await page.known()).permission).toEqual(plain());
 		await page.allow(sealed());
 		expect(await page.allow(plain())).toBe(false);
-		expect((await page.known()).permission?.kind).toBe('sealed');
+		expect((await page.known()).permission).toEqual(sealed());
 		await page.withdraw();
 		expect(await page.allow(plain())).toBe(false);
 		expect(await page.known()).toEqual({ sealed: true, permission: null });
@@ -108,7 +107,7 @@ describe('what pages and worker share', () => {
 			{ sealed: true, permission: { ...sealed(), policy: 7 } },
 			{ sealed: true, permission: { ...sealed(), until: 'x' } },
 			{ sealed: true, permission: { ...sealed(), until: NaN } },
-			{ sealed: true, permission: { ...sealed(), kind: 'open' } }
+			{ sealed: true, permission: { ...plain(), keyset: undefined } }
 		]) {
 			kept()?.set('origin', value);
 			expect(await page.known()).toEqual({ sealed: true, permission: null });
@@ -135,7 +134,7 @@ describe('what pages and worker share', () => {
 	it('keeps what many write at once in one piece', async () => {
 		const pages = Array.from({ length: 20 }, () => another(DEAF));
 		await Promise.all(pages.map((page, at) => page.allow(at % 2 ? sealed() : plain())));
-		expect(await another().known()).toMatchObject({ sealed: true, permission: { kind: 'sealed' } });
+		expect(await another().known()).toMatchObject({ sealed: true, permission: { keyset: KEYSET } });
 	});
 });
 
