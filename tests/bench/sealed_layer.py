@@ -32,7 +32,7 @@ REQUESTS, ROUNDS = 200, 15
 PIECES, BULK_ROUNDS = 1_600, 3
 PIECE = bytes(65_536)  # what uvicorn hands on at a time, and 105 MB in all
 STREAMED = 60
-ANSWER = b'{"status":true,"version":"0.5.20"}'
+ANSWER = b'{"status":true,"name":"Open WebUI"}'
 TOKEN = "a" * 150  # as long as open-webui's
 
 Body = Callable[[], AsyncIterator[bytes]]

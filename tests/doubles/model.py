@@ -1,12 +1,18 @@
 """A model server that speaks the OpenAI protocol and says what it heard, or what it shall.
 
-python -m doubles.model [--port N] [--delay SECONDS]
+python -m doubles.model [--port N] [--delay SECONDS] [--model NAME ...]
 
-GET  /v1/models             one model, "stub"
-POST /v1/chat/completions   "You said: <the last message>", streamed word by word or at once
-GET  /requests              every completion request's body so far
-POST /control               {"delay": seconds between words, "clear": forget the requests,
-                             "answer": the reply from now on, null to repeat what it is told}
+GET  /v1/models                 one model, "stub", or those of the command line
+POST /v1/chat/completions       "You said: <the last message>", streamed word by word or at once
+POST /v1/embeddings             the same small vector for every text
+POST /v1/audio/transcriptions   what was spoken, whatever was
+POST /v1/audio/speech           a file of bytes that hold what is spoken
+GET  /requests                  every completion request's body so far
+POST /control                   {"delay": seconds between words, "clear": forget the requests,
+                                 "answer": the reply from now on, null to repeat what it is told,
+                                 "answers": replies to what holds a text, before all others,
+                                 "fault": what is wrong with every request, null for nothing,
+                                 "spoken": what it takes every recording for}
 """
 
 from __future__ import annotations
@@ -25,6 +31,8 @@ from .serving import command_line, run_double
 
 MODEL = "stub"
 CREATED = 1_800_000_000
+VECTOR = [0.5] * 4
+ORDERS = {"delay", "answer", "answers", "fault", "spoken"}
 
 
 @dataclass
@@ -33,7 +41,19 @@ class State:
 
     delay: float = 0.05
     answer: str | None = None
+    answers: dict[str, str] = field(default_factory=dict)
+    fault: str | None = None
+    spoken: str = ""
+    models: Sequence[str] = (MODEL,)
     requests: list[Any] = field(default_factory=list)
+
+    def reply(self, messages: Sequence[dict[str, Any]]) -> str:
+        """What it answers: to what it knows, to anything, or what it is told."""
+        told = text_of(messages[-1])
+        for part, answer in self.answers.items():
+            if part in told:
+                return answer
+        return reply_to(messages) if self.answer is None else self.answer
 
 
 def create_app(state: State) -> FastAPI:
@@ -42,19 +62,40 @@ def create_app(state: State) -> FastAPI:
 
     @app.get("/v1/models")
     async def models() -> Response:
-        entry = {"id": MODEL, "object": "model", "created": CREATED, "owned_by": "doubles"}
-        return JSONResponse({"object": "list", "data": [entry]})
+        entry = {"object": "model", "created": CREATED, "owned_by": "doubles"}
+        data = [{"id": name, **entry} for name in state.models]
+        return JSONResponse({"object": "list", "data": data})
 
     @app.post("/v1/chat/completions")
     async def completions(request: Request) -> Response:
         body = await request.json()
         state.requests.append(body)
-        text = state.answer if state.answer is not None else reply_to(body["messages"])
+        if state.fault is not None:
+            return JSONResponse({"error": {"message": state.fault}}, 400)
+        text = state.reply(body["messages"])
         if body.get("stream"):
             return StreamingResponse(_stream(text, state), media_type="text/event-stream")
         message = {"role": "assistant", "content": text}
         usage = {"prompt_tokens": 1, "completion_tokens": len(text.split()), "total_tokens": 1}
         return JSONResponse(_completion("chat.completion", {"message": message}) | {"usage": usage})
+
+    @app.post("/v1/embeddings")
+    async def embeddings(request: Request) -> Response:
+        texts = (await request.json())["input"]
+        count = 1 if isinstance(texts, str) else len(texts)
+        data = [
+            {"object": "embedding", "index": index, "embedding": VECTOR} for index in range(count)
+        ]
+        return JSONResponse({"object": "list", "data": data})
+
+    @app.post("/v1/audio/transcriptions")
+    async def transcriptions() -> Response:
+        return JSONResponse({"text": state.spoken})
+
+    @app.post("/v1/audio/speech")
+    async def speech(request: Request) -> Response:
+        spoken = (await request.json())["input"]
+        return Response(spoken.encode() * 100, media_type="audio/mpeg")
 
     @app.get("/requests")
     async def requests() -> Response:
@@ -63,11 +104,13 @@ def create_app(state: State) -> FastAPI:
     @app.post("/control")
     async def control(request: Request) -> Response:
         orders = await request.json()
-        state.delay = float(orders.get("delay", state.delay))
-        if orders.get("clear"):
+        if orders.pop("clear", False):
             state.requests.clear()
-        if "answer" in orders:
-            state.answer = orders["answer"]
+        unknown = orders.keys() - ORDERS
+        if unknown:
+            return JSONResponse({"error": f"no such order: {', '.join(unknown)}"}, 400)
+        for name, value in orders.items():
+            setattr(state, name, value)
         return JSONResponse({"delay": state.delay})
 
     return app
@@ -75,10 +118,15 @@ def create_app(state: State) -> FastAPI:
 
 def reply_to(messages: Sequence[dict[str, Any]]) -> str:
     """The reply: the last message's text, repeated."""
-    content = messages[-1]["content"]
+    return f"You said: {text_of(messages[-1])}"
+
+
+def text_of(message: dict[str, Any]) -> str:
+    """The words of a message, beside its pictures."""
+    content = message["content"]
     if isinstance(content, list):  # parts: text beside pictures
         content = " ".join(part.get("text", "") for part in content)
-    return f"You said: {content}"
+    return str(content)
 
 
 async def _stream(text: str, state: State) -> AsyncIterator[str]:
@@ -109,8 +157,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the server."""
     parser = command_line(__doc__)
     parser.add_argument("--delay", type=float, default=State.delay, help="seconds between words")
+    parser.add_argument("--model", action="append", help="repeatable; none: one, stub")
     options = parser.parse_args(argv)
-    state = State(delay=options.delay)
+    state = State(delay=options.delay, models=options.model or State.models)
     return run_double(lambda _: create_app(state), options)
 
 

@@ -10,15 +10,18 @@ from urllib.parse import quote
 PART = 8
 """Characters of a canary that are telling: nobody meets them by chance."""
 
+RANDOM = 24
+"""Characters of a canary that are random, at its end."""
+
 
 def new_canary(name: str) -> str:
     """A text to plant: letters and digits that are nowhere else, with its name in front."""
-    return name + secrets.token_hex(12)
+    return name + secrets.token_hex(RANDOM // 2)
 
 
 def spellings(canary: str, part: int = PART) -> frozenset[bytes]:
     """Every part of the canary's random end, in each encoding, as it would stand among others."""
-    random = canary[-24:]
+    random = canary[-RANDOM:]
     parts = (random[at : at + part] for at in range(len(random) - part + 1))
     return frozenset(spelling for text in parts for spelling in _spelled(text))
 

@@ -1,7 +1,8 @@
 """A reverse proxy that notes all that passes it, as whoever ends TLS before the server can.
 
 What it notes is undone of what HTTP and WebSocket do to it (chunks, masks); it asks the server for
-answers that are not compressed, as anybody in its place may.
+answers that are not compressed, as anybody in its place may. Told to, it asks other servers for
+some addresses, or says something else than they do.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from .spellings import spellings
+from .spellings import PART, spellings
 
 UP, DOWN = "up", "down"
 
@@ -28,6 +30,7 @@ _NOT_PASSED = frozenset(
     | {"sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions"}
     | {"sec-websocket-protocol", "accept-encoding"}
 )
+_Value = TypeVar("_Value")
 _CHUNK = 64 * 1024
 _SECONDS = 30
 
@@ -43,24 +46,52 @@ class Message:
 
 
 @dataclass
+class Answer:
+    """An answer as a whole, for whoever changes it; `kind` is its media type."""
+
+    status: int
+    kind: str
+    body: bytes
+
+
+@dataclass
 class Wire:
-    """What passed so far. `url` is the proxy's, `target` the server's behind it."""
+    """What passed so far. `url` is the proxy's, `target` the server's behind it.
+
+    `servers` are other ones, and `changes` are made to answers: each for a path, or for all below
+    one that ends with a slash. The first that fits counts.
+    """
 
     target: str
     url: str = ""
     messages: list[Message] = field(default_factory=list)
+    servers: Mapping[str, str] = field(default_factory=dict)
+    changes: Mapping[str, Callable[[Answer], Answer]] = field(default_factory=dict)
+
+    def address(self, raw_path: str) -> URL:
+        """Where the server that is asked for this has it."""
+        return URL(_fitting(self.servers, raw_path, self.target) + raw_path, encoded=True)
+
+    def change(self, raw_path: str) -> Callable[[Answer], Answer] | None:
+        """What is done to the answer, if anything."""
+        return _fitting(self.changes, raw_path, None)
 
     def begin(self, way: str, what: str, head: bytes = b"") -> Message:
         """Note a message whose body is still to come."""
         self.messages.append(Message(way, what, head))
         return self.messages[-1]
 
-    def find(self, canary: str) -> list[str]:
-        """Where the text, or a telling part of it, passed in any spelling: way and what."""
-        patterns = spellings(canary)
+    def find(
+        self, canary: str, among: Sequence[Message] | None = None, *, part: int = PART
+    ) -> list[str]:
+        """Where the text, or a telling part of it, passed in any spelling: way and what.
+
+        `among`: these messages, or else all. `part`: how much of it is telling.
+        """
+        patterns = spellings(canary, part)
         return [
             f"{each.way} {each.what}"
-            for each in list(self.messages)
+            for each in (list(self.messages) if among is None else among)
             if any(pattern in part for part in (each.head, each.body) for pattern in patterns)
         ]
 
@@ -70,9 +101,18 @@ class Wire:
         return [len(each.body) for each in sent]
 
 
+def _fitting(table: Mapping[str, _Value], raw_path: str, other: _Value) -> _Value:
+    path = raw_path.partition("?")[0]
+    return next((value for name, value in table.items() if _fits(name, path)), other)
+
+
+def _fits(name: str, path: str) -> bool:
+    return path == name or (name != "/" and name.endswith("/") and path.startswith(name))
+
+
 @contextlib.contextmanager
-def recorded(target: str) -> Iterator[Wire]:
-    """Run the proxy before the server at `target`, on a free port of 127.0.0.1."""
+def recorded(target: str, *, port: int = 0) -> Iterator[Wire]:
+    """Run the proxy before the server at `target`, on a port of 127.0.0.1 (0: a free one)."""
     wire = Wire(target)
     loop = asyncio.new_event_loop()
     started, end = threading.Event(), asyncio.Event()
@@ -80,7 +120,7 @@ def recorded(target: str) -> Iterator[Wire]:
     async def run() -> None:
         runner = web.AppRunner(_application(wire), access_log=None, shutdown_timeout=1)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
         wire.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         started.set()
         await end.wait()
@@ -112,9 +152,11 @@ def _application(wire: Wire) -> web.Application:
             yield
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        if request.headers.get("upgrade", "").lower() == "websocket":
-            return await _pass_socket(wire, request)
-        return await _pass_request(wire, request)
+        is_socket = request.headers.get("upgrade", "").lower() == "websocket"
+        try:
+            return await (_pass_socket if is_socket else _pass_request)(wire, request)
+        except aiohttp.ClientConnectorError:
+            return web.Response(status=502)
 
     app = web.Application(client_max_size=1 << 40)
     app.cleanup_ctx.append(open_session)
@@ -136,13 +178,15 @@ async def _pass_request(wire: Wire, request: web.Request) -> web.StreamResponse:
 
     asking = request.app[_SESSION].request(
         request.method,
-        URL(wire.target + request.raw_path, encoded=True),
+        wire.address(request.raw_path),
         headers=[*_passed(request.headers.items()), ("Accept-Encoding", "identity")],
         data=body() if request.can_read_body else None,
         allow_redirects=False,
     )
     async with asking as answer:
         got = wire.begin(DOWN, what, _head(str(answer.status), answer.headers.items()))
+        if change := wire.change(request.raw_path):
+            return await _changed(change, answer, got)
         response = web.StreamResponse(status=answer.status, reason=answer.reason)
         for name, value in _passed(answer.headers.items()):
             response.headers.add(name, value)
@@ -154,6 +198,15 @@ async def _pass_request(wire: Wire, request: web.Request) -> web.StreamResponse:
         return response
 
 
+async def _changed(
+    change: Callable[[Answer], Answer], answer: aiohttp.ClientResponse, got: Message
+) -> web.Response:
+    got.body += await answer.read()
+    changed = change(Answer(answer.status, answer.content_type, bytes(got.body)))
+    kind = {"Content-Type": changed.kind, "Cache-Control": "no-store"}
+    return web.Response(status=changed.status, body=changed.body, headers=kind)
+
+
 # --- sockets -------------------------------------------------------------------------------------
 
 
@@ -162,7 +215,7 @@ async def _pass_socket(wire: Wire, request: web.Request) -> web.StreamResponse:
     wire.begin(UP, f"OPEN {request.raw_path}", _head(what, request.headers.items()))
     asked = request.headers.get("sec-websocket-protocol", "")
     opening = request.app[_SESSION].ws_connect(
-        URL(wire.target + request.raw_path, encoded=True),
+        wire.address(request.raw_path),
         headers=_passed(request.headers.items()),
         protocols=[name.strip() for name in asked.split(",") if name.strip()],
         max_msg_size=0,

@@ -79,6 +79,35 @@ def test_it_says_what_it_shall(client: httpx.Client) -> None:
     assert complete(client, stream=False).json()["choices"][0]["message"]["content"] == REPLY
 
 
+def test_it_knows_what_to_say_to_some_words(client: httpx.Client) -> None:
+    client.post("/control", json={"answers": {MESSAGES[-1]["content"]: "I know."}, "delay": 0})
+    assert "I know." in complete(client, stream=False).text
+    client.post("/control", json={"answers": {"something else": "I know."}, "answer": "Or not."})
+    assert "Or not." in complete(client, stream=False).text
+
+
+def test_it_says_what_is_wrong(client: httpx.Client) -> None:
+    client.post("/control", json={"fault": "too hot"})
+    answer = complete(client, stream=True)
+    assert (answer.status_code, answer.json()) == (400, {"error": {"message": "too hot"}})
+    client.post("/control", json={"fault": None})
+    assert complete(client, stream=True).is_success
+
+
+def test_an_order_that_it_does_not_know_is_refused(client: httpx.Client) -> None:
+    assert client.post("/control", json={"models": ["another"]}).status_code == 400
+    assert [each["id"] for each in client.get("/v1/models").json()["data"]] == ["stub"]
+
+
+def test_it_hears_speaks_and_measures_texts(client: httpx.Client) -> None:
+    client.post("/control", json={"spoken": "hello"})
+    assert client.post("/v1/audio/transcriptions", content=b"RIFF").json() == {"text": "hello"}
+    assert b"good bye" in client.post("/v1/audio/speech", json={"input": "good bye"}).content
+    for texts, count in (("one", 1), (["one", "two"], 2)):
+        answer = client.post("/v1/embeddings", json={"input": texts}).json()
+        assert [each["index"] for each in answer["data"]] == list(range(count))
+
+
 def test_parts_of_a_message_are_joined() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "image_url"}, {"type": "text", "text": "b"}]
     assert model.reply_to([{"role": "user", "content": parts}]) == "You said: a  b"

@@ -116,6 +116,37 @@ def test_links_between_pages_lead_somewhere(page: str) -> None:
     assert missing == []
 
 
+def heading_anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings
+    }
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{p.name}" for p in tracked("docs/*.md"))])
+def test_links_into_pages_lead_to_a_heading(page: str) -> None:
+    place = REPO / page
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", place.read_text())
+    pages = [((place.parent / target if target else place), anchor) for target, anchor in links]
+    missing = [
+        f"{target.name}#{anchor}"
+        for target, anchor in pages
+        if target.suffix == ".md" and anchor not in heading_anchors(target)
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", [f"docs/{path.name}" for path in tracked("docs/*.md")])
+def test_tests_that_a_page_names_are_there(page: str) -> None:
+    text = (REPO / page).read_text()
+    files = [REPO / name for name in re.findall(r"`((?:web/)?tests?/[^`\s]+)`", text)]
+    assert [file for file in files if not file.exists()] == []
+    bodies = "".join(file.read_text() for file in files if file.is_file())
+    named = re.findall(r"`(test_\w+)`", text)
+    assert [name for name in named if f"def {name}(" not in bodies] == []
+
+
 def test_every_page_is_listed_in_the_readme() -> None:
     readme = (REPO / "README.md").read_text()
     pages = [file.name for file in tracked("docs/*.md")]

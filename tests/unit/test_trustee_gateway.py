@@ -7,16 +7,10 @@ address and the method, and lets every page of every origin read the answer.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import http.client
-import ipaddress
 import json
 import re
-import shutil
-import socket
 import ssl
-import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,14 +19,12 @@ import httpx
 import jwt
 import pytest
 from cczoo_verifier.trust import from_simulator
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from doubles import gateway as gateways
 from doubles.evidence import flat_body, listed_body
 from doubles.serving import serving
 from doubles.trustee.service import Setup, Trustee
@@ -162,78 +154,18 @@ def gateway(
 @contextlib.contextmanager
 def running(folder: Path, service: str, page: str = PAGE) -> Iterator[Gateway]:
     """The configuration of the docs as a running nginx; only its addresses and files are ours."""
-    certificate, key = make_certificate(folder)
-    port = free_port()
-    text = CONFIGURATION.read_text()
-    for old, new in (
+    certificate, key = gateways.make_certificate(folder)
+    port = gateways.free_port()
+    configuration = gateways.replaced(
+        CONFIGURATION.read_text(),
         ("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;"),
         ("/etc/nginx/trustee.pem", str(certificate)),
         ("/etc/nginx/trustee.key", str(key)),
         ("http://127.0.0.1:8181", service),
         (PAGE, page),
-    ):
-        assert old in text
-        text = text.replace(old, new)
-    (folder / "trustee.conf").write_text(text)
-    temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    (folder / "nginx.conf").write_text(
-        f"daemon off; master_process off; pid {folder}/pid; error_log stderr;\n"
-        "events { worker_connections 256; }\n"
-        "http { access_log off;\n"
-        + "".join(f"{name}_temp_path {folder}/{name};\n" for name in temporary)
-        + "include trustee.conf; }\n"
     )
-    words = [nginx(), "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
-    with (folder / "log").open("wb") as log, subprocess.Popen(words, stderr=log) as process:
-        try:
-            await_listening(port, process, folder / "log")
-            yield Gateway(port, certificate)
-        finally:
-            process.terminate()
-
-
-def nginx() -> str:
-    """The program; Debian has it where only root looks."""
-    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    assert found, "nginx is missing: python3 tools/bootstrap.py system-unit"
-    return found
-
-
-def free_port() -> int:
-    """A port of this machine that was free just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def await_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return once the port answers."""
-    end = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.05)
-    pytest.fail(f"nginx does not listen: {log.read_text()}")
-
-
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 and its key, as PEM files."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "trustee.example.com")])
-    now = datetime.datetime.now(datetime.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    encoding, kind = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    files = folder / "trustee.pem", folder / "trustee.key"
-    files[0].write_bytes(certificate.public_bytes(encoding))
-    files[1].write_bytes(key.private_bytes(encoding, kind, serialization.NoEncryption()))
-    return files
+    with gateways.running(folder, configuration, port):
+        yield Gateway(port, certificate)
 
 
 # --- what passes ---------------------------------------------------------------------------------
@@ -421,7 +353,7 @@ def test_no_other_page_may(gateway: Gateway, method: str, path: str, origin: str
 
 def test_a_service_that_is_down_is_told_to_the_page(tmp_path: Path) -> None:
     """Without the header the page sees no 502, only that it could not connect."""
-    with running(tmp_path, f"http://127.0.0.1:{free_port()}") as gateway:
+    with running(tmp_path, f"http://127.0.0.1:{gateways.free_port()}") as gateway:
         answer = gateway.ask("POST", RESULTS, PAGE, b"{}")
     assert (answer.status, answer.all("Access-Control-Allow-Origin")) == (502, [PAGE])
 
@@ -429,7 +361,7 @@ def test_a_service_that_is_down_is_told_to_the_page(tmp_path: Path) -> None:
 def test_a_page_may_have_a_long_name(tmp_path: Path) -> None:
     """nginx does not even start where its tables are too narrow for one."""
     page = f"https://{'.'.join(['a' * 62] * 4)}:65535"
-    with running(tmp_path, f"http://127.0.0.1:{free_port()}", page) as gateway:
+    with running(tmp_path, f"http://127.0.0.1:{gateways.free_port()}", page) as gateway:
         answer = gateway.ask("OPTIONS", RESULTS, page)
     assert answer.all("Access-Control-Allow-Origin") == [page]
 
