@@ -45,12 +45,18 @@ export const isForeign = ({ src, srcdoc }: Source, page: Document): boolean => {
 	return origin === page.location.origin && !HARMLESS.test(pathname);
 };
 
+/** Below here are the kit's own documents, which nothing of a chat is in, each with its own policy. */
+const OF_THE_KIT = /^\/api\/v1\/tee\//;
+
 /** Whether a frame shows what an address of this origin has, and would do so in a sandbox. */
-const isOfThisOrigin = (source: Source, page: Document): boolean =>
-	source.srcdoc === null &&
-	isForeign(source, page) &&
-	URL.canParse(source.src ?? '', page.baseURI) &&
-	/^https?:$/.test(new URL(source.src ?? '', page.baseURI).protocol);
+const isOfThisOrigin = (source: Source, page: Document): boolean => {
+	const { src, srcdoc } = source;
+	if (srcdoc !== null || !isForeign(source, page) || !URL.canParse(src ?? '', page.baseURI)) {
+		return false;
+	}
+	const { protocol, pathname } = new URL(src ?? '', page.baseURI);
+	return /^https?:$/.test(protocol) && !OF_THE_KIT.test(pathname);
+};
 
 /** An answer as a document to be shown: what is no page is shown as text. */
 const documentOf = async (answer: Response): Promise<string> => {

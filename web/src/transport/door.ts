@@ -146,6 +146,9 @@ export class Door {
 			this.#control ??= env.control.take();
 			await this.#control;
 			if (turn !== this.#turn) return;
+		} else if (news.key === 'refuted') {
+			// It lets nothing through, nor what the browser itself loads. The gate waits for nothing.
+			void (this.#control ??= env.control.take());
 		}
 		this.#judged = judgement;
 		this.#held = held;

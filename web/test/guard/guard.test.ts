@@ -228,6 +228,12 @@ describe('a frame', () => {
 			await shows(frame({ src: '/x' }), '<!doctype html><pre>{"a":"&lt;b>&amp;lt;"}');
 		});
 
+		it('is left alone where that is the kit’s own', () => {
+			const made = frame({ src: '/api/v1/tee/image#x', sandbox: 'allow-scripts' });
+			expect(made.hasAttribute('srcdoc')).toBe(false);
+			expect(fetched).not.toHaveBeenCalled();
+		});
+
 		it('stays empty where there is no answer', async () => {
 			fetched.mockReturnValue(Promise.reject(new TypeError('refused')));
 			const made = frame({ src: '/x' });

@@ -21,6 +21,7 @@ let rung: Word[];
 let held: Held[];
 let standIn: boolean;
 let controlled: () => void;
+let taken: number;
 const reload = vi.fn();
 const attest = vi.fn();
 
@@ -55,6 +56,7 @@ const makeDoor = (causes: string[] = []): Door => {
 		control: {
 			take: () =>
 				new Promise((resolve) => {
+					taken += 1;
 					controlled = () => {
 						resolve({ kind: 'controlled', standIn: Promise.resolve(standIn) });
 					};
@@ -118,6 +120,7 @@ beforeEach(() => {
 	held = [];
 	standIn = false;
 	controlled = () => undefined;
+	taken = 0;
 	reload.mockReset();
 	attest.mockReset();
 });
@@ -205,6 +208,15 @@ describe('a door', () => {
 		expect(decision(early)).toEqual({ kind: 'refuse', reason: 'no-way-back' });
 		await early.forget();
 		expect(await share().known()).toEqual({ sealed: false, permission: null });
+	});
+
+	it('has a worker let nothing through where the first key is refuted, and none where none is named', async () => {
+		const [refuted, without] = [makeDoor(), makeDoor()];
+		await without.judge(plain());
+		expect(taken).toBe(0);
+		await refuted.judge(verdict({ standing: 'failed', key: 'refuted', keyset: null }));
+		expect(taken).toBe(1);
+		expect(decision(refuted)).toEqual({ kind: 'refuse', reason: 'key-refuted' });
 	});
 
 	it('closes at once for a key that is refuted, and takes back what it kept', async () => {
