@@ -10,6 +10,10 @@ way = $(firstword $(subst -, ,$(1)))
 version = $(lastword $(subst -, ,$(1)))
 webui-python = $(CURDIR)/.venv-webui/$(call version,$(1))-$(call way,$(1))/bin/python
 
+# The browser tests of edition $(1), with options $(2), as tools/side_by_side.py takes them.
+e2e-of = $(1)='env CCZOO_EDITION=$(1) CCZOO_WEBUI_PYTHON=$(call webui-python,$(1)) \
+	$(VENV)/pytest tests/e2e $(2)'
+
 .PHONY: help demo test test-versions test-kernel test-trustee test-intel lint unit conformance native \
 	installer web wheel e2e bench fuzz soak setup-dev setup-test clean
 .DELETE_ON_ERROR:
@@ -47,7 +51,10 @@ wheel:
 	@ls out/wheel/*.whl
 
 test: setup-test
-	@$(MAKE) --no-print-directory lint unit conformance native web installer e2e
+	@$(MAKE) --no-print-directory lint
+	@$(VENV)/python tools/side_by_side.py unit='$(MAKE) --no-print-directory unit' \
+		page='$(MAKE) --no-print-directory conformance web'
+	@$(MAKE) --no-print-directory native installer e2e
 
 lint: setup-dev
 	$(VENV)/ruff check .
@@ -93,9 +100,11 @@ web:
 	cd web && npm run --silent check && npm run --silent test
 
 # In full what a new user gets, the newest version of each way; of the others a look.
+# Browser tests wait most of the time: those of two editions run side by side.
 e2e: setup-test
-	@$(MAKE) --no-print-directory \
-		$(addprefix e2e/,$(call editions,full)) $(addprefix smoke/,$(call editions,smoke))
+	@$(VENV)/python tools/side_by_side.py $(foreach name,$(call editions,full),$(call e2e-of,$(name)))
+	@$(VENV)/python tools/side_by_side.py \
+		$(foreach name,$(call editions,smoke),$(call e2e-of,$(name),-m smoke))
 
 # And what takes minutes and 4 GB: the front end is built in two folders, to the same bytes.
 test-versions: setup-test

@@ -1,0 +1,59 @@
+"""tools/side_by_side.py: commands at once, told apart, and none left behind."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import demo
+
+TOOL = Path(demo.__file__).with_name("side_by_side.py")
+SECONDS = 60
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(TOOL), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+
+def python(code: str) -> str:
+    return f'{sys.executable} -c "{code}"'
+
+
+def test_lines_bear_the_names_of_their_commands_and_a_failure_counts() -> None:
+    done = run(f"one={python('print(1)')}", f"two={python('import sys; print(2); sys.exit(5)')}")
+    assert sorted(done.stdout.splitlines()) == sorted(
+        ["[one] 1", "[two] 2", "[one] ended with 0", "[two] ended with 5"]
+    )
+    assert done.returncode == 1
+    assert run(f"one={python('pass')}").returncode == 0
+
+
+def test_they_run_at_the_same_time(tmp_path: Path) -> None:
+    def meets(mine: str, other: str) -> str:
+        """Tell the other one that this is there, and wait for it."""
+        told = f"Path('{tmp_path}/{mine}').touch()"
+        waits = f"while not Path('{tmp_path}/{other}').exists(): sleep(.05)"
+        return python(f"from pathlib import Path; from time import sleep; {told}\n{waits}")
+
+    assert run(f"a={meets('a', 'b')}", f"b={meets('b', 'a')}").returncode == 0
+
+
+def test_an_end_is_the_end_of_all() -> None:
+    code = "import time; print('here', flush=True); time.sleep(600)"
+    command = [sys.executable, str(TOOL), f"one={python(code)}", f"two={python(code)}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for _ in range(2):
+            assert process.stdout.readline().endswith("] here\n")
+        process.send_signal(signal.SIGTERM)
+        # It ends when nobody holds the pipe any more: neither it nor its commands.
+        process.stdout.read()
+        assert process.wait(SECONDS) != 0
+
+
+def test_what_is_no_command_is_refused() -> None:
+    for wrong in ((), ("only a name",), ("=true",), ("name=",)):
+        assert run(*wrong).returncode == 2
