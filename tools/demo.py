@@ -410,7 +410,7 @@ def demonstrate() -> None:
             f"\n  open-webui with the trust badge: {url}\n"
             f"  sign in as {EMAIL} with the password {password}\n\n"
             f"  The TD is simulated, and the browser verifies it by itself: the badge ends amber,\n"
-            f"  never green.\n"
+            f'  never green, and the page asks once, before anything else: choose "Go on".\n'
             f"  Attestation service: {service}    logs: {HOME}/*.log\n"
             f"  Ctrl-C stops all of it.\n",
             flush=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -94,6 +95,8 @@ class FrontEnd:
     ``regenerate`` is clicked one after the other. ``frames_ask_for_origin``: an artifact's frame
     does, always; elsewhere by a setting. ``embeds``: tools can bring pages. ``file_in_answer`` is
     how an answer shows the file ``{id}``, which was sent to ``upload``.
+    ``chats_settings`` is where the settings import and ``export`` chats, and ``command`` how a
+    prompt's is written down.
     """
 
     since: str
@@ -103,6 +106,9 @@ class FrontEnd:
     embeds: bool = True
     file_in_answer: str = '<file type="html" id="{id}">'
     upload: str = "/api/v1/files/?process=false"
+    chats_settings: str = "Data Controls"
+    export: str = "Export"
+    command: str = "{name}"
 
 
 # Oldest first; what is true of a version stays true until another one differs.
@@ -115,6 +121,9 @@ FRONT_ENDS = (
         embeds=False,
         file_in_answer="{{{{HTML_FILE_ID_{id}}}}}",
         upload="/api/v1/files/",
+        chats_settings="Chats",
+        export="Export Chats",
+        command="/{name}",
     ),
     FrontEnd("0.6.43", "textarea[rows='4']", REGENERATE_MENU),
     FrontEnd("0.12.4", "textarea[placeholder='Enter system prompt here']", REGENERATE_MENU),
@@ -184,8 +193,16 @@ def signed_in_context(
     return context
 
 
+def confirm_questions(page: Page) -> None:
+    """Be somebody who goes on whatever is found."""
+    asked = page.get_by_test_id("tee-question").get_by_test_id("tee-confirm")
+    # It goes by itself where nothing waits for an answer any more.
+    click = "buttons => buttons.forEach((button) => button.click())"
+    page.add_locator_handler(asked, lambda it: it.evaluate_all(click))
+
+
 class ChatPage:
-    """One open chat page."""
+    """One open chat page; ``confirms`` unless a test is about what its person is asked."""
 
     def __init__(self, page: Page, url: str, *, confirms: bool = True):
         self.page = page
@@ -199,9 +216,8 @@ class ChatPage:
         page.on("request", lambda request: self.requests.append(request))
         page.on("dialog", self._dialog)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        # Somebody who goes on whatever is found, unless a test is about that question.
         if confirms:
-            page.add_locator_handler(page.get_by_test_id("tee-confirm"), lambda it: it.click())
+            confirm_questions(page)
 
     def _dialog(self, dialog: Any) -> None:
         self.dialogs.append(dialog.message)
@@ -247,10 +263,18 @@ class ChatPage:
         """Return every state the badge has been in since the page was loaded."""
         return list(self.page.evaluate("window.__states"))
 
+    def results(self) -> list[str]:
+        """Return the results among ``states``: the app, and its badge, may come after the first."""
+        return [state for state in self.states() if state != "pending"]
+
     def open_panel(self) -> Locator:
         """Pin the panel open by a click."""
-        if not self.panel.is_visible():
-            self.badge.click()
+        for _ in range(3):  # answering a question is a click outside, which closes it
+            if not self.panel.is_visible():
+                self.badge.click()
+            with contextlib.suppress(AssertionError):
+                expect(self.panel).to_be_visible(timeout=5_000)
+                break
         expect(self.panel).to_be_visible()
         return self.panel
 

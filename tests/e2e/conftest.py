@@ -7,6 +7,8 @@ Every server starts when the first test asks for it and ends with the session:
   may come sealed;
 - ``simulated``: no TDX, ``QUOTE_GENERATOR_SIMULATE=1``, quotes open to auditors, a relay, and
   nothing sealed;
+- ``sealed``: no TDX and the simulator as well, verified in the page, where requests may come
+  sealed: amber;
 - ``own_root``: as ``hardware``, with a page that takes the TEST root for Intel's and verifies
   quotes by itself;
 - ``bare``: no TDX at all, and nothing sealed.
@@ -49,12 +51,22 @@ from e2e.stack import (
     announcing_server,
     free_port,
 )
+from e2e.walks import accounts as accounts
+from e2e.walks import open_profile as open_profile
+from e2e.walks import polled_site as polled_site
+from e2e.walks import site as site
+from e2e.walks import start_site as start_site
+from e2e.walks import stranger as stranger
+from e2e.walks import walk as walk
+from e2e.walks import way as way
 from emulator.harness import Emulator
 from quote_generator.simulator import Simulator
 
 ARTIFACTS = REPO / "out" / "e2e"
 SLOW_QUOTE_SECONDS = 1.0
 KINDS = ("hardware", "simulated", "bare", "refreshed")
+RECORDED = "recorded"
+"""Name of the port of a proxy before one of them."""
 # All tests together are one user, at one address.
 UNLIMITED = {
     "TEE_QUOTE_LIMIT_USER": "10000/minute",
@@ -63,6 +75,17 @@ UNLIMITED = {
 }
 NOWHERE = "http://127.0.0.1:1"  # no test asks Intel for collateral
 ServerCommand = list[str | Path]
+
+
+def sealed_simulator(home: Path) -> dict[str, str]:
+    """The environment of such a server as ``sealed``."""
+    return {
+        "QUOTE_GENERATOR_SIMULATE": "1",
+        "QUOTE_GENERATOR_SIMULATOR_DIR": str(home / "simulator"),
+        "TEE_DEFAULT_PROVIDER": "dcap",
+    }
+
+
 expect.set_options(timeout=20_000)
 
 
@@ -165,7 +188,7 @@ def own_root_installation(
 @pytest.fixture(scope="session")
 def ports() -> dict[str, int]:
     """Where each kind of backend will listen; services must know their origins beforehand."""
-    return {kind: free_port() for kind in KINDS}
+    return {kind: free_port() for kind in (*KINDS, RECORDED)}
 
 
 @pytest.fixture(scope="session")
@@ -364,6 +387,12 @@ def simulated(
         "TEE_RELAY_TIMEOUT": "2",
     }
     return start_backend("simulated", env)
+
+
+@pytest.fixture(scope="session")
+def sealed(start_backend: Callable[..., Backend], home: Path) -> Backend:
+    """open-webui on a machine without TDX, with the simulator; sealed, and verified in the page."""
+    return start_backend("sealed", sealed_simulator(home))
 
 
 @pytest.fixture

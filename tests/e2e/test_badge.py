@@ -269,11 +269,13 @@ def test_a_simulated_td_is_amber_and_never_green(
     }
     expect(chat.panel).to_contain_text("Simulated TD")
     expect(chat.badge).to_have_attribute("aria-label", re.compile("Simulated TD"))
+    # The app may come after the verdict, and the badge with it.
+    assert set(chat.states()) <= {"pending", "amber"}
     for _ in range(2):
-        assert chat.states() == ["pending", "amber"]
         assert chat.recheck() == "amber"
+        assert chat.states() == ["pending", "amber"]
     chat.reload().expect_state("amber")
-    assert set(chat.states()) == {"pending", "amber"}
+    assert set(chat.states()) <= {"pending", "amber"}
 
 
 def test_simulated_evidence_does_not_become_green_by_a_servers_lie(
@@ -343,7 +345,7 @@ def test_without_tdx_the_badge_is_red_and_the_chat_works(
     chat.send("Still there?")
     chat.expect_reply("Still there?")
     chat.expect_state("red")
-    assert set(chat.states()) == {"pending", "red"}
+    assert set(chat.states()) <= {"pending", "red"}
 
 
 # e. Settings

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from e2e.browser import CHECKS, ChatPage
 from e2e.editions import Edition
@@ -67,18 +67,28 @@ def demo(
         process.stop()
 
 
+def go_on(page: Page) -> None:
+    """Do what the demonstration's words say, before anything of the app is there."""
+    question = page.get_by_test_id("tee-question")
+    expect(question).to_contain_text("not-simulated", timeout=60_000)
+    expect(page.get_by_placeholder("Enter Your Email")).to_have_count(0)
+    question.get_by_role("button", name="Go on", exact=True).click()
+
+
 @pytest.mark.timeout(1200)
 def test_demo_from_start_to_ctrl_c(browser: Browser, tmp_path: Path, edition: Edition) -> None:
     home, port, wanted = tmp_path / "demo", free_port(), variables(edition)
     first = demo(MAKE, home, port, tmp_path / "first.log", **wanted)
     with first as (process, (url, email, password)):
         page = browser.new_context().new_page()
+        chat = ChatPage(page, url, confirms=False)
         page.goto(url)
+        go_on(page)
+        assert 'choose "Go on"' in (tmp_path / "first.log").read_text()
         page.get_by_placeholder("Enter Your Email").fill(email)
         page.get_by_placeholder("Enter Your Password").fill(password)
         page.get_by_role("button", name="Sign in", exact=True).click()
         page.get_by_role("button", name="Okay, Let's Go!").click(timeout=60_000)
-        chat = ChatPage(page, url)
         chat.expect_state("amber")
         assert "Simulated TD" in str(chat.badge.get_attribute("aria-label"))
         assert "simulated" in chat.reason()
@@ -92,6 +102,7 @@ def test_demo_from_start_to_ctrl_c(browser: Browser, tmp_path: Path, edition: Ed
         expect(page.locator(".regenerate-response-button").last).to_be_attached(timeout=120_000)
         expect(chat.replies.last).to_contain_text(re.compile(r"\S"))
         assert chat.state() == "amber"
+        expect(page.get_by_test_id("tee-question")).to_have_count(0)
         page.context.close()
         assert len(processes_in(home)) >= 4
         process.signal_group(signal.SIGINT)  # Ctrl-C on a terminal reaches make and its child

@@ -89,8 +89,7 @@ def test_a_hostile_service_gives_red_and_the_reason_names_the_check(
         assert page.settle() == "red"
     else:
         assert page.recheck() == "red"
-    assert page.states()[:2] == ["pending", "red"]
-    assert "green" not in page.states()
+    assert set(page.results()) == {"red"}
     assert len(forger.seen) > arrived
 
     outcomes = page.checks()
@@ -116,13 +115,17 @@ def test_a_hostile_service_gives_red_and_the_reason_names_the_check(
 def test_a_service_that_does_not_end_gives_red_in_bounded_time(
     hardware: Backend, forger: Forger, open_chat: OpenChat, mode: str
 ) -> None:
-    forger.mode = mode
-    arrived = len(forger.seen)
+    forger.mode = GOOD
     chat = open_chat(
         hardware,
         tee_settings(forger.form, **{forger.form: forger.issuer}),
         prepare=lambda context: context.clock.install(),
     )
+    chat.expect_state("green")
+    # What was found before lets the app in, and the badge with it, while this is waited for.
+    forger.mode = mode
+    arrived = len(forger.seen)
+    chat.reload()
     for _ in range(100):
         if len(forger.seen) >= arrived + 2:  # the token and the keys
             break
@@ -132,4 +135,4 @@ def test_a_service_that_does_not_end_gives_red_in_bounded_time(
     chat.page.clock.fast_forward(60_000)
     chat.expect_state("red")
     assert chat.checks()[SIGNATURE] == "fail"
-    assert chat.states() == ["pending", "red"]
+    assert set(chat.results()) == {"red"}

@@ -38,10 +38,17 @@ def say(model: str) -> Iterator[Say]:
     order(None)
 
 
+@pytest.fixture(params=["bare", "hardware"], ids=["plain", "sealed"])
+def server(request: pytest.FixtureRequest) -> Backend:
+    """open-webui, asked in plain or sealed: where no verdict is wanted, to keys nobody checked."""
+    backend: Backend = request.getfixturevalue(request.param)
+    return backend
+
+
 @pytest.fixture
-def chat(bare: Backend, open_chat: OpenChat) -> ChatPage:
+def chat(server: Backend, open_chat: OpenChat) -> ChatPage:
     """A chat whose browser keeps something about trust."""
-    opened = open_chat(bare, SETTINGS)
+    opened = open_chat(server, SETTINGS)
     opened.page.evaluate("memory => localStorage.setItem('tee.memory', memory)", MEMORY)
     # What a script would try has an effect where it is allowed.
     account = f"fetch('{ACCOUNT}', {{ credentials: 'include' }}).then(({{ ok }}) => ok)"
@@ -157,15 +164,15 @@ def is_told(chat: ChatPage) -> bool:
 
 
 @pytest.fixture
-def same_origin_allowed(bare: Backend, edition: Edition) -> Iterator[None]:
+def same_origin_allowed(server: Backend, edition: Edition) -> Iterator[None]:
     """The person has switched on what gives artifacts the page's origin."""
     if front_end_of(edition.version).frames_ask_for_origin:
         pytest.skip(f"{edition.version} has no such setting")
 
     def set_to(allowed: bool) -> None:
-        settings = bare.call("GET", "/api/v1/users/user/settings").json()
+        settings = server.call("GET", "/api/v1/users/user/settings").json()
         settings["ui"]["iframeSandboxAllowSameOrigin"] = allowed
-        assert bare.call("POST", "/api/v1/users/user/settings/update", json=settings).is_success
+        assert server.call("POST", "/api/v1/users/user/settings/update", json=settings).is_success
 
     set_to(True)
     yield
@@ -182,13 +189,13 @@ def test_the_setting_that_allows_the_origin_is_told_and_does_not(chat: ChatPage,
     assert is_told(chat)
 
 
-def test_a_cited_page_reaches_nothing(bare: Backend, chat: ChatPage) -> None:
+def test_a_cited_page_reaches_nothing(server: Backend, chat: ChatPage) -> None:
     source = {
         "source": {"name": "A cited page"},
         "document": [PAGE],
         "metadata": [{"source": "x", "html": True}],
     }
-    chat.open(seeded(bare, "As it says [1].", sources=[source]))
+    chat.open(seeded(server, "As it says [1].", sources=[source]))
     if chat.page.get_by_text("1 Source", exact=True).count():
         chat.page.get_by_text("1 Source", exact=True).click()
     chat.page.locator("button[id^='source-']").first.click()
@@ -197,24 +204,24 @@ def test_a_cited_page_reaches_nothing(bare: Backend, chat: ChatPage) -> None:
 
 
 def test_an_embed_of_a_tool_reaches_nothing(
-    bare: Backend, chat: ChatPage, edition: Edition
+    server: Backend, chat: ChatPage, edition: Edition
 ) -> None:
     if not chat.front_end.embeds:
         pytest.skip(f"{edition.version} has no embeds")
-    chat.open(seeded(bare, "Look.", embeds=[PAGE]))
+    chat.open(seeded(server, "Look.", embeds=[PAGE]))
     assert_reaches_nothing(chat.page.locator("[id$='-embeds-0']").frame_locator("iframe"))
     assert_untouched(chat)
 
 
-def test_a_file_in_an_answer_reaches_nothing(bare: Backend, chat: ChatPage) -> None:
+def test_a_file_in_an_answer_reaches_nothing(server: Backend, chat: ChatPage) -> None:
     upload = {"file": ("page.html", PAGE.encode(), "text/html")}
-    file = bare.call("POST", chat.front_end.upload, files=upload).json()["id"]
-    chat.open(seeded(bare, chat.front_end.file_in_answer.format(id=file)))
+    file = server.call("POST", chat.front_end.upload, files=upload).json()["id"]
+    chat.open(seeded(server, chat.front_end.file_in_answer.format(id=file)))
     assert_reaches_nothing(chat.replies.last.frame_locator("iframe"))
     assert_untouched(chat)
 
 
-def test_a_models_description_does_not_run(bare: Backend, chat: ChatPage) -> None:
+def test_a_models_description_does_not_run(server: Backend, chat: ChatPage) -> None:
     way = seizing("description")
     description = f"[click](javascript:{way.replace('(', '%28').replace(')', '%29')})"
     form = {
@@ -224,7 +231,7 @@ def test_a_models_description_does_not_run(bare: Backend, chat: ChatPage) -> Non
         "meta": {"description": f"{description} <img src=x onerror={way}>"},
         "params": {},
     }
-    assert bare.call("POST", "/api/v1/models/create", json=form).is_success
+    assert server.call("POST", "/api/v1/models/create", json=form).is_success
     try:
         chat.open("/?models=hostile")
         shown = chat.page.get_by_text("click", exact=True).first
@@ -235,7 +242,7 @@ def test_a_models_description_does_not_run(bare: Backend, chat: ChatPage) -> Non
         assert_untouched(chat)
     finally:
         for method, where in (("DELETE", "?id=hostile"), ("POST", "")):
-            bare.call(method, f"/api/v1/models/model/delete{where}", json={"id": "hostile"})
+            server.call(method, f"/api/v1/models/model/delete{where}", json={"id": "hostile"})
 
 
 def look(chat: ChatPage) -> str:
@@ -251,9 +258,9 @@ def look(chat: ChatPage) -> str:
 
 
 def test_an_ordinary_answer_looks_as_it_does_without_the_loader(
-    bare: Backend, open_chat: OpenChat
+    server: Backend, open_chat: OpenChat
 ) -> None:
-    path = seeded(bare, ORDINARY)
+    path = seeded(server, ORDINARY)
 
     def without_loader(context: BrowserContext) -> None:
         def abort(route: Route) -> None:
@@ -261,8 +268,8 @@ def test_an_ordinary_answer_looks_as_it_does_without_the_loader(
 
         context.route("**/api/v1/tee/page/**", abort)
 
-    with_loader = open_chat(bare, SETTINGS, path=path)
-    stock = open_chat(bare, SETTINGS, path=path, prepare=without_loader)
+    with_loader = open_chat(server, SETTINGS, path=path)
+    stock = open_chat(server, SETTINGS, path=path, prepare=without_loader)
     assert stock.page.evaluate("window.cczooTrustBadge") is None
     assert with_loader.page.evaluate("window.cczooTrustBadge") is not None
     assert look(with_loader) == look(stock)

@@ -142,13 +142,13 @@ def test_one_failed_request_of_a_refresh(
     assert re.match(
         r"The result could not be renewed\. .* Trying again at \d.* holds until \d", said(chat)
     )
-    assert chat.states() == ["pending", "green"]
+    assert chat.results() == ["green"]
     expect_renewed(chat)
     # With a whole life: what was left of the old one is over now.
     wind(chat, left * 0.3)
     chat.page.wait_for_timeout(500)
     chat.expect_state("green")
-    assert chat.states() == ["pending", "green"]
+    assert chat.results() == ["green"]
 
 
 @pytest.mark.smoke
@@ -169,7 +169,8 @@ def test_a_restart_of_the_server(server: Backend, alibaba: str, open_chat: OpenC
         server.start_again()
     wind(chat, 120_000)
     expect_renewed(chat)
-    assert chat.states() == ["pending", "green"]
+    # Its keys have gone with it: what is asked for since may have it attested anew before that.
+    assert set(chat.results()) == {"green"}
 
 
 def test_green_that_cannot_be_renewed_ends_and_comes_back_by_itself(
@@ -213,7 +214,7 @@ def test_the_first_attestation_of_a_page_is_tried_again(
         prepare=lambda context: context.route(f"**{QUOTE_PATH}*", Fault(busy)),
     )
     chat.expect_state("green")
-    assert chat.states() == ["pending", "red", "green"]
+    assert set(chat.results()) <= {"red", "green"}  # the app may come after the first
     assert len(set(nonces(chat))) == 2
 
 

@@ -2,90 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
-import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import expect
 
-from doubles.spellings import new_canary
-from doubles.wire import Wire, recorded
-from e2e.browser import OBSERVER, ChatPage
-from e2e.stack import Backend
+from e2e.test_chat import WATCH_FRAMES
+from e2e.walks import Walk, came_by
 
-
-@dataclass
-class Person:
-    """Somebody with an account whose password is nowhere else."""
-
-    email: str
-    password: str
-
-
-@pytest.fixture
-def wire(own_root: Backend) -> Iterator[Wire]:
-    """A recording proxy before a TD that the page verifies by itself."""
-    with recorded(own_root.url) as wire:
-        yield wire
-
-
-@pytest.fixture
-def person(own_root: Backend) -> Person:
-    """Somebody who may use that server, and its models."""
-    person = Person(f"{new_canary('mail')}@example.com", new_canary("password"))
-    account = {"name": "Eve", "email": person.email, "password": person.password, "role": "admin"}
-    own_root.call("POST", "/api/v1/auths/add", json=account).raise_for_status()
-    return person
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser profile of somebody who was never here."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.add_init_script(OBSERVER)
-    context.set_default_timeout(30_000)
-    yield context
-    context.close()
-
-
-def sign_in(chat: ChatPage, person: Person) -> None:
-    """Sign in by the app's own form."""
-    page = chat.page
-    page.goto(f"{chat.url}/auth")
-    page.locator("input[type=email]").fill(person.email)
-    page.locator("input[type=password]").fill(person.password)
-    page.locator("button[type=submit]").click()
-    expect(chat.input).to_be_visible(timeout=45_000)
+either_way = pytest.mark.parametrize("walk", ["websocket", "polling"], indirect=True)
 
 
 @pytest.mark.smoke
-def test_nothing_of_a_chat_is_on_the_wire(
-    wire: Wire, person: Person, context: BrowserContext, model: str
-) -> None:
-    chat = ChatPage(context.new_page(), wire.url)
-    sign_in(chat, person)
-    chat.page.keyboard.press("Escape")
+@either_way
+def test_a_chat_streams_and_stays(walk: Walk, way: str) -> None:
+    prompt, answer = walk.plant("prompt"), walk.plant("answer")
+    walk.site.models(answer=f"It is {answer}, {'and so on, ' * 20}{answer}.")
+    chat = walk.open()
     chat.expect_state("green")
-    token = chat.page.evaluate("localStorage.token")
+    chat.send(f"Say {prompt}.")
+    chat.page.evaluate(WATCH_FRAMES)
+    chat.expect_reply(answer)
+    # The reply grew: it was shown before it was whole.
+    assert len(chat.page.evaluate("[...window.__sizes]")) > 2
 
-    prompt, answer = new_canary("prompt"), new_canary("answer")
-    httpx.post(f"{model}/control", json={"answer": f"It is {answer}, {answer}."}, trust_env=False)
-    try:
-        chat.send(f"Say {prompt}.")
-        chat.expect_reply(answer)
-    finally:
-        httpx.post(f"{model}/control", json={"answer": None}, trust_env=False)
+    walk.hide("chat", chat.page.url.rpartition("/")[2])
     chat.reload()
     expect(chat.replies.last).to_contain_text(answer)
+    expect(chat.page.locator(".user-message")).to_contain_text(prompt)
     chat.expect_state("green")
     assert chat.errors == []
+    assert came_by(way, walk.asked())
 
-    for words in (prompt, answer, person.password, person.email.partition("@")[0], token):
-        assert wire.find(words) == []
-    # They went some way, and that was recorded.
-    asked = [each.what for each in wire.messages if each.way == "up"]
-    assert "POST /api/v1/tee/ohttp" in asked
-    assert any(what.startswith("WS /api/v1/tee/ws/") for what in asked)
-    chat_id = chat.page.url.rpartition("/")[2]
-    assert wire.find(chat_id) == []
+
+@either_way
+def test_a_message_is_edited_and_a_reply_made_anew(walk: Walk) -> None:
+    first, other, answer = walk.plant("first"), walk.plant("other"), walk.plant("answer")
+    chat = walk.open()
+    chat.send(f"Say {first}.")
+    chat.expect_reply(first)
+
+    page = chat.page
+    page.locator(".user-message").last.hover()
+    page.locator(".edit-user-message-button").last.click()
+    page.locator(".user-message textarea").fill(f"Say {other}.")
+    page.locator("#confirm-edit-message-button").click()
+    chat.expect_reply(other)
+    expect(page.locator(".user-message")).to_contain_text("2/2")
+
+    walk.site.models(answer=f"Rather {answer}.")
+    chat.regenerate()
+    chat.expect_reply(answer)
+    expect(chat.last_message).to_contain_text("2/2")
+    assert chat.errors == []
+
+
+@either_way
+def test_a_reply_is_stopped(walk: Walk) -> None:
+    begin, end = walk.plant("begin"), walk.plant("end")
+    walk.site.models(answer=f"{begin} {'more ' * 200}{end}", delay=0.25)
+    chat = walk.open()
+    chat.send("Go on for long.")
+    expect(chat.replies.last).to_contain_text(begin)
+    chat.input.press("Escape")
+    chat.expect_reply(begin)
+    expect(chat.replies.last).not_to_contain_text(end)
+    # And one can go on.
+    walk.site.models(answer=end, delay=0.01)
+    chat.send("Once more.")
+    chat.expect_reply(end)
+    assert chat.errors == []
+
+
+def test_two_models_answer_beside_each_other(walk: Walk) -> None:
+    prompt = walk.plant("prompt")
+    chat = walk.open("/?models=stub,other")
+    walk.plain.add("GET /?models=stub,other")  # no worker was there before the first visit
+    chat.send(f"Say {prompt}.")
+    for number in range(2):
+        expect(chat.replies.nth(number)).to_contain_text(prompt)
+    assert {asked["model"] for asked in walk.site.asked() if prompt in str(asked)} == {
+        "stub",
+        "other",
+    }
+    assert chat.errors == []
+
+
+def test_a_temporary_chat(walk: Walk) -> None:
+    prompt, answer = walk.plant("prompt"), walk.plant("answer")
+    walk.site.models(answer=f"It is {answer}.")
+    chat = walk.open("/?temporary-chat=true")
+    chat.send(f"Say {prompt}.")
+    chat.expect_reply(answer)
+    assert "/c/" not in chat.page.url
+    assert chat.errors == []
+
+
+def test_an_error_of_the_model_is_shown(walk: Walk) -> None:
+    prompt, fault = walk.plant("prompt"), walk.plant("fault")
+    walk.site.models(fault=f"It is broken: {fault}.")
+    chat = walk.open()
+    chat.send(f"Say {prompt}.")
+    expect(chat.page.get_by_text(fault).first).to_be_visible()
+    walk.site.models(fault=None)
+    chat.new_chat()
+    expect(chat.replies).to_have_count(0)
+    chat.send(f"Then say {prompt}.")
+    chat.expect_reply(prompt)
+    assert chat.errors == []

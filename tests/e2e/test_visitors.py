@@ -8,6 +8,9 @@ have the same address.
 A page that a browser takes from its cache is renewed by /static/loader.js, which open-webui writes
 as it starts. Where the stock server had been running for long, a browser may keep that too, and
 nothing of ours runs: then it is the reload that brings the badge.
+
+Where requests went sealed and the kit is gone, a browser says so, and nothing goes to the server
+until its person has said to go on without.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, Playwright, expect
 
-from e2e.browser import CHROMIUM, CHROMIUM_FLAGS
+from e2e.browser import CHROMIUM, CHROMIUM_FLAGS, confirm_questions
 from e2e.editions import Edition, edition_before, python_of
 from e2e.environments import KIT, Environment
 from e2e.stack import Backend, Installation
@@ -41,15 +44,31 @@ class Visitor:
     def __init__(self, context: BrowserContext) -> None:
         self.context = context
         self.tab = context.pages[0]
+        confirm_questions(self.tab)
 
     def comes_back(self, backend: Backend, how: str) -> Page:
         """Open the app, or reload it where it is open, as somebody who is signed in."""
+        self.goes_to(backend, how)
+        return self.sees_the_app()
+
+    def comes_back_after_the_kit(self, backend: Backend, how: str) -> Page:
+        """The same, where requests were sealed before: the person decides to go on without that."""
+        self.goes_to(backend, how)
+        forget = self.tab.get_by_role("button", name="go on without it")
+        expect(forget).to_be_visible(timeout=45_000)
+        assert self.tab.title() == "The sealed connection is gone"
+        forget.click()
+        return self.sees_the_app()
+
+    def goes_to(self, backend: Backend, how: str) -> None:
         if how == "open":
             self.tab.goto("about:blank")
             self.context.add_init_script(f"localStorage.token = '{backend.token}'")
             self.tab.goto(backend.url)
         else:
             self.tab.reload()
+
+    def sees_the_app(self) -> Page:
         expect(self.tab.locator("#chat-input")).to_be_visible(timeout=45_000)
         return self.tab
 
@@ -148,6 +167,7 @@ def test_after_install_and_after_revert_the_right_page_is_shown_at_the_next_load
 
     backend = serve("reverted", stock)
     for how, visitor in visitors.items():
+        expect_none(visitor.comes_back_after_the_kit(backend, how))
         expect_none(visitor.comes_back(backend, how))
 
 

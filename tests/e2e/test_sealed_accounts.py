@@ -1,0 +1,90 @@
+"""Who somebody is, and by what they show it, is not on the wire: password, e-mail, token, code."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from doubles.spellings import new_canary
+from e2e.browser import ChatPage
+from e2e.stack import Backend
+from e2e.walks import Walk
+
+# What 0.5.20's own page trips over when somebody signs out, also without the kit.
+AT_SIGN_OUT = "Cannot read properties of null (reading 'role')"
+
+
+def let_sign_up(backend: Backend) -> None:
+    """Have the server take new accounts: the first one ends that."""
+    settings = backend.call("GET", "/api/v1/auths/admin/config").json()
+    settings |= {"ENABLE_SIGNUP": True, "DEFAULT_USER_ROLE": "user"}
+    backend.call("POST", "/api/v1/auths/admin/config", json=settings).raise_for_status()
+
+
+def close_welcome(chat: ChatPage) -> None:
+    """Close what open-webui tells everybody who comes for the first time."""
+    expect(chat.input).to_be_visible(timeout=45_000)
+    chat.page.keyboard.press("Escape")
+
+
+def fill_in(page: Page, **fields: str) -> None:
+    """Fill fields of the form to sign in, by the kind of each."""
+    for kind, text in fields.items():
+        page.locator(f"input[type={kind}]").fill(text)
+    page.locator("button[type=submit]").click()
+
+
+@pytest.mark.smoke
+def test_somebody_signs_up_goes_and_comes_back(stranger: Walk) -> None:
+    let_sign_up(stranger.site.backend)
+    stranger.plain.add("GET /auth")  # a first visit
+    name, password = stranger.plant("Eve"), stranger.plant("password")
+    email = f"{stranger.plant('mail')}@example.com"
+    chat = stranger.chat()
+    page = chat.page
+    page.goto(f"{stranger.url}/auth")
+    page.get_by_role("button", name="Sign up", exact=True).click()
+    fill_in(page, text=name, email=email, password=password)
+    close_welcome(chat)
+    chat.expect_state("green")
+    stranger.hide("first token", page.evaluate("localStorage.token"))
+
+    page.get_by_label("User Menu").or_(page.get_by_label("Open User Profile Menu")).locator(
+        "visible=true"
+    ).first.click()
+    page.get_by_text("Sign Out", exact=True).click()
+    expect(page.locator("input[type=password]")).to_be_visible(timeout=45_000)
+    assert page.evaluate("localStorage.token") is None
+
+    fill_in(page, email=email, password=new_canary("wrong"))
+    expect(page.get_by_text("email or password provided is incorrect")).to_be_visible()
+    fill_in(page, email=email, password=password)
+    close_welcome(chat)
+    expect(chat.input).to_be_visible(timeout=45_000)
+    stranger.hide("second token", page.evaluate("localStorage.token"))
+    chat.expect_state("green")
+    assert set(chat.errors) <= {AT_SIGN_OUT}
+
+
+def test_somebody_comes_from_another_site_where_they_are_known(stranger: Walk) -> None:
+    accounts = stranger.site.accounts
+    name, subject = stranger.plant("Mallory"), stranger.plant("subject")
+    email = f"{stranger.plant('mail')}@example.com"
+    accounts.claims = {"sub": subject, "name": name, "email": email}
+    stranger.hide("secret of the client", accounts.secret)
+    stranger.plain.add("GET /auth")  # a first visit
+    chat = stranger.chat()
+    chat.page.goto(f"{stranger.url}/auth")
+    chat.page.get_by_role("button", name="Continue with Double").click()
+    close_welcome(chat)
+    chat.expect_state("green")
+
+    stranger.hide("token", chat.page.evaluate("localStorage.token"))
+    # The way back leads by this browser's worker, which keeps path and query.
+    stranger.hide("code", list(accounts.codes)[-1])
+    stranger.hide("state", accounts.states[-1])
+    for number, token in enumerate(accounts.tokens[-2:]):
+        stranger.hide(f"token {number}", token)
+    me = chat.page.evaluate("fetch('/api/v1/auths/').then((answer) => answer.json())")
+    assert (me["name"], me["email"]) == (name, email)
+    assert chat.errors == []

@@ -1,0 +1,156 @@
+"""What a person keeps, finds, shares and throws away is not on the wire."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from e2e.browser import ChatPage
+from e2e.walks import Walk
+
+
+def chat_of(chat: ChatPage, prompt: str) -> str:
+    """Begin a chat, and return its id."""
+    chat.send(f"Say {prompt}.")
+    chat.expect_reply(prompt)
+    return chat.page.url.rpartition("/")[2]
+
+
+def open_data_controls(chat: ChatPage) -> None:
+    """Open the part of the settings that imports and exports chats."""
+    chat.open_settings()
+    chat.page.locator(".modal").get_by_text(chat.front_end.chats_settings, exact=True).first.click()
+
+
+def test_chats_are_exported_and_imported(walk: Walk, tmp_path: Path) -> None:
+    prompt, other = walk.plant("prompt"), walk.plant("other")
+    chat = walk.open()
+    chat_of(chat, prompt)
+    open_data_controls(chat)
+    export = chat.front_end.export
+    with chat.page.expect_download() as saving:
+        chat.page.locator(".modal").get_by_text(export, exact=True).first.click()
+    saving.value.save_as(tmp_path / "chats.json")
+    exported = (tmp_path / "chats.json").read_text()
+    assert prompt in exported
+
+    [kept, *_] = [each for each in json.loads(exported) if prompt in json.dumps(each)]
+    (tmp_path / "other.json").write_text(json.dumps([kept]).replace(prompt, other))
+    chat.page.locator("#chat-import-input").set_input_files(tmp_path / "other.json")
+    chat.page.wait_for_function(
+        """async (other) => {
+            const headers = {authorization: `Bearer ${localStorage.token}`};
+            const answer = await fetch('/api/v1/chats/all', {headers});
+            return (await answer.text()).includes(other);
+        }""",
+        arg=other,
+        polling=500,
+    )
+    assert chat.errors == []
+
+
+@pytest.mark.way("plugin")  # the older page is operated otherwise
+def test_settings_are_saved(walk: Walk) -> None:
+    words = walk.plant("system")
+    chat = walk.open()
+    chat.show_parameters()
+    chat.system_prompt.fill(f"Be {words}.")
+    with chat.page.expect_response("**/api/v1/tee/ohttp"):
+        chat.page.get_by_role("button", name="Save", exact=True).click()
+    chat.reload()
+    chat.show_parameters()
+    expect(chat.system_prompt).to_have_value(f"Be {words}.")
+    chat.system_prompt.fill("")
+    chat.page.get_by_role("button", name="Save", exact=True).click()
+    assert chat.errors == []
+
+
+def test_an_administrator_looks_at_people_and_connections(walk: Walk) -> None:
+    name, mail, password = walk.plant("Eve"), walk.plant("mail"), walk.plant("password")
+    key = walk.plant("key")
+    chat = walk.open()
+    page = chat.page
+    account = {"name": name, "email": f"{mail}@example.com", "password": password, "role": "user"}
+    walk.ask(page, "POST", "/api/v1/auths/add", account)
+    page.goto(f"{walk.url}/admin/users")
+    expect(page.get_by_text(name).first).to_be_visible()
+    expect(page.get_by_text(f"{mail}@example.com").first).to_be_visible()
+
+    settings = walk.ask(page, "GET", "/openai/config")
+    before = settings["OPENAI_API_KEYS"]
+    walk.ask(page, "POST", "/openai/config/update", {**settings, "OPENAI_API_KEYS": [key]})
+    assert walk.ask(page, "GET", "/openai/config")["OPENAI_API_KEYS"] == [key]
+    page.goto(f"{walk.url}/admin/settings")
+    expect(page.get_by_text("Connections", exact=True).first).to_be_visible()
+    walk.ask(page, "POST", "/openai/config/update", {**settings, "OPENAI_API_KEYS": before})
+    assert chat.errors == []
+
+
+@pytest.mark.way("plugin")  # the older page is operated otherwise
+def test_people_write_in_a_channel(walk: Walk) -> None:
+    name, words = walk.plant("channel"), walk.plant("words")
+    chat, other = walk.open(), walk.chat()
+    channel = walk.ask(chat.page, "POST", "/api/v1/channels/create", {"name": name.lower()})
+    walk.hide("channel id", channel["id"])
+    for tab in (chat, other):
+        tab.page.goto(f"{walk.url}/channels/{channel['id']}")
+        expect(tab.input).to_be_visible(timeout=45_000)
+    chat.input.click()
+    chat.page.keyboard.insert_text(f"Hello {words}.")
+    chat.page.keyboard.press("Enter")
+    for tab in (chat, other):  # the other one hears of it by its socket
+        expect(tab.page.get_by_text(f"Hello {words}.").first).to_be_visible()
+    assert chat.errors == other.errors == []
+
+
+@pytest.mark.way("plugin")  # the older page is operated otherwise
+def test_a_note_is_written(walk: Walk) -> None:
+    title, words = walk.plant("title"), walk.plant("words")
+    chat = walk.open()
+    empty = {"title": title, "data": {"content": {"json": None, "html": "", "md": ""}}}
+    note = walk.ask(chat.page, "POST", "/api/v1/notes/create", empty)
+    walk.hide("note", note["id"])
+    chat.page.goto(f"{walk.url}/notes/{note['id']}")
+    editor = chat.page.locator(".ProseMirror").first
+    expect(editor).to_be_visible(timeout=45_000)
+    editor.click()
+    chat.page.keyboard.insert_text(f"Remember {words}.")
+    chat.page.wait_for_function(
+        """async ([id, words]) => {
+            const headers = {authorization: `Bearer ${localStorage.token}`};
+            const answer = await fetch(`/api/v1/notes/${id}`, {headers});
+            return (await answer.text()).includes(words);
+        }""",
+        arg=[note["id"], words],
+        polling=500,
+    )
+    chat.page.reload()
+    expect(chat.page.locator(".ProseMirror").first).to_contain_text(words)
+    assert chat.errors == []
+
+
+def test_prompts_and_knowledge_are_kept(walk: Walk) -> None:
+    name, words = walk.plant("prompt"), walk.plant("words")
+    about = walk.plant("about")
+    chat = walk.open()
+    page = chat.page
+    command = chat.front_end.command.format(name=name)
+    prompt = {"command": command, "title": name, "name": name, "content": f"Say {words}."}
+    walk.ask(page, "POST", "/api/v1/prompts/create", prompt)
+    page.goto(f"{walk.url}/workspace/prompts")
+    expect(page.get_by_text(name).first).to_be_visible()
+
+    form = {"name": f"Of {about}", "description": f"All of {about}"}
+    walk.ask(page, "POST", "/api/v1/knowledge/create", form)
+    page.goto(f"{walk.url}/workspace/knowledge")
+    expect(page.get_by_text(f"Of {about}").first).to_be_visible()
+
+    chat.open()
+    chat.input.click()
+    page.keyboard.type(f"/{name}")
+    page.locator("#suggestions-container, #commands-container").get_by_text(name).first.click()
+    expect(chat.input).to_contain_text(words)
+    assert chat.errors == []

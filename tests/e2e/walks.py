@@ -1,0 +1,311 @@
+"""Walks through open-webui past somebody who records all that passes, and finds nothing.
+
+A walk is a test that does what a person does, and *plants* what must stay between the browser and
+the server: texts that are nowhere else. When it has ended, none of them may be in what was
+recorded, and nothing may have gone plain that is not on the list of what may (docs/sealed.md).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from cczoo_backend.stock import OUTSIDE_FILES, OUTSIDE_FOLDERS
+from doubles import oidc, pccs
+from doubles.serving import serving
+from doubles.spellings import PART, RANDOM, new_canary
+from doubles.wire import DOWN, UP, Message, Wire, recorded
+from e2e.browser import OBSERVER, ChatPage, signed_in_context
+from e2e.stack import Backend, Installation
+from emulator.harness import Emulator
+
+MODELS = ("stub", "other")
+KIT = "/api/v1/tee/"
+FRONT_END = ("GET /_app/", "GET /static/", "GET /pyodide/", "GET /wasm/")
+ASK = """async ([method, path, body]) => {
+    const headers = {
+        authorization: `Bearer ${localStorage.token}`, 'content-type': 'application/json'
+    };
+    const sent = body === null ? undefined : JSON.stringify(body);
+    const answer = await fetch(path, {method, headers, body: sent});
+    return [answer.status, await answer.json()];
+}"""
+# What open-webui asks a model for by itself, in the words of every version.
+TITLE, TAGS, FOLLOW_UPS = "concise, 3-5 word title", "broad tags", "follow-up questions"
+SETTINGS = {
+    "ENABLE_TITLE_GENERATION": "true",
+    "ENABLE_TAGS_GENERATION": "true",
+    "ENABLE_FOLLOW_UP_GENERATION": "true",
+    "RAG_EMBEDDING_ENGINE": "openai",
+    "AUDIO_STT_ENGINE": "openai",
+    "AUDIO_TTS_ENGINE": "openai",
+    "ENABLE_CHANNELS": "true",
+    "ENABLE_OAUTH_SIGNUP": "true",
+    "OAUTH_CLIENT_ID": "open-webui",
+    "OAUTH_PROVIDER_NAME": "Double",
+    "DEFAULT_USER_ROLE": "user",
+    "TEE_DEFAULT_PROVIDER": "dcap",
+    "TEE_QUOTE_TIMEOUT": "10",
+}
+
+
+@dataclass
+class Site:
+    """An open-webui in a TD that pages verify by themselves, its models, and who reads along."""
+
+    backend: Backend
+    model: str
+    wire: Wire
+    accounts: oidc.Provider
+
+    def models(self, **orders: Any) -> None:
+        """Tell the models what to answer."""
+        httpx.post(
+            f"{self.model}/control", json=orders, trust_env=False, timeout=30
+        ).raise_for_status()
+
+    def asked(self) -> list[Any]:
+        """What the models were asked for so far."""
+        answer = httpx.get(f"{self.model}/requests", trust_env=False, timeout=30)
+        return list(answer.json())
+
+
+@dataclass
+class Walk:
+    """One walk: where, by whose browser, and what it planted."""
+
+    site: Site
+    context: BrowserContext
+    planted: dict[str, str] = field(default_factory=dict)
+    plain: set[str] = field(default_factory=set)
+    """Requests that go plain here, and may: the walk says why."""
+    whole: bool = False
+    """Whether only the whole of what was planted is looked for: much passes in this walk."""
+    chats: list[ChatPage] = field(default_factory=list)
+    begun: int = 0
+    """How many messages had passed before."""
+
+    def __post_init__(self) -> None:
+        self.begun = len(self.site.wire.messages)
+
+    @property
+    def url(self) -> str:
+        """Where the browser finds the server: behind the one who reads along."""
+        return self.site.wire.url
+
+    def plant(self, name: str) -> str:
+        """A text that nobody on the way may see."""
+        return self.hide(name, new_canary(name))
+
+    def hide(self, name: str, text: str) -> str:
+        """Nobody on the way may see this either."""
+        self.planted[name] = text
+        return text
+
+    def tab(self) -> Page:
+        """Another tab of this browser."""
+        return self.chat().page
+
+    def chat(self) -> ChatPage:
+        """Another tab of this browser, not yet anywhere."""
+        self.chats.append(ChatPage(self.context.new_page(), self.url))
+        return self.chats[-1]
+
+    def open(self, path: str = "/") -> ChatPage:
+        """Another tab of this browser, at a page where one can type."""
+        return self.chat().open(path)
+
+    def ask(self, page: Page, method: str, path: str, body: object = None) -> Any:
+        """Ask the server for something as the app's own code does, and return its JSON."""
+        status, answer = page.evaluate(ASK, [method, path, body])
+        assert status == 200, answer
+        return answer
+
+    # What was recorded
+
+    def passed(self) -> list[Message]:
+        """What passed since the walk began, requests and answers."""
+        return self.site.wire.messages[self.begun :]
+
+    def asked(self) -> list[str]:
+        """What the browser asked for, in order: method (WS for a socket's message) and path."""
+        return [each.what for each in self.passed() if each.way == UP]
+
+    def seen(self) -> dict[str, list[str]]:
+        """Of all that was planted, where it passed."""
+        passed = [each for each in self.passed() if not is_front_end(each)]
+        part = RANDOM if self.whole else PART
+        found = {
+            name: self.site.wire.find(text, passed, part=part)
+            for name, text in self.planted.items()
+        }
+        return {name: places for name, places in found.items() if places}
+
+    def gone_plain(self) -> set[str]:
+        """Requests that went plain, and are not on the list of what may."""
+        return {what for what in self.asked() if not may_be_plain(what)}
+
+    def expect_sealed(self) -> None:
+        """Nothing planted has passed, and what has passed was recorded."""
+        assert self.planted, "a walk without anything to find shows nothing"
+        assert f"POST {KIT}ohttp" in self.asked()
+        assert self.seen() == {}
+        assert self.gone_plain() <= self.plain
+        self._expect_that_it_would_be_found()
+
+    def _expect_that_it_would_be_found(self) -> None:
+        """What was planted is found where it does pass."""
+        for name, text in self.planted.items():
+            before = len(self.site.wire.messages)
+            httpx.get(f"{self.url}/health", params={"words": text}, trust_env=False, timeout=30)
+            passed = self.site.wire.messages[before:]
+            assert self.site.wire.find(text, passed), f"{name} would never be found"
+
+
+def is_front_end(message: Message) -> bool:
+    """Whether this is a file of the front end: many, and older than anything that was planted."""
+    return message.way == DOWN and message.what.startswith(FRONT_END)
+
+
+def may_be_plain(what: str) -> bool:
+    """Whether this is one of the kit's own requests, or on the list of what anybody may see."""
+    method, _, address = what.partition(" ")
+    path, _, query = address.partition("?")
+    if path.startswith(KIT):
+        return True
+    listed = path in OUTSIDE_FILES or path.startswith(OUTSIDE_FOLDERS)
+    # A page's address without anything of the person's in it: what loads the loader.
+    return method in ("GET", "HEAD") and not query and (listed or path == "/")
+
+
+def came_by(way: str, asked: list[str]) -> bool:
+    """Whether the app's events came in this way: "websocket" or "polling"."""
+    by_socket = any(what.startswith(f"WS {KIT}ws/") for what in asked)
+    return by_socket == (way == "websocket")
+
+
+# Fixtures; conftest.py hands them on.
+
+
+@pytest.fixture(scope="session")
+def accounts() -> Iterator[oidc.Provider]:
+    """An OpenID provider of whose accounts open-webui knows."""
+    provider = oidc.Provider(secret=new_canary("secret"))
+
+    def make_app(url: str) -> FastAPI:
+        provider.url = url
+        return oidc.create_app(provider)
+
+    with serving(make_app):
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def start_site(
+    start_server: Callable[..., str],
+    start_backend: Callable[..., Backend],
+    kernel: Emulator,
+    collateral_service: pccs.State,
+    own_root_installation: Installation,
+    accounts: oidc.Provider,
+) -> Iterator[Callable[..., Site]]:
+    """Start an open-webui with models of its own behind one who reads along."""
+    with ExitStack() as stack:
+
+        def start(name: str, **env: str) -> Site:
+            command = [sys.executable, "-m", "doubles.model", "--delay", "0.01"]
+            for model in MODELS:
+                command += ["--model", model]
+            model = start_server(f"{name}-model", command)
+            addresses = {
+                "OPENAI_API_BASE_URL": f"{model}/v1",
+                "RAG_OPENAI_API_BASE_URL": f"{model}/v1",
+                "AUDIO_STT_OPENAI_API_BASE_URL": f"{model}/v1",
+                "AUDIO_TTS_OPENAI_API_BASE_URL": f"{model}/v1",
+                "OPENID_PROVIDER_URL": f"{accounts.url}/.well-known/openid-configuration",
+                "OAUTH_CLIENT_SECRET": accounts.secret,
+                "TEE_PCCS_URL": collateral_service.url,
+            }
+            backend = start_backend(
+                name,
+                {**SETTINGS, **addresses, **env},
+                tuple(kernel.inside([])),
+                of=own_root_installation,
+            )
+            wire = stack.enter_context(recorded(backend.url))
+            return Site(backend, model, wire, accounts)
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def site(start_site: Callable[..., Site]) -> Site:
+    """Where most walks are."""
+    return start_site("walked")
+
+
+@pytest.fixture(scope="session")
+def polled_site(start_site: Callable[..., Site]) -> Site:
+    """The same, where the app's own events come without WebSockets."""
+    return start_site("polled", ENABLE_WEBSOCKET_SUPPORT="false")
+
+
+@pytest.fixture(scope="session")
+def open_profile(browser: Browser) -> Iterator[Callable[[Site], BrowserContext]]:
+    """The one browser profile of each site's administrator, for all walks: they are quick so."""
+    profiles: dict[str, BrowserContext] = {}
+
+    def open_one(site: Site) -> BrowserContext:
+        url = site.wire.url
+        if url not in profiles:
+            profiles[url] = signed_in_context(browser, url, site.backend.token, None)
+            profiles[url].set_default_timeout(30_000)
+        return profiles[url]
+
+    yield open_one
+    for profile in profiles.values():
+        profile.close()
+
+
+@pytest.fixture(params=["websocket"])
+def walk(
+    request: pytest.FixtureRequest, open_profile: Callable[[Site], BrowserContext]
+) -> Iterator[Walk]:
+    """A walk of somebody who is signed in; over polling where a test asks for that."""
+    site = request.getfixturevalue("site" if request.param == "websocket" else "polled_site")
+    walk = Walk(site, open_profile(site))
+    walk.hide("token", site.backend.token)
+    yield from walking(walk)
+
+
+@pytest.fixture
+def way(request: pytest.FixtureRequest) -> str:
+    """How the app's own events come to the browser of `walk`."""
+    return str(request.node.callspec.params.get("walk", "websocket"))
+
+
+@pytest.fixture
+def stranger(site: Site, browser: Browser) -> Iterator[Walk]:
+    """A walk in a browser profile of somebody who was never here."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US")
+    context.add_init_script(OBSERVER)
+    context.set_default_timeout(30_000)
+    yield from walking(Walk(site, context))
+    context.close()
+
+
+def walking(walk: Walk) -> Iterator[Walk]:
+    """Let a test walk, and look afterwards at what was seen."""
+    yield walk
+    walk.site.models(answer=None, answers={}, fault=None, delay=0.01)
+    for chat in walk.chats:
+        chat.page.close()
+    walk.expect_sealed()
