@@ -52,6 +52,7 @@ wheel:
 
 test: setup-test
 	@$(MAKE) --no-print-directory lint
+	@$(BOOTSTRAP) system-unit system-build node web page
 	@$(VENV)/python tools/side_by_side.py unit='$(MAKE) --no-print-directory unit' \
 		page='$(MAKE) --no-print-directory conformance web'
 	@$(MAKE) --no-print-directory native installer e2e
