@@ -3,8 +3,6 @@
  * only: so Secure asks for nothing more, and no Domain leads elsewhere.
  */
 
-import { toUtf8 } from '../base/encoding';
-
 /** Bytes of a name with its value (6265bis section 5.6). */
 const PAIR_BYTES = 4096;
 /** A cookie ends at the latest so many milliseconds from now: 400 days (6265bis section 5.5). */
@@ -36,11 +34,31 @@ export interface Received {
 	now: number;
 }
 
-/** In which forms servers may write dates (RFC 6265 section 4.1.1). */
-const DATE = /^\w+, \d\d[ -]\w{3}[ -]\d{2,4} \d\d:\d\d:\d\d GMT$/;
+const DELIMITERS = /[\t\x20-\x2f;-@[-`{-~]+/;
+const MONTHS = 'janfebmaraprmayjunjulaugsepoctnovdec';
 
-/** Read a date as milliseconds since 1970, or NaN. */
-export const parseDate = (text: string): number => (DATE.test(text) ? Date.parse(text) : NaN);
+/** Read a cookie-date (RFC 6265 section 5.1.1) as milliseconds since 1970, or NaN. */
+export const parseDate = (text: string): number => {
+	const tokens = text.split(DELIMITERS);
+	/** Take the first token of this form away; each token is one thing. */
+	const take = (form: RegExp): string[] => {
+		const at = tokens.findIndex((token) => form.test(token));
+		return form.exec(tokens.splice(at, at < 0 ? 0 : 1)[0] ?? '')?.slice(1) ?? [];
+	};
+	const [hour = NaN, minute = NaN, second = NaN] = take(/^(\d\d?):(\d\d?):(\d\d?)(?!\d)/).map(
+		Number
+	);
+	const [day] = take(/^(\d\d?)(?!\d)/).map(Number);
+	const [name = '-'] = take(/^(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)/i);
+	const [said = NaN] = take(/^(\d{2,4})(?!\d)/).map(Number);
+	const year = said < 70 ? said + 2000 : said < 100 ? said + 1900 : said;
+	const month = MONTHS.indexOf(name.toLowerCase()) / 3;
+	const at = Date.UTC(year, month, day, hour, minute, second);
+	// There is no 31st of February, and no 24:00:00.
+	const usual = new Date(at);
+	const exists = usual.getUTCDate() === day && usual.getUTCHours() === hour;
+	return exists && month >= 0 && year >= 1601 && minute < 60 && second < 60 ? at : NaN;
+};
 
 /** The path that a cookie belongs to where none is named (RFC 6265 section 5.1.4). */
 const defaultPath = (path: string): string => path.slice(0, path.lastIndexOf('/')) || '/';
@@ -59,7 +77,7 @@ export const parseCookie = (line: string, { host, path, now }: Received): Cookie
 	const at = pair.indexOf('=');
 	const name = pair.slice(0, Math.max(at, 0)).trim();
 	const value = pair.slice(at + 1).trim();
-	if (name === '' || toUtf8(name + value).length > PAIR_BYTES) return null;
+	if (name === '' || new TextEncoder().encode(name + value).length > PAIR_BYTES) return null;
 
 	const attributes = new Map(
 		rest.map((one) => {

@@ -21,32 +21,31 @@ const read = (line: string, at = AT): Cookie => {
 	return cookie;
 };
 
-describe('a date in a form that servers may write (RFC 6265 section 4.1.1)', () => {
+describe('a cookie-date (RFC 6265 section 5.1.1)', () => {
 	it.each([
 		['Sun, 06 Nov 1994 08:49:37 GMT', Date.UTC(1994, 10, 6, 8, 49, 37)],
 		['Sunday, 06-Nov-94 08:49:37 GMT', Date.UTC(1994, 10, 6, 8, 49, 37)],
+		['Sun Nov  6 08:49:37 1994', Date.UTC(1994, 10, 6, 8, 49, 37)],
 		['Mon, 10-Dec-2007 17:02:24 GMT', Date.UTC(2007, 11, 10, 17, 2, 24)],
-		['Thu, 01 Jan 1970 00:00:00 GMT', 0],
-		['Tue, 29 Feb 2028 23:59:59 GMT', Date.UTC(2028, 1, 29, 23, 59, 59)]
+		['1 jan 69 0:0:0', Date.UTC(2069, 0, 1)],
+		['1 jan 70 0:0:0', Date.UTC(1970, 0, 1)],
+		['29 Feb 2028 23:59:59', Date.UTC(2028, 1, 29, 23, 59, 59)]
 	])('%s', (text, time) => {
 		expect(parseDate(text)).toBe(time);
 	});
 
 	it.each([
 		'',
-		'0',
-		'-1',
-		'2026-11-29T09:00:00Z',
 		'Sun, 06 Nov 1994',
-		'Sun Nov  6 08:49:37 1994', // of which zone?
-		'Sun, 06 Nov 1994 24:00:01 GMT',
-		'Sun, 06 Nov 1994 08:60:00 GMT',
-		'Sun, 06 Nov 1994 08:49:3 GMT',
-		'Sun, 00 Nov 1994 08:49:37 GMT',
-		'Sun, 32 Nov 1994 08:49:37 GMT',
-		'Sun, 06 Foo 1994 08:49:37 GMT',
-		'Nov 1994 08:49:37 +1 GMT',
-		'123456 Nov 08:49:37 GMT'
+		'06 Nov 1994 24:00:00',
+		'06 Nov 1994 08:60:00',
+		'06 Nov 1994 08:49:60',
+		'31 Feb 2026 08:49:37',
+		'00 Nov 1994 08:49:37',
+		'06 Nov 1600 08:49:37',
+		'06 Foo 1994 08:49:37',
+		'Nov 1994 08:49:37',
+		'123456 Nov 08:49:37'
 	])('is none: %s', (text) => {
 		expect(parseDate(text)).toBeNaN();
 	});
