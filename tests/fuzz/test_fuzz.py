@@ -12,7 +12,7 @@ import corpus
 import fuzzing
 import pytest
 
-RUNS = 100_000
+RUNS = 200_000
 
 
 def test_the_seeds_are_what_the_script_makes() -> None:
