@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import aiohttp
 from aiohttp import web
 from yarl import URL
+
+from .forwarding import SESSION, forwarding, listening
 
 OHTTP = "/api/v1/tee/ohttp"
 SOCKETS = "/api/v1/tee/ws/"
@@ -29,7 +31,6 @@ KINDS: tuple[Kind, ...] = ("request", "answer", "up", "down")
 Change = Callable[[bytes], Sequence[bytes | None]]
 
 _Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
-_SECONDS = 30
 _NOT_PASSED = frozenset(
     {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
     | {"content-length", "sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions"}
@@ -64,54 +65,14 @@ class Meddler:
 def meddling(target: str) -> Iterator[Meddler]:
     """Run the proxy before the server at ``target``, on a free port; it is honest at first."""
     meddler = Meddler(target)
-    loop = asyncio.new_event_loop()
-    started, end = threading.Event(), asyncio.Event()
-
-    async def run() -> None:
-        runner = web.AppRunner(_application(meddler), access_log=None, shutdown_timeout=1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        meddler.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        started.set()
-        await end.wait()
-        await runner.cleanup()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(run(),), daemon=True)
-    thread.start()
-    try:
-        assert started.wait(_SECONDS), "the proxy did not start"
+    application = forwarding(
+        functools.partial(_request, meddler),
+        functools.partial(_socket, meddler),
+        largest=1 << 30,
+        gone=aiohttp.ClientConnectionError,
+    )
+    with listening(application) as meddler.url:
         yield meddler
-    finally:
-        loop.call_soon_threadsafe(end.set)
-        thread.join(_SECONDS)
-        loop.close()
-
-
-_SESSION = web.AppKey("session", aiohttp.ClientSession)
-
-
-def _application(meddler: Meddler) -> web.Application:
-    async def open_session(app: web.Application) -> AsyncIterator[None]:
-        session = aiohttp.ClientSession(
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_SECONDS),
-        )
-        async with session:
-            app[_SESSION] = session
-            yield
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        is_socket = request.headers.get("upgrade", "").lower() == "websocket"
-        try:
-            return await (_socket if is_socket else _request)(meddler, request)
-        except aiohttp.ClientConnectionError:
-            return web.Response(status=502)
-
-    app = web.Application(client_max_size=1 << 30)
-    app.cleanup_ctx.append(open_session)
-    app.router.add_route("*", "/{path:.*}", handle)
-    return app
 
 
 # --- requests ------------------------------------------------------------------------------------
@@ -134,7 +95,7 @@ async def _request(meddler: Meddler, request: web.Request) -> web.StreamResponse
 def _asking(
     meddler: Meddler, request: web.Request, body: bytes
 ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
-    return request.app[_SESSION].request(
+    return request.app[SESSION].request(
         request.method,
         URL(meddler.target + request.raw_path, encoded=True),
         headers=_passed(request.headers.items()),
@@ -152,9 +113,9 @@ async def _streamed(
     async for piece in answer.content.iter_any():
         whole += piece
         await response.write(piece)
-    await response.write_eof()
-    if request.path == OHTTP:
+    if request.path == OHTTP:  # before whoever asked knows that it is whole
         meddler.came["answer"].append(bytes(whole))
+    await response.write_eof()
     return response
 
 
@@ -195,7 +156,7 @@ def _hung_up(
 
 async def _socket(meddler: Meddler, request: web.Request) -> web.StreamResponse:
     is_sealed = request.path.startswith(SOCKETS)
-    opening = request.app[_SESSION].ws_connect(
+    opening = request.app[SESSION].ws_connect(
         URL(meddler.target + request.raw_path, encoded=True),
         headers=_passed(request.headers.items()),
         max_msg_size=0,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
+import functools
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -18,6 +18,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from .forwarding import SESSION, forwarding, listening
 from .spellings import PART, spellings
 
 UP, DOWN = "up", "down"
@@ -32,7 +33,6 @@ _NOT_PASSED = frozenset(
 )
 _Value = TypeVar("_Value")
 _CHUNK = 64 * 1024
-_SECONDS = 30
 
 
 @dataclass
@@ -114,54 +114,14 @@ def _fits(name: str, path: str) -> bool:
 def recorded(target: str, *, port: int = 0) -> Iterator[Wire]:
     """Run the proxy before the server at `target`, on a port of 127.0.0.1 (0: a free one)."""
     wire = Wire(target)
-    loop = asyncio.new_event_loop()
-    started, end = threading.Event(), asyncio.Event()
-
-    async def run() -> None:
-        runner = web.AppRunner(_application(wire), access_log=None, shutdown_timeout=1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        wire.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        started.set()
-        await end.wait()
-        await runner.cleanup()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(run(),), daemon=True)
-    thread.start()
-    try:
-        assert started.wait(_SECONDS), "the proxy did not start"
+    application = forwarding(
+        functools.partial(_pass_request, wire),
+        functools.partial(_pass_socket, wire),
+        largest=1 << 40,
+        gone=aiohttp.ClientConnectorError,
+    )
+    with listening(application, port) as wire.url:
         yield wire
-    finally:
-        loop.call_soon_threadsafe(end.set)
-        thread.join(_SECONDS)
-        loop.close()
-
-
-_SESSION = web.AppKey("session", aiohttp.ClientSession)
-
-
-def _application(wire: Wire) -> web.Application:
-    async def open_session(app: web.Application) -> AsyncIterator[None]:
-        session = aiohttp.ClientSession(
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_SECONDS),
-        )
-        async with session:
-            app[_SESSION] = session
-            yield
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        is_socket = request.headers.get("upgrade", "").lower() == "websocket"
-        try:
-            return await (_pass_socket if is_socket else _pass_request)(wire, request)
-        except aiohttp.ClientConnectorError:
-            return web.Response(status=502)
-
-    app = web.Application(client_max_size=1 << 40)
-    app.cleanup_ctx.append(open_session)
-    app.router.add_route("*", "/{path:.*}", handle)
-    return app
 
 
 # --- requests ------------------------------------------------------------------------------------
@@ -176,7 +136,7 @@ async def _pass_request(wire: Wire, request: web.Request) -> web.StreamResponse:
             sent.body += piece
             yield piece
 
-    asking = request.app[_SESSION].request(
+    asking = request.app[SESSION].request(
         request.method,
         wire.address(request.raw_path),
         headers=[*_passed(request.headers.items()), ("Accept-Encoding", "identity")],
@@ -214,7 +174,7 @@ async def _pass_socket(wire: Wire, request: web.Request) -> web.StreamResponse:
     what = f"WS {request.raw_path}"
     wire.begin(UP, f"OPEN {request.raw_path}", _head(what, request.headers.items()))
     asked = request.headers.get("sec-websocket-protocol", "")
-    opening = request.app[_SESSION].ws_connect(
+    opening = request.app[SESSION].ws_connect(
         wire.address(request.raw_path),
         headers=_passed(request.headers.items()),
         protocols=[name.strip() for name in asked.split(",") if name.strip()],
