@@ -39,7 +39,8 @@ ASK = """async ([method, path, body]) => {
     return [answer.status, await answer.json()];
 }"""
 # What open-webui asks a model for by itself, in the words of every version.
-TITLE, TAGS, FOLLOW_UPS = "concise, 3-5 word title", "broad tags", "follow-up questions"
+TITLE, TAGS = "summarizing the chat history", "broad tags"
+FOLLOW_UPS = "might naturally send next"
 SETTINGS = {
     "ENABLE_TITLE_GENERATION": "true",
     "ENABLE_TAGS_GENERATION": "true",
@@ -303,9 +304,9 @@ def stranger(site: Site, browser: Browser) -> Iterator[Walk]:
 
 
 def walking(walk: Walk) -> Iterator[Walk]:
-    """Let a test walk, and look afterwards at what was seen."""
-    yield walk
+    """Let a test walk, whatever the models were told before, and look at what was seen then."""
     walk.site.models(answer=None, answers={}, fault=None, delay=0.01)
+    yield walk
     for chat in walk.chats:
         chat.page.close()
     walk.expect_sealed()
