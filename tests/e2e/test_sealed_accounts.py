@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from playwright.sync_api import Page, expect
 
 from doubles.spellings import new_canary
 from e2e.browser import ChatPage
 from e2e.stack import Backend
+from e2e.test_sealed_files import expect_loaded, picture
 from e2e.walks import Walk
 
 # What 0.5.20's own page trips over when somebody signs out, also without the kit.
@@ -87,4 +90,20 @@ def test_somebody_comes_from_another_site_where_they_are_known(stranger: Walk) -
         stranger.hide(f"token {number}", token)
     me = chat.page.evaluate("fetch('/api/v1/auths/').then((answer) => answer.json())")
     assert (me["name"], me["email"]) == (name, email)
+    assert chat.errors == []
+
+
+def test_a_picture_of_oneself(walk: Walk) -> None:
+    name, words = walk.plant("name"), walk.plant("picture")
+    chat = walk.open()
+    me = walk.ask(chat.page, "GET", "/api/v1/auths/")
+    image = f"data:image/png;base64,{base64.b64encode(picture(words)).decode()}"
+    walk.hide("image", image[-200:])
+    form = {"name": f"Admin {name}", "profile_image_url": image}
+    walk.ask(chat.page, "POST", "/api/v1/auths/update/profile", form)
+    chat.reload()
+    expect(chat.page.get_by_text(f"Admin {name}").first).to_be_visible()
+    expect_loaded(chat.page, "#sidebar img:is([src*='profile/image'], [src^='data:image/png'])")
+    form = {"name": me["name"], "profile_image_url": "/user.png"}
+    walk.ask(chat.page, "POST", "/api/v1/auths/update/profile", form)
     assert chat.errors == []

@@ -183,6 +183,19 @@ def test_a_reply_is_read_aloud_and_a_voice_is_heard(walk: Walk) -> None:
     assert chat.errors == []
 
 
+def test_somebody_speaks(walk: Walk) -> None:
+    """By the browser's own imitation of a microphone (browser.py)."""
+    spoken = walk.plant("spoken")
+    walk.site.models(spoken=f"Say {spoken}.")
+    walk.context.grant_permissions(["microphone"], origin=walk.url)
+    chat = walk.open()
+    chat.page.locator("#voice-input-button").click()
+    chat.page.wait_for_timeout(2_000)  # of a recording
+    chat.page.locator("#confirm-recording-button").click()
+    expect(chat.input).to_contain_text(spoken)
+    assert chat.errors == []
+
+
 def test_code_runs_in_the_page(walk: Walk) -> None:
     words = walk.plant("code")
     walk.site.models(answer=f"```python\nprint(2 * '{words} ')\n```")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
 from e2e.browser import ChatPage
-from e2e.walks import Walk
+from e2e.walks import FOLLOW_UPS, TAGS, TITLE, Walk
 
 
 def chat_of(chat: ChatPage, prompt: str) -> str:
@@ -19,10 +20,80 @@ def chat_of(chat: ChatPage, prompt: str) -> str:
     return chat.page.url.rpartition("/")[2]
 
 
+def open_side_bar(chat: ChatPage) -> None:
+    """Load the page with the list of chats beside it."""
+    chat.page.evaluate("localStorage.sidebar = 'true'")
+    chat.reload()
+
+
 def open_data_controls(chat: ChatPage) -> None:
     """Open the part of the settings that imports and exports chats."""
     chat.open_settings()
     chat.page.locator(".modal").get_by_text(chat.front_end.chats_settings, exact=True).first.click()
+
+
+def test_a_chat_gets_a_title_and_tags(walk: Walk) -> None:
+    prompt, title, tag = walk.plant("prompt"), walk.plant("title"), walk.plant("tag").lower()
+    walk.hide("tag", tag)
+    named = {TITLE: json.dumps({"title": f"About {title}"}), TAGS: json.dumps({"tags": [tag]})}
+    walk.site.models(answers=named)
+    chat = walk.open()
+    chat_id = chat_of(chat, prompt)
+    expect(chat.page).to_have_title(re.compile(f"About {title[:10]}"))  # a long one is cut
+    open_side_bar(chat)
+    expect(chat.page.locator("#sidebar").get_by_text(f"About {title}").first).to_be_visible()
+    tags = walk.ask(chat.page, "GET", f"/api/v1/chats/{chat_id}/tags")
+    assert [each["name"] for each in tags] == [tag]
+    assert chat.errors == []
+
+
+@pytest.mark.way("plugin")  # the older page proposes nothing
+def test_what_one_might_ask_next_is_proposed(walk: Walk) -> None:
+    prompt, question = walk.plant("prompt"), walk.plant("question")
+    walk.site.models(answers={FOLLOW_UPS: json.dumps({"follow_ups": [f"What is {question}?"]})})
+    chat = walk.open()
+    chat_of(chat, prompt)
+    chat.page.get_by_text(f"What is {question}?").first.click()
+    chat.expect_reply(question)
+    assert chat.errors == []
+
+
+def test_a_question_in_the_address_is_asked(walk: Walk) -> None:
+    """Or written down for the person to send. Not at a first visit, before there is a worker."""
+    walk.open()
+    words = walk.plant("words")
+    chat = walk.chat()
+    chat.page.goto(f"{walk.url}/?q=Say+{words}")
+    expect(chat.page.get_by_text(f"Say {words}").first).to_be_visible(timeout=45_000)
+    assert chat.errors == []
+
+
+def test_chats_are_sorted_shared_and_deleted(walk: Walk) -> None:
+    prompt, name, other = walk.plant("prompt"), walk.plant("folder"), walk.plant("other")
+    chat = walk.open()
+    chat_id = walk.hide("chat", chat_of(chat, prompt))
+    page = chat.page
+    folder = walk.ask(page, "POST", "/api/v1/folders/", {"name": name})
+    walk.hide("folder id", folder["id"])
+    walk.ask(page, "POST", f"/api/v1/chats/{chat_id}/folder", {"folder_id": folder["id"]})
+    walk.ask(page, "POST", f"/api/v1/folders/{folder['id']}/update", {"name": other})
+    open_side_bar(chat)
+    folders = page.get_by_role("button", name="Folders", exact=True)
+    if folders.count():  # versions that list them apart show none at first
+        folders.click()
+    expect(page.locator("#sidebar").get_by_text(other).first).to_be_visible()
+
+    shared = walk.ask(page, "POST", f"/api/v1/chats/{chat_id}/share")
+    walk.hide("share", shared["share_id"])
+    reader = walk.tab()
+    reader.goto(f"{walk.url}/s/{shared['share_id']}")
+    expect(reader.get_by_text(f"You said: Say {prompt}.").first).to_be_visible(timeout=45_000)
+
+    walk.ask(page, "DELETE", f"/api/v1/chats/{chat_id}")
+    page.goto(f"{walk.url}/c/{chat_id}")
+    expect(chat.input).to_be_visible(timeout=45_000)
+    expect(page.get_by_text(prompt)).to_have_count(0)
+    assert chat.errors == []
 
 
 def test_chats_are_exported_and_imported(walk: Walk, tmp_path: Path) -> None:
