@@ -6,6 +6,7 @@
  */
 import { createChannel } from '../../web/src/transport/client';
 import { readKeyset } from '../../web/src/transport/keyset';
+import { poolOf } from '../../web/src/transport/pool';
 
 const [ROUNDS, WARM_UP, BATCH] = [40, 5, 10];
 const BODY = JSON.stringify({ question: 'x'.repeat(400) });
@@ -22,9 +23,7 @@ const openChannel = async () => {
 	const answer = await fetch('/keys');
 	const keyset = await readKeyset(subtle, await answer.json());
 	const env = { fetch: fetch.bind(window), now: Date.now, api: `${origin}/api/v1`, subtle, origin };
-	const channel = createChannel({ ...env, fields: [] }, keyset);
-	channel.prepare();
-	return channel;
+	return createChannel({ ...env, fields: [] }, keyset, poolOf());
 };
 
 const batch = async (ask) => {

@@ -8,6 +8,7 @@ import { openJar } from './transport/jar';
 import type { Keyset } from './transport/keyset';
 import type { Held } from './transport/line';
 import { orInMemory } from './transport/memory';
+import { poolOf } from './transport/pool';
 import { openBell, openShared, openStore } from './transport/shared';
 import { createSockets } from './transport/sockets';
 import { wrapCookie } from './transport/wrap-cookie';
@@ -70,8 +71,8 @@ export const open = ({ fetch, WebSocket, failed }: Own): Door => {
 			['user-agent', navigator.userAgent],
 			['accept-language', navigator.languages.join(', ')]
 		];
-		const channel = createChannel({ fetch, now, api, subtle, origin, fields }, keyset);
-		channel.prepare();
+		const env = { fetch, now, api, subtle, origin, fields };
+		const channel = createChannel(env, keyset, poolOf());
 		const sockets = createSockets({ later, api, subtle, origin, WebSocket }, channel);
 		return { channel, sockets, policy };
 	};

@@ -1,15 +1,10 @@
 /** The service worker's script: the real outside world around its logic. */
+import type { Fields } from './transport/binary-http';
 import { createChannel } from './transport/client';
 import { openTray } from './transport/jar';
 import { isOutside } from './transport/outside';
 import { openBell, openStore, openTold } from './transport/shared';
-import {
-	newestChannel,
-	REVERTED,
-	sealingWorker,
-	type Fetching,
-	type Message
-} from './transport/worker';
+import { sealingWorker, type Fetching, type Message } from './transport/worker';
 
 /** The name of the piece that reverted.ts becomes, with its hash; build.js puts it in. */
 declare const REVERTED_PIECE: string;
@@ -27,60 +22,46 @@ interface Scope {
 
 /** Base of open-webui's API: this script is one of the kit's routes. */
 const API = '/api/v1';
+/** Where the script of the page is that the worker shows where the kit is gone: kept from the beginning. */
+const REVERTED = `${API}/tee/page/${REVERTED_PIECE}`;
 
 const scope = self as unknown as Scope;
 const { clients, registration, location } = scope;
-const { subtle } = crypto;
 
-const now = () => Date.now();
-const later = (ms: number, call: () => void) => {
-	const timer = setTimeout(call, ms);
-	return () => {
-		clearTimeout(timer);
-	};
+const here = {
+	fetch: fetch.bind(self),
+	now: () => Date.now(),
+	later: (ms: number, call: () => void) => {
+		const timer = setTimeout(call, ms);
+		return () => {
+			clearTimeout(timer);
+		};
+	},
+	api: API,
+	subtle: crypto.subtle,
+	origin: location.origin,
+	fields: [
+		['user-agent', navigator.userAgent],
+		['accept-language', navigator.languages.join(', ')]
+	] satisfies Fields
 };
-const fetchPlain: typeof fetch = (input, init) => fetch(input, init);
 
-const store = openStore(() => indexedDB, later);
+const store = openStore(() => indexedDB, here.later);
 const bell = openBell(() => new BroadcastChannel('tee-sealed'));
 
-const channelTo = newestChannel((keyset) => {
-	const channel = createChannel(
-		{
-			fetch: fetchPlain,
-			now,
-			api: API,
-			subtle,
-			origin: location.origin,
-			fields: [
-				['user-agent', navigator.userAgent],
-				['accept-language', navigator.languages.join(', ')]
-			]
-		},
-		keyset
-	);
-	channel.prepare();
-	return channel;
-});
-
 const worker = sealingWorker({
-	origin: location.origin,
-	fetch: fetchPlain,
-	kept: (address) => caches.match(address),
-	shared: openTold(store, bell, { now, later }),
-	jar: openTray(store, location.hostname, now),
+	...here,
+	kept: () => caches.match(REVERTED),
+	shared: openTold(store, bell, here),
+	jar: openTray(store, location.hostname, here.now),
 	isOutside,
-	send: (request, keyset) => channelTo(keyset).request(request),
-	claim: () => clients.claim(),
-	unregister: () => registration.unregister()
+	open: (keyset) => createChannel(here, keyset),
+	clients,
+	registration
 });
 
-/** Keep the script that is needed where this origin has nothing of the kit any more. */
-const keepScript = async (): Promise<void> => {
-	const script = await fetch(`${API}/tee/page/${REVERTED_PIECE}`);
-	if (!script.ok) throw new Error(`${script.status}`);
-	await (await caches.open('tee-sealed')).put(REVERTED, script);
-};
+/** Rejects where the server does not have it, and so there is no worker. */
+const keepScript = async () => (await caches.open('tee-sealed')).add(REVERTED);
 
 // What is new takes over at once: pages and worker come from the same server.
 scope.addEventListener('install', (event) => {
@@ -89,9 +70,5 @@ scope.addEventListener('install', (event) => {
 scope.addEventListener('activate', (event) => {
 	event.waitUntil(clients.claim());
 });
-scope.addEventListener('message', (event) => {
-	worker.message(event);
-});
-scope.addEventListener('fetch', (event) => {
-	worker.fetch(event);
-});
+scope.addEventListener('message', worker.message);
+scope.addEventListener('fetch', worker.fetch);

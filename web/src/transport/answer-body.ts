@@ -1,5 +1,5 @@
 /** A sealed answer as the page knows answers: a `Response` whose body streams. */
-import type { Answer, Fields } from './binary-http';
+import type { Answer } from './binary-http';
 import type { Pull } from './bytes';
 import { broken } from './errors';
 import { unpadded } from './padding';
@@ -10,19 +10,23 @@ const LENGTH_FIELD = 'tee-content-length';
 /** Answers that have no body (Fetch standard, null body status). */
 const WITHOUT_BODY = [204, 205, 304];
 
-export const fieldOf = (fields: Fields, name: string): string | undefined =>
-	fields.find(([other]) => other === name)?.[1];
+/** An answer whose coding is taken off. */
+export interface Decoded {
+	status: number;
+	headers: Headers;
+	content: Pull;
+}
 
 /** Take off the coding `tee-padded`, which is the last where it is there. */
-export const decoded = ({ status, fields, content }: Answer): Answer => {
-	const codings = (fieldOf(fields, 'content-encoding') ?? '').split(/\s*,\s*/);
-	if (codings.pop() !== CODING) return { status, fields, content };
-	const length = fieldOf(fields, LENGTH_FIELD);
-	const others = ['content-encoding', 'content-length', LENGTH_FIELD];
-	const kept = fields.filter(([name]) => !others.includes(name));
-	if (codings.length) kept.push(['content-encoding', codings.join(', ')]);
-	if (length !== undefined) kept.push(['content-length', length]);
-	return { status, fields: kept, content: unpadded(content) };
+export const decoded = ({ status, fields, content }: Answer): Decoded => {
+	const headers = new Headers(fields);
+	const codings = (headers.get('content-encoding') ?? '').split(/\s*,\s*/);
+	if (codings.pop() !== CODING) return { status, headers, content };
+	const length = headers.get(LENGTH_FIELD);
+	for (const name of ['content-encoding', 'content-length', LENGTH_FIELD]) headers.delete(name);
+	if (codings.length) headers.set('content-encoding', codings.join(', '));
+	if (length) headers.set('content-length', length);
+	return { status, headers, content: unpadded(content) };
 };
 
 /** Reject where the pieces are not as long together as was said. */
@@ -72,15 +76,12 @@ const stream = (content: Pull, life: AbortController): ReadableStream =>
  * @param life Aborted, it ends the body with its reason.
  */
 export const makeResponse = async (
-	{ status, fields, content }: Answer,
+	{ status, headers, content }: Decoded,
 	method: string,
 	life: AbortController,
-	onDownload: (loaded: number, total: number | null) => void
+	onDownload?: (loaded: number, total: number | null) => void
 ): Promise<Response> => {
-	const headers = new Headers();
-	for (const [name, value] of fields) {
-		if (name !== 'set-cookie') headers.append(name, value);
-	}
+	headers.delete('set-cookie');
 	let body: ReadableStream | null = null;
 	if (method === 'HEAD' || WITHOUT_BODY.includes(status)) {
 		while (await content());
@@ -89,7 +90,7 @@ export const makeResponse = async (
 		const said = headers.get('content-length');
 		const total = said === null ? null : Number(said);
 		const pieces = measured(content, total, (loaded) => {
-			onDownload(loaded, total);
+			onDownload?.(loaded, total);
 		});
 		body = stream(pieces, life);
 	}

@@ -76,7 +76,7 @@ export const writeRequestHead = ({
 	const section = fields.flatMap(([name, value]) => {
 		checkField(name, value);
 		count(name.length, value.length);
-		return [withLength(toUtf8(name)), withLength(fromLatin1(value))];
+		return [name, value].map((text) => withLength(fromLatin1(text)));
 	});
 	return concat(varint(REQUEST), ...control, ...section, varint(0));
 };

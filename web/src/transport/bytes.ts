@@ -82,7 +82,8 @@ export const byteSource = (pull: Pull) => {
 			const first = (await take(1))[0] ?? 0;
 			const length = 1 << (first >> 6);
 			const value = (first & 0x3f) * 256 ** (length - 1) + fromBigEndian(await take(length - 1));
-			if (value > Number.MAX_SAFE_INTEGER || varintLength(value) !== length) throw broken();
+			// From 2 ** 53 on, numbers are not exact.
+			if (value >= 2 ** 53 || varintLength(value) !== length) throw broken();
 			return value;
 		}
 	};
@@ -90,12 +91,12 @@ export const byteSource = (pull: Pull) => {
 
 export type ByteSource = ReturnType<typeof byteSource>;
 
-/** One piece, all at once. */
-export const once = (bytes: Bytes | null): Pull => {
+/** One piece, all at once, and what comes after it. */
+export const once = (bytes: Bytes | null, after?: Pull): Pull => {
 	let next = bytes;
-	return () => {
+	return async () => {
 		const piece = next;
 		next = null;
-		return Promise.resolve(piece);
+		return piece ?? (await after?.()) ?? null;
 	};
 };

@@ -1,16 +1,15 @@
 /** Chunked Oblivious HTTP (draft-ietf-ohai-chunked-ohttp), the client's half. */
 import { toUtf8 } from '../base/encoding';
-import { type Bytes, type Pull, bigEndian, byteSource, concat, varint } from './bytes';
+import { type Bytes, type Pull, byteSource, concat, varint } from './bytes';
 import { broken } from './errors';
 import {
+	counted,
 	expand,
 	hmac,
-	importAesKey,
-	KDF,
 	NONCE_LENGTH,
-	nonceAt,
 	type SenderContext,
-	setupSender
+	setupSender,
+	suiteOf
 } from './hpke';
 import type { SealKey } from './keyset';
 
@@ -31,8 +30,8 @@ export interface Encapsulation {
 	open: (answer: Pull) => Pull;
 }
 
-/** The answer's key and first nonce (RFC 9458 section 4.4, with the draft's label). */
-const answerKeys = async (
+/** What opens an answer's chunks, by its key and nonce (RFC 9458 section 4.4, the draft's label). */
+const openerOf = async (
 	subtle: SubtleCrypto,
 	context: SenderContext,
 	keyLength: number,
@@ -44,7 +43,7 @@ const answerKeys = async (
 		expand(subtle, extracted, toUtf8('key'), keyLength),
 		expand(subtle, extracted, toUtf8('nonce'), NONCE_LENGTH)
 	]);
-	return { key: await importAesKey(subtle, key, 'decrypt'), nonce };
+	return counted(subtle, 'decrypt', key, nonce);
 };
 
 const openAnswer = (
@@ -54,12 +53,11 @@ const openAnswer = (
 	answer: Pull
 ): Pull => {
 	const source = byteSource(answer);
-	let keys: Awaited<ReturnType<typeof answerKeys>> | undefined;
-	let counter = 0;
+	let open: SenderContext['seal'] | undefined;
 	let ended = false;
 	return async () => {
 		if (ended) return null;
-		keys ??= await answerKeys(
+		open ??= await openerOf(
 			subtle,
 			context,
 			keyLength,
@@ -68,17 +66,12 @@ const openAnswer = (
 		const length = await source.varint();
 		if (length > CHUNK_LIMIT) throw broken();
 		const sealed = length ? await source.take(length) : await source.rest(CHUNK_LIMIT);
-		const iv = nonceAt(keys.nonce, counter);
-		counter += 1;
-		const additionalData = length ? NOTHING : FINAL;
-		const text = await subtle
-			.decrypt({ name: 'AES-GCM', iv, additionalData }, keys.key, sealed)
-			.catch(() => {
-				throw broken('does not open');
-			});
-		if (length && !text.byteLength) throw broken();
+		const text = await open(sealed, length ? NOTHING : FINAL).catch(() => {
+			throw broken('does not open');
+		});
+		if (length && !text.length) throw broken();
 		ended = !length;
-		return new Uint8Array(text);
+		return text;
 	};
 };
 
@@ -88,8 +81,7 @@ export const encapsulate = async (
 	{ keyId, kem, aead, publicKey }: SealKey,
 	makePair?: () => Promise<CryptoKeyPair>
 ): Promise<Encapsulation> => {
-	const suite = [kem.id, KDF, aead.id].map((id) => bigEndian(id, 2));
-	const header = concat(Uint8Array.of(keyId), ...suite);
+	const header = concat(Uint8Array.of(keyId), suiteOf(kem, aead));
 	const info = concat(toUtf8('message/bhttp chunked request\0'), header);
 	const context = await setupSender(subtle, kem, aead, publicKey, info, makePair);
 	return {

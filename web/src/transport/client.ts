@@ -1,12 +1,13 @@
 /** The page's way to the holder of a key: sealed requests (docs/sealed.md). */
 import type { Environment } from '../base/environment';
-import { CODING, decoded, fieldOf, makeResponse } from './answer-body';
-import { type Answer, type Fields, readAnswer, writeRequestHead } from './binary-http';
-import { type Pull, once } from './bytes';
-import { encapsulate, type Encapsulation } from './chunked-ohttp';
+import { CODING, type Decoded, decoded, makeResponse } from './answer-body';
+import { type Fields, readAnswer, writeRequestHead } from './binary-http';
+import { type Bytes, type Pull, once } from './bytes';
+import { encapsulate } from './chunked-ohttp';
 import { broken, SealedError } from './errors';
-import type { Keyset, SealKey } from './keyset';
-import { type Body, sealMessage, sizeOf, writeMessage } from './request-body';
+import type { Keyset } from './keyset';
+import type { Begun, Pool } from './pool';
+import { type Body, isReading, sealMessage, sizeOf, writeMessage } from './request-body';
 
 /** What a channel takes from outside. */
 export interface ChannelEnvironment extends Pick<Environment, 'fetch' | 'now' | 'api' | 'origin'> {
@@ -40,37 +41,15 @@ export interface Channel {
 	 * or with the signal's reason; so does the body of an answer that is cut off.
 	 */
 	request: (request: SealedRequest) => Promise<Response>;
-	/** Begin so many requests ahead, now and after each one. */
-	prepare: (count?: number) => void;
 }
 
-/** What the channel itself says, or the server drops. */
-const OWN_FIELDS = ['host', 'date', 'content-length', 'accept-encoding'];
+/** What the channel says where it is to be said, besides what it always says. */
+const NOT_FROM_THE_APP = ['host', 'content-length'];
 const DATE_PROBLEM = 'https://iana.org/assignments/http-problem-types#date';
 const REQUEST_TYPE = 'message/ohttp-chunked-req';
 const ANSWER_TYPE = 'message/ohttp-chunked-res';
 /** Nobody here has this key; or this route, as where the kit is gone, or seals nothing any more. */
 const NOBODY = [404, 405, 422];
-
-interface Begun {
-	key: SealKey;
-	encapsulation: Encapsulation;
-}
-
-/** Begun requests, so that one that comes need not wait for its key agreement. */
-const makePool = (begin: () => Promise<Begun>) => {
-	const ready: Promise<Begun>[] = [];
-	let count = 0;
-	const fill = (wanted = count) => {
-		count = wanted;
-		while (ready.length < count) {
-			const begun = begin();
-			begun.catch(() => undefined); // told to whoever takes it
-			ready.push(begun);
-		}
-	};
-	return { take: () => ready.shift() ?? begin(), fill };
-};
 
 /** The pieces of an outer answer. */
 const pieces = (response: Response): Pull => {
@@ -90,23 +69,16 @@ const refusal = ({ status, headers }: Response): SealedError => {
 	return new SealedError(status === 503 ? 'sealed-busy' : 'sealed-refused', '', status, wait);
 };
 
-/** What the server's clock says where an answer complains about our date, or NaN; and the answer. */
-const readComplaint = async (answer: Answer): Promise<{ date: number; answer: Answer }> => {
-	const { status, fields } = answer;
-	const isProblem = fieldOf(fields, 'content-type')?.startsWith('application/problem+json');
-	if (status !== 400 || !isProblem) return { date: NaN, answer };
-	const first = await answer.content();
-	const begin = once(first);
-	const content: Pull = async () => (await begin()) ?? answer.content();
-	let date = NaN;
+/** What the server's clock says where a problem is our date, or NaN for the app's own words. */
+const readComplaint = (headers: Headers, problem: Bytes | null): number => {
 	try {
-		const text = new TextDecoder().decode(first ?? undefined);
-		const { type } = JSON.parse(text) as { type?: unknown };
-		if (type === DATE_PROBLEM) date = Date.parse(fieldOf(fields, 'date') ?? '');
+		const { type } = JSON.parse(new TextDecoder().decode(problem ?? undefined)) as {
+			type?: unknown;
+		};
+		return type === DATE_PROBLEM ? Date.parse(headers.get('date') ?? '') : NaN;
 	} catch {
-		// the app's own problem, whatever it says
+		return NaN;
 	}
-	return { date, answer: { ...answer, content } };
 };
 
 /** An AbortController that follows a signal for as long as it is not aborted itself. */
@@ -120,22 +92,31 @@ const follow = (signal?: AbortSignal | null): AbortController => {
 	return life;
 };
 
-/** Open a channel to the holder of this keyset's keys, which somebody has checked. */
-export const createChannel = (env: ChannelEnvironment, { keys }: Keyset): Channel => {
+/**
+ * Open a channel to the holder of this keyset's keys, which somebody has checked.
+ *
+ * @param makePool Where requests are begun ahead.
+ */
+export const createChannel = (
+	env: ChannelEnvironment,
+	{ keys }: Keyset,
+	makePool?: (begin: () => Promise<Begun>) => Pool
+): Channel => {
 	/** What the server's clock is ahead of ours, in milliseconds, once it has told us. */
 	let ahead = 0;
 
 	/** Begin with the first key whose curve this browser has. */
-	const begin = async (at = 0): Promise<Begun> => {
-		const key = keys[at];
-		if (!key) throw new SealedError('no-key');
-		try {
-			return { key, encapsulation: await encapsulate(env.subtle, key) };
-		} catch {
-			return begin(at + 1);
+	const begin = async (): Promise<Begun> => {
+		for (const key of keys) {
+			try {
+				return { key, encapsulation: await encapsulate(env.subtle, key) };
+			} catch {
+				// the next one
+			}
 		}
+		throw new SealedError('no-key');
 	};
-	const pool = makePool(begin);
+	const pool = makePool?.(begin);
 
 	const writeHead = ({
 		method,
@@ -145,38 +126,34 @@ export const createChannel = (env: ChannelEnvironment, { keys }: Keyset): Channe
 	}: SealedRequest): Uint8Array<ArrayBuffer> => {
 		const { protocol, host, pathname, search, origin } = new URL(url, env.origin);
 		if (origin !== env.origin) throw new TypeError('another origin');
-		const given = fields
-			.map(([name, value]): [string, string] => [name.toLowerCase(), value])
-			.filter(([name]) => !OWN_FIELDS.includes(name));
-		const missing = (env.fields ?? []).filter(([name]) => fieldOf(given, name) === undefined);
-		const length = body ? sizeOf(body) : 0;
+		const headers = new Headers(fields);
+		for (const name of NOT_FROM_THE_APP) headers.delete(name);
+		for (const [name, value] of env.fields ?? []) {
+			if (!headers.has(name)) headers.set(name, value);
+		}
+		headers.set('accept-encoding', CODING);
+		headers.set('date', new Date(env.now() + ahead).toUTCString());
+		if (body || !isReading(method)) {
+			headers.set('content-length', String(body ? sizeOf(body) : 0));
+		}
 		return writeRequestHead({
 			method,
 			scheme: protocol.slice(0, -1),
 			authority: host,
 			path: pathname + search,
-			fields: [
-				...given,
-				...missing,
-				['accept-encoding', CODING],
-				['date', new Date(env.now() + ahead).toUTCString()],
-				...(body || !/^(GET|HEAD)$/.test(method)
-					? [['content-length', String(length)] as [string, string]]
-					: [])
-			]
+			fields: [...headers]
 		});
 	};
 
 	/** One exchange under one encapsulation. */
-	const exchange = async (request: SealedRequest, signal: AbortSignal): Promise<Answer> => {
-		const message = writeMessage(writeHead(request), request.body ?? null);
-		const { key, encapsulation } = await pool.take();
+	const exchange = async (request: SealedRequest, signal: AbortSignal): Promise<Decoded> => {
+		const message = writeMessage(writeHead(request), request.body ?? new Uint8Array());
+		const { key, encapsulation } = await (pool ? pool.take() : begin());
 		const total = sizeOf(message);
 		const sealed = await sealMessage(encapsulation, message, (done) => {
 			signal.throwIfAborted();
 			request.onUpload?.(done, total);
 		});
-		signal.throwIfAborted();
 		const asked = env.fetch(`${env.api}/tee/ohttp`, {
 			method: 'POST',
 			headers: { 'content-type': REQUEST_TYPE, 'tee-key': key.id },
@@ -188,7 +165,7 @@ export const createChannel = (env: ChannelEnvironment, { keys }: Keyset): Channe
 			keepalive: request.keepalive,
 			signal
 		});
-		pool.fill();
+		pool?.fill();
 		const response = await asked.catch(() => {
 			throw new SealedError('no-connection');
 		});
@@ -200,10 +177,13 @@ export const createChannel = (env: ChannelEnvironment, { keys }: Keyset): Channe
 	};
 
 	/** The answer, after one correction of our date where the server asks for it. */
-	const ask = async (request: SealedRequest, signal: AbortSignal): Promise<Answer> => {
+	const ask = async (request: SealedRequest, signal: AbortSignal): Promise<Decoded> => {
 		for (let asked = 0; asked < 2; asked += 1) {
-			const { date, answer } = await readComplaint(await exchange(request, signal));
-			if (isNaN(date)) return answer;
+			const answer = await exchange(request, signal);
+			if (answer.status !== 400) return answer;
+			const first = await answer.content();
+			const date = readComplaint(answer.headers, first);
+			if (isNaN(date)) return { ...answer, content: once(first, answer.content) };
 			ahead = date - env.now();
 		}
 		throw new SealedError('date-refused');
@@ -212,14 +192,9 @@ export const createChannel = (env: ChannelEnvironment, { keys }: Keyset): Channe
 	const request = async (asked: SealedRequest): Promise<Response> => {
 		const life = follow(asked.signal);
 		try {
-			life.signal.throwIfAborted();
 			const answer = await ask(asked, life.signal);
-			const lines = answer.fields.flatMap(([name, value]) =>
-				name === 'set-cookie' ? [value] : []
-			);
-			await asked.onCookies?.(lines);
-			const onDownload = asked.onDownload ?? (() => undefined);
-			return await makeResponse(answer, asked.method, life, onDownload);
+			await asked.onCookies?.(answer.headers.getSetCookie());
+			return await makeResponse(answer, asked.method, life, asked.onDownload);
 		} catch (error) {
 			const reason: unknown = life.signal.aborted ? life.signal.reason : error;
 			life.abort(); // whatever is still under way
@@ -227,10 +202,5 @@ export const createChannel = (env: ChannelEnvironment, { keys }: Keyset): Channe
 		}
 	};
 
-	return {
-		request,
-		prepare: (count = 2) => {
-			pool.fill(count);
-		}
-	};
+	return { request };
 };

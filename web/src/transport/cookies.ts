@@ -3,6 +3,8 @@
  * only: so Secure asks for nothing more, and no Domain leads elsewhere.
  */
 
+import { toUtf8 } from '../base/encoding';
+
 /** Bytes of a name with its value (6265bis section 5.6). */
 const PAIR_BYTES = 4096;
 /** A cookie ends at the latest so many milliseconds from now: 400 days (6265bis section 5.5). */
@@ -34,30 +36,31 @@ export interface Received {
 	now: number;
 }
 
-const DELIMITERS = /[\t\x20-\x2f;-@[-`{-~]+/;
-const MONTHS = 'janfebmaraprmayjunjulaugsepoctnovdec';
+const DELIMITERS = /[\t\x20-\x2f;-@[-`{-~]+/g;
+const MONTHS = 'jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec';
+/** Nothing before the year 1601 is a date. */
+const EARLIEST = Date.UTC(1601);
 
 /** Read a cookie-date (RFC 6265 section 5.1.1) as milliseconds since 1970, or NaN. */
 export const parseDate = (text: string): number => {
-	const tokens = text.split(DELIMITERS);
-	/** Take the first token of this form away; each token is one thing. */
+	let words = ` ${text.replace(DELIMITERS, ' ')}`;
+	/** Take the first word of this form away, as each word is one thing; its groups. */
 	const take = (form: RegExp): string[] => {
-		const at = tokens.findIndex((token) => form.test(token));
-		return form.exec(tokens.splice(at, at < 0 ? 0 : 1)[0] ?? '')?.slice(1) ?? [];
+		const [, ...groups] = form.exec(words) ?? [];
+		words = words.replace(form, '');
+		return groups;
 	};
-	const [hour = NaN, minute = NaN, second = NaN] = take(/^(\d\d?):(\d\d?):(\d\d?)(?!\d)/).map(
-		Number
-	);
-	const [day] = take(/^(\d\d?)(?!\d)/).map(Number);
-	const [name = '-'] = take(/^(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)/i);
-	const [said = NaN] = take(/^(\d{2,4})(?!\d)/).map(Number);
-	const year = said < 70 ? said + 2000 : said < 100 ? said + 1900 : said;
-	const month = MONTHS.indexOf(name.toLowerCase()) / 3;
-	const at = Date.UTC(year, month, day, hour, minute, second);
-	// There is no 31st of February, and no 24:00:00.
+	const [hour, minute, second = NaN] = take(/ (\d\d?):(\d\d?):(\d\d?)(?!\d)[^ ]*/).map(Number);
+	const [day] = take(/ (\d\d?)(?!\d)[^ ]*/).map(Number);
+	const [name = '-'] = take(new RegExp(` (${MONTHS})[^ ]*`, 'i'));
+	const [year = NaN] = take(/ (\d{2,4})(?!\d)[^ ]*/).map(Number);
+	const month = MONTHS.indexOf(name.toLowerCase()) / 4;
+	// A year of two digits is one of 1900 to Date.UTC.
+	const at = Date.UTC(year < 70 ? year + 2000 : year, month, day, hour, minute, second);
+	// There is no 31st of February, and no 24:00:00; a 60th minute would be another hour.
 	const usual = new Date(at);
-	const exists = usual.getUTCDate() === day && usual.getUTCHours() === hour;
-	return exists && month >= 0 && year >= 1601 && minute < 60 && second < 60 ? at : NaN;
+	const exists = usual.getUTCDate() === day && usual.getUTCHours() === hour && second < 60;
+	return exists && month >= 0 && at >= EARLIEST ? at : NaN;
 };
 
 /** The path that a cookie belongs to where none is named (RFC 6265 section 5.1.4). */
@@ -65,7 +68,13 @@ const defaultPath = (path: string): string => path.slice(0, path.lastIndexOf('/'
 
 /** RFC 6265 section 5.1.4. */
 const isUnder = (path: string, cookie: string): boolean =>
-	path === cookie || path.startsWith(cookie.endsWith('/') ? cookie : `${cookie}/`);
+	path === cookie || path.startsWith(cookie.replace(/\/?$/, '/'));
+
+/** What is before and after the first "=". */
+const halves = (text: string): [string, string] => {
+	const [first = '', ...words] = text.split('=');
+	return [first.trim(), words.join('=').trim()];
+};
 
 /**
  * Read one Set-Cookie field (RFC 6265 section 5.2), or null where it is to be ignored. A Domain must
@@ -74,32 +83,30 @@ const isUnder = (path: string, cookie: string): boolean =>
 export const parseCookie = (line: string, { host, path, now }: Received): Cookie | null => {
 	if (/[\0-\x08\x0a-\x1f\x7f]/.test(line)) return null;
 	const [pair = '', ...rest] = line.split(';');
-	const at = pair.indexOf('=');
-	const name = pair.slice(0, Math.max(at, 0)).trim();
-	const value = pair.slice(at + 1).trim();
-	if (name === '' || new TextEncoder().encode(name + value).length > PAIR_BYTES) return null;
+	const [name, value] = halves(pair);
+	if (!pair.includes('=') || !name || toUtf8(name + value).length > PAIR_BYTES) return null;
 
-	const attributes = new Map(
+	const said = new Map(
 		rest.map((one) => {
-			const [key = '', ...words] = one.split('=');
-			return [key.trim().toLowerCase(), words.join('=').trim()];
+			const [attribute, words] = halves(one);
+			return [attribute.toLowerCase(), words];
 		})
 	);
-	const domain = attributes.get('domain')?.replace(/^\./, '').toLowerCase();
-	if (domain && domain !== host.toLowerCase()) return null;
+	const domain = said.get('domain')?.replace(/^\./, '').toLowerCase();
+	if (domain && domain !== host) return null;
 
-	const age = attributes.get('max-age') ?? '';
+	const age = said.get('max-age') ?? '';
 	const ends = /^-?\d+$/.test(age)
 		? Number(age) * 1000 + now
-		: parseDate(attributes.get('expires') ?? '');
-	const named = attributes.get('path');
-	const site = attributes.get('samesite')?.toLowerCase();
+		: parseDate(said.get('expires') ?? '');
+	const named = said.get('path');
+	const site = said.get('samesite')?.toLowerCase();
 	return {
 		name,
 		value,
 		path: named?.startsWith('/') ? named : defaultPath(path),
 		expires: isNaN(ends) ? null : Math.min(ends, now + LONGEST),
-		httpOnly: attributes.has('httponly'),
+		httpOnly: said.has('httponly'),
 		sameSite: site === 'strict' || site === 'none' ? site : 'lax'
 	};
 };
@@ -110,9 +117,9 @@ export const isAlive = ({ expires }: Cookie, now: number): boolean =>
 /** Put a cookie among others, oldest first, in the place of the same one; one that ends takes it out. */
 export const withCookie = (cookies: readonly Cookie[], cookie: Cookie, now: number): Cookie[] => {
 	const isSame = ({ name, path }: Cookie) => name === cookie.name && path === cookie.path;
-	const next = cookies.some(isSame)
-		? cookies.map((one) => (isSame(one) ? cookie : one))
-		: [...cookies, cookie];
+	const next = [...cookies];
+	const at = cookies.findIndex(isSame);
+	next[at < 0 ? cookies.length : at] = cookie;
 	return next.filter((one) => isAlive(one, now));
 };
 

@@ -32,5 +32,5 @@ export class SealedError extends TypeError {
 	}
 }
 
-/** It does not have the form that it should, or as the detail says. */
-export const broken = (detail = 'malformed') => new SealedError('sealed-broken', detail);
+/** It does not have the form that it should; the detail says more. */
+export const broken = (detail?: string) => new SealedError('sealed-broken', detail);

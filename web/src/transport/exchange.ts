@@ -2,7 +2,7 @@
 import type { Carrier, Line } from './carrier';
 import type { SealedRequest } from './client';
 import { isOutside } from './outside';
-import type { Body } from './request-body';
+import { type Body, isReading } from './request-body';
 import type { Page } from './stand-in';
 
 const REDIRECTS = [301, 302, 303, 307, 308];
@@ -42,8 +42,6 @@ export const isOwn = ({ location }: Page, url: URL | undefined): url is URL =>
 /** Whether it must be sealed: of this origin, and not outside. */
 export const isWithin = (page: Page, method: string, url: URL | undefined): url is URL =>
 	isOwn(page, url) && !isOutside(method, url);
-
-const isReading = (method: string): boolean => /^(GET|HEAD)$/.test(method);
 
 /** A long body stays where the browser has put it. */
 const readBlob = async (blob: Blob): Promise<Body | null> => {

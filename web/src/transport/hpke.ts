@@ -31,6 +31,8 @@ export const KDF = 1;
 export const NONCE_LENGTH = 12;
 const HASH_LENGTH = 32;
 const NOTHING = new Uint8Array();
+/** HMAC fills a short key up with zeros, and no browser takes one of no length. */
+const NO_SALT = new Uint8Array(HASH_LENGTH);
 
 export const hmac = async (subtle: SubtleCrypto, key: Bytes, data: Bytes): Promise<Bytes> => {
 	const algorithm = { name: 'HMAC', hash: 'SHA-256' };
@@ -47,20 +49,23 @@ export const expand = async (
 ): Promise<Bytes> =>
 	(await hmac(subtle, secret, concat(info, Uint8Array.of(1)))).subarray(0, length);
 
+/** What names a suite (section 5.1): its KEM, KDF and AEAD. */
+export const suiteOf = (kem: Kem, aead: Aead): Bytes =>
+	concat(...[kem.id, KDF, aead.id].map((id) => bigEndian(id, 2)));
+
 /** LabeledExtract and LabeledExpand (section 4) for one suite. */
 const labeled = (subtle: SubtleCrypto, suiteId: Bytes) => {
 	const mark = (label: string) => concat(toUtf8('HPKE-v1'), suiteId, toUtf8(label));
 	return {
-		// HMAC fills a short key up with zeros, and no browser takes one of no length.
 		extract: (salt: Bytes, label: string, secret: Bytes) =>
-			hmac(subtle, salt.length ? salt : new Uint8Array(HASH_LENGTH), concat(mark(label), secret)),
+			hmac(subtle, salt, concat(mark(label), secret)),
 		expand: (secret: Bytes, label: string, info: Bytes, length: number) =>
 			expand(subtle, secret, concat(bigEndian(length, 2), mark(label), info), length)
 	};
 };
 
 /** A counter's nonce: `base` XOR the number, big-endian (section 5.2). */
-export const nonceAt = (base: Bytes, counter: number): Bytes => {
+const nonceAt = (base: Bytes, counter: number): Bytes => {
 	const number = bigEndian(counter, base.length);
 	return base.map((byte, at) => byte ^ (number[at] ?? 0));
 };
@@ -81,6 +86,22 @@ export const importAesKey = (
 	use: 'encrypt' | 'decrypt'
 ): Promise<CryptoKey> => subtle.importKey('raw', key, 'AES-GCM', false, [use]);
 
+/** AES-GCM for messages in order, each with the next counter's nonce; the order is that of the calls. */
+export const counted = async (
+	subtle: SubtleCrypto,
+	use: 'encrypt' | 'decrypt',
+	rawKey: Bytes,
+	baseNonce: Bytes
+): Promise<(message: Bytes, aad: Bytes) => Promise<Bytes>> => {
+	const key = await importAesKey(subtle, rawKey, use);
+	let counter = 0;
+	return async (message, additionalData) => {
+		const iv = nonceAt(baseNonce, counter);
+		counter += 1;
+		return new Uint8Array(await subtle[use]({ name: 'AES-GCM', iv, additionalData }, key, message));
+	};
+};
+
 /** Make a secret that only the key's holder learns too (Encap, section 4.1). */
 const encapsulate = async (
 	subtle: SubtleCrypto,
@@ -94,7 +115,7 @@ const encapsulate = async (
 	const agreement = { name: kem.curve.name, public: there };
 	const shared = new Uint8Array(await subtle.deriveBits(agreement, own.privateKey, 256));
 	const kdf = labeled(subtle, concat(toUtf8('KEM'), bigEndian(kem.id, 2)));
-	const secret = await kdf.extract(NOTHING, 'eae_prk', shared);
+	const secret = await kdf.extract(NO_SALT, 'eae_prk', shared);
 	return {
 		enc,
 		secret: await kdf.expand(secret, 'shared_secret', concat(enc, publicKey), HASH_LENGTH)
@@ -115,30 +136,21 @@ export const setupSender = async (
 	makePair = () => subtle.generateKey(kem.curve, false, ['deriveBits']) as Promise<CryptoKeyPair>
 ): Promise<SenderContext> => {
 	const { enc, secret: shared } = await encapsulate(subtle, kem, publicKey, makePair);
-	const suite = [kem.id, KDF, aead.id].map((id) => bigEndian(id, 2));
-	const kdf = labeled(subtle, concat(toUtf8('HPKE'), ...suite));
+	const kdf = labeled(subtle, concat(toUtf8('HPKE'), suiteOf(kem, aead)));
 	const [pskIdHash, infoHash, secret] = await Promise.all([
-		kdf.extract(NOTHING, 'psk_id_hash', NOTHING),
-		kdf.extract(NOTHING, 'info_hash', info),
+		kdf.extract(NO_SALT, 'psk_id_hash', NOTHING),
+		kdf.extract(NO_SALT, 'info_hash', info),
 		kdf.extract(shared, 'secret', NOTHING)
 	]);
 	const context = concat(Uint8Array.of(0), pskIdHash, infoHash);
 	const [key, baseNonce, exporter] = await Promise.all([
-		kdf
-			.expand(secret, 'key', context, aead.keyLength)
-			.then((raw) => importAesKey(subtle, raw, 'encrypt')),
+		kdf.expand(secret, 'key', context, aead.keyLength),
 		kdf.expand(secret, 'base_nonce', context, NONCE_LENGTH),
 		kdf.expand(secret, 'exp', context, HASH_LENGTH)
 	]);
-	let counter = 0;
 	return {
 		enc,
-		seal: async (text, additionalData) => {
-			const iv = nonceAt(baseNonce, counter);
-			counter += 1;
-			const sealed = await subtle.encrypt({ name: 'AES-GCM', iv, additionalData }, key, text);
-			return new Uint8Array(sealed);
-		},
+		seal: await counted(subtle, 'encrypt', key, baseNonce),
 		exportSecret: (name, length) => kdf.expand(exporter, 'sec', toUtf8(name), length)
 	};
 };

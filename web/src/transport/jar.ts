@@ -19,8 +19,6 @@ const JAR = 'jar';
 /** How many cookies are kept, and how many characters they have together; older ones make room. */
 export const COOKIES = 64;
 export const CHARACTERS = 64 * 1024;
-/** How many Set-Cookie fields of one answer are read. */
-export const LINES = 32;
 
 /** Where open-webui ends a session: what it leaves in the jar is nobody's any more. */
 const SIGN_OUT = /\/api\/v1\/auths\/signout$/;
@@ -49,13 +47,13 @@ export interface Jar extends Tray {
 }
 
 const isCookie = (value: unknown): value is Cookie => {
-	const { name, value: text, path } = (value ?? {}) as Partial<Cookie>;
+	const { name, value: text, path } = Object(value) as Partial<Cookie>;
 	return [name, text, path].every((one) => typeof one === 'string');
 };
 
 /** Read the jar of a policy; another policy's is empty, as is one that nobody of ours wrote. */
 const readJar = (value: unknown, policy: string): Cookie[] => {
-	const { policy: owner, cookies } = (value ?? {}) as Partial<Kept>;
+	const { policy: owner, cookies } = Object(value) as Partial<Kept>;
 	return owner === policy && Array.isArray(cookies) ? cookies.filter(isCookie) : [];
 };
 
@@ -69,57 +67,45 @@ const fitting = (cookies: readonly Cookie[]): Cookie[] => {
 	return newest.filter((cookie) => (room -= lengthOf(cookie)) >= 0).reverse();
 };
 
-const open = (store: Store, host: string, now: Environment['now']) => {
-	const read = async (policy: string) => readJar(await store.read(JAR), policy);
+/** Change the jar in one transaction: pages and worker may all want to. */
+const change = (store: Store, policy: string, of: (cookies: Cookie[]) => Cookie[]): Promise<void> =>
+	store.change(JAR, (value): Kept => ({ policy, cookies: fitting(of(readJar(value, policy))) }));
 
-	/** Change the jar in one transaction: pages and worker may all want to. */
-	const change = (policy: string, of: (cookies: Cookie[]) => Cookie[]): Promise<void> =>
-		store.change(JAR, (value): Kept => ({ policy, cookies: fitting(of(readJar(value, policy))) }));
-
-	const empty = () => store.change(JAR, () => undefined);
-
-	const parsed = (lines: readonly string[], path: string): Cookie[] =>
-		lines.slice(0, LINES).flatMap((line) => parseCookie(line, { host, path, now: now() }) ?? []);
-
-	const tray: Tray = {
-		header: async (path, policy, asker = 'own') =>
-			cookieText(cookiesFor(await read(policy), path, asker, now())),
-		async take(path, lines, policy) {
-			if (SIGN_OUT.test(path)) return empty();
-			const set = parsed(lines, path);
-			if (set.length === 0) return;
-			await change(policy, (cookies) =>
-				set.reduce((all, one) => withCookie(all, one, now()), cookies)
-			);
-		}
-	};
-	return { tray, read, change, parsed, empty };
-};
+const empty = (store: Store): Promise<void> => store.change(JAR, () => undefined);
 
 /**
  * The jar of this origin, for requests only.
  *
  * @param host Name of the host, without port.
  */
-export const openTray = (...world: Parameters<typeof open>): Tray => open(...world).tray;
+export const openTray = (store: Store, host: string, now: Environment['now']): Tray => ({
+	header: async (path, policy, asker = 'own') =>
+		cookieText(cookiesFor(readJar(await store.read(JAR), policy), path, asker, now())),
+	async take(path, lines, policy) {
+		if (SIGN_OUT.test(path)) return empty(store);
+		const at = { host, path, now: now() };
+		const set = lines.flatMap((line) => parseCookie(line, at) ?? []);
+		if (set.length === 0) return;
+		await change(store, policy, (cookies) =>
+			set.reduce((all, one) => withCookie(all, one, now()), cookies)
+		);
+	}
+});
 
 /** The whole jar; parameters as above. */
-export const openJar = (...world: Parameters<typeof open>): Jar => {
-	const { tray, read, change, parsed, empty } = open(...world);
-	const [, , now] = world;
-	return {
-		...tray,
-		visible: async (policy) => (await read(policy)).filter(({ httpOnly }) => !httpOnly),
-		async set(path, line, policy) {
-			const [cookie] = parsed([line], path);
-			if (!cookie || cookie.httpOnly) return;
-			await change(policy, (cookies) => {
-				const hidden = cookies.some(
-					(one) => one.httpOnly && one.name === cookie.name && one.path === cookie.path
-				);
-				return hidden ? cookies : withCookie(cookies, cookie, now());
-			});
-		},
-		empty
-	};
-};
+export const openJar = (store: Store, host: string, now: Environment['now']): Jar => ({
+	...openTray(store, host, now),
+	visible: async (policy) =>
+		readJar(await store.read(JAR), policy).filter(({ httpOnly }) => !httpOnly),
+	async set(path, line, policy) {
+		const cookie = parseCookie(line, { host, path, now: now() });
+		if (!cookie || cookie.httpOnly) return;
+		await change(store, policy, (cookies) => {
+			const hidden = cookies.some(
+				(one) => one.httpOnly && one.name === cookie.name && one.path === cookie.path
+			);
+			return hidden ? cookies : withCookie(cookies, cookie, now());
+		});
+	},
+	empty: () => empty(store)
+});

@@ -23,15 +23,17 @@ export const readBody = async (body: BodyInit): Promise<{ body: Body; type: stri
 	return { body: read, type };
 };
 
+/** Whether a request has no body, and changes nothing. */
+export const isReading = (method: string): boolean => /^(GET|HEAD)$/.test(method);
+
 export const sizeOf = (body: Body): number => (body instanceof Blob ? body.size : body.length);
 
 /** A request's head and its body as one message whose length is a bucket. */
-export const writeMessage = (head: Bytes, body: Body | null): Body => {
-	const size = body ? sizeOf(body) : 0;
+export const writeMessage = (head: Bytes, body: Body): Body => {
+	const size = sizeOf(body);
 	const before = size ? concat(head, varint(size)) : head;
 	// Two zeros end content and trailers; those after them are padding (RFC 9292 section 3.8).
 	const after = new Uint8Array(bucket(before.length + size + 2) - before.length - size);
-	if (!body || !size) return concat(before, after);
 	return body instanceof Blob || size > IN_MEMORY
 		? new Blob([before, body, after])
 		: concat(before, body, after);

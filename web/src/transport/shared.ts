@@ -94,23 +94,19 @@ export interface Shared extends Told {
 /** Change what is known in one go; `undefined` forgets it. */
 type Change = (of: (known: Known) => Known | undefined, word?: Word) => Promise<void>;
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-	typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** Read a permission that still holds. */
 const readPermission = (value: unknown, now: number): Permission | null => {
-	if (!isRecord(value)) return null;
-	const { keyset, until, policy } = value;
+	const { keyset, until, policy } = Object(value) as Partial<Permission>;
 	// One from a clock that was ahead would hold too long.
 	const holds = typeof until === 'number' && until > now && until <= now + LONGEST;
-	const isWhole = typeof policy === 'string' && (keyset === null || isRecord(keyset));
-	return holds && isWhole ? (value as unknown as Permission) : null;
+	const isWhole = typeof policy === 'string' && (keyset === null || Array.isArray(keyset?.keys));
+	return holds && isWhole ? (value as Permission) : null;
 };
 
 /** Read what is kept about an origin: what nobody of ours wrote counts as the stricter thing. */
 const readKnown = (value: unknown, now: number): Known => {
 	if (value === undefined) return { sealed: false, permission: null };
-	const kept = isRecord(value) ? value : {};
+	const kept = Object(value) as Partial<Known>;
 	const sealed = kept.sealed !== false;
 	const permission = readPermission(kept.permission, now);
 	return { sealed, permission: sealed && !permission?.keyset ? null : permission };
@@ -138,12 +134,11 @@ export const openStore = (factory: Table['factory'], later: Environment['later']
 
 	const connect = async (): Promise<IDBDatabase> => {
 		const database = await openDatabase({ factory, database: DATABASE, store: STORE });
-		const leave = () => {
+		// The person clears this site's data, or the browser has had to.
+		database.onversionchange = database.onclose = () => {
 			database.close();
 			opened = undefined;
 		};
-		database.onversionchange = leave; // the person clears this site's data
-		database.onclose = leave;
 		return database;
 	};
 
@@ -165,9 +160,9 @@ export const openStore = (factory: Table['factory'], later: Environment['later']
 		change: (name, of) =>
 			transact('readwrite', async (store) => {
 				const value = of(await resultOf<unknown>(store.get(name)));
-				await (value === undefined
-					? resultOf(store.delete(name))
-					: resultOf(store.put(value, name)));
+				// What goes wrong here ends the transaction, which is waited for.
+				if (value === undefined) store.delete(name);
+				else store.put(value, name);
 			})
 	};
 };
@@ -195,37 +190,34 @@ export const openBell = (channel: () => BroadcastChannel): Bell => {
 	};
 };
 
-/** What pages and worker share, and what changes it. */
-const open = (store: Store, bell: Bell, { now, later }: Pick<Environment, 'now' | 'later'>) => {
-	/** Those who wait for something to change. */
-	const waiting = new Set<() => void>();
-	const wake = (): void => {
-		for (const call of [...waiting]) call();
-	};
-	bell.hear(wake);
-
+/** What this worker shares with the pages, and what changes it. */
+export const openTold = (
+	store: Store,
+	bell: Bell,
+	{ now, later }: Pick<Environment, 'now' | 'later'>
+): Told & { change: Change } => {
 	const known = async (): Promise<Known> => readKnown(await store.read(ORIGIN), now());
 
-	/** Wait until something has changed, or may have while nobody heard the bell. */
+	/** Wait until another one has changed something, or may have while nobody heard the bell. */
 	const nextChange = (): Promise<void> =>
 		new Promise((resolve) => {
 			const end = () => {
 				cancel();
-				waiting.delete(end);
+				stop();
 				resolve();
 			};
 			const cancel = later(LOOK_AGAIN, end);
-			waiting.add(end);
+			const stop = bell.hear(end);
 		});
 
 	const change: Change = async (of, word = 'changed') => {
 		await store.change(ORIGIN, (value) => of(readKnown(value, now())));
 		bell.ring(word);
-		wake();
 	};
 
-	const told: Told = {
+	return {
 		known,
+		change,
 		doubt: (doubted) =>
 			change(
 				({ sealed, permission }) => ({
@@ -243,15 +235,11 @@ const open = (store: Store, bell: Bell, { now, later }: Pick<Environment, 'now' 
 			}
 		}
 	};
-	return { told, change };
 };
 
-/** What this worker shares with the pages. */
-export const openTold = (...world: Parameters<typeof open>): Told => open(...world).told;
-
 /** What this page shares with the others, and with the worker. */
-export const openShared = (...world: Parameters<typeof open>): Shared => {
-	const { told, change } = open(...world);
+export const openShared = (...world: Parameters<typeof openTold>): Shared => {
+	const { change, ...told } = openTold(...world);
 	const [, bell] = world;
 	return {
 		...told,

@@ -4,19 +4,18 @@
  * whatever breaks, nothing goes plain.
  */
 import { CLAIM, type Claimed } from './claim';
-import type { Channel, SealedRequest } from './client';
+import type { Channel } from './client';
 import type { Asker } from './cookies';
 import { SealedError } from './errors';
 import type { Tray } from './jar';
 import type { Keyset } from './keyset';
+import { isReading } from './request-body';
 import type { Permission, Told } from './shared';
 
 /** Milliseconds in which a page comes by a permission; a person may have to confirm something. */
 export const PATIENCE = 60_000;
 /** Where this script comes from, as long as there is a kit. */
 const WORKER = '/api/v1/tee/worker';
-/** Where the script of the page lies that this worker shows where the kit is gone: kept, not asked for. */
-export const REVERTED = '/api/v1/tee/reverted';
 /** A request with nothing of the person's in it; where a proxy leads elsewhere, the browser goes. */
 const BARE: RequestInit = {
 	headers: { accept: 'text/html' },
@@ -26,8 +25,6 @@ const BARE: RequestInit = {
 	redirect: 'manual'
 };
 const REDIRECTS = [301, 302, 303, 307, 308];
-/** Documents that stand in for others, of whom it is known which. */
-const STAND_INS = 64;
 
 /** What of a FetchEvent is used. */
 export interface Fetching {
@@ -50,17 +47,17 @@ export interface World {
 	origin: string;
 	/** Of the browser, for requests as they are. */
 	fetch: typeof fetch;
-	/** What was kept under this address when the worker came. */
-	kept: (address: string) => Promise<Response | undefined>;
+	/** The script of the page that is shown where the kit is gone, kept when the worker came. */
+	kept: () => Promise<Response | undefined>;
 	shared: Told;
 	jar: Tray;
 	/** Whether a request goes as it is: the explicit list. */
 	isOutside: (method: string, url: URL) => boolean;
-	/** Rejects with a `SealedError`, or whatever else went wrong; nothing has gone plain then. */
-	send: (request: SealedRequest, keyset: Keyset) => Promise<Response>;
-	/** Take every page of this origin under control. */
-	claim: () => Promise<void>;
-	unregister: () => Promise<unknown>;
+	/** Open a channel to the holder of these keys. */
+	open: (keyset: Keyset) => Channel;
+	/** Those who take every page of this origin under control. */
+	readonly clients: { readonly claim: () => Promise<void> };
+	readonly registration: Pick<ServiceWorkerRegistration, 'unregister'>;
 }
 
 /** Nobody there has the keys any more: another permission may help. */
@@ -89,16 +86,16 @@ const askerOf = ({ mode, destination, method }: Request): Asker => {
 	return method === 'GET' ? 'link' : 'form';
 };
 
-const mayChange = ({ method }: Request): boolean => method !== 'GET' && method !== 'HEAD';
-
-/** A page of the worker's own, with nothing of the server's, and which nobody puts into a frame. */
-const revertedPage = (): Response =>
-	new Response(`<!doctype html><body><script src="${REVERTED}"></script>`, {
+/**
+ * A page of the worker's own, with nothing of the server's: only what stands in it counts, it loads
+ * nothing, and nobody puts it into a frame.
+ */
+const revertedPage = async (kept?: Response): Promise<Response> =>
+	new Response(`<body><script>${await kept?.text()}</script>`, {
 		status: 503,
 		headers: {
-			'content-type': 'text/html; charset=utf-8',
-			'content-security-policy':
-				"default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+			'content-type': 'text/html',
+			'content-security-policy': "default-src 'unsafe-inline'; frame-ancestors 'none'"
 		}
 	});
 
@@ -114,8 +111,9 @@ export interface SealingWorker {
 export const sealingWorker = (world: World): SealingWorker => {
 	const { origin, shared, jar } = world;
 	const { host, protocol } = new URL(origin);
-	/** Ids of documents that stand in for others. */
+	/** Ids of documents that stand in for others; they go with this worker, which no browser lets idle. */
 	const standIns = new Set<string>();
+	const channelTo = newestChannel(world.open);
 
 	/** What is known; where that cannot be read, the stricter thing, and the page tells why. */
 	const known = () => shared.known().catch(() => ({ sealed: true, permission: null }));
@@ -126,7 +124,7 @@ export const sealingWorker = (world: World): SealingWorker => {
 		const asker = askerOf(request);
 		const more = {
 			'sec-fetch-dest': request.destination || 'empty',
-			origin: mayChange(request) && (asker === 'own' ? origin : 'null'),
+			origin: !isReading(request.method) && (asker === 'own' ? origin : 'null'),
 			cookie: await jar.header(path, policy, asker)
 		};
 		for (const [name, value] of Object.entries(more)) if (value) fields.set(name, value);
@@ -134,33 +132,34 @@ export const sealingWorker = (world: World): SealingWorker => {
 	};
 
 	/**
-	 * Have the browser go on, which keeps fragments and holds the page's own policy against where it
-	 * leads; to this origin it comes back here. This host without TLS would go out plain.
+	 * Ask as the permission says: sealed, or as without the kit. Where an answer leads elsewhere the
+	 * browser goes on, which keeps fragments and holds the page's own policy against it; to this
+	 * origin it comes back here. This host without TLS would go out plain.
 	 */
-	const goOn = (from: string, status: number, location: string): Response => {
-		const to = new URL(location, from);
-		if (to.host === host) to.protocol = protocol;
-		if (!/^https?:$/.test(to.protocol)) throw new Error('bad-redirect');
-		return Response.redirect(to.href, status);
-	};
-
-	/** Ask as the permission says: sealed, or as without the kit. */
 	const ask = async (
 		request: Request,
 		body: Blob | null,
-		permission: Permission | null
+		{ keyset, policy }: Permission
 	): Promise<Response> => {
-		if (!permission) throw new Error('not-allowed');
-		const { keyset, policy } = permission;
 		if (!keyset) return world.fetch(request);
 		const { method, url, signal } = request;
 		const { pathname } = new URL(url);
 		const fields = await fieldsOf(request, pathname, policy);
 		const onCookies = (lines: string[]) => jar.take(pathname, lines, policy);
-		const answer = await world.send({ method, url, fields, body, signal, onCookies }, keyset);
+		const answer = await channelTo(keyset).request({
+			method,
+			url,
+			fields,
+			body,
+			signal,
+			onCookies
+		});
 		const { status, headers } = answer;
 		const location = REDIRECTS.includes(status) ? headers.get('location') : null;
-		return location === null ? answer : goOn(url, status, location);
+		if (location === null) return answer;
+		const to = new URL(location, url);
+		if (to.host === host) to.protocol = protocol;
+		return /^https?:$/.test(to.protocol) ? Response.redirect(to.href, status) : Response.error();
 	};
 
 	/**
@@ -170,31 +169,27 @@ export const sealingWorker = (world: World): SealingWorker => {
 	const standIn = async ({ request, resultingClientId }: Fetching): Promise<Response> => {
 		const [page, script] = await Promise.all(['/', WORKER].map((path) => world.fetch(path, BARE)));
 		if (page && script && !isGone(script)) {
-			if (standIns.size >= STAND_INS) standIns.clear();
 			standIns.add(resultingClientId);
 			return page;
 		}
-		if ((await known()).sealed) return revertedPage();
-		await world.unregister();
+		if ((await known()).sealed) return revertedPage(await world.kept());
+		await world.registration.unregister();
 		return world.fetch(request);
 	};
 
 	const answer = async (event: Fetching): Promise<Response> => {
 		const { request } = event;
-		if (new URL(request.url).pathname === REVERTED) {
-			return (await world.kept(REVERTED)) ?? Response.error();
-		}
 		const isPage = askerOf(request) === 'link';
 		/** Only a page comes by a permission: it waits for none, and the rest for one. */
 		const allowed = async (): Promise<Permission | null> =>
 			isPage ? (await known()).permission : shared.permission(PATIENCE);
 		const first = await allowed();
-		if (isPage && !first) return standIn(event);
-		const body = first?.keyset && mayChange(request) ? await request.blob() : null;
+		if (!first) return isPage ? standIn(event) : Response.error();
+		const body = first.keyset && !isReading(request.method) ? await request.blob() : null;
 		try {
 			return await ask(request, body, first);
 		} catch (error) {
-			if (!isKeyUnknown(error) || !first) throw error;
+			if (!isKeyUnknown(error)) throw error;
 			await shared.doubt(first);
 			if (isPage) return standIn(event);
 			const next = await allowed();
@@ -209,8 +204,7 @@ export const sealingWorker = (world: World): SealingWorker => {
 			let isOurs = true; // where this is not known, nothing goes as it is
 			try {
 				const url = new URL(event.request.url);
-				const isSent = url.pathname !== REVERTED && world.isOutside(event.request.method, url);
-				isOurs = url.origin === origin && !isSent;
+				isOurs = url.origin === origin && !world.isOutside(event.request.method, url);
 			} finally {
 				if (isOurs) event.respondWith(answer(event).catch(() => Response.error()));
 			}
@@ -220,7 +214,7 @@ export const sealingWorker = (world: World): SealingWorker => {
 			if (data !== CLAIM) return;
 			const told: Claimed = { standIn: source !== null && standIns.has(source.id) };
 			event.waitUntil(
-				world.claim().then(() => {
+				world.clients.claim().then(() => {
 					ports[0]?.postMessage(told);
 				})
 			);

@@ -1,6 +1,7 @@
 /** A channel to a pretended server, and what a proxy between them does. */
 import { createChannel } from '../../src/transport/client';
 import { readKeyset } from '../../src/transport/keyset';
+import { poolOf } from '../../src/transport/pool';
 import { makeEnvironment, NOW } from './environment';
 import { type InnerAnswer, type InnerRequest, makeSealedServer } from './sealed-server';
 
@@ -30,6 +31,8 @@ export interface Options {
 	/** What comes in place of the server's answer, by the number of the request. */
 	instead?: (number: number, init: RequestInit) => Response | Promise<Response> | undefined;
 	subtle?: SubtleCrypto;
+	/** How many requests are begun ahead; none where this is missing. */
+	ahead?: number;
 	kems?: Parameters<typeof makeSealedServer>[2];
 	aeads?: Parameters<typeof makeSealedServer>[3];
 }
@@ -39,6 +42,7 @@ export const openChannel = async ({
 	proxy,
 	instead,
 	subtle,
+	ahead,
 	kems,
 	aeads
 }: Options = {}) => {
@@ -59,6 +63,7 @@ export const openChannel = async ({
 		subtle: subtle ?? crypto.subtle,
 		fields: [['user-agent', 'a browser']] as [string, string][]
 	};
-	const channel = createChannel(env, await readKeyset(crypto.subtle, server.keyset));
+	const keyset = await readKeyset(crypto.subtle, server.keyset);
+	const channel = createChannel(env, keyset, ahead === undefined ? undefined : poolOf(ahead));
 	return { channel, server, outer, env };
 };

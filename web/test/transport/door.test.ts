@@ -66,7 +66,7 @@ const makeDoor = (causes: string[] = []): Door => {
 		hold: (_keyset, policy) => {
 			const request = vi.fn(() => Promise.resolve(new Response('answer')));
 			const one = {
-				channel: { request, prepare: vi.fn() },
+				channel: { request },
 				sockets: { connect: vi.fn(), end: vi.fn() },
 				policy
 			};

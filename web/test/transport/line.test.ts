@@ -10,7 +10,7 @@ const kept = () => ({ read: () => [], write: () => undefined });
 const unknown = () => Promise.reject(new SealedError('key-unknown'));
 
 const hold = (policy = 'p') => ({
-	channel: { request: vi.fn(), prepare: vi.fn() },
+	channel: { request: vi.fn() },
 	sockets: { connect: vi.fn(), end: vi.fn() },
 	policy
 });
