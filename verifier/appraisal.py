@@ -12,7 +12,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from quote_generator.errors import BadInput
@@ -51,7 +50,7 @@ class Trust:
         if self.root_der is None:
             return INTEL_ROOT_NAME
         try:
-            subject = x509.load_der_x509_certificate(self.root_der).subject
+            subject = certificates.load(self.root_der).subject
         except certificates.UNREADABLE:  # it counts by its key
             return "a root whose name cannot be read"
         oids = (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME)
@@ -130,7 +129,7 @@ def verify(raw_quote: bytes, trust: Trust, now: float, policy: Policy = DEFAULT)
         root_key = certificates.root_key(trust.root_der)
     terms = Terms(root_key, math.floor(now), policy.collateral_grace)
     found = held.check_collateral(trust.collateral, terms)  # (3) to (5)
-    pck = check_pck(quote, terms)  # (2)
+    pck = check_pck(quote, terms, found.root)  # (2)
     pck_list, used = held.check_for_platform(found, pck.chain, pck.platform, terms)  # (3), (10)
     info, identity = found.tcb_info.value, found.qe_identity.value
     report = check_signatures(quote, pck, identity)  # (6) to (9)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -34,23 +34,18 @@ PCK_CHAIN = ("SGX PCK Certificate", "CA", "SGX Root CA")
 SIGNER_CHAIN = ("SGX TCB Signing", "SGX Root CA")
 """What the common name of each certificate in a chain says, leaf first."""
 
-_REQUIRED = (
-    x509.AuthorityKeyIdentifier,
-    x509.SubjectKeyIdentifier,
-    x509.CRLDistributionPoints,
-    x509.KeyUsage,
-    x509.BasicConstraints,
-)
-"""The extensions that every certificate of the profile has."""
+REMEMBERED = 64
+"""How many certificates are kept with what follows from their bytes alone.
 
-_NAME_ARCS = {
-    NameOID.COMMON_NAME: 3,
-    NameOID.COUNTRY_NAME: 6,
-    NameOID.LOCALITY_NAME: 7,
-    NameOID.STATE_OR_PROVINCE_NAME: 8,
-    NameOID.ORGANIZATION_NAME: 10,
-}
-"""What a name says, and the last arcs of these under 2.5.4."""
+A verification asks a dozen times about four certificates, and so does the next one. Whether one is
+in date, signed or revoked is asked anew each time, and of what is wrong nothing is kept.
+"""
+
+_COMMON_NAME, _COUNTRY, _LOCALITY, _STATE, _ORGANIZATION = (
+    bytes([0x06, 3, 0x55, 4, arc]) for arc in (3, 6, 7, 8, 10)
+)
+_NAMED = (_COMMON_NAME, _COUNTRY, _LOCALITY, _STATE, _ORGANIZATION)
+"""What a name says: these object identifiers, all right under 2.5.4, in DER."""
 
 _NAME_PARTS = 16
 """Parts of a name; Intel's have five."""
@@ -58,7 +53,9 @@ _NAME_PARTS = 16
 _TEXTS = (0x0C, 0x13)
 """UTF8String and PrintableString, as which a name may be written."""
 
-_SEQUENCE, _SET, _GENERALIZED_TIME, _LONG_TAG = 0x30, 0x31, 0x18, 0x1F
+_TEXT = re.compile(rb"[ -~]{1,127}")
+
+_GENERALIZED_TIME, _LONG_TAG = 0x18, 0x1F
 _VERSION_2 = bytes([0x02, 1, 1])
 _VERSION_3 = bytes([0xA0, 3, 0x02, 1, 2])
 _ECDSA_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
@@ -66,6 +63,9 @@ _EXTENSIONS_OF_CERTIFICATES, _EXTENSIONS_OF_LISTS = 0xA3, 0xA0
 
 _ALGORITHM, _ISSUER, _VALIDITY, _SUBJECT, _KEY = 2, 3, 4, 5, 6
 """Where these stand in what is signed of a certificate."""
+
+_LIST_ISSUER = 2
+"""The same in a list."""
 
 _TYPE = re.compile(rb"[\x00-\x7f](?:[\x80-\xff]{0,3}[\x00-\x7f])*", re.DOTALL)
 _LONGEST_TYPE = 39
@@ -75,7 +75,14 @@ _FOREIGN = ("2.5.29.", "1.3.6.1.5.5.7.", "1.3.6.1.4.1.11129.", "1.3.6.1.4.1.311.
 """Where extensions have a meaning that others define, and that no certificate of Intel's has."""
 
 _OF_LISTS = (x509.CRLNumber.oid, x509.AuthorityKeyIdentifier.oid)
-_OF_CERTIFICATES = tuple(each.oid for each in _REQUIRED)
+_OF_CERTIFICATES = (
+    x509.AuthorityKeyIdentifier.oid,
+    x509.SubjectKeyIdentifier.oid,
+    x509.CRLDistributionPoints.oid,
+    x509.KeyUsage.oid,
+    x509.BasicConstraints.oid,
+)
+"""The extensions that every list and every certificate of the profile has."""
 
 _LONGEST = 0x7F
 """CAs below one that says how many there may be; Intel's say 0 and 1."""
@@ -123,7 +130,7 @@ def read_chain(pem: str, roles: Sequence[str]) -> tuple[x509.Certificate, ...]:
     ders = read_pem(pem)
     if len(ders) != len(roles):
         raise ValueError(f"the chain holds {len(ders)} certificates: expected {len(roles)}")
-    chain = tuple(map(x509.load_der_x509_certificate, ders))
+    chain = tuple(map(load, ders))
     for certificate, role in zip(chain, roles, strict=True):
         _check_role(certificate, role)
     return chain
@@ -131,11 +138,19 @@ def read_chain(pem: str, roles: Sequence[str]) -> tuple[x509.Certificate, ...]:
 
 def read_pem(text: str) -> list[bytes]:
     """The DER of the certificates in a PEM text (RFC 7468), which must hold nothing else."""
-    if not _BLANK.fullmatch(_PEM.sub("", text)):
+    pieces = _PEM.split(text)  # what is between the certificates, and their base64, in turns
+    if not _BLANK.fullmatch("".join(pieces[::2])):
         raise ValueError("the text holds what is no certificate")
-    return [strict_base64("".join(block.split())) for block in _PEM.findall(text)]
+    return [strict_base64("".join(block.split())) for block in pieces[1::2]]
 
 
+@lru_cache(maxsize=REMEMBERED)
+def load(der: bytes) -> x509.Certificate:
+    """The certificate in DER; the same one for the same bytes, so that its parts are read once."""
+    return x509.load_der_x509_certificate(der)
+
+
+@lru_cache(maxsize=REMEMBERED)
 def root_key(root_der: bytes | None) -> bytes:
     """The public key (an uncompressed point) of a root certificate; Intel's for None.
 
@@ -144,17 +159,22 @@ def root_key(root_der: bytes | None) -> bytes:
     """
     if root_der is None:
         return INTEL_ROOT_KEY
-    root = x509.load_der_x509_certificate(root_der)
+    root = load(root_der)
     parts = _check_form(root)
     _check_texts(parts[_ISSUER])
     _check_texts(parts[_SUBJECT])
     return point(root)
 
 
-@lru_cache(maxsize=64)  # as `point`
+@lru_cache(maxsize=REMEMBERED)
+def _parts(certificate: x509.Certificate) -> Sequence[bytes]:
+    """The elements of what is signed of a certificate."""
+    return _elements(certificate.tbs_certificate_bytes)
+
+
 def _check_form(certificate: x509.Certificate) -> Sequence[bytes]:
     """Check what `cryptography` leaves open in a certificate; the elements of what is signed."""
-    parts = _elements(certificate.tbs_certificate_bytes)
+    parts = _parts(certificate)
     if parts[0] != _VERSION_3:
         raise ValueError("a certificate is not of version 3")
     if parts[_ALGORITHM] != _ECDSA_SHA256:
@@ -198,11 +218,17 @@ def _check_texts(name: bytes) -> None:
 
 
 def check_path(
-    chain: Sequence[x509.Certificate], root_key: bytes, now: float, grace: float = 0
+    chain: Sequence[x509.Certificate],
+    root_key: bytes,
+    now: float,
+    grace: float = 0,
+    known_root: x509.Certificate | None = None,
 ) -> float:
     """Check a chain, leaf first, up to the root whose public key is `root_key`.
 
-    Its certificates may have ended up to `grace` seconds ago. Returns when the first one ends.
+    Its certificates may have ended up to `grace` seconds ago. `known_root` ended another chain
+    up to the same key that holds: it has proved already that it signed itself. Returns when the
+    first certificate ends.
     """
     for below, certificate in enumerate(chain, start=-1):
         _check_profile(certificate, below)
@@ -211,28 +237,33 @@ def check_path(
     root = chain[-1]
     if point(root) != root_key:
         raise ValueError("the chain does not end in the pinned root")
-    for certificate, issuer in zip(chain, (*chain[1:], root), strict=True):
-        if certificate.issuer.public_bytes() != issuer.subject.public_bytes():
-            raise ValueError(f"{_name(certificate.subject)} has another issuer")
+    unproved = chain[:-1] if root == known_root else chain
+    for certificate, issuer in zip(unproved, (*chain[1:], root), strict=False):
+        if _parts(certificate)[_ISSUER] != _parts(issuer)[_SUBJECT]:
+            raise _fault(certificate, "has another issuer")
         try:
             certificate.verify_directly_issued_by(issuer)  # names, algorithms and signature
         except (InvalidSignature, TypeError) as error:
-            raise ValueError(f"{_name(certificate.subject)} has a wrong signature") from error
+            raise _fault(certificate, "has a wrong signature") from error
     return min(certificate.not_valid_after_utc.timestamp() for certificate in chain)
 
 
-@lru_cache(maxsize=64)  # a verification asks a dozen times, about four certificates
+@lru_cache(maxsize=REMEMBERED)
 def point(certificate: x509.Certificate) -> bytes:
     """The certificate's P-256 key as an uncompressed point, 65 bytes."""
     key = certificate.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
         raise ValueError(f"{_name(certificate.subject)} has no P-256 key")
     # Written out again it must be what is there: no compressed point, no explicit curve.
-    if key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) not in _elements(
-        certificate.tbs_certificate_bytes
-    ):
+    if key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) not in _parts(certificate):
         raise ValueError(f"{_name(certificate.subject)} spells its key in another way")
     return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def public_key(encoded: bytes) -> ec.EllipticCurvePublicKey:
+    """The P-256 key that is an uncompressed point. Raises ValueError where there is no such one."""
+    return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), encoded)
 
 
 def _check_role(certificate: x509.Certificate, role: str) -> None:
@@ -240,35 +271,25 @@ def _check_role(certificate: x509.Certificate, role: str) -> None:
 
     A name has few parts, each one attribute, as Intel's have, in printable ASCII.
     """
-    parts = certificate.subject.rdns
-    rest = _content(certificate.subject.public_bytes()) if len(parts) <= _NAME_PARTS else b""
-    for part in parts:
-        [attribute, *more] = part
-        spelled = [] if more else _spellings(attribute)
-        found = next((each for each in spelled if rest.startswith(each)), None)
-        if found is None:
-            raise ValueError("the holder's name has parts or texts that no name of Intel's has")
-        rest = rest[len(found) :]
-    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    if len(names) != 1 or role not in str(names[0].value):
-        raise ValueError(f"{_name(certificate.subject)} is not named as {role}")
+    parts = _elements(certificate.subject.public_bytes())
+    if len(parts) > _NAME_PARTS:
+        raise ValueError("the holder's name has more parts than any name of Intel's")
+    texts = list(map(_named, parts))
+    names = [text for kind, text in texts if kind == _COMMON_NAME]
+    if len(names) != 1 or role not in names[0]:
+        raise _fault(certificate, f"is not named as {role}")
 
 
-def _spellings(attribute: x509.NameAttribute[Any]) -> list[bytes]:
-    """How a part of a name may be written, DER: none where no name of Intel's has such a one."""
-    arc, text = _NAME_ARCS.get(attribute.oid), str(attribute.value)
-    if arc is None or not re.fullmatch("[ -~]{1,127}", text):
-        return []
-    if attribute.oid == NameOID.COUNTRY_NAME and len(text) != 2:
-        return []
-    kind = bytes([0x06, 3, 0x55, 4, arc])
-    return [_tlv(_SET, _tlv(_SEQUENCE, kind + _tlv(tag, text.encode("ascii")))) for tag in _TEXTS]
-
-
-def _tlv(tag: int, content: bytes) -> bytes:
-    """An element of DER, of at most 255 bytes."""
-    head = [tag, len(content)] if len(content) < 0x80 else [tag, 0x81, len(content)]
-    return bytes(head) + content
+def _named(part: bytes) -> tuple[bytes, str]:
+    """What a part of a name says: an object identifier in DER, and its text."""
+    attribute, *more = _elements(part)
+    kind, value = _elements(attribute)
+    text = _content(value)
+    if more or kind not in _NAMED or value[0] not in _TEXTS or not _TEXT.fullmatch(text):
+        raise ValueError("the holder's name has parts or texts that no name of Intel's has")
+    if kind == _COUNTRY and len(text) != 2:
+        raise ValueError("the holder's name has a country that is no code of one")
+    return kind, text.decode("ascii")
 
 
 def _content(element: bytes) -> bytes:
@@ -294,34 +315,32 @@ def _elements(element: bytes) -> list[bytes]:
     return found
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _check_profile(certificate: x509.Certificate, below: int) -> None:
     """Check one certificate that has `below` CAs between itself and the leaf; -1 is the leaf."""
-    name = _name(certificate.subject)
     _check_form(certificate)
     if not 0 < certificate.serial_number < _SERIALS:
-        raise ValueError(f"{name} has a serial number out of bounds")
+        raise _fault(certificate, "has a serial number out of bounds")
     point(certificate)
     extensions = _extensions(certificate, _OF_CERTIFICATES)
-    try:
-        for needed in _REQUIRED:
-            extensions.get_extension_for_class(needed)
-    except x509.ExtensionNotFound as error:
-        raise ValueError(f"{name} lacks an extension that Intel's have: {error}") from error
+    for oid in _OF_CERTIFICATES:
+        if oid not in extensions:
+            raise _fault(certificate, f"lacks the extension {oid.dotted_string}")
     _check_authority(extensions)
-    points = extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    points = extensions[x509.CRLDistributionPoints.oid]
     if not len(points) or not all(map(_is_address, points)):
-        raise ValueError(f"{name} says where its list lies in another form than Intel's")
-    constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
-    usage = extensions.get_extension_for_class(x509.KeyUsage).value
+        raise _fault(certificate, "says where its list lies in another form than Intel's")
+    constraints = extensions[x509.BasicConstraints.oid]
+    usage = extensions[x509.KeyUsage.oid]
     if usage.key_agreement and (usage.encipher_only or usage.decipher_only):
-        raise ValueError(f"{name} is for agreements on keys")
+        raise _fault(certificate, "is for agreements on keys")
     if below < 0:
         if constraints.ca or not usage.digital_signature:
-            raise ValueError(f"{name} is not a certificate for signing")
+            raise _fault(certificate, "is not a certificate for signing")
     elif not constraints.ca or not usage.key_cert_sign or not usage.crl_sign:
-        raise ValueError(f"{name} is not a CA")
+        raise _fault(certificate, "is not a CA")
     elif constraints.path_length is not None and not below <= constraints.path_length <= _LONGEST:
-        raise ValueError(f"{name} does not allow a path of this length")
+        raise _fault(certificate, "does not allow a path of this length")
 
 
 def _check_algorithm(signed: x509.Certificate | x509.CertificateRevocationList) -> None:
@@ -335,21 +354,22 @@ def _check_algorithm(signed: x509.Certificate | x509.CertificateRevocationList) 
 def _extensions(
     signed: x509.Certificate | x509.CertificateRevocationList,
     known: Sequence[x509.ObjectIdentifier],
-) -> x509.Extensions:
+) -> dict[x509.ObjectIdentifier, Any]:
     """The extensions; others than the known ones may be there, if nobody defines what they mean."""
-    extensions = signed.extensions
-    for extension in extensions:
-        name = extension.oid.dotted_string
-        if extension.critical and extension.oid not in _CRITICAL:
-            raise ValueError(f"the critical extension {name} is unknown")
-        if extension.oid not in known and name.startswith(_FOREIGN):
-            raise ValueError(f"the extension {name} is none of Intel's")
-    return extensions
+    values = {}
+    for extension in signed.extensions:
+        oid = extension.oid
+        if extension.critical and oid not in _CRITICAL:
+            raise ValueError(f"the critical extension {oid.dotted_string} is unknown")
+        if oid not in known and oid.dotted_string.startswith(_FOREIGN):
+            raise ValueError(f"the extension {oid.dotted_string} is none of Intel's")
+        values[oid] = extension.value
+    return values
 
 
-def _check_authority(extensions: x509.Extensions) -> None:
+def _check_authority(extensions: Mapping[x509.ObjectIdentifier, Any]) -> None:
     """Check that the authority's key is named by its id, and by nothing else."""
-    found = extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    found = extensions[x509.AuthorityKeyIdentifier.oid]
     if found.key_identifier is None or found.authority_cert_issuer is not None:
         raise ValueError("an authority's key is not named by its id alone")
 
@@ -372,6 +392,10 @@ def _check_time(
         raise Late(f"{_name(subject)}: not valid after {end:%Y-%m-%dT%H:%M:%SZ}")
 
 
+def _fault(certificate: x509.Certificate, what: str) -> ValueError:
+    return ValueError(f"{_name(certificate.subject)} {what}")
+
+
 def _name(name: x509.Name) -> str:
     """What to call the holder of a name."""
     common = name.get_attributes_for_oid(NameOID.COMMON_NAME)
@@ -385,27 +409,27 @@ def read_list(data: bytes, issuer_key: bytes) -> x509.CertificateRevocationList:
     """The revocation list in `data` (DER), which the key (an uncompressed point) signed."""
     crl = x509.load_der_x509_crl(data)
     # `cryptography` takes lists with extensions that do not say of which version they are.
-    parts = _elements(crl.tbs_certlist_bytes)
+    parts = _parts_of_list(crl)
     if parts[0] != _VERSION_2:
         raise ValueError(f"the list by {_name(crl.issuer)} is not of version 2")
     _check_algorithm(crl)
     _check_times(parts)
     _check_types(parts[-1])
     extensions = _extensions(crl, _OF_LISTS)
-    try:
-        for needed in (x509.CRLNumber, x509.AuthorityKeyIdentifier):
-            extensions.get_extension_for_class(needed)
-    except x509.ExtensionNotFound as error:
-        detail = f"the list by {_name(crl.issuer)} lacks its number or its issuer's key"
-        raise ValueError(detail) from error
+    if not all(oid in extensions for oid in _OF_LISTS):
+        raise ValueError(f"the list by {_name(crl.issuer)} lacks its number or its issuer's key")
     _check_authority(extensions)
-    if not 0 <= list_number(crl) < _NUMBERS:
+    if not 0 <= extensions[x509.CRLNumber.oid].crl_number < _NUMBERS:
         raise ValueError(f"the list by {_name(crl.issuer)} has a number out of bounds")
-    key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), issuer_key)
-    if not crl.is_signature_valid(key):
+    if not crl.is_signature_valid(public_key(issuer_key)):
         raise ValueError(f"the signature of the list by {_name(crl.issuer)} is wrong")
     _check_entries(crl)
     return crl
+
+
+def _parts_of_list(crl: x509.CertificateRevocationList) -> list[bytes]:
+    """The elements of what is signed of a list."""
+    return _elements(crl.tbs_certlist_bytes)
 
 
 def _check_entries(crl: x509.CertificateRevocationList) -> None:
@@ -435,7 +459,7 @@ def check_list(
 
     Returns the moment of the next list, which is no longer this one's.
     """
-    if crl.issuer.public_bytes() != issuer.subject.public_bytes():
+    if _parts_of_list(crl)[_LIST_ISSUER] != _parts(issuer)[_SUBJECT]:
         raise ValueError(f"the list is by {_name(crl.issuer)}, not {_name(issuer.subject)}")
     end = crl.next_update_utc
     if end is None:

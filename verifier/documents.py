@@ -18,6 +18,8 @@ from . import strictjson
 from .certificates import Early, Late
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+_HEX = re.compile("[0-9a-fA-F]*")
+_NAME = re.compile("[ -~]*")
 
 _PLATFORM_STATUSES = frozenset(
     {
@@ -272,22 +274,22 @@ def _list(items: object) -> list[dict[str, Any]]:
 
 
 def _number(value: Mapping[str, Any], name: str, largest: int) -> int:
-    number = _member(value, name, int)
-    if isinstance(number, bool) or not 0 <= number <= largest:
-        raise ValueError(f"{name} is not a number from 0 to {largest}")
-    return int(number)
+    number = value.get(name)
+    if type(number) is not int or not 0 <= number <= largest:  # a bool is an int, but no number
+        raise ValueError(f"{name} is missing, or not a number from 0 to {largest}")
+    return number
 
 
 def _hex(value: Mapping[str, Any], name: str, size: int) -> bytes:
     text = _member(value, name, str)
-    if not re.fullmatch("[0-9a-fA-F]*", text) or len(text) != 2 * size:
+    if len(text) != 2 * size or not _HEX.fullmatch(text):
         raise ValueError(f"{name} is not {size} bytes in hex")
     return bytes.fromhex(text)
 
 
 def _is_name(value: object) -> bool:
     """Whether it is a name as Intel gives them, of characters that every reader has alike."""
-    return isinstance(value, str) and re.fullmatch("[ -~]*", value) is not None
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
 def _date(value: Mapping[str, Any], name: str) -> datetime.datetime:

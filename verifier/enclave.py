@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from quote_generator.quote import Signature
 
+from .certificates import public_key
 from .documents import QeIdentity
 
 _REPORT = struct.Struct("<16sI28s16s32s32s32s96sHH60s64s")
@@ -39,7 +40,7 @@ class QeReport:
 
 def is_signed(data: bytes, signature: bytes, key: bytes) -> bool:
     """Whether `signature` (64 bytes) is one of `data` by the key. Raises ValueError for no key."""
-    public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), key)
+    public = public_key(key)
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
     try:
         public.verify(encode_dss_signature(r, s), data, ec.ECDSA(hashes.SHA256()))

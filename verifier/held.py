@@ -69,6 +69,11 @@ class Held:
     pck_list: bytes
     lasting: tuple[Lasting, ...]
 
+    @property
+    def root(self) -> x509.Certificate:
+        """The root above who signed the TCB info."""
+        return self.tcb_info.chain[-1]
+
 
 def check_collateral(fields: Mapping[str, str], terms: Terms) -> Held:
     """Check all that needs no quote. Raises Rejected (collateral)."""
@@ -141,7 +146,7 @@ def _read_members(fields: Mapping[str, str]) -> dict[str, bytes]:
 
 def _list(text: str) -> bytes:
     """A list in hex, as dcap-qvl has it, whatever it holds; or in another form."""
-    is_hex = re.fullmatch("([0-9a-fA-F]{2})*", text)
+    is_hex = len(text) % 2 == 0 and re.fullmatch("[0-9a-fA-F]*", text)
     return bytes.fromhex(text) if is_hex else read_list(text)
 
 
@@ -177,19 +182,18 @@ def _check_document(
 
 def _signed_text(text: str, signature: bytes, key: bytes) -> str | None:
     """The text that was signed: as it stands, or without white space that was put in on its way."""
-    for spelling in dict.fromkeys((text, without_blanks(text))):
-        data = _in_utf8(spelling)
-        if data is not None and enclave.holds(data, signature, key):
-            return spelling
-    return None
+    if _is_signed(text, signature, key):
+        return text
+    plain = without_blanks(text)
+    return plain if plain != text and _is_signed(plain, signature, key) else None
 
 
-def _in_utf8(text: str) -> bytes | None:
-    """A text's bytes; None for one that has none, with half of a surrogate pair in it."""
+def _is_signed(text: str, signature: bytes, key: bytes) -> bool:
+    """Whether it is the text's bytes; never where it has none, with half a surrogate pair in it."""
     try:
-        return text.encode()
+        return enclave.holds(text.encode(), signature, key)
     except UnicodeEncodeError:
-        return None
+        return False
 
 
 def _chain_end(what: str, chain: Sequence[x509.Certificate]) -> Lasting:

@@ -6,10 +6,12 @@ section 1.3.5. Exactly what it names is read: what is not DER of the profile is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography import x509
+
+from .certificates import REMEMBERED
 
 _SGX_EXTENSION = x509.ObjectIdentifier("1.2.840.113741.1.13.1")
 _SGX_ARCS = bytes.fromhex("2a864886f84d010d01")
@@ -53,6 +55,7 @@ class Platform:
     flags: Flags | None
 
 
+@lru_cache(maxsize=REMEMBERED)
 def platform_of(leaf: x509.Certificate) -> Platform:
     """The platform that a PCK certificate is for. Raises ValueError."""
     try:
@@ -78,7 +81,7 @@ def platform_of(leaf: x509.Certificate) -> Platform:
     )
 
 
-_Fields = dict[bytes, tuple[int, bytes]]
+_Fields = dict[int, tuple[int, bytes]]
 
 
 def _flags(fields: _Fields) -> Flags:
@@ -96,14 +99,14 @@ def _fields(content: bytes, arcs: bytes) -> _Fields:
     found: _Fields = {}
     for entry in _values(content, _SEQUENCE):
         (tag, oid), value = _pair(entry)
-        if tag != _OID or oid[:-1] != arcs or oid[-1:] in found:
+        if tag != _OID or oid[:-1] != arcs or oid[-1] in found:
             raise ValueError("the SGX extension has an unexpected or repeated field")
-        found[oid[-1:]] = value
+        found[oid[-1]] = value
     return found
 
 
 def _field(fields: _Fields, arc: int, expected: int) -> bytes:
-    tag, content = fields.get(bytes([arc]), (0, b""))
+    tag, content = fields.get(arc, (0, b""))
     if tag != expected:
         raise ValueError(f"the SGX extension has no field {arc}, or not of its type")
     return content
@@ -130,7 +133,7 @@ def _truth(content: bytes) -> bool:
 
 
 def _pair(content: bytes) -> tuple[tuple[int, bytes], tuple[int, bytes]]:
-    items = list(_items(content))
+    items = _items(content)
     if len(items) != 2:
         raise ValueError("the SGX extension has a field without one value")
     return items[0], items[1]
@@ -138,15 +141,15 @@ def _pair(content: bytes) -> tuple[tuple[int, bytes], tuple[int, bytes]]:
 
 def _values(data: bytes, expected: int) -> list[bytes]:
     """The contents of consecutive DER values, all with the same tag."""
-    items = list(_items(data))
+    items = _items(data)
     if any(tag != expected for tag, _ in items):
         raise ValueError("the SGX extension has a value of another type")
     return [content for _, content in items]
 
 
-def _items(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _items(data: bytes) -> list[tuple[int, bytes]]:
     """Tags and contents of consecutive DER values: definite, shortest lengths (X.690, 10.1)."""
-    at = 0
+    found, at = [], 0
     while at < len(data):
         tag, size = data[at], data[at + 1] if at + 1 < len(data) else 0xFF
         at += 2
@@ -158,5 +161,6 @@ def _items(data: bytes) -> Iterator[tuple[int, bytes]]:
             at += count
         if tag & 0x1F == 0x1F or size > len(data) - at:
             raise ValueError("the SGX extension is cut short")
-        yield tag, data[at : at + size]
+        found.append((tag, data[at : at + size]))
         at += size
+    return found

@@ -8,7 +8,6 @@ than Intel's library, or to look at something else: `beyond_it` says where.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import dcap_qvl  # type: ignore[import-untyped]
@@ -18,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from quote_generator.quote import Quote
 
 from .grounds import Grounds
-from .held import Held
+from .held import Chain, Held
 from .rejections import rejected
 from .signatures import Pck
 from .tcb import Judgement
@@ -78,7 +77,7 @@ def check(
     """
     root = pck.chain[-1].public_bytes(Encoding.DER)
     try:
-        collateral = dcap_qvl.QuoteCollateralV3.from_json(json.dumps(_form(pck, held, pck_list)))
+        collateral = _collateral(pck, held, pck_list)
         report = dcap_qvl.verify_with_root_ca(quote.raw, collateral, root, moment)
     except (ValueError, TypeError) as error:
         raise rejected("quote-rejected", " ".join(str(error).split())[:_SHOWN]) from error
@@ -91,21 +90,23 @@ def check(
         raise rejected("quote-rejected", f"not agreed on advisories: {differing}"[:_SHOWN])
 
 
-def _form(pck: Pck, held: Held, pck_list: x509.CertificateRevocationList) -> dict[str, str]:
-    """What was verified, as it reads it: PEM chains and JSON as text, the rest in hex."""
+def _collateral(
+    pck: Pck, held: Held, pck_list: x509.CertificateRevocationList
+) -> dcap_qvl.QuoteCollateralV3:
+    """What was verified, as it takes it: PEM chains and JSON as text, lists in DER."""
     info, identity = held.tcb_info, held.qe_identity
-    return {
-        "pck_crl_issuer_chain": _pem(pck.chain[1:]),
-        "root_ca_crl": held.root_list.public_bytes(Encoding.DER).hex(),
-        "pck_crl": pck_list.public_bytes(Encoding.DER).hex(),
-        "tcb_info_issuer_chain": _pem(info.chain),
-        "tcb_info": info.text,
-        "tcb_info_signature": info.signature.hex(),
-        "qe_identity_issuer_chain": _pem(identity.chain),
-        "qe_identity": identity.text,
-        "qe_identity_signature": identity.signature.hex(),
-    }
+    return dcap_qvl.QuoteCollateralV3(
+        pck_crl_issuer_chain=_pem(pck.chain[1:]),
+        root_ca_crl=held.root_list.public_bytes(Encoding.DER),
+        pck_crl=pck_list.public_bytes(Encoding.DER),
+        tcb_info_issuer_chain=_pem(info.chain),
+        tcb_info=info.text,
+        tcb_info_signature=info.signature,
+        qe_identity_issuer_chain=_pem(identity.chain),
+        qe_identity=identity.text,
+        qe_identity_signature=identity.signature,
+    )
 
 
-def _pem(chain: tuple[x509.Certificate, ...]) -> str:
+def _pem(chain: Chain) -> str:
     return "".join(each.public_bytes(Encoding.PEM).decode("ascii") for each in chain)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cryptography import x509
+
 from quote_generator.quote import Quote
 
 from . import certificates, enclave
@@ -22,11 +24,14 @@ class Pck:
     platform: Platform
 
 
-def check_pck(quote: Quote, terms: Terms) -> Pck:
-    """The PCK chain in a quote: stops quotes of anybody who has a P-256 key. Raises Rejected."""
+def check_pck(quote: Quote, terms: Terms, known_root: x509.Certificate) -> Pck:
+    """The PCK chain in a quote: stops quotes of anybody who has a P-256 key. Raises Rejected.
+
+    `known_root` is the root of collateral that holds.
+    """
     with rejecting("chain"):
         chain = certificates.read_chain(quote.signature.pck_chain_pem, PCK_CHAIN)
-        certificates.check_path(chain, terms.root_key, terms.now)
+        certificates.check_path(chain, terms.root_key, terms.now, known_root=known_root)
     with rejecting("pck-malformed"):
         return Pck(chain, platform_of(chain[0]))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
 from typing import Any
 
 
@@ -17,13 +16,7 @@ def loads(text: str | bytes, *, whole_numbers: bool = False) -> Any:
     if isinstance(text, bytes):
         text = text.decode("utf-8")  # left to itself, json takes UTF-16 and half surrogates too
     try:
-        return json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_constant=_refuse,
-            parse_float=_refuse_fraction if whole_numbers else _finite,
-            parse_int=_exact if whole_numbers else int,
-        )
+        return (_WHOLE_NUMBERS if whole_numbers else _ANY_NUMBERS).decode(text)
     except RecursionError as error:
         raise ValueError("JSON is nested too deeply") from error
 
@@ -43,11 +36,12 @@ def _finite(text: str) -> float:
 
 
 _EXACT = (1 << 53) - 1
+_EXACT_DIGITS = len(str(_EXACT))
 """Up to here every reader has the same whole numbers (RFC 8259, section 6)."""
 
 
 def _exact(text: str) -> int:
-    if text[0] == "-" or len(text) > len(str(_EXACT)) or int(text) > _EXACT:
+    if text[0] == "-" or len(text) > _EXACT_DIGITS or int(text) > _EXACT:
         raise ValueError(f"{text[:40]} is no whole number from 0 to {_EXACT}")
     return int(text)
 
@@ -62,15 +56,25 @@ def _refuse(name: str) -> Any:
 
 def depth(value: object) -> int:
     """How deep lists and objects lie in one another; 0 for anything else."""
-    deepest, level = 0, [value]
+    deepest, level = 0, _nesting([value])
     while level:
-        inside = [item for each in level for item in _items(each)]
-        deepest += any(isinstance(each, dict | list) for each in level)
-        level = inside
+        deepest += 1
+        level = [inner for each in level for inner in _nesting(each)]
     return deepest
 
 
-def _items(value: object) -> Iterable[object]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+def _nesting(items: dict[str, Any] | list[Any]) -> list[dict[str, Any] | list[Any]]:
+    """The lists and objects right inside one."""
+    inside = items.values() if isinstance(items, dict) else items
+    return [each for each in inside if isinstance(each, (dict, list))]
+
+
+_ANY_NUMBERS = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_refuse, parse_float=_finite, parse_int=int
+)
+_WHOLE_NUMBERS = json.JSONDecoder(
+    object_pairs_hook=_object,
+    parse_constant=_refuse,
+    parse_float=_refuse_fraction,
+    parse_int=_exact,
+)

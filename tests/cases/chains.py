@@ -87,6 +87,12 @@ def _another_root_in(*chains: str) -> Change:
     return change
 
 
+def _another_signer_of_the_root(world: World) -> None:
+    """The root of the PCK chain only, with the right key and name; the other chains have ours."""
+    world.certificates["other"] = dataclasses.replace(world.certificates["root"], signer="stranger")
+    world.chains["pck"] = (*world.chains["pck"][:-1], "other")
+
+
 def _a_pki_of_ones_own(world: World) -> None:
     """A PCK chain that is right in itself, with every name of the real one, under another root."""
     real = world.certificates
@@ -287,6 +293,7 @@ ENTRIES = [
         reason="signer-chain",
     ),
     bad("chain/pck/leaf alone", 2, SIGNATURE, _chain("pck", "pck")),
+    bad("chain/pck/root signed by a stranger", 2, SIGNATURE, _another_signer_of_the_root),
     bad("chain/pck/without the CA", 2, SIGNATURE, _chain("pck", "pck", "root")),
     bad("chain/pck/without the root", 2, SIGNATURE, _chain("pck", "pck", "platform")),
     bad("chain/pck/root first", 2, SIGNATURE, _chain("pck", "root", "platform", "pck")),
