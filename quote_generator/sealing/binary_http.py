@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .errors import Finished, Malformed, TooLarge, Truncated
 from .hpke import Buffer
@@ -146,6 +147,8 @@ class _Decoder:
             raise Truncated("the message inside ended before its end")
         if not self.head_seen:
             self._head_done()
+        # They refer back here: without them it goes at once, not when a collector comes round.
+        del self._step, self._section_done
         return self._take_events()
 
     def _run(self) -> None:
@@ -208,7 +211,7 @@ class _Decoder:
             raise Malformed("a field goes beyond its section")
         value = self._take(value_bytes)
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
-            raise Malformed("a field has a name or a value that none may have")
+            raise _bad_field()
         self._fields.append((name, value))
         self._fields_bytes = size
         if self._known_length:
@@ -254,7 +257,11 @@ class _Decoder:
             raise Malformed("something other than zeros follows the message inside")
 
     def _varint(self) -> int:
-        read = read_varint(self._buffer, self._at)
+        at = self._at
+        if at < len(self._buffer) and (first := self._buffer[at]) < 0x40:  # the most of them
+            self._at = at + 1
+            return first
+        read = read_varint(self._buffer, at)
         if read is None:
             raise _Short
         value, self._at = read
@@ -344,14 +351,28 @@ def _field_section(fields: Fields) -> bytes:
     pieces: list[bytes] = []
     total = 0
     for name, value in fields:
-        lower = name.lower()
-        if not _NAME.fullmatch(lower) or not _VALUE.fullmatch(value):
-            raise Malformed("a field has a name or a value that none may have")
-        total += len(lower) + len(value)
-        if len(lower) > NAME_MAX or total > FIELDS_BYTES_MAX:
+        if not _VALUE.fullmatch(value):
+            raise _bad_field()
+        total += len(name) + len(value)
+        if total > FIELDS_BYTES_MAX:
             raise TooLarge("the fields are too large")
-        pieces += (varint_bytes(len(lower)), lower, varint_bytes(len(value)), value)
+        pieces += (_counted_name(name), varint_bytes(len(value)), value)
     if len(fields) > FIELDS_MAX:
         raise TooLarge("there are too many fields")
     pieces.append(varint_bytes(0))
     return b"".join(pieces)
+
+
+@lru_cache(maxsize=256)  # most messages have the same ones
+def _counted_name(name: bytes) -> bytes:
+    """A field's name as it is written: in lower case, after its length."""
+    lower = name.lower()
+    if not _NAME.fullmatch(lower):
+        raise _bad_field()
+    if len(lower) > NAME_MAX:
+        raise TooLarge("the fields are too large")
+    return _counted(lower)
+
+
+def _bad_field() -> Malformed:
+    return Malformed("a field has a name or a value that none may have")

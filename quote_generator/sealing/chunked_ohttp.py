@@ -11,7 +11,8 @@ an error, whatever has come until then.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from functools import lru_cache
+from typing import NamedTuple, Protocol
 
 from .errors import Finished, KeyUnknown, NotAuthentic, TooLarge, Truncated
 from .hpke import (
@@ -240,21 +241,19 @@ class RequestOpener(_ChunkReader):
         if len(self._buffer) < _HEADER_BYTES:
             return None
         header = bytes(self._buffer[:_HEADER_BYTES])
-        kem, kdf, aead = (int.from_bytes(header[at : at + 2], "big") for at in (1, 3, 5))
-        if kem not in ENC_BYTES or kdf != HKDF_SHA256 or aead not in KEY_BYTES:
-            raise KeyUnknown
-        begin = _HEADER_BYTES + ENC_BYTES[Kem(kem)]
+        said = _read_header(header)
+        begin = _HEADER_BYTES + ENC_BYTES[said.kem]
         if len(self._buffer) < begin:
             return None
-        key = self._keys.get(header[0])
-        self._known = key is not None and key.kem == kem
+        key = self._keys.get(said.key_id)
+        self._known = key is not None and key.kem is said.kem
         if not self._known:
-            key = self._decoys.get(Kem(kem))
+            key = self._decoys.get(said.kem)
         if key is None:
             raise KeyUnknown
         enc = bytes(self._buffer[_HEADER_BYTES:begin])
-        self._aead = Aead(aead)
-        self._recipient = Recipient(key, self._aead, enc, _info(header))
+        self._aead = said.aead
+        self._recipient = Recipient(key, said.aead, enc, said.info)
         self._cipher = self._recipient
         self.start = header + enc
         return begin
@@ -294,6 +293,24 @@ class ResponseOpener(_ChunkReader):
             return None
         self._cipher = _response_chain(self._request, self._aead, bytes(self._buffer[:begin]))
         return begin
+
+
+class _Header(NamedTuple):
+    """What the first bytes of a request say, and what HPKE is told of them."""
+
+    key_id: int
+    kem: Kem
+    aead: Aead
+    info: bytes
+
+
+@lru_cache(maxsize=64)  # requests under one key begin alike
+def _read_header(header: bytes) -> _Header:
+    """Raises KeyUnknown for a suite that is none of ours."""
+    kem, kdf, aead = (int.from_bytes(header[at : at + 2], "big") for at in (1, 3, 5))
+    if kem not in ENC_BYTES or kdf != HKDF_SHA256 or aead not in KEY_BYTES:
+        raise KeyUnknown
+    return _Header(header[0], Kem(kem), Aead(aead), _info(header))
 
 
 def _header(key_id: int, kem: Kem, aead: Aead) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from enum import IntEnum
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
@@ -235,8 +235,7 @@ def _shared_secret(kem: Kem, agreed: bytes, context: bytes) -> bytes:
 
 def _key_schedule(kem: Kem, aead: Aead, shared_secret: bytes, info: bytes) -> _Schedule:
     """KeySchedule in base mode: without a pre-shared key (RFC 9180, section 5.1)."""
-    suite, no_psk = _suite(kem, aead)
-    context = _BASE_MODE + no_psk + _labeled_extract(suite, b"", b"info_hash", info)
+    suite, context = _suite_and_context(kem, aead, info)
     secret = _labeled_extract(suite, shared_secret, b"secret", b"")
     key = _labeled_expand(suite, secret, b"key", context, KEY_BYTES[aead])
     base_nonce = _labeled_expand(suite, secret, b"base_nonce", context, NONCE_BYTES)
@@ -244,11 +243,12 @@ def _key_schedule(kem: Kem, aead: Aead, shared_secret: bytes, info: bytes) -> _S
     return _Schedule(suite, Chain(key, base_nonce), exporter_secret)
 
 
-@cache
-def _suite(kem: Kem, aead: Aead) -> tuple[bytes, bytes]:
-    """The suite's name, and the hash of the name of no pre-shared key under it."""
+@lru_cache(maxsize=64)  # requests under one key have these in common, and nothing here is secret
+def _suite_and_context(kem: Kem, aead: Aead, info: bytes) -> tuple[bytes, bytes]:
+    """The suite's name, and the key schedule's context without a pre-shared key."""
     suite = b"HPKE" + b"".join(number.to_bytes(2, "big") for number in (kem, HKDF_SHA256, aead))
-    return suite, _labeled_extract(suite, b"", b"psk_id_hash", b"")
+    no_psk = _labeled_extract(suite, b"", b"psk_id_hash", b"")
+    return suite, _BASE_MODE + no_psk + _labeled_extract(suite, b"", b"info_hash", info)
 
 
 def _labeled_extract(suite: bytes, salt: bytes, label: bytes, secret: bytes) -> bytes:

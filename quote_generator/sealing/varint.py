@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from .errors import Malformed
 
-_LIMITS = ((1 << 6, 1, 0x00), (1 << 14, 2, 0x40), (1 << 30, 4, 0x80), (1 << 62, 8, 0xC0))
+_ONE_BYTE = tuple(bytes((value,)) for value in range(1 << 6))
+_LIMITS = ((1 << 14, 2, 0x40), (1 << 30, 4, 0x80), (1 << 62, 8, 0xC0))
 
 
 def varint_bytes(value: int) -> bytes:
     """`value`, of 0 to 2^62 - 1, in 1, 2, 4 or 8 bytes."""
+    if 0 <= value < len(_ONE_BYTE):  # the most of them
+        return _ONE_BYTE[value]
     for limit, size, mark in _LIMITS:
         if 0 <= value < limit:
             return (value | mark << 8 * (size - 1)).to_bytes(size, "big")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 
 from starlette.types import Message, Send
 
@@ -73,9 +72,21 @@ class SealedAnswer:
         await self._grouping.end()
 
     def _head_of(self, message: Message) -> ResponseHead:
-        fields = [(name.lower(), value) for name, value in message.get("headers", ())]
-        kept = [(name, value) for name, value in fields if name not in _DROPPED]
-        return ResponseHead(message["status"], tuple(_coded(kept) if self._is_padded else kept))
+        """Return the answer's head, which says of the coding ``tee-padded`` that it is on top."""
+        fields, codings = [], []
+        for written, value in message.get("headers", ()):
+            name = written.lower()
+            if name in _DROPPED:
+                continue
+            if self._is_padded and name == b"content-encoding":
+                codings.append(value)
+            elif self._is_padded and name == b"content-length":
+                fields.append((_LENGTH_FIELD, value))
+            else:
+                fields.append((name, value))
+        if self._is_padded:
+            fields.append((b"content-encoding", b", ".join([*codings, _CODING])))
+        return ResponseHead(message["status"], tuple(fields))
 
     async def _finish(self) -> None:
         async with self._sending:
@@ -139,17 +150,7 @@ class SealedAnswer:
 def _seal(sealer: ResponseSealer, plain: bytes, is_last: bool) -> bytes:
     if not is_last:
         return sealer.chunks(plain)
-    cut = max(0, len(plain) - 1) // CHUNK_MAX * CHUNK_MAX
+    if len(plain) <= CHUNK_MAX:
+        return sealer.final(plain)
+    cut = (len(plain) - 1) // CHUNK_MAX * CHUNK_MAX
     return sealer.chunks(plain[:cut]) + sealer.final(plain[cut:])
-
-
-def _coded(fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return the fields of an answer in the coding ``tee-padded``, beside what codings it has."""
-    codings = [value for name, value in fields if name == b"content-encoding"]
-    length = [(_LENGTH_FIELD, value) for name, value in fields if name == b"content-length"]
-    others = [
-        (name, value)
-        for name, value in fields
-        if name not in (b"content-encoding", b"content-length")
-    ]
-    return [*others, *length, (b"content-encoding", b", ".join([*codings, _CODING]))]

@@ -36,6 +36,8 @@ IN_FLIGHT_MAX = 4096
 """Sealed requests that may be under way at once; each holds a chunk of up to 1 MiB at most."""
 
 KEY_HEADER = b"tee-key"
+_MEDIA_TYPE = MEDIA_REQUEST.encode()
+_PADDED = padding.CODING.encode()
 
 # RFC 9458, section 6.5.2; the type is registered by IANA.
 DATE_PROBLEM = "https://iana.org/assignments/http-problem-types#date"
@@ -83,7 +85,7 @@ class Exchanges:
         if scope["method"] != "POST":
             detail = "This address takes POST only."
             raise TeeError(405, "method-not-allowed", detail, headers={"Allow": "POST"})
-        if _header(scope, b"content-type") != MEDIA_REQUEST.encode():
+        if _header(scope, b"content-type") != _MEDIA_TYPE:
             raise _malformed(f"its media type must be {MEDIA_REQUEST}")
         if self._in_flight > self._in_flight_max or self._replays.is_full():
             detail = "Too many sealed requests are under way or came lately: try again soon."
@@ -176,8 +178,7 @@ def _key_id(scope: Scope) -> str | None:
 
 def _asks_for_padding(head: RequestHead) -> bool:
     return any(
-        name == b"accept-encoding" and value.strip() == padding.CODING.encode()
-        for name, value in head.fields
+        name == b"accept-encoding" and value.strip() == _PADDED for name, value in head.fields
     )
 
 

@@ -45,6 +45,8 @@ class Grouping:
         self.disarm()
         if self._task is not None:
             await asyncio.wait([self._task])
+        # Its owner, who has us, goes at once then, with the keys that it has: no cycle is left.
+        self._flush = _nothing
 
     def _begin(self) -> None:
         self._timer = None
@@ -55,3 +57,7 @@ class Grouping:
             await self._flush()
         except Exception as error:
             self._failure = error
+
+
+async def _nothing() -> None:
+    pass

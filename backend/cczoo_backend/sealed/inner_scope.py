@@ -104,13 +104,10 @@ class InnerScopes:
 
     def _kept(self, fields: Fields) -> list[tuple[bytes, bytes]]:
         fields = list(fields)
-        named = {
-            word.strip().lower()
-            for name, value in fields
-            if name == b"connection"
-            for word in value.split(b",")
-        }
-        dropped = self._dropped | named
+        dropped = self._dropped
+        for name, value in fields:
+            if name == b"connection":
+                dropped |= {word.strip().lower() for word in value.split(b",")}
         return [
             (name, value)
             for name, value in fields
