@@ -122,9 +122,10 @@ class AnswerHeaders:
 
     def _describe(self, scope: Scope, message: Message) -> None:
         headers = MutableHeaders(raw=message["headers"])
+        # A file in a tab of its own has the browser load an icon, and would tell it its address.
+        headers["Referrer-Policy"] = "no-referrer"
         if headers.get(_MARK) == _MARK_VALUE:
             del headers[_MARK]
-            headers["Referrer-Policy"] = "no-referrer"
             headers["X-DNS-Prefetch-Control"] = "off"
             _add_policy(headers, self._page)
             return

@@ -205,6 +205,13 @@ def test_the_page_gets_the_policy_and_keeps_the_administrators_own() -> None:
     assert not [name for name in found if name.startswith("x-cczoo")]
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "image/png", "application/json", "text/html"])
+def test_no_answer_has_the_browser_tell_its_address_to_what_it_loads(kind: str) -> None:
+    """What is shown in a tab of its own loads an icon, in the clear."""
+    told = Response(b"words", media_type=kind, headers={"referrer-policy": "unsafe-url"})
+    assert answer(told).headers.get_list("referrer-policy") == ["no-referrer"]
+
+
 @pytest.mark.parametrize("value", ["1", "", "0" * 32])
 def test_nobody_else_can_say_that_an_answer_is_the_page(value: str) -> None:
     found = answer(HTMLResponse("evil", headers={"x-cczoo-page": value})).headers
@@ -307,9 +314,10 @@ INERT = [
 
 @pytest.mark.parametrize("kind", INERT)
 def test_what_runs_no_scripts_stays_as_it_is(kind: str) -> None:
-    response = Response(b"x", media_type=kind)
-    assert answer(response).headers.get(CSP) is None
-    assert answer(response).headers == Response(b"x", media_type=kind).headers
+    own = Response(b"x", media_type=kind).headers
+    found = answer(Response(b"x", media_type=kind)).headers
+    assert found.get(CSP) is None
+    assert found == {**own, "referrer-policy": "no-referrer"}
 
 
 @pytest.mark.parametrize("name", [b"clear-site-data", b"Clear-Site-Data"])
@@ -365,7 +373,7 @@ def test_of_an_answer_only_the_beginning_is_looked_at() -> None:
             coroutine.send(None)
     assert sent[1] is body
     assert start["headers"] == [(b"content-type", b"a/b")]  # the application's own stay its own
-    assert len(sent[0]["headers"]) == 3
+    assert len(sent[0]["headers"]) == 4
 
 
 def test_streams_have_the_policy_before_they_end() -> None:
