@@ -1,6 +1,7 @@
 /** What a page does with files and posted forms, sealed: on demand, as few pages do. */
 import type { Carrier, LineRequest, Posting } from './carrier';
 import { exchange, read } from './exchange';
+import { newRequest } from './multipart';
 import type { Page } from './stand-in';
 
 /** Milliseconds after which a browser has taken what was handed to it. */
@@ -64,7 +65,7 @@ export const post = async (
 	carrier: Carrier,
 	{ url, body, target, plain }: Posting
 ): Promise<void> => {
-	const asked = await read(page, new page.Request(url, { method: 'POST', body }));
+	const asked = await read(page, newRequest(page, url, { method: 'POST', body }));
 	const line = await carrier.open();
 	if (!line) {
 		plain();

@@ -1,5 +1,6 @@
 import type { Carrier } from './carrier';
 import { exchange, isWithin, read, resolve } from './exchange';
+import { newRequest } from './multipart';
 import { around, type Page } from './stand-in';
 
 /** Bytes that a beacon may have (Fetch standard, keepalive). */
@@ -17,7 +18,7 @@ const lengthOf = (data: unknown): number => {
  * gate loses it.
  */
 export const wrapBeacon = (page: Page, carrier: Carrier): void => {
-	const { Navigator, Request } = page;
+	const { Navigator } = page;
 	around(Navigator.prototype, 'sendBeacon', (self, [address, data], original) => {
 		const text = String(address);
 		const url = resolve(page, text);
@@ -26,7 +27,7 @@ export const wrapBeacon = (page: Page, carrier: Carrier): void => {
 		}
 		if (lengthOf(data) > BEACON_MAX) return false;
 		const body = (data ?? null) as BodyInit | null;
-		const request = new Request(url, { method: 'POST', body, keepalive: true });
+		const request = newRequest(page, url, { method: 'POST', body, keepalive: true });
 		const send = async () => {
 			const asked = await read(page, request);
 			const line = await carrier.open();

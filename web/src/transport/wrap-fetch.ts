@@ -1,5 +1,6 @@
 import type { Carrier } from './carrier';
 import { exchange, isOwn, isWithin, read, resolve } from './exchange';
+import { newRequest } from './multipart';
 import type { Page } from './stand-in';
 
 /** Also one of another window's. */
@@ -16,7 +17,7 @@ export const wrapFetch = (page: Page, carrier: Carrier): void => {
 		const target = isRequest(input) ? input : String(input);
 		const url = resolve(page, isRequest(target) ? target.url : target);
 		if (!isOwn(page, url)) return original(target, init);
-		const request = new Request(isRequest(target) ? target : url, init);
+		const request = newRequest(page, isRequest(target) ? target : url, init);
 		if (!isWithin(page, request.method, url)) {
 			return original(new Request(request, { credentials: 'omit' }));
 		}

@@ -1,5 +1,6 @@
 import type { Carrier, Line } from './carrier';
 import { exchange, isOwn, isWithin, read, resolve } from './exchange';
+import { newRequest } from './multipart';
 import { around, divert, type Page } from './stand-in';
 
 const [OPENED, HEADERS_RECEIVED, LOADING, DONE] = [1, 2, 3, 4];
@@ -114,7 +115,7 @@ class Exchange {
 			const body = bodyOf(page, given);
 			const init = { method, headers: opened.headers, signal };
 			const hasBody = body !== null && !/^(GET|HEAD)$/.test(method);
-			const request = new page.Request(url, hasBody ? { ...init, body } : init);
+			const request = newRequest(page, url, hasBody ? { ...init, body } : init);
 			this.#limit();
 			const line = isWithin(page, method, url) ? await carrier.open(signal) : this.#outside();
 			if (!line) {
