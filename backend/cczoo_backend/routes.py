@@ -5,7 +5,8 @@ what it takes to verify it, ``GET config`` the administrator's suggestions, ``GE
 requests are sealed to, ``GET sealed`` says whether this very request came sealed; ``POST
 relay/<provider>`` carries a page's request to an attestation service; ``GET page/<name>`` is a file
 of the page's part of the kit, ``GET worker`` its service worker, ``GET courier`` and ``GET image``
-are documents for its frames, and with ``POST report`` a page says what it lacks.
+are documents for its frames, and with ``POST report`` a page says what it lacks. ``POST cookies``
+ends those that a browser had got before it talked sealed.
 Nothing here decides anything about trust: the browser checks all of it by itself. (``POST ohttp``
 and the sockets are the business of ``sealed``, which stands around this.)
 """
@@ -42,6 +43,7 @@ from .collateral import (
     root_point,
     simulator_collateral,
 )
+from .cookies import end_cookies, refuse_other_origins
 from .errors import HEADERS, TeeError
 from .evidence_queue import EvidenceQueue
 from .evidence_source import Evidence, EvidenceSource
@@ -124,6 +126,7 @@ class Routes:
             "config": (("GET",), self._config),
             "keys": (("GET",), self._public_keys),
             "sealed": (("GET",), self._sealed),
+            "cookies": (("POST",), self._cookies),
             "report": (("POST",), self._report),
             "courier": (("GET",), self._courier),
             "image": (("GET",), self._image),
@@ -199,6 +202,15 @@ class Routes:
         """Answer whether this came sealed: an answer that then opens is of the key's holder."""
         document = {"v": SEALED_VERSION, "sealed": is_sealed(request.scope)}
         return JSONResponse(document, headers=HEADERS)
+
+    async def _cookies(self, request: Request) -> Response:
+        """End open-webui's cookies that came along: they were set before this browser sealed."""
+        if self._keys is None:
+            raise _not_found("Nothing is sealed here, so cookies are the browser's own.")
+        refuse_other_origins(request)
+        response = Response(status_code=204, headers=HEADERS)
+        end_cookies(request, response)
+        return response
 
     # Collateral
 

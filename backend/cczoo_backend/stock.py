@@ -16,6 +16,15 @@ APPLICATION = f"{PACKAGE}.main"
 # The page's own script for administrators, and the cookie of somebody who is signed in.
 LOADER = "/static/loader.js"
 TOKEN_COOKIE = "token"  # noqa: S105 (a name)
+# All cookies of open-webui's that a browser sends to every path; the session's had another name in
+# older versions. (`mfa_challenge` goes to its own path alone, for five minutes.)
+COOKIES = (
+    TOKEN_COOKIE,
+    "oauth_id_token",
+    "oauth_session_id",
+    "oui-session",
+    "owui-session",
+)
 # The variable by which its administrator gives all answers a policy.
 OWN_POLICY = "CONTENT_SECURITY_POLICY"
 # Variables with the names of headers by which a proxy says who is signed in.

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from doubles.spellings import new_canary
 from e2e.browser import ChatPage
-from e2e.stack import Backend
+from e2e.stack import Backend, wait_until
 from e2e.test_sealed_files import expect_loaded, picture
 from e2e.walks import Walk
 
@@ -91,6 +91,28 @@ def test_somebody_comes_from_another_site_where_they_are_known(stranger: Walk) -
     me = chat.page.evaluate("fetch('/api/v1/auths/').then((answer) => answer.json())")
     assert (me["name"], me["email"]) == (name, email)
     assert chat.errors == []
+
+
+def test_a_cookie_from_before_sealing_goes_along_no_more(stranger: Walk) -> None:
+    old = new_canary("old")
+    token = {"name": "token", "value": old, "url": stranger.url, "httpOnly": True}
+    proxys = {"name": "proxys", "value": "own", "url": stranger.url}
+    stranger.context.add_cookies([token, proxys])
+    stranger.plain.add("GET /auth")  # a first visit
+    page = stranger.tab()
+    page.goto(f"{stranger.url}/auth")
+    expect(page.locator("input[type=password]")).to_be_visible(timeout=45_000)
+    wait_until(
+        lambda: [each["name"] for each in stranger.context.cookies()] == ["proxys"],
+        "the end of the old cookie",
+        seconds=30,
+    )
+    assert stranger.site.wire.find(old, stranger.passed()), "it went along before"
+    before = len(stranger.site.wire.messages)
+    page.reload()
+    fill_in(page, email=f"{stranger.plant('mail')}@example.com", password=stranger.plant("word"))
+    expect(page.get_by_text("email or password provided is incorrect")).to_be_visible()
+    assert stranger.site.wire.find(old, stranger.site.wire.messages[before:]) == []
 
 
 def test_a_picture_of_oneself(walk: Walk) -> None:

@@ -77,6 +77,15 @@ export const open = ({ fetch, WebSocket, failed }: Own): Door => {
 		return { channel, sockets, policy };
 	};
 
+	const endCookies = (): void => {
+		fetch(`${api}/tee/cookies`, {
+			method: 'POST',
+			credentials: 'same-origin',
+			referrerPolicy: 'no-referrer',
+			keepalive: true // this document may be loaded anew at once
+		}).catch(() => undefined); // they then go along as before
+	};
+
 	const container = (navigator as Partial<Navigator>).serviceWorker;
 	const door: Door = new Door({
 		gate: new Gate<Held>({
@@ -90,6 +99,7 @@ export const open = ({ fetch, WebSocket, failed }: Own): Door => {
 		control: new WorkerControl(container, `${api}/tee/worker`, later),
 		hold,
 		showCookies: () => showCookies(),
+		endCookies,
 		fetch,
 		more: () => import('./transport/more'),
 		failed,

@@ -42,6 +42,8 @@ export interface DoorEnvironment
 	hold: (keyset: Keyset, policy: string) => Held;
 	/** The jar has changed, or another one counts: documents show its cookies. */
 	showCookies: () => Promise<void>;
+	/** Have the browser lose the cookies that it got in the clear; nobody waits for it. */
+	endCookies: () => void;
 	/** Load this document anew. */
 	reload: () => void;
 }
@@ -201,8 +203,12 @@ export class Door {
 
 	async #allow(judged: Judgement): Promise<void> {
 		const until = Math.min(judged.until, this.env.now() + LONGEST);
+		const { sealed: wasSealed } = await this.env.shared.known();
 		const isKept = await this.env.shared.allow(permissionOf({ ...judged, until }));
-		if (judged.keyset) this.#know(true);
+		if (judged.keyset) {
+			this.#know(true);
+			if (!wasSealed) this.env.endCookies();
+		}
 		if (!isKept) {
 			// Another page has had it sealed since.
 			this.#know(true);

@@ -24,6 +24,7 @@ let controlled: () => void;
 let taken: number;
 const reload = vi.fn();
 const attest = vi.fn();
+const endCookies = vi.fn();
 
 const share = (): Shared => {
 	const bell = {
@@ -74,6 +75,7 @@ const makeDoor = (causes: string[] = []): Door => {
 			return one;
 		},
 		showCookies: () => Promise.resolve(),
+		endCookies,
 		reload,
 		fetch,
 		more: () => Promise.resolve(more),
@@ -123,9 +125,30 @@ beforeEach(() => {
 	taken = 0;
 	reload.mockReset();
 	attest.mockReset();
+	endCookies.mockReset();
 });
 
 describe('a door', () => {
+	it('ends the cookies from before at the first sealed connection of this browser alone', async () => {
+		await opened({ known: true }); // the check itself remembers before the door is told
+		expect(endCookies).toHaveBeenCalledTimes(1);
+		await opened({ policy: 'other' });
+		const again = makeDoor();
+		const begun = again.begin();
+		await settle();
+		controlled();
+		await begun;
+		await settle();
+		expect(decision(again)).toMatchObject({ kind: 'open' });
+		expect(endCookies).toHaveBeenCalledTimes(1);
+	});
+
+	it('leaves cookies alone where nothing is sealed', async () => {
+		await makeDoor().judge(plain());
+		await settle();
+		expect(endCookies).not.toHaveBeenCalled();
+	});
+
 	it('opens for a verdict once the worker controls the page, and keeps it for others', async () => {
 		const door = makeDoor();
 		const asked = open(door);
