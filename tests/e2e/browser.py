@@ -81,6 +81,8 @@ OBSERVER = """
 		const state = window.__badge()?.dataset.state;
 		if (state && window.__states.at(-1) !== state) window.__states.push(state);
 	};
+	// A badge that begins its life outside the page comes into it without a change of its own.
+	new MutationObserver(note).observe(document, { subtree: true, childList: true });
 	const attach = Element.prototype.attachShadow;
 	Element.prototype.attachShadow = function (options) {
 		const root = attach.call(this, options);
@@ -117,6 +119,7 @@ class FrontEnd:
     ``regenerate`` is clicked one after the other. ``frames_ask_for_origin``: an artifact's frame
     does, always; elsewhere by a setting. ``embeds``: tools can bring pages. ``file_in_answer`` is
     how an answer shows the file ``{id}``, which was sent to ``upload``.
+    ``attaches`` files where it is asked to; ``hears`` without a program of the system (ffprobe).
     ``chats_settings`` is where the settings import and ``export`` chats, and ``command`` how a
     prompt's is written down.
     """
@@ -128,6 +131,8 @@ class FrontEnd:
     embeds: bool = True
     file_in_answer: str = '<file type="html" id="{id}">'
     upload: str = "/api/v1/files/?process=false"
+    attaches: bool = True
+    hears: bool = True
     chats_settings: str = "Data Controls"
     export: str = "Export"
     command: str = "{name}"
@@ -143,6 +148,8 @@ FRONT_ENDS = (
         embeds=False,
         file_in_answer="{{{{HTML_FILE_ID_{id}}}}}",
         upload="/api/v1/files/",
+        attaches=False,
+        hears=False,
         chats_settings="Chats",
         export="Export Chats",
         command="/{name}",

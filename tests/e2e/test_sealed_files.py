@@ -16,11 +16,11 @@ from playwright.sync_api import Page, expect
 from e2e.stack import wait_until
 from e2e.walks import Walk
 
-# The older page is operated otherwise.
-pytestmark = pytest.mark.way("plugin")
-
 UPLOAD = "input[type=file][multiple]"
 SECONDS = 60
+# What the older page says to the double's bytes, which are no sound.
+NO_AUDIO = "Failed to load because no supported source was found."
+SIDE = 8
 MEGABYTE = 1 << 20
 LARGE = 100 * MEGABYTE
 SLACK = 64 * MEGABYTE
@@ -68,16 +68,16 @@ KEEP_BLOBS = """() => {
 }"""
 
 
-def picture(words: str, *, side: int = 8) -> bytes:
-    """A PNG of noise with these words in it."""
+def picture(words: str) -> bytes:
+    """A PNG of noise, SIDE pixels wide and high, with these words in it."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
             struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         )
 
-    rows = b"".join(b"\0" + secrets.token_bytes(3 * side) for _ in range(side))
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    rows = b"".join(b"\0" + secrets.token_bytes(3 * SIDE) for _ in range(SIDE))
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 0))
     text = chunk(b"tEXt", b"Comment\0" + words.encode())
     body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + head + text + body
@@ -116,6 +116,7 @@ def test_a_file_goes_up_into_a_chat_and_comes_down(walk: Walk, tmp_path: Path) -
     page.locator(UPLOAD).first.set_input_files(sent)
     expect(page.get_by_text(name).first).to_be_visible()
     file_id = walk.hide("file id", file_named(walk, f"{name}.txt")["id"])
+    expect(page.locator("form [class^=spinner_]")).to_have_count(0)
     chat.send(f"Say {prompt}.")
     chat.expect_reply(prompt)
     assert asked_about(walk, words)
@@ -127,11 +128,18 @@ def test_a_file_goes_up_into_a_chat_and_comes_down(walk: Walk, tmp_path: Path) -
         document.body.append(link);
         link.click();
     }}"""
-    for way in (link, f"() => location.assign('{path}?attachment=true')"):
+    ways = [link]
+    if chat.front_end.attaches:
+        ways.append(f"() => location.assign('{path}?attachment=true')")
+    for way in ways:
         with page.expect_download() as saving:
             page.evaluate(way)
         saving.value.save_as(tmp_path / "saved")
         assert (tmp_path / "saved").read_bytes() == content
+    # In a tab of its own, for which the browser asks for an icon.
+    shown = walk.tab()
+    shown.goto(f"{walk.url}{path}")
+    expect(shown.get_by_text(words)).to_be_visible()
     assert chat.errors == []
 
 
@@ -141,7 +149,7 @@ def test_a_picture_is_shown_to_a_model(walk: Walk) -> None:
     page = chat.page
     sent = {"name": "a.png", "mimeType": "image/png", "buffer": picture(words)}
     page.locator(UPLOAD).first.set_input_files(sent)
-    expect(page.locator("#message-input-container img").last).to_be_visible()
+    expect(page.locator(":is(#message-input-container, form) img").last).to_be_visible()
     chat.send(f"Say {prompt}.")
     chat.expect_reply(prompt)
     shown = [
@@ -179,10 +187,11 @@ def test_a_reply_is_read_aloud_and_a_voice_is_heard(walk: Walk) -> None:
         }""",
         recording,
     )
-    assert spoken in heard
-    assert chat.errors == []
+    assert spoken in heard or not chat.front_end.hears
+    assert set(chat.errors) <= {NO_AUDIO}
 
 
+@pytest.mark.way("plugin")  # the older version hears by a program that is not there
 def test_somebody_speaks(walk: Walk) -> None:
     """By the browser's own imitation of a microphone (browser.py)."""
     spoken = walk.plant("spoken")
@@ -196,6 +205,7 @@ def test_somebody_speaks(walk: Walk) -> None:
     assert chat.errors == []
 
 
+@pytest.mark.way("plugin")  # the one that is built here lacks what its builders download
 def test_code_runs_in_the_page(walk: Walk) -> None:
     words = walk.plant("code")
     walk.site.models(answer=f"```python\nprint(2 * '{words} ')\n```")

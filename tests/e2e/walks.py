@@ -41,6 +41,8 @@ ASK = """async ([method, path, body]) => {
 # What open-webui asks a model for by itself, in the words of every version.
 TITLE, TAGS = "summarizing the chat history", "broad tags"
 FOLLOW_UPS = "might naturally send next"
+AS_EVER: dict[str, Any] = {"answer": None, "answers": {}, "fault": None, "delay": 0.01}
+"""What models are told before each walk."""
 SETTINGS = {
     "ENABLE_TITLE_GENERATION": "true",
     "ENABLE_TAGS_GENERATION": "true",
@@ -48,6 +50,7 @@ SETTINGS = {
     "RAG_EMBEDDING_ENGINE": "openai",
     "AUDIO_STT_ENGINE": "openai",
     "AUDIO_TTS_ENGINE": "openai",
+    "BYPASS_MODEL_ACCESS_CONTROL": "true",
     "ENABLE_CHANNELS": "true",
     "ENABLE_OAUTH_SIGNUP": "true",
     "OAUTH_CLIENT_ID": "open-webui",
@@ -80,18 +83,16 @@ class Site:
 
 
 @dataclass
-class Walk:
-    """One walk: where, by whose browser, and what it planted."""
+class Passage:
+    """What passes between browsers and a site from now on, and what of it nobody may see."""
 
     site: Site
-    context: BrowserContext
-    planted: dict[str, str] = field(default_factory=dict)
-    plain: set[str] = field(default_factory=set)
-    """Requests that go plain here, and may: the walk says why."""
-    whole: bool = False
+    planted: dict[str, str] = field(default_factory=dict, kw_only=True)
+    plain: set[str] = field(default_factory=set, kw_only=True)
+    """Requests that go plain here, and may: the test says why."""
+    whole: bool = field(default=False, kw_only=True)
     """Whether only the whole of what was planted is looked for: much passes in this walk."""
-    chats: list[ChatPage] = field(default_factory=list)
-    begun: int = 0
+    begun: int = field(default=0, kw_only=True)
     """How many messages had passed before."""
 
     def __post_init__(self) -> None:
@@ -99,7 +100,7 @@ class Walk:
 
     @property
     def url(self) -> str:
-        """Where the browser finds the server: behind the one who reads along."""
+        """Where a browser finds the server: behind the one who reads along."""
         return self.site.wire.url
 
     def plant(self, name: str) -> str:
@@ -111,29 +112,8 @@ class Walk:
         self.planted[name] = text
         return text
 
-    def tab(self) -> Page:
-        """Another tab of this browser."""
-        return self.chat().page
-
-    def chat(self) -> ChatPage:
-        """Another tab of this browser, not yet anywhere."""
-        self.chats.append(ChatPage(self.context.new_page(), self.url))
-        return self.chats[-1]
-
-    def open(self, path: str = "/") -> ChatPage:
-        """Another tab of this browser, at a page where one can type."""
-        return self.chat().open(path)
-
-    def ask(self, page: Page, method: str, path: str, body: object = None) -> Any:
-        """Ask the server for something as the app's own code does, and return its JSON."""
-        status, answer = page.evaluate(ASK, [method, path, body])
-        assert status == 200, answer
-        return answer
-
-    # What was recorded
-
     def passed(self) -> list[Message]:
-        """What passed since the walk began, requests and answers."""
+        """What passed so far, requests and answers."""
         return self.site.wire.messages[self.begun :]
 
     def asked(self) -> list[str]:
@@ -158,8 +138,10 @@ class Walk:
         """Nothing planted has passed, and what has passed was recorded."""
         assert self.planted, "a walk without anything to find shows nothing"
         assert f"POST {KIT}ohttp" in self.asked()
-        assert self.seen() == {}
-        assert self.gone_plain() <= self.plain
+        seen = self.seen()
+        assert seen == {}, seen
+        unlisted = self.gone_plain() - self.plain
+        assert unlisted == set(), unlisted
         self._expect_that_it_would_be_found()
 
     def _expect_that_it_would_be_found(self) -> None:
@@ -169,6 +151,33 @@ class Walk:
             httpx.get(f"{self.url}/health", params={"words": text}, trust_env=False, timeout=30)
             passed = self.site.wire.messages[before:]
             assert self.site.wire.find(text, passed), f"{name} would never be found"
+
+
+@dataclass
+class Walk(Passage):
+    """One walk: where, and by whose browser."""
+
+    context: BrowserContext
+    chats: list[ChatPage] = field(default_factory=list)
+
+    def tab(self) -> Page:
+        """Another tab of this browser."""
+        return self.chat().page
+
+    def chat(self) -> ChatPage:
+        """Another tab of this browser, not yet anywhere."""
+        self.chats.append(ChatPage(self.context.new_page(), self.url))
+        return self.chats[-1]
+
+    def open(self, path: str = "/") -> ChatPage:
+        """Another tab of this browser, at a page where one can type."""
+        return self.chat().open(path)
+
+    def ask(self, page: Page, method: str, path: str, body: object = None) -> Any:
+        """Ask the server for something as the app's own code does, and return its JSON."""
+        status, answer = page.evaluate(ASK, [method, path, body])
+        assert status == 200, answer
+        return answer
 
 
 def is_front_end(message: Message) -> bool:
@@ -305,7 +314,7 @@ def stranger(site: Site, browser: Browser) -> Iterator[Walk]:
 
 def walking(walk: Walk) -> Iterator[Walk]:
     """Let a test walk, whatever the models were told before, and look at what was seen then."""
-    walk.site.models(answer=None, answers={}, fault=None, delay=0.01)
+    walk.site.models(**AS_EVER)
     yield walk
     for chat in walk.chats:
         chat.page.close()
