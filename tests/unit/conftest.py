@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import certifi
 import pytest
 from cczoo_verifier.appraisal import Verdict
 from cczoo_verifier.certificates import root_key
@@ -25,6 +26,19 @@ SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "data"
 def simulator(tmp_path_factory: pytest.TempPathFactory) -> Simulator:
     """A simulated TD of its own for this test run."""
     return Simulator.open(tmp_path_factory.mktemp("simulator") / "state")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_authorities(simulator: Simulator) -> Iterator[None]:
+    """No HTTP client here asks the world, and to read its authorities takes each of them 20 ms.
+
+    The simulator's root takes their place, as none at all would be an error.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(certifi, "where", lambda: str(simulator.directory / "root.pem"))
+        for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+            patch.delenv(name, raising=False)
+        yield
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import stat
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +13,8 @@ import pytest
 from cczoo_verifier.signing import KeyFileError, Signer
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from doubles.forking import killed_at
 
 
 def pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
@@ -121,28 +121,16 @@ def test_racing_starts_agree_on_one_key(tmp_path: Path) -> None:
 
 
 def test_a_killed_start_leaves_a_whole_key_or_none(tmp_path: Path) -> None:
-    program = (
-        "import os, sys\n"
-        "from pathlib import Path\n"
-        "from cczoo_verifier.signing import Signer\n"
-        "point, count = int(sys.argv[2]), 0\n"
-        "def watch(event, args):\n"
-        "    global count\n"
-        "    if event in ('open', 'os.link', 'os.remove'):\n"
-        "        count += 1\n"
-        "        if count == point:\n"
-        "            os.kill(os.getpid(), 9)\n"
-        "sys.addaudithook(watch)\n"
-        "Signer.from_file(Path(sys.argv[1]))\n"
-    )
+    imports = "from pathlib import Path\nfrom cczoo_verifier.signing import Signer"
+    action, operations = "Signer.from_file(Path(path))", ("open", "os.link", "os.remove")
     codes = []
-    for point in range(1, 20):
-        path = tmp_path / f"key-{point}.pem"
-        command = [sys.executable, "-c", program, str(path), str(point)]
-        codes.append(subprocess.run(command, check=False, timeout=60).returncode)
-        kid = Signer.from_file(path).kid
-        assert Signer.from_file(path).kid == kid
-        if codes[-1] == 0:  # the start ended before that point: all points are done
-            break
+    with killed_at(imports, action, operations) as run:
+        for point in range(1, 20):
+            path = tmp_path / f"key-{point}.pem"
+            codes.append(run(point, path))
+            kid = Signer.from_file(path).kid
+            assert Signer.from_file(path).kid == kid
+            if codes[-1] == 0:  # the start ended before that point: all points are done
+                break
     assert codes[-1] == 0
     assert codes.count(-signal.SIGKILL) == len(codes) - 1 >= 3

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import multiprocessing
 import os
 import signal
 import stat
@@ -21,6 +20,7 @@ import dcap_qvl
 import pytest
 from cryptography import x509
 
+from doubles.forking import killed_at, race
 from quote_generator import errors
 from quote_generator.attester import Attestation, System, attest
 from quote_generator.errors import BadInput
@@ -320,26 +320,13 @@ def test_another_process_renewal_is_taken_over(tmp_path: Path) -> None:
     assert one.quote(bytes(64)) == other.quote(bytes(64))
 
 
-def _open_and_report(directory: str, barrier: Any, results: Any) -> None:
-    barrier.wait(30)
-    td = Simulator.open(directory)
-    results.put((td.root_der, td.collateral()["tcb_info_signature"], td.quote(bytes(64))))
-
-
 def test_processes_race_to_one_pki(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    count = 4
-    barrier, results = context.Barrier(count), context.Queue()
-    processes = [
-        context.Process(target=_open_and_report, args=(str(tmp_path / "td"), barrier, results))
-        for _ in range(count)
-    ]
-    for process in processes:
-        process.start()
-    seen = {results.get(timeout=60) for _ in processes}
-    for process in processes:
-        process.join(30)
-    assert len(seen) == 1
+    directory = tmp_path / "td"
+    made = f"(td := Simulator.open({str(directory)!r})).root_der"
+    told = "td.collateral()['tcb_info_signature'], td.quote(bytes(64))"
+    seen = race("from quote_generator.simulator import Simulator, machine", f"({made}, {told})", 4)
+    assert len(seen) == 4
+    assert len(set(seen)) == 1
 
 
 def test_threads_share_one_simulator_through_a_renewal(tmp_path: Path) -> None:
@@ -425,33 +412,17 @@ def test_a_lock_that_is_never_released_is_reported(tmp_path: Path, monkeypatch: 
 
 def test_a_killed_writer_does_no_harm(tmp_path: Path) -> None:
     """kill -9 at many points of the first start: the next start has one whole PKI."""
-    program = (
-        "import sys, os\n"
-        "from quote_generator.simulator import Simulator, state\n"
-        "point, count = int(sys.argv[2]), 0\n"
-        "def watch(event, args):\n"
-        "    global count\n"
-        "    if event in ('open', 'os.rename', 'os.remove', 'os.chmod', 'os.mkdir'):\n"
-        "        count += 1\n"
-        "        if armed and count == point:\n"
-        "            os.kill(os.getpid(), 9)\n"
-        "armed = False\n"
-        "from quote_generator.simulator import machine\n"
-        "sys.addaudithook(watch)\n"
-        "armed, count = True, 0\n"
-        "Simulator.open(sys.argv[1])\n"
-    )
+    imports = "from quote_generator.simulator import Simulator, machine"
+    operations = ("open", "os.rename", "os.remove", "os.chmod", "os.mkdir")
     killed = 0
-    for point in range(1, 13):
-        directory = tmp_path / f"td-{point}"
-        result = subprocess.run(
-            [sys.executable, "-c", program, str(directory), str(point)], check=False, timeout=60
-        )
-        killed += result.returncode == -signal.SIGKILL
-        td = Simulator.open(directory)
-        assert verify(td, td.quote(bytes(64)), time.time()).status == "UpToDate"
-        names = {path.name for path in directory.iterdir()}
-        assert {"state.json", "root.pem", "collateral.json"} <= names
+    with killed_at(imports, "Simulator.open(path)", operations) as run:
+        for point in range(1, 13):
+            directory = tmp_path / f"td-{point}"
+            killed += run(point, directory) == -signal.SIGKILL
+            td = Simulator.open(directory)
+            assert verify(td, td.quote(bytes(64)), time.time()).status == "UpToDate"
+            names = {path.name for path in directory.iterdir()}
+            assert {"state.json", "root.pem", "collateral.json"} <= names
     assert killed >= 5
 
 

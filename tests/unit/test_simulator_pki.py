@@ -6,7 +6,6 @@ import dataclasses
 import datetime
 import json
 import logging
-import multiprocessing
 import os
 import re
 import signal
@@ -24,6 +23,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from doubles.forking import killed_at, race
 from quote_generator import __main__ as command_line
 from quote_generator.quote import parse_quote
 from quote_generator.simulator import Simulator, SimulatorError, pki, state
@@ -391,61 +391,30 @@ def test_an_older_root_is_not_kept_when_the_disk_was_full(
     assert_good(old_folder, Simulator.open(old_folder))
 
 
-def _open_and_report(directory: str, barrier: Any, results: Any) -> None:
-    barrier.wait(60)
-    td = Simulator.open(directory)
-    results.put((td.root_der, td.collateral()["tcb_info_signature"], td.quote(bytes(64))))
-
-
 def test_processes_race_to_one_renewal(old_folder: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    count = 4
-    barrier, results = context.Barrier(count), context.Queue()
-    processes = [
-        context.Process(target=_open_and_report, args=(str(old_folder), barrier, results))
-        for _ in range(count)
-    ]
-    for process in processes:
-        process.start()
-    seen = {results.get(timeout=120) for _ in processes}
-    for process in processes:
-        process.join(60)
-    assert len(seen) == 1
+    made = f"(td := Simulator.open({str(old_folder)!r})).root_der"
+    told = "td.collateral()['tcb_info_signature'], td.quote(bytes(64))"
+    seen = race("from quote_generator.simulator import Simulator, machine", f"({made}, {told})", 4)
+    assert len(seen) == 4
+    assert len(set(seen)) == 1
     assert_good(old_folder, Simulator.open(old_folder))
 
 
 def test_a_killed_renewal_does_no_harm(tmp_path: Path) -> None:
     """kill -9 at each file operation: what is there is wholly old or wholly new, and opens."""
-    program = (
-        "import os, sys\n"
-        "from quote_generator.simulator import machine, Simulator\n"
-        "point, count = int(sys.argv[2]), 0\n"
-        "def watch(event, args):\n"
-        "    global count\n"
-        "    if event in ('open', 'os.rename', 'os.remove', 'os.chmod', 'os.mkdir'):\n"
-        "        count += 1\n"
-        "        if count == point:\n"
-        "            os.kill(os.getpid(), 9)\n"
-        "Simulator\n"
-        "sys.addaudithook(watch)\n"
-        "Simulator.open(sys.argv[1])\n"
-    )
+    imports = "from quote_generator.simulator import machine, Simulator"
+    operations = ("open", "os.rename", "os.remove", "os.chmod", "os.mkdir")
     killed = 0
-    for point in range(1, 16):
-        folder = tmp_path / f"td-{point}"
-        td = Simulator.open(folder)
-        older(td)
-        done = subprocess.run(
-            [sys.executable, "-c", program, str(folder), str(point)],
-            check=False,
-            timeout=120,
-            stderr=subprocess.DEVNULL,
-        )
-        killed += done.returncode == -signal.SIGKILL
-        stored = state.load(folder)
-        assert stored is not None
-        assert {key.curve.name for key in stored.keys.values()} == {"secp256r1"}
-        again = Simulator.open(folder)
-        assert_good(folder, again)
-        assert point_of(again.root_pem) == point_of(td.root_pem)
+    with killed_at(imports, "Simulator.open(path)", operations) as run:
+        for point in range(1, 16):
+            folder = tmp_path / f"td-{point}"
+            td = Simulator.open(folder)
+            older(td)
+            killed += run(point, folder) == -signal.SIGKILL
+            stored = state.load(folder)
+            assert stored is not None
+            assert {key.curve.name for key in stored.keys.values()} == {"secp256r1"}
+            again = Simulator.open(folder)
+            assert_good(folder, again)
+            assert point_of(again.root_pem) == point_of(td.root_pem)
     assert killed >= 8

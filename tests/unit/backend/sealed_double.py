@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +11,14 @@ from typing import Any
 
 import httpx
 import uvicorn
+from cczoo_verifier.server import listen
 from host_double import a_bundle, routes_of
 
 from cczoo_backend.keys import Keyring
 from cczoo_backend.layer import Layer
 from cczoo_backend.routes import PAGE_ROOT
 from cczoo_backend.sealed.layer import SealedLayer
+from doubles.serving import in_a_thread
 from quote_generator.sealing import binary_http, chunked_ohttp, keyset, padding
 from quote_generator.sealing.keyset import KeyConfig
 
@@ -46,16 +46,9 @@ def around(app: Any, keys: Keyring | None = None, **options: Any) -> SealedLayer
 @contextlib.contextmanager
 def serving(app: Any, **options: Any) -> Iterator[str]:
     """``app`` on a real server; gives its address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1, **options)
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(SECONDS)
+    config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1, **options)
+    with listen("127.0.0.1", 0) as listener, in_a_thread(config, listener):
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def wait_until(holds: Callable[[], object]) -> None:
