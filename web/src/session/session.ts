@@ -42,7 +42,7 @@ export interface Session {
 	attach: () => () => void;
 	/** The open chat: another one is attested anew, one that only got its name is not. */
 	chat: (id: string, renamed?: boolean) => void;
-	/** The user asks. A run under way is shared. */
+	/** The user asks. A run that is on show is shared; a quiet one is made anew, for all to see. */
 	recheck: () => void;
 	/** The user accepts the measurements on show. */
 	accept: () => void;
@@ -328,7 +328,8 @@ export const createSession = (
 			if (changed && current?.enabled && badges > 0) start();
 		},
 		recheck() {
-			if (!running) start();
+			// A try that went on quietly is made anew, so that one sees that something is done.
+			if (!running || state.get().kind !== 'pending') start();
 		},
 		accept: () => {
 			mendBy('accept');

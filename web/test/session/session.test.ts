@@ -186,13 +186,26 @@ describe('the end of a result', () => {
 		}
 	});
 
-	it('begins one refresh, which an impatient user and a second badge share', () => {
+	it('begins one refresh, which a second badge shares', () => {
 		scene.clock.advance(LIFE * 0.75);
-		scene.session.recheck();
 		scene.session.attach();
 		scene.session.visible();
 		scene.clock.advance(SETTLE);
 		expect(scene.runs).toHaveLength(2);
+	});
+
+	it('begins a refresh that an impatient user has made anew, once, and sees', async () => {
+		scene.clock.advance(LIFE * 0.75);
+		expect(scene.now()).toBe('green');
+		scene.session.recheck();
+		expect(scene.now()).toBe('pending');
+		scene.session.recheck();
+		scene.clock.advance(SETTLE);
+		scene.session.recheck();
+		expect(scene.runs).toHaveLength(3);
+		expect(scene.run(1).signal.aborted).toBe(true);
+		await scene.run(2).end('green');
+		expect(scene.now()).toBe('green');
 	});
 
 	it('is put off when the page is looked at again after the refresh was due', async () => {
