@@ -123,6 +123,7 @@ def test_a_picture_of_oneself(walk: Walk) -> None:
     walk.hide("image", image[-200:])
     form = {"name": f"Admin {name}", "profile_image_url": image}
     walk.ask(chat.page, "POST", "/api/v1/auths/update/profile", form)
+    chat.page.evaluate("localStorage.sidebar = 'true'")
     chat.reload()
     expect(chat.page.get_by_text(f"Admin {name}").first).to_be_visible()
     expect_loaded(chat.page, "#sidebar img:is([src*='profile/image'], [src^='data:image/png'])")

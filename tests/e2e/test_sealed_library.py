@@ -129,8 +129,16 @@ def test_settings_are_saved(walk: Walk) -> None:
     chat = walk.open()
     chat.show_parameters()
     chat.system_prompt.fill(f"Be {words}.")
-    with chat.page.expect_response("**/api/v1/tee/ohttp"):
-        chat.page.get_by_role("button", name="Save", exact=True).click()
+    chat.page.get_by_role("button", name="Save", exact=True).click()
+    chat.page.wait_for_function(
+        """async (words) => {
+            const headers = {authorization: `Bearer ${localStorage.token}`};
+            const answer = await fetch('/api/v1/users/user/settings', {headers});
+            return (await answer.text()).includes(words);
+        }""",
+        arg=words,
+        polling=500,
+    )
     chat.reload()
     chat.show_parameters()
     expect(chat.system_prompt).to_have_value(f"Be {words}.")
