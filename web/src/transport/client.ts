@@ -71,6 +71,7 @@ const refusal = ({ status, headers }: Response): SealedError => {
 
 /** What the server's clock says where a problem is our date, or NaN for the app's own words. */
 const readComplaint = (headers: Headers, problem: Bytes | null): number => {
+	if (!headers.get('content-type')?.startsWith('application/problem+json')) return NaN;
 	try {
 		const { type } = JSON.parse(new TextDecoder().decode(problem ?? undefined)) as {
 			type?: unknown;

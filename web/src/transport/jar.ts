@@ -19,6 +19,8 @@ const JAR = 'jar';
 /** How many cookies are kept, and how many characters they have together; older ones make room. */
 export const COOKIES = 64;
 export const CHARACTERS = 64 * 1024;
+/** How many Set-Cookie fields of one answer are read. */
+export const LINES = 32;
 
 /** Where open-webui ends a session: what it leaves in the jar is nobody's any more. */
 const SIGN_OUT = /\/api\/v1\/auths\/signout$/;
@@ -84,7 +86,7 @@ export const openTray = (store: Store, host: string, now: Environment['now']): T
 	async take(path, lines, policy) {
 		if (SIGN_OUT.test(path)) return empty(store);
 		const at = { host, path, now: now() };
-		const set = lines.flatMap((line) => parseCookie(line, at) ?? []);
+		const set = lines.slice(0, LINES).flatMap((line) => parseCookie(line, at) ?? []);
 		if (set.length === 0) return;
 		await change(store, policy, (cookies) =>
 			set.reduce((all, one) => withCookie(all, one, now()), cookies)

@@ -26,6 +26,9 @@ const BARE: RequestInit = {
 };
 const REDIRECTS = [301, 302, 303, 307, 308];
 
+/** Documents that stand in for others, of whom it is known which. */
+const STAND_INS = 64;
+
 /** What of a FetchEvent is used. */
 export interface Fetching {
 	readonly request: Request;
@@ -111,7 +114,7 @@ export interface SealingWorker {
 export const sealingWorker = (world: World): SealingWorker => {
 	const { origin, shared, jar } = world;
 	const { host, protocol } = new URL(origin);
-	/** Ids of documents that stand in for others; they go with this worker, which no browser lets idle. */
+	/** Ids of documents that stand in for others. */
 	const standIns = new Set<string>();
 	const channelTo = newestChannel(world.open);
 
@@ -169,6 +172,7 @@ export const sealingWorker = (world: World): SealingWorker => {
 	const standIn = async ({ request, resultingClientId }: Fetching): Promise<Response> => {
 		const [page, script] = await Promise.all(['/', WORKER].map((path) => world.fetch(path, BARE)));
 		if (page && script && !isGone(script)) {
+			if (standIns.size >= STAND_INS) standIns.clear();
 			standIns.add(resultingClientId);
 			return page;
 		}

@@ -573,6 +573,17 @@ describe('the date', () => {
 		expect(await response.text()).toBe(body);
 		expect(outer.length).toBe(1);
 	});
+
+	it("is not corrected by an app's answer of another kind", async () => {
+		const asJson: [string, string][] = [
+			['content-type', 'application/json'],
+			['date', new Date(SERVER).toUTCString()]
+		];
+		const answer = { ...problem(SERVER), fields: asJson };
+		const { channel, outer } = await openChannel({ handle: answering(answer) });
+		expect((await channel.request(GET)).status).toBe(400);
+		expect(outer.length).toBe(1);
+	});
 });
 
 describe('an abort', () => {

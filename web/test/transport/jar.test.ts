@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { CHARACTERS, COOKIES, openJar, type Jar } from '../../src/transport/jar';
+import { CHARACTERS, COOKIES, LINES, openJar, type Jar } from '../../src/transport/jar';
 import { openStore } from '../../src/transport/shared';
 import { fakeClock } from '../support/environment';
 import { pretendDatabase, type PretendedDatabase } from '../support/indexed-db';
@@ -73,18 +73,22 @@ describe('the jar', () => {
 		expect(names).toEqual(jars.map((_, at) => `c${at}=${at}`).sort());
 	});
 
-	it('stays small: the newest are kept', async () => {
+	it('stays small: the newest are kept, of one answer not all are read', async () => {
 		for (let at = 0; at < COOKIES + 5; at += 1) await jar.take('/', [`c${at}=1`], POLICY);
 		expect(kept()?.cookies).toHaveLength(COOKIES);
 		expect(await jar.header('/', POLICY)).not.toContain('c4=');
 		expect(await jar.header('/', POLICY)).toContain(`c${COOKIES + 4}=`);
 
-		const big = Array.from({ length: 32 }, (_, at) => `big${at}=${'x'.repeat(4000)}`);
+		const big = Array.from({ length: LINES }, (_, at) => `big${at}=${'x'.repeat(4000)}`);
 		await jar.take('/', big, POLICY);
 		const header = await jar.header('/', POLICY);
 		expect(header.length).toBeLessThanOrEqual(CHARACTERS + 2 * COOKIES);
-		expect(header).toContain('big31=');
+		expect(header).toContain(`big${LINES - 1}=`);
 		expect(header).not.toContain('big0=');
+
+		await jar.empty();
+		await jar.take('/', [...Array.from({ length: LINES }, () => 'x'), 'late=1'], POLICY);
+		expect(await jar.header('/', POLICY)).toBe('');
 	});
 
 	it('takes what nobody of ours wrote for empty', async () => {
