@@ -13,12 +13,11 @@ from .. import SEALED, SEALED_REQUIRED, sealing_mode
 from ..errors import TeeError
 from ..keys import Keyring
 from ..scopes import ROOT, is_sealed, is_the_kits, route_path
-from . import plain
+from . import plain, workers
 from .exchange import Exchanges
 from .inner_scope import InnerScopes
 from .replays import Replays
 from .sockets import SOCKETS, TICKETS, Sockets
-from .workers import siblings
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +39,7 @@ class SealedLayer:
         loader_url: str | None,
         now: Callable[[], float] = time.time,
         replays: Replays | None = None,
-        others: Callable[[], list[int]] = siblings,
+        others: Callable[[], int] = workers.others,
     ) -> None:
         self._app = app
         self._is_required = sealing_mode(environ) == SEALED_REQUIRED
@@ -48,7 +47,7 @@ class SealedLayer:
         scopes = InnerScopes(environ)
         self._exchanges = Exchanges(self, keys, scopes, now=now, replays=replays)
         self._sockets = Sockets(app, scopes)
-        self._refusal = _refusal(len(others()))
+        self._refusal = _refusal(others())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection, or one request that came inside another."""

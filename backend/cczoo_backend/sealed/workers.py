@@ -4,6 +4,9 @@ A second worker would not know the keys of the first one, nor the requests that 
 Workers of one server have the socket in common that they got from their parent to listen on;
 servers that only happen to have the same parent have one each. So what counts is looked up in
 ``/proc``, not what options and variables say: those may be of another server, or be overruled.
+
+uvicorn also hands its own settings to the workers that it starts. They count too: it replaces a
+worker that refused to start, and one that starts in between finds nobody beside it.
 """
 
 from __future__ import annotations
@@ -12,9 +15,17 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator
+from multiprocessing import current_process
 from pathlib import Path
 
+import uvicorn
+
 PROC = Path("/proc")
+
+
+def others() -> int:
+    """Return how many processes serve beside this one, or are about to."""
+    return max(len(siblings()), _by_uvicorn() - 1)
 
 
 def siblings(proc: Path = PROC) -> list[int]:
@@ -32,6 +43,14 @@ def siblings(proc: Path = PROC) -> list[int]:
         for pid in _processes(proc)
         if pid != me and _parent(proc, pid) == parent and mine & set(_sockets(proc, pid))
     ]
+
+
+def _by_uvicorn() -> int:
+    """Return how many workers uvicorn keeps, 1 where it did not start this process as one."""
+    config = getattr(current_process(), "_kwargs", {}).get("config")
+    if isinstance(config, uvicorn.Config) and not config.should_reload:
+        return config.workers
+    return 1
 
 
 def _servers(proc: Path) -> set[int]:

@@ -38,7 +38,7 @@ def around(app: Any, keys: Keyring | None = None, **options: Any) -> SealedLayer
     """The layers around ``app``, as in an open-webui with the kit."""
     keys = keys or a_keyring()
     environ = options.pop("environ", {})
-    options = {"others": lambda: [], "loader_url": f"{PAGE_ROOT}/{a_bundle().loader}", **options}
+    options = {"others": lambda: 0, "loader_url": f"{PAGE_ROOT}/{a_bundle().loader}", **options}
     routes = routes_of(environ, keys=keys)
     return SealedLayer(Layer(app, routes, None), keys, environ=environ, **options)
 

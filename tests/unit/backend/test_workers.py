@@ -1,6 +1,6 @@
 """Workers of one server are noticed by the socket that they share, by whatever they were started.
 
-Each test starts a real server with an application that tells its siblings in the log.
+Each test starts a real server with an application that tells how many others it knows of.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ SECONDS = 60
 BACKEND = Path(__file__).resolve().parents[3] / "backend"
 APPLICATION = """\
 import os, sys, time
-from cczoo_backend.sealed.workers import siblings
+from cczoo_backend.sealed.workers import others
 
 async def app(scope, receive, send):
     assert scope["type"] == "lifespan"
     await receive()
     with open("told", "a") as told:
-        told.write(f"{os.getpid()} {len(siblings())}\\n")
+        told.write(f"{os.getpid()} {others()}\\n")
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await send({"type": "lifespan.shutdown.complete"})
@@ -62,7 +62,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def told(folder: Path, lines: int) -> list[int]:
-    """How many siblings each process saw, once so many have told."""
+    """How many others each process knew of, once so many have told."""
     end = time.monotonic() + SECONDS
     file = folder / "told"
     while time.monotonic() < end:
@@ -92,6 +92,30 @@ def test_workers_see_each_other(start: Start, tmp_path: Path) -> None:
 def test_workers_by_a_variable_see_each_other(start: Start, tmp_path: Path) -> None:
     start(*uvicorn(), WEB_CONCURRENCY="2")
     assert told(tmp_path, 2) == [1, 1]
+
+
+def test_a_worker_that_replaces_another_knows_of_those_to_come(
+    start: Start, tmp_path: Path
+) -> None:
+    """The other is gone when it looks, as after it refused to start; its own turn comes next."""
+    (tmp_path / "alone.py").write_text(
+        textwrap.dedent("""\
+        import uvicorn
+        from uvicorn.supervisors import Multiprocess
+
+        start_all = Multiprocess.init_processes
+
+        def start_one(supervisor):
+            supervisor.processes_num = 1
+            start_all(supervisor)
+
+        if __name__ == "__main__":
+            Multiprocess.init_processes = start_one
+            uvicorn.run("told_app:app", port=0, workers=3)
+        """)
+    )
+    start("alone.py")
+    assert told(tmp_path, 1) == [2]
 
 
 def test_one_worker_serves_alone(start: Start, tmp_path: Path) -> None:
@@ -146,7 +170,7 @@ def test_an_output_in_common_is_no_server_in_common(tmp_path: Path) -> None:
         other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=theirs)
         heard = ours.makefile("rb")
         assert heard.readline() == b"up\n"
-        script = "from cczoo_backend.sealed.workers import siblings; print(len(siblings()))"
+        script = "from cczoo_backend.sealed.workers import others; print(others())"
         path = os.pathsep.join(map(str, (BACKEND, BACKEND.parent)))
         subprocess.run(
             [sys.executable, "-c", script],
