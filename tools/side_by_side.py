@@ -3,7 +3,8 @@
     python tools/side_by_side.py NAME='COMMAND' [NAME='COMMAND' ...]
 
 Browser tests wait most of the time: two suites of them take little longer than one. The exit code
-is 1 if any command failed. An interrupt, or the end of this process, ends all of them.
+is 1 if any command failed; what those printed last then stands once more at the end, behind all
+that the others had to say. An interrupt, or the end of this process, ends all of them.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterable, Sequence
 from types import FrameType
 
 FAILED, USAGE = 1, 2
 END_SECONDS = 30
+LAST_LINES = 8
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -28,8 +31,9 @@ def main(arguments: Sequence[str]) -> int:
         return USAGE
     signal.signal(signal.SIGTERM, _interrupted)
     running = {name: _started(command) for name, _, command in named}
+    last = {name: deque[str](maxlen=LAST_LINES) for name in running}
     readers = [
-        threading.Thread(target=_pass_on, args=(name, process), daemon=True)
+        threading.Thread(target=_pass_on, args=(name, process, last[name]), daemon=True)
         for name, process in running.items()
     ]
     try:
@@ -41,6 +45,8 @@ def main(arguments: Sequence[str]) -> int:
     for reader in readers:
         reader.join(END_SECONDS)
     for name, code in codes.items():
+        for line in last[name] if code else ():
+            print(f"[{name}] {line}", end="", flush=True)
         print(f"[{name}] ended with {code}", flush=True)
     return FAILED if any(codes.values()) else 0
 
@@ -56,10 +62,11 @@ def _started(command: str) -> subprocess.Popen[str]:
     )
 
 
-def _pass_on(name: str, process: subprocess.Popen[str]) -> None:
+def _pass_on(name: str, process: subprocess.Popen[str], last: deque[str]) -> None:
     assert process.stdout is not None  # noqa: S101 - it was asked for
     for line in process.stdout:
         print(f"[{name}] {line}", end="", flush=True)
+        last.append(line)
 
 
 def _end(processes: Iterable[subprocess.Popen[str]]) -> None:

@@ -25,10 +25,21 @@ def python(code: str) -> str:
 def test_lines_bear_the_names_of_their_commands_and_a_failure_counts() -> None:
     done = run(f"one={python('print(1)')}", f"two={python('import sys; print(2); sys.exit(5)')}")
     assert sorted(done.stdout.splitlines()) == sorted(
-        ["[one] 1", "[two] 2", "[one] ended with 0", "[two] ended with 5"]
+        ["[one] 1", "[two] 2", "[one] ended with 0", "[two] 2", "[two] ended with 5"]
     )
     assert done.returncode == 1
     assert run(f"one={python('pass')}").returncode == 0
+
+
+def test_the_last_lines_of_what_failed_stand_at_the_end() -> None:
+    fails = python("import sys; [print(n) for n in range(20)]; sys.exit(1)")
+    works = python("import time; time.sleep(1); print(21)")
+    done = run(f"fails={fails}", f"works={works}").stdout.splitlines()
+    assert done[21:] == [
+        *[f"[fails] {n}" for n in range(12, 20)],
+        "[fails] ended with 1",
+        "[works] ended with 0",
+    ]
 
 
 def test_they_run_at_the_same_time(tmp_path: Path) -> None:
