@@ -34,6 +34,8 @@ Fields = Sequence[tuple[bytes, bytes]]
 
 # Framing indicators (section 3.3).
 _KNOWN_REQUEST, _KNOWN_RESPONSE, _REQUEST, _RESPONSE = range(4)
+_REQUEST_START, _RESPONSE_START = varint_bytes(_REQUEST), varint_bytes(_RESPONSE)
+_END_OF_FIELDS = varint_bytes(0)
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
@@ -74,14 +76,14 @@ def encode_request_head(head: RequestHead) -> bytes:
         _checked("authority", head.authority, _AUTHORITY, AUTHORITY_MAX),
         _checked("path", head.path, _PATH, PATH_MAX),
     )
-    return varint_bytes(_REQUEST) + b"".join(map(_counted, control)) + _field_section(head.fields)
+    return b"".join((_REQUEST_START, *map(_counted, control), *_field_section(head.fields)))
 
 
 def encode_response_head(head: ResponseHead) -> bytes:
     """The message up to its content. Raises Malformed for what no reader here would take."""
     if not 200 <= head.status <= 599:
         raise Malformed("a final status is from 200 to 599")
-    return varint_bytes(_RESPONSE) + varint_bytes(head.status) + _field_section(head.fields)
+    return b"".join((_RESPONSE_START, varint_bytes(head.status), *_field_section(head.fields)))
 
 
 def encode_content(data: Buffer) -> bytes:
@@ -102,8 +104,9 @@ class _Decoder:
     _framings: tuple[int, int]  # of known and of indeterminate length
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._buffer = b""
         self._at = 0
+        self._unit = 0  # where what is being read begins: it is read again, where more has to come
         self._step: Callable[[], None] = self._read_framing
         self._may_end = False
         self._known_length = False
@@ -129,9 +132,9 @@ class _Decoder:
             self._run()
         except Malformed:
             self._over = True
-            self._buffer.clear()
+            self._buffer = b""
             raise
-        del self._buffer[: self._at]
+        self._buffer = self._buffer[self._at :]
         self._at = 0
         return self._take_events()
 
@@ -154,10 +157,10 @@ class _Decoder:
     def _run(self) -> None:
         try:
             while self._at < len(self._buffer):
-                begin = self._at
+                self._unit = self._at
                 self._step()
         except _Short:
-            self._at = begin
+            self._at = self._unit
 
     def _take_events(self) -> list[Event]:
         events, self._events = self._events, []
@@ -181,25 +184,36 @@ class _Decoder:
         self._fields_bytes = 0
         self._may_end = may_end
         self._section_done = then
-        self._step = self._begin_fields if self._known_length else self._read_field
+        self._step = self._begin_fields if self._known_length else self._read_fields
 
     def _begin_fields(self) -> None:
         self._section_left = self._varint()
         if self._section_left > _SECTION_MAX:
             raise TooLarge("a section of fields is too large")
         self._may_end = False
-        self._step = self._read_field
+        self._step = self._read_known_fields
         if not self._section_left:
             self._section_done()
 
-    def _read_field(self) -> None:
-        begin = self._at
-        name_bytes = self._varint()
-        self._may_end = False
-        if not name_bytes:
-            if self._known_length:
+    def _read_fields(self) -> None:
+        while size := self._varint():
+            self._may_end = False
+            self._read_field(size)
+            self._unit = self._at
+        self._section_done()
+
+    def _read_known_fields(self) -> None:
+        while self._section_left:
+            begin = self._unit = self._at
+            size = self._varint()
+            if not size:
                 raise Malformed("a field has no name")
-            return self._section_done()
+            self._read_field(size, end=begin + self._section_left)
+            self._section_left -= self._at - begin
+        self._section_done()
+
+    def _read_field(self, name_bytes: int, *, end: int | None = None) -> None:
+        """Read a line after its first length; it is kept once it is whole."""
         if name_bytes > NAME_MAX:
             raise TooLarge("the name of a field is too long")
         name = self._take(name_bytes)
@@ -207,18 +221,13 @@ class _Decoder:
         size = self._fields_bytes + name_bytes + value_bytes
         if size > FIELDS_BYTES_MAX or len(self._fields) == FIELDS_MAX:
             raise TooLarge("a section of fields is too large")
-        if self._known_length and self._at + value_bytes - begin > self._section_left:
+        if end is not None and self._at + value_bytes > end:
             raise Malformed("a field goes beyond its section")
         value = self._take(value_bytes)
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise _bad_field()
         self._fields.append((name, value))
         self._fields_bytes = size
-        if self._known_length:
-            self._section_left -= self._at - begin
-            if not self._section_left:
-                self._section_done()
-        return None
 
     def _head_done(self) -> None:
         self._events.append(self._head())
@@ -235,8 +244,7 @@ class _Decoder:
 
     def _read_content(self) -> None:
         end = min(self._at + self._content_left, len(self._buffer))
-        with memoryview(self._buffer) as whole:  # large, and copied once
-            self._events.append(bytes(whole[self._at : end]))
+        self._events.append(self._buffer[self._at : end])
         self._content_left -= end - self._at
         self._at = end
         if not self._content_left:
@@ -271,7 +279,7 @@ class _Decoder:
         end = self._at + size
         if end > len(self._buffer):
             raise _Short
-        taken = bytes(self._buffer[self._at : end])
+        taken = self._buffer[self._at : end]
         self._at = end
         return taken
 
@@ -346,8 +354,8 @@ def _counted(data: bytes) -> bytes:
     return varint_bytes(len(data)) + data
 
 
-def _field_section(fields: Fields) -> bytes:
-    """The lines of a section of indeterminate length, and what ends it."""
+def _field_section(fields: Fields) -> list[bytes]:
+    """The pieces of a section of indeterminate length, and what ends it."""
     pieces: list[bytes] = []
     total = 0
     for name, value in fields:
@@ -359,8 +367,8 @@ def _field_section(fields: Fields) -> bytes:
         pieces += (_counted_name(name), varint_bytes(len(value)), value)
     if len(fields) > FIELDS_MAX:
         raise TooLarge("there are too many fields")
-    pieces.append(varint_bytes(0))
-    return b"".join(pieces)
+    pieces.append(_END_OF_FIELDS)
+    return pieces
 
 
 @lru_cache(maxsize=256)  # most messages have the same ones

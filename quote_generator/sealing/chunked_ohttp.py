@@ -45,6 +45,7 @@ SEALED_CHUNK_MAX = 1 << 20
 _HEADER_BYTES = 7
 _REQUEST_LABEL = b"message/bhttp chunked request"
 _RESPONSE_LABEL = b"message/bhttp chunked response"
+_RESPONSE_NONCE_BYTES = {aead: max(NONCE_BYTES, size) for aead, size in KEY_BYTES.items()}
 _FINAL = b"final"
 _LAST = varint_bytes(0)
 
@@ -275,7 +276,7 @@ class ResponseSealer(_ChunkWriter):
     """A server's answer to one request."""
 
     def __init__(self, request: _Exports, aead: Aead, rng: Callable[[int], bytes]) -> None:
-        nonce = rng(_response_nonce_bytes(aead))
+        nonce = rng(_RESPONSE_NONCE_BYTES[aead])
         super().__init__(nonce, _response_chain(request, aead, nonce))
 
 
@@ -288,7 +289,7 @@ class ResponseOpener(_ChunkReader):
         self._aead = aead
 
     def _begin(self) -> int | None:
-        begin = _response_nonce_bytes(self._aead)
+        begin = _RESPONSE_NONCE_BYTES[self._aead]
         if len(self._buffer) < begin:
             return None
         self._cipher = _response_chain(self._request, self._aead, bytes(self._buffer[:begin]))
@@ -322,12 +323,8 @@ def _info(header: bytes) -> bytes:
     return _REQUEST_LABEL + b"\0" + header
 
 
-def _response_nonce_bytes(aead: Aead) -> int:
-    return max(NONCE_BYTES, KEY_BYTES[aead])
-
-
 def _response_chain(request: _Exports, aead: Aead, nonce: bytes) -> Chain:
     """What seals and opens the answer's chunks (section 6.2 of the draft)."""
-    secret = request.export(_RESPONSE_LABEL, _response_nonce_bytes(aead))
+    secret = request.export(_RESPONSE_LABEL, _RESPONSE_NONCE_BYTES[aead])
     key = extract(request.enc + nonce, secret)
     return Chain(expand(key, b"key", KEY_BYTES[aead]), expand(key, b"nonce", NONCE_BYTES))

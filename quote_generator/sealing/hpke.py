@@ -7,7 +7,6 @@ more for each request. `pyhpke` and the RFC's vectors are what the tests hold it
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from enum import IntEnum
 from functools import lru_cache
@@ -62,6 +61,7 @@ Buffer = bytes | bytearray | memoryview
 
 _PRIVATE_KEY_BYTES = 32
 _SECRET_BYTES = 32  # of a shared secret, and of what exports are made of (Nsecret and Nh)
+_HASH_BYTES = 32  # of SHA-256
 _VERSION = b"HPKE-v1"
 _BASE_MODE = b"\0"
 
@@ -210,8 +210,8 @@ def extract(salt: bytes, secret: bytes) -> bytes:
 
 def expand(key: bytes, info: bytes, length: int) -> bytes:
     """HKDF-Expand with SHA-256, for at most one block of output (RFC 5869, section 2.3)."""
-    if length > hashlib.sha256().digest_size:
-        raise ValueError("one block of HKDF-SHA256 has 32 bytes")
+    if length > _HASH_BYTES:
+        raise ValueError(f"one block of HKDF-SHA256 has {_HASH_BYTES} bytes")
     return hmac.digest(key, info + b"\x01", "sha256")[:length]
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from .errors import Malformed
 
-_ONE_BYTE = tuple(bytes((value,)) for value in range(1 << 6))
+_ONE_BYTE = tuple(bytes((value,)) for value in range(0x40))
 _LIMITS = ((1 << 14, 2, 0x40), (1 << 30, 4, 0x80), (1 << 62, 8, 0xC0))
 
 
 def varint_bytes(value: int) -> bytes:
     """`value`, of 0 to 2^62 - 1, in 1, 2, 4 or 8 bytes."""
-    if 0 <= value < len(_ONE_BYTE):  # the most of them
+    if 0 <= value < 0x40:  # the most of them
         return _ONE_BYTE[value]
     for limit, size, mark in _LIMITS:
         if 0 <= value < limit:
