@@ -72,8 +72,13 @@ def test_all_versions_together_are_also_built_twice() -> None:
     )
 
 
-# Tests that say what is true of one version and not of the others.
-FACTS_OF_A_VERSION = {"tests/e2e/browser.py", "tests/unit/backend/test_openwebui.py"}
+# What says what is true of one version and not of the others.
+FACTS_OF_A_VERSION = {
+    "backend/cczoo_backend/workload/storage.py",
+    "tests/e2e/browser.py",
+    "tests/unit/backend/test_openwebui.py",
+    "tests/unit/backend/test_workload_setting_names.py",
+}
 
 
 def test_versions_of_open_webui_are_named_by_their_list_alone() -> None:
