@@ -4,6 +4,9 @@ An event is written and synced to the log first, then the register is extended: 
 the two leaves an entry too many, never one too few, and what the register holds can always be
 explained. ``check_log`` finds such an entry, ``finish_event`` puts it right. The log's two forms
 are ``applog``'s; what is here holds for both.
+
+Where the simulator makes the quotes, as ``attester.simulates`` decides, registers and log are those
+of its TD; what is done with them is the same.
 """
 
 from __future__ import annotations
@@ -12,15 +15,31 @@ import hashlib
 import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from . import applog, attester
 from .applog import Replay
 from .attester import System
-from .errors import BadInput, Busy, LogFull, LogMismatch, NotAvailable, NotPermitted, TimedOut
-from .eventlog import EVENTS_MAX, REGISTER_SIZE, ApplicationEvent
+from .errors import (
+    BadInput,
+    Busy,
+    LogFull,
+    LogMismatch,
+    NotAvailable,
+    NotPermitted,
+    QuoteGeneratorError,
+    TimedOut,
+)
+from .eventlog import (
+    EVENTS_MAX,
+    REGISTER_SIZE,
+    ApplicationEvent,
+    decode_aael,
+    read_application_log,
+)
 from .logfile import LogFolder, folder_trouble, make_folder
 from .tdreport import parse_tdreport
 
@@ -56,16 +75,8 @@ def extend_rtmr(
         raise BadInput(f"RTMR{index} cannot be extended from here; only RTMR2 and RTMR3 can")
     if not isinstance(digest, bytes | bytearray) or len(digest) != REGISTER_SIZE:
         raise BadInput(f"a digest is {REGISTER_SIZE} bytes (SHA-384)")
-    attester.check_timeout(timeout)
-    system = system or System()
-    try:
-        attester.run_extension(index, bytes(digest), time.monotonic() + timeout, system)
-    except TimedOut as error:
-        raise TimedOut(
-            f"extending RTMR{index} took longer than allowed; it is not known whether it was "
-            "done: compare the register with the log before the next attempt.",
-            path=error.path,
-        ) from error
+    deadline = _deadline(timeout)
+    _registers(system, deadline).extend(index, bytes(digest), deadline)
 
 
 def read_rtmr(index: int, *, timeout: float = 10.0, system: System | None = None) -> bytes:
@@ -74,17 +85,77 @@ def read_rtmr(index: int, *, timeout: float = 10.0, system: System | None = None
     From a TDREPORT; where this process has no guest device, from the register's file of Linux 6.16
     and later. Raises as ``attester.attest`` does.
     """
-    attester.check_timeout(timeout)
+    deadline = _deadline(timeout)
+    return _registers(system, deadline).read(index, deadline)
+
+
+class Registers(Protocol):
+    """Registers are a trust domain's RTMRs, and where the log lies that leads to RTMR3.
+
+    Deadlines are moments of ``time.monotonic``. After TimedOut from ``extend`` it is not known
+    whether it was done; after another error it was not.
+    """
+
+    log: Path
+
+    def make_log_folder(self) -> None:
+        """Make the log's folder where it is missing."""
+
+    def read(self, index: int, deadline: float) -> bytes:
+        """Return an RTMR's value."""
+
+    def extend(self, index: int, digest: bytes, deadline: float) -> None:
+        """Extend an RTMR, once."""
+
+
+class _MachineRegisters:
+    """_MachineRegisters are those of this machine's own TD."""
+
+    def __init__(self, system: System) -> None:
+        self.log = Path(system.aael)
+        self._system = system
+
+    def make_log_folder(self) -> None:
+        make_folder(self.log)
+
+    def read(self, index: int, deadline: float) -> bytes:
+        try:
+            report = parse_tdreport(
+                attester.get_tdreport(timeout=_left(deadline), system=self._system)
+            )
+        except (NotAvailable, NotPermitted):
+            with suppress(NotAvailable, NotPermitted):
+                return attester.read_register_file(index, deadline, self._system)
+            raise
+        value: bytes = getattr(report, f"rtmr_{index}")
+        return value
+
+    def extend(self, index: int, digest: bytes, deadline: float) -> None:
+        moment = time.monotonic() + _left(deadline)
+        try:
+            attester.run_extension(index, digest, moment, self._system)
+        except TimedOut as error:
+            raise TimedOut(
+                f"extending RTMR{index} took longer than allowed; it is not known whether it was "
+                "done: compare the register with the log before the next attempt.",
+                path=error.path,
+            ) from error
+
+
+def _registers(system: System | None, deadline: float) -> Registers:
+    """Return the registers that this machine's quotes carry."""
     system = system or System()
-    deadline = time.monotonic() + timeout
-    try:
-        report = parse_tdreport(attester.get_tdreport(timeout=timeout, system=system))
-    except (NotAvailable, NotPermitted):
-        with suppress(NotAvailable, NotPermitted):
-            return attester.read_register_file(index, deadline, system)
-        raise
-    value: bytes = getattr(report, f"rtmr_{index}")
-    return value
+    if not attester.simulates(timeout=_left(deadline), system=system):
+        return _MachineRegisters(system)
+    from .simulator.registers import SimulatedRegisters  # brings `cryptography` along
+
+    return SimulatedRegisters(attester.simulator_directory(system.environ))
+
+
+def _deadline(timeout: float) -> float:
+    """Return the moment at which a call is to end. Raises BadInput."""
+    attester.check_timeout(timeout)
+    return time.monotonic() + timeout
 
 
 # --- the application's log ---------------------------------------------------------------------
@@ -96,16 +167,16 @@ def check_log(*, timeout: float = 10.0, system: System | None = None) -> str:
     "none": there is no log. "consistent": the log leads to the register. "unfinished": its last
     entry was written, but the register not extended with it. "diverged": anything else.
     """
-    attester.check_timeout(timeout)
-    system = system or System()
-    if not _has_log(system):
+    deadline = _deadline(timeout)
+    registers = _registers(system, deadline)
+    if not _has_log(registers.log):
         return "none"
-    deadline = time.monotonic() + timeout
-    with _locked(system, deadline) as folder:
+    with _locked(registers.log, deadline) as folder:
         data = folder.read()
         if not data:
             return "none"
-        return _replay(data, folder.path, deadline).state(_register(deadline, system))
+        register = registers.read(_LOG_REGISTER, deadline)
+        return _replay(data, folder.path, deadline).state(register)
 
 
 def record_event(
@@ -124,13 +195,12 @@ def record_event(
     the entry is taken back; after TimedOut it stays, and ``check_log`` tells.
     """
     event = _make_event(domain, operation, content)
-    attester.check_timeout(timeout)
-    system = system or System()
-    deadline = time.monotonic() + timeout
-    make_folder(Path(system.aael))
-    with _locked(system, deadline) as folder:
+    deadline = _deadline(timeout)
+    registers = _registers(system, deadline)
+    registers.make_log_folder()
+    with _locked(registers.log, deadline) as folder:
         data = folder.read()
-        register = _register(deadline, system)
+        register = registers.read(_LOG_REGISTER, deadline)
         begin = None if data else applog.begin_line(register)
         known = _replay(data, folder.path, deadline) if data else Replay()
         if data and (state := known.state(register)) != "consistent":
@@ -138,9 +208,9 @@ def record_event(
         lines = [line for line in (begin, event.line) if line]
         _check_room(folder.path, data or b"", known.count, lines)
         if begin:
-            _record(folder, data, begin, deadline, system)
+            _record(folder, data, begin, deadline, registers)
             data = folder.read()
-        _record(folder, data, event.line, deadline, system)
+        _record(folder, data, event.line, deadline, registers)
     return event
 
 
@@ -150,17 +220,16 @@ def finish_event(*, timeout: float = 10.0, system: System | None = None) -> None
     An entry without its end was cut while being written: it is removed instead. Does nothing to a
     consistent log. Raises LogMismatch for one that has diverged.
     """
-    attester.check_timeout(timeout)
-    system = system or System()
-    if not _has_log(system):
+    deadline = _deadline(timeout)
+    registers = _registers(system, deadline)
+    if not _has_log(registers.log):
         return
-    deadline = time.monotonic() + timeout
-    with _locked(system, deadline) as folder:
+    with _locked(registers.log, deadline) as folder:
         data = folder.read()
         if not data:
             return
         replay = _replay(data, folder.path, deadline)
-        state = replay.state(_register(deadline, system))
+        state = replay.state(registers.read(_LOG_REGISTER, deadline))
         if state == "diverged":
             raise _mismatch(state, folder.path)
         if state == "consistent":
@@ -169,7 +238,22 @@ def finish_event(*, timeout: float = 10.0, system: System | None = None) -> None
             with _explained(folder.path):
                 folder.cut(replay.size)
             return
-        extend_rtmr(_LOG_REGISTER, replay.digest, timeout=_left(deadline), system=system)
+        registers.extend(_LOG_REGISTER, replay.digest, deadline)
+
+
+def read_log(path: Path, *, timeout: float = 10.0) -> str | bytes | None:
+    """Return the application's log at a path, in its own form; None where there is none.
+
+    Waits while an event is being recorded: its entry stands there before the register has it, and
+    evidence of that moment would claim what was not measured yet. Where that takes longer than
+    allowed, or this process may not wait, it is read all the same. Raises as ``read_aael``.
+    """
+    deadline = _deadline(timeout)
+    with ExitStack() as held:
+        with suppress(QuoteGeneratorError):
+            held.enter_context(_locked(path, deadline))
+        data = read_application_log(path)
+    return decode_aael(data) if data else None
 
 
 def _make_event(domain: str, operation: str, content: str) -> ApplicationEvent:
@@ -183,9 +267,8 @@ def _make_event(domain: str, operation: str, content: str) -> ApplicationEvent:
     return ApplicationEvent(domain, operation, content)
 
 
-def _has_log(system: System) -> bool:
+def _has_log(path: Path) -> bool:
     """An empty file is no log: a crash may have come right after it was made."""
-    path = Path(system.aael)
     try:
         with LogFolder(path) as folder:
             return folder.size() > 0
@@ -199,12 +282,8 @@ def _has_log(system: System) -> bool:
         ) from error
 
 
-def _register(deadline: float, system: System) -> bytes:
-    return read_rtmr(_LOG_REGISTER, timeout=_left(deadline), system=system)
-
-
 def _record(
-    folder: LogFolder, data: bytes | None, line: str, deadline: float, system: System
+    folder: LogFolder, data: bytes | None, line: str, deadline: float, registers: Registers
 ) -> None:
     """Write an event to the log that holds ``data``, then extend the register with its digest."""
     path = folder.path
@@ -212,7 +291,7 @@ def _record(
     try:
         with _explained(path):
             folder.append(entry.data)
-        extend_rtmr(_LOG_REGISTER, entry.digest, timeout=_left(deadline), system=system)
+        registers.extend(_LOG_REGISTER, entry.digest, deadline)
     except TimedOut:
         raise  # perhaps it was extended: the entry must stay
     except Exception:
@@ -237,9 +316,8 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(system: System, deadline: float) -> Iterator[LogFolder]:
-    """Open the log's folder and hold its lock."""
-    path = Path(system.aael)
+def _locked(path: Path, deadline: float) -> Iterator[LogFolder]:
+    """Open a log's folder and hold the log's lock."""
     with folder_trouble(path), LogFolder(path) as folder, folder.locked(deadline):
         yield folder
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from quote_generator import eventlog
@@ -20,13 +21,18 @@ from quote_generator.attester import (
 )
 from quote_generator.errors import QuoteGeneratorError
 from quote_generator.evidence import build_evidence
+from quote_generator.measure import read_log
 from quote_generator.simulator import Simulator
+from quote_generator.simulator.state import log_path
 
 from .errors import TeeError
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+LOG_PATIENCE = 1.0
+"""Seconds that a log is waited for while an event is recorded there, which takes milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +86,18 @@ class EvidenceSource:
         The quote binds keyset and statement, where they are given. Raise TeeError (503, 504) with
         the attester's code.
         """
+        deadline = self._monotonic() + timeout
+        simulated = self._is_simulated(timeout)
+        # Before the quote: a log that is older claims nothing that the quote's registers have not.
+        cc_eventlog, aa_eventlog = self._event_logs(simulated, timeout)
+        left = max(0.0, deadline - self._monotonic())
         try:
             documents = build_evidence(
                 nonces,
-                attest=partial(attest, timeout=timeout, system=self._system),
+                attest=partial(attest, timeout=left, system=self._system),
                 now=self._now(),
-                cc_eventlog=self._event_log(eventlog.read_ccel),
-                aa_eventlog=self._event_log(eventlog.read_aael),
+                cc_eventlog=cc_eventlog,
+                aa_eventlog=aa_eventlog,
                 keyset=keyset,
                 statement=statement,
             )
@@ -94,6 +105,9 @@ class EvidenceSource:
             log.error("no quote (%s): %s", error.code, error)
             status = 504 if error.code == "timed-out" else 503
             raise TeeError(status, error.code, str(error)) from None
+        if documents[0]["simulated"] is not simulated:
+            # One TD's logs say nothing about another's registers.
+            documents = [each | {"cc_eventlog": None, "aa_eventlog": None} for each in documents]
         return _written_once(documents)
 
     @property
@@ -117,13 +131,27 @@ class EvidenceSource:
             self._decided = (minute, simulates(timeout=timeout, system=self._system))
         return self._decided[1]
 
-    def _event_log(self, read: Callable[[str], T]) -> T | None:
-        """Return an event log, or None where it cannot be read: a quote is good without it."""
-        try:
-            return read(self._root)
-        except (QuoteGeneratorError, OSError) as error:
-            log.warning("no event log: %s", error)
-            return None
+    def _event_logs(
+        self, simulated: bool, timeout: float
+    ) -> tuple[bytes | None, str | bytes | None]:
+        """Return the firmware's log and the application's; a simulated TD has no firmware."""
+        patience = min(timeout, LOG_PATIENCE)
+        if simulated:
+            path = log_path(simulator_directory(self._system.environ))
+            return None, _readable(partial(read_log, path, timeout=patience))
+        return (
+            _readable(partial(eventlog.read_ccel, self._root)),
+            _readable(partial(read_log, Path(self._system.aael), timeout=patience)),
+        )
+
+
+def _readable(read: Callable[[], T]) -> T | None:
+    """Return an event log, or None where it cannot be read: a quote is good without it."""
+    try:
+        return read()
+    except (QuoteGeneratorError, OSError) as error:
+        log.warning("no event log: %s", error)
+        return None
 
 
 def _written_once(documents: Sequence[Mapping[str, object]]) -> list[Evidence]:
@@ -136,8 +164,5 @@ def _written_once(documents: Sequence[Mapping[str, object]]) -> list[Evidence]:
         if value is not first[name]
     }
     shared = {name: value for name, value in first.items() if name not in own}
-    if shared["simulated"]:
-        # This machine's logs say nothing about the simulator's registers.
-        shared |= {"cc_eventlog": None, "aa_eventlog": None}
     text = json.dumps(shared, separators=(",", ":"))[1:-1]
     return [Evidence(text, {name: document[name] for name in own}) for document in documents]

@@ -18,6 +18,7 @@ from ..quote import BODY_TD10, BODY_TD15, BODY_TD15EX, Body
 from . import pki, state
 from .collateral import BACKDATE, EVALUATION, LIFE, make_collateral
 from .quoting import DEFAULT_BODY, make_quote
+from .registers import extend_register
 from .state import SimulatorError, State
 
 log = logging.getLogger(__name__)
@@ -150,24 +151,21 @@ class Simulator:
     def extend_rtmr(self, index: int, digest: bytes) -> bytes:
         """Extend RTMR0 to RTMR3 with a SHA-384 digest (48 bytes), and return its new value.
 
-        Later quotes carry it, those of other processes on the folder too, as of one machine:
-        it is kept in `<directory>/registers.json`, and a TD's restart is that file's removal.
-        A register that `measurements` set in `open` belongs to this object and is extended
-        for it alone. Raises BadInput, SimulatorError.
+        Later quotes carry it, those of other processes on the folder too, as of one machine
+        (`registers`). A log is not written: that is for `measure.record_event`. A register that
+        `measurements` set in `open` belongs to this object and is extended for it alone. Raises
+        BadInput, SimulatorError.
         """
         if not 0 <= index < len(REGISTERS):
             raise BadInput(f"there is no RTMR{index}: expected 0 to 3")
         if len(digest) != REGISTER_SIZE:
             raise BadInput(f"the digest has {len(digest)} bytes: expected {REGISTER_SIZE}")
         name = REGISTERS[index]
+        if name not in self._own:
+            return extend_register(self.directory, name, digest, self._patience)
         with state.locked(self.directory, self._patience):
-            value = extend(getattr(self._body(), name), [digest])
-            if name in self._own:
-                self._own[name] = value
-            else:
-                extended = state.load_registers(self.directory) | {name: value}
-                state.save_registers(self.directory, extended)
-        return value
+            self._own[name] = extend(self._own[name], [digest])
+            return self._own[name]
 
     def collateral(
         self,

@@ -36,7 +36,8 @@ DEFAULT_BODY = Body(
     rtmr_0=b"\xa0" * 48,
     rtmr_1=b"\xa1" * 48,
     rtmr_2=b"\xa2" * 48,
-    rtmr_3=b"\xa3" * 48,
+    # As at every TD's start: a log of events leads there from zeros, and from nowhere else.
+    rtmr_3=bytes(48),
     report_data=bytes(64),
     tee_tcb_svn2=bytes([5, 1, 2]) + bytes(13),
     # Not zero would mean that a migration TD is bound; verifiers refuse that by default.
@@ -53,7 +54,7 @@ DEFAULT_BODY = Body(
     curr_server_td_hash=bytes(48),
     curr_server_td_attr=bytes(8),
 )
-"""A TD that nobody takes for a real one: every measurement repeats one telling byte."""
+"""A TD that nobody takes for a real one: every measurement but RTMR3 repeats one telling byte."""
 
 _QE_AUTH_DATA = bytes(range(32))
 _QE_MRENCLAVE = b"\x9e" * 32

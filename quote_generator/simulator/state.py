@@ -26,7 +26,9 @@ LOCK_TIMEOUT = 10.0
 """Seconds to wait for another process; it holds the lock for milliseconds."""
 
 _STATE = "state.json"
+_BOOT = "boot"
 _REGISTERS = "registers.json"
+_LOG = "eventlog"
 _LOCK = "lock"
 _TEMPORARY = ".new-"
 
@@ -62,8 +64,8 @@ def locked(directory: Path, patience: float | None = None) -> Iterator[None]:
     LOCK_TIMEOUT).
     """
     seconds = LOCK_TIMEOUT if patience is None else min(patience, LOCK_TIMEOUT)
-    with _explained(directory):
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with explained(directory):
+        make_directory(directory)
         lock = FileLock(directory / _LOCK, timeout=seconds, mode=0o600)
         try:
             lock.acquire()
@@ -79,10 +81,15 @@ def locked(directory: Path, patience: float | None = None) -> Iterator[None]:
         lock.release()
 
 
+def make_directory(directory: Path) -> None:
+    """Make a folder of the simulator's (0700) where it is missing. Raises OSError."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 def load(directory: Path) -> State | None:
     """The stored state, or None where there is none yet. Raises SimulatorError."""
     path = directory / _STATE
-    with _explained(path):
+    with explained(path):
         try:
             text = path.read_text("ascii")
         except FileNotFoundError:
@@ -97,7 +104,7 @@ def load(directory: Path) -> State | None:
 
 def save(directory: Path, state: State) -> None:
     """Replace the stored state; call it with the lock held. Raises SimulatorError."""
-    with _explained(directory):
+    with explained(directory):
         _remove_leftovers(directory)
         text = json.dumps(_encode(state))
         write_atomic(directory / _STATE, text.encode("ascii"), mode=0o600)
@@ -109,7 +116,7 @@ def publish(directory: Path, state: State) -> None:
         "root.pem": pki.chain_pem(state.certificates["root"]),
         "collateral.json": json.dumps(state.collateral, indent=1) + "\n",
     }
-    with _explained(directory):
+    with explained(directory):
         for name, text in files.items():
             path = directory / name
             if not path.exists() or path.read_bytes() != text.encode("ascii"):
@@ -117,9 +124,9 @@ def publish(directory: Path, state: State) -> None:
 
 
 def load_registers(directory: Path) -> dict[str, bytes]:
-    """The RTMRs that were extended since the folder was made, by name. Raises SimulatorError."""
-    path = directory / _REGISTERS
-    with _explained(path):
+    """The RTMRs that were extended since the TD's start, by name. Raises SimulatorError."""
+    path = directory / _BOOT / _REGISTERS
+    with explained(path):
         try:
             text = path.read_text("ascii")
         except FileNotFoundError:
@@ -138,8 +145,16 @@ def load_registers(directory: Path) -> dict[str, bytes]:
 def save_registers(directory: Path, registers: dict[str, bytes]) -> None:
     """Replace the extended RTMRs; call it with the lock held. Raises SimulatorError."""
     text = json.dumps({name: value.hex() for name, value in registers.items()})
-    with _explained(directory):
-        write_atomic(directory / _REGISTERS, text.encode("ascii"), mode=0o600)
+    boot = directory / _BOOT
+    with explained(boot):
+        make_directory(boot)
+        _remove_leftovers(boot)
+        write_atomic(boot / _REGISTERS, text.encode("ascii"), mode=0o600)
+
+
+def log_path(directory: Path) -> Path:
+    """Where the application's log of the TD lies that lives in `directory`."""
+    return directory / _BOOT / _LOG
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int) -> None:
@@ -241,7 +256,8 @@ def _damaged(path: Path) -> SimulatorError:
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """Tell an OSError that concerns a `path` as SimulatorError."""
     try:
         yield
     except OSError as error:

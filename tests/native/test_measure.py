@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -625,7 +626,7 @@ def test_many_writers_keep_log_and_register_in_step(machine: System, form: str) 
 
 def test_a_child_forked_meanwhile_does_not_keep_the_lock(machine: System) -> None:
     make_folder(Path(machine.aael))
-    with measure._locked(machine, time.monotonic() + 10):
+    with measure._locked(Path(machine.aael), time.monotonic() + 10):
         child = os.fork()
         if child == 0:
             signal.pause()
@@ -704,3 +705,70 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(errors.NotAvailable, match="folder"):
         record_event("a", "b", "c", system=System(aael=str(tmp_path / "file" / "log")))
+
+
+# --- where RTMR3 cannot be written, or not by us: told at once, and nothing is left ---
+
+
+def assert_refused_at_once(machine: System, kind: type[errors.QuoteGeneratorError]) -> None:
+    """An event is refused well before its time is over, and no log says that there was one."""
+    began = time.monotonic()
+    with pytest.raises(kind) as caught:
+        record_event("a", "b", "c", timeout=30, system=machine)
+    assert time.monotonic() - began < 5
+    assert type(caught.value) is kind
+    assert not Path(machine.aael).exists()
+
+
+def test_a_machine_without_tdx(machine: System, tmp_path: Path) -> None:
+    nothing = System.under(str(tmp_path), environ={})
+    assert_refused_at_once(replace(nothing, aael=machine.aael), errors.NotAvailable)
+    assert check_log(system=nothing) == "none"
+
+
+def test_a_kernel_that_extends_no_register(machine: System, tmp_path: Path) -> None:
+    """From Linux 6.7 to 6.15: a device whose ioctl it does not know, and no file."""
+    without = replace(machine, measurements=str(tmp_path / "none"))
+    assert_refused_at_once(without, errors.NotAvailable)
+    assert check_log(system=without) == "none"
+
+
+@pytest.mark.parametrize("may_read", [True, False])
+def test_a_process_without_the_right_to(may_read: bool) -> None:
+    """It may not use the device, and the register's file not at all, or only read it."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        (root / "tdx_guest").touch(0o600)
+        (root / "rtmr3:sha384").write_bytes(ZEROS)
+        (root / "rtmr3:sha384").chmod(0o644 if may_read else 0o600)
+        (root / "log").mkdir()
+        os.chown(root / "log", NOBODY, NOBODY)
+        machine = System(
+            guest_devices=(f"{root}/tdx_guest",),
+            measurements=str(root),
+            aael=f"{root}/log/eventlog",
+            environ={},
+        )
+        found = as_nobody(lambda: assert_refused_at_once(machine, errors.NotPermitted))
+        assert found == "as it must be"
+        assert (root / "log" / "eventlog.lock").exists()  # so far it came
+
+
+def as_nobody(check: Callable[[], None]) -> str:
+    """Return what becomes of a check in a process without rights."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.seteuid(NOBODY)
+            check()
+            os.write(writer, b"as it must be")
+        except BaseException as error:
+            os.write(writer, repr(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    os.waitpid(child, 0)
+    with open(reader) as pipe:
+        return pipe.read()

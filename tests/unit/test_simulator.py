@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -119,6 +120,9 @@ def test_debug_is_refused_by_verifiers(simulator: Simulator) -> None:
 # --- registers ---------------------------------------------------------------------------------
 
 
+AT_BOOT = [b"\xa0" * 48, b"\xa1" * 48, b"\xa2" * 48, bytes(48)]
+
+
 def rtmrs(td: Simulator, **quote: Any) -> list[bytes]:
     body = parse_quote(td.quote(bytes(64), **quote)).body
     return [body.rtmr_0, body.rtmr_1, body.rtmr_2, body.rtmr_3]
@@ -136,8 +140,8 @@ def test_registers_can_be_extended(tmp_path: Path, index: int) -> None:
     quote = td.quote(bytes(64))
     assert verify(td, quote, time.time()).status == "UpToDate"
     assert rtmrs(Simulator.open(tmp_path / "td")) == expected  # as after a process's restart
-    (tmp_path / "td" / "registers.json").unlink()
-    assert rtmrs(td)[index] == bytes([0xA0 + index]) * 48  # as after the TD's
+    shutil.rmtree(tmp_path / "td" / "boot")
+    assert rtmrs(td)[index] == AT_BOOT[index]  # as after the TD's
 
 
 def test_an_extension_is_seen_by_whoever_has_the_folder_open(tmp_path: Path) -> None:
@@ -159,11 +163,11 @@ def test_no_extension_is_lost_among_threads(tmp_path: Path) -> None:
 
 
 def test_a_register_that_was_set_is_extended_for_its_object_alone(tmp_path: Path) -> None:
-    td = Simulator.open(tmp_path / "td", measurements={"rtmr_3": bytes(48)})
+    td = Simulator.open(tmp_path / "td", measurements={"rtmr_3": b"\2" * 48})
     value = td.extend_rtmr(3, b"\1" * 48)
-    assert value == rtmrs(td)[3] == hashlib.sha384(bytes(48) + b"\1" * 48).digest()
-    assert rtmrs(Simulator.open(tmp_path / "td"))[3] == b"\xa3" * 48
-    assert not (tmp_path / "td" / "registers.json").exists()
+    assert value == rtmrs(td)[3] == hashlib.sha384(b"\2" * 48 + b"\1" * 48).digest()
+    assert rtmrs(Simulator.open(tmp_path / "td")) == AT_BOOT
+    assert not (tmp_path / "td" / "boot").exists()
 
 
 @pytest.mark.parametrize(
@@ -179,7 +183,8 @@ def test_bad_extensions_are_refused(simulator: Simulator, index: int, digest: by
 )
 def test_damaged_registers_are_not_taken_for_others(tmp_path: Path, content: str) -> None:
     td = Simulator.open(tmp_path / "td")
-    path = td.directory / "registers.json"
+    path = td.directory / "boot" / "registers.json"
+    path.parent.mkdir()
     path.write_text(content, "latin-1")
     for call in (lambda: td.quote(bytes(64)), lambda: td.extend_rtmr(3, bytes(48))):
         with pytest.raises(SimulatorError, match=r"registers\.json is not"):

@@ -342,7 +342,8 @@ def test_an_older_state_is_renewed_and_its_owner_is_told(
     old_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     old_root = (old_folder / "root.pem").read_text()
-    (old_folder / "registers.json").write_text(json.dumps({"rtmr_3": "33" * 48}))
+    (old_folder / "boot").mkdir()
+    (old_folder / "boot" / "registers.json").write_text(json.dumps({"rtmr_3": "33" * 48}))
     with caplog.at_level(logging.WARNING):
         td = Simulator.open(old_folder)
     assert_good(old_folder, td)

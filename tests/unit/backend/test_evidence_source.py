@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import sys
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cczoo_verifier import fetching
+from cczoo_verifier.audit import audit
+from cczoo_verifier.checks import FAIL, PASS, SKIPPED, WARN, Check
+from cczoo_verifier.policy import DEFAULT, Policy, policy_of
+from cczoo_verifier.trust import from_simulator
 
 from cczoo_backend import evidence_source
 from cczoo_backend.errors import TeeError
@@ -19,7 +26,7 @@ from quote_generator import attester
 from quote_generator.attester import Attestation, System, attest, simulates
 from quote_generator.errors import QuoteGeneratorError, ServiceFailed, TimedOut
 from quote_generator.evidence import ANSWER_MAX, LOGS_MAX
-from quote_generator.measure import LOG_SIZE_MAX
+from quote_generator.measure import LOG_SIZE_MAX, record_event
 from quote_generator.quote import MAX_QUOTE_SIZE, parse_quote
 from quote_generator.simulator import Simulator
 from vectors import logs
@@ -193,16 +200,112 @@ def test_evidence_goes_without_both_logs_where_each_is_too_large(
     assert caplog.text.count("left out of the evidence") == 2
 
 
+def simulating(root: Path) -> dict[str, str]:
+    """Return the environment of a machine that may simulate, in a folder below ``root``."""
+    return {
+        "QUOTE_GENERATOR_SIMULATE": "1",
+        "QUOTE_GENERATOR_SIMULATOR_DIR": str(root / "simulator"),
+    }
+
+
+def simulated_document(root: Path) -> dict[str, object]:
+    (made,) = EvidenceSource(simulating(root), root=str(root)).build(NONCES[:1], 10)
+    document: dict[str, object] = json.loads(made.document(fresh=True))
+    assert document["simulated"] is True
+    return document
+
+
 def test_this_machines_logs_say_nothing_about_the_simulators_registers(tmp_path: Path) -> None:
     write(tmp_path, AAEL, b"INIT sha384/00\n")
-    environ = {
-        "QUOTE_GENERATOR_SIMULATE": "1",
-        "QUOTE_GENERATOR_SIMULATOR_DIR": str(tmp_path / "simulator"),
-    }
-    (made,) = EvidenceSource(environ, root=str(tmp_path)).build(NONCES[:1], 10)
-    document = json.loads(made.document(fresh=True))
-    assert document["simulated"] is True
+    write(tmp_path, CCEL, logs.ccel())
+    document = simulated_document(tmp_path)
+    assert document["aa_eventlog"] is document["cc_eventlog"] is None
+
+
+def test_a_simulated_tds_own_log_comes_along_and_leads_to_its_register(tmp_path: Path) -> None:
+    """As one of a real machine without a firmware's log: after the agent's header."""
+    write(tmp_path, AAEL, b"INIT sha384/00\n")
+    lines = ("cczoo start x", "cczoo page y")
+    system = System.under(str(tmp_path), environ=simulating(tmp_path))
+    for line in lines:
+        record_event(*line.split(), system=system)
+    document = simulated_document(tmp_path)
+    entries = b"".join(map(logs.event, logs.application(*lines)))
+    log = logs.AGENTS_HEADERS["of two algorithms"] + entries + b"\xff" * 8
+    assert base64.b64decode(str(document["cc_eventlog"])) == log
     assert document["aa_eventlog"] is None
+    policy = policy_of({"v": 1, "explained_registers": ["rtmr_3"]})
+    checks, events = audited(tmp_path, document, policy)
+    assert checks["event-log"] == Check("event-log", PASS, "leads to rtmr_3")
+    assert checks["not-simulated"].outcome == WARN
+    assert [event for event in events if event] == list(lines)
+    # Held back it is told, and fails a policy that asks for it.
+    without = {**document, "cc_eventlog": None}
+    assert audited(tmp_path, without, DEFAULT)[0]["event-log"].outcome == SKIPPED
+    assert audited(tmp_path, without, policy)[0]["event-log"].outcome == FAIL
+
+
+def audited(
+    root: Path, document: dict[str, object], policy: Policy
+) -> tuple[dict[str, Check], list[str]]:
+    """Return the checks of a simulated TD's evidence, and the events that it proves."""
+    trust = from_simulator(root / "simulator")()
+    report = audit(document, nonce=NONCES[0], trust=lambda _: trust, now=time.time(), policy=policy)
+    rows = report.logs.events if report.logs else ()
+    return {check.id: check for check in report.checks}, [row.fact for row in rows]
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_logs_are_left_out_where_another_td_made_the_quote_than_was_thought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: Simulator, simulated: bool
+) -> None:
+    """As within the minute after a quote service began or ceased to answer."""
+    write(tmp_path, AAEL, b"INIT sha384/00\n")
+    write(tmp_path, CCEL, logs.ccel())
+    record_event("a", "b", "c", system=System.under("/none", environ=simulating(tmp_path)))
+
+    def quote(report_data: bytes, **_: object) -> Attestation:
+        return Attestation(simulator.quote(report_data), "any", "any", simulated=simulated)
+
+    monkeypatch.setattr(evidence_source, "attest", quote)
+    monkeypatch.setattr(evidence_source, "simulates", lambda **_: not simulated)
+    (made,) = EvidenceSource(simulating(tmp_path), root=str(tmp_path)).build(NONCES[:1], 10)
+    document = json.loads(made.document(fresh=True))
+    assert document["simulated"] is simulated
+    assert document["aa_eventlog"] is document["cc_eventlog"] is None
+
+
+@pytest.mark.usefixtures("hardware")
+def test_an_event_that_is_being_recorded_is_waited_for(tmp_path: Path) -> None:
+    """Its entry is there, and the register not extended yet: no quote may come beside it now."""
+    half, whole = b"INIT sha384/00\na b", b"INIT sha384/00\na b c\n"
+    write(tmp_path, AAEL, half)
+    path = tmp_path / AAEL
+    locked, done = threading.Event(), threading.Event()
+
+    def record() -> None:
+        with path.with_name("eventlog.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            locked.set()
+            done.wait(0.2)
+            path.write_bytes(whole)
+
+    thread = threading.Thread(target=record)
+    thread.start()
+    assert locked.wait(30)
+    assert document_of(tmp_path)[0]["aa_eventlog"] == whole.decode()
+    thread.join()
+
+
+@pytest.mark.usefixtures("hardware")
+def test_a_lock_that_nobody_lets_go_does_not_keep_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, AAEL, b"INIT sha384/00\n")
+    monkeypatch.setattr(evidence_source, "LOG_PATIENCE", 0.1)
+    with (tmp_path / AAEL).with_name("eventlog.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert document_of(tmp_path)[0]["aa_eventlog"] == "INIT sha384/00\n"
 
 
 @pytest.mark.parametrize(
@@ -266,7 +369,8 @@ def test_the_time_allowed_is_the_attesters(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(evidence_source, "attest", note)
     with pytest.raises(TeeError):
         EvidenceSource({}).build(NONCES, 2.5)
-    assert allowed == [2.5]
+    assert allowed == [pytest.approx(2.5, abs=0.5)]
+    assert allowed[0] <= 2.5
 
 
 # Simulation
