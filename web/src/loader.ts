@@ -220,7 +220,7 @@ const seal = (self: string, load: Load): (() => Promise<Door>) => {
  * Whether an app that has a badge of its own shows this page in a frame, as it does with files and
  * artifacts. In a frame of somebody else's page, say a company's portal, this is the app itself.
  */
-export const isInsideTheApp = ({ top, origin }: Window): boolean => {
+const isInsideTheApp = ({ top, origin }: Window): boolean => {
 	try {
 		return top?.cczooTrustBadge !== undefined;
 	} catch {

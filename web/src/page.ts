@@ -68,7 +68,7 @@ const environment: Environment = {
 	later
 };
 
-export const settings = createSettings(storage);
+const settings = createSettings(storage);
 
 /** The verification comes as its own piece of code, and only when attestation is on. */
 export const session = createSession(environment, settings, async (...args) => {

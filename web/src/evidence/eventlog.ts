@@ -93,9 +93,6 @@ export const parseLog = (bytes: Bytes): { events: Event[]; firmware: boolean; tr
 	return { events, firmware, trimmed: log.before() };
 };
 
-/** The events of a CCEL alone; throws `log-malformed`. */
-export const parseCcel = (bytes: Bytes): Event[] => parseLog(bytes).events;
-
 /** Its first line, with the register's value then, and the form of all others. */
 const AAEL_BEGIN = /^INIT sha384\/([\da-f]{96})$/;
 const AAEL_LINE = /^[^ ]+ [^ ]+ [^]+$/;

@@ -22,7 +22,7 @@ export interface SealedRequest {
 	url: string;
 	/** The app's, `cookie` and `content-type` included; names in any case. */
 	fields?: Fields;
-	/** What `readBody` gives: readable again, for a repeat. */
+	/** Readable again, for a repeat. */
 	body?: Body | null;
 	signal?: AbortSignal | null;
 	/** The request outlives the page, as `fetch` has it. */

@@ -5,11 +5,11 @@
 import type { Environment } from '../base/environment';
 import type { Carrier } from './carrier';
 import type { Control, WorkerControl } from './control';
-import type { Cause, Enforcement, Gate, Key, Standing, View } from './gate';
+import type { Cause, Decision, Enforcement, Gate, Key, Standing, View } from './gate';
 import type { Jar } from './jar';
 import type { Keyset } from './keyset';
 import { createCarrier, type Held } from './line';
-import { LONGEST, type Grounds, type Permission, type Shared } from './shared';
+import { isSame, LONGEST, type Grounds, type Permission, type Shared } from './shared';
 
 /** Milliseconds between two looks at the clock: a sleeping machine stops timers. */
 const GLANCE = 10_000;
@@ -63,6 +63,23 @@ const isGrounds = (grounds: Grounds | undefined): grounds is Grounds =>
 const judgementOf = ({ grounds, ...kept }: Permission): Judgement | null =>
 	isGrounds(grounds) ? { enforcement: 'warn', ...grounds, ...kept } : null;
 
+/**
+ * What is left to others where a page asks its person: what another page was given under this policy
+ * on the same grounds, as there the person may have said yes, or on any where this page has found
+ * nothing. News that nobody has said yes to leave nothing.
+ */
+const leaves =
+	(judged: Judgement) =>
+	({ policy, grounds }: Permission): boolean => {
+		const { policy: ours, grounds: found } = permissionOf(judged);
+		return ours === policy && (judged.standing === 'unreachable' || isSame(found, grounds));
+	};
+
+/** What a gate came to, and by which judgement. */
+type Outcome = readonly [kind: Decision['kind'], judged: Judgement | null];
+
+const WAITS: Outcome = ['wait', null];
+
 export class Door {
 	readonly gate: Gate<Held>;
 	readonly carrier: Carrier;
@@ -71,13 +88,16 @@ export class Door {
 	#judged: Judgement | null = null;
 	#held: Held | null = null;
 	#known = false;
-	/** What was kept as a permission last. */
-	#allowed: Judgement | null = null;
+	/** What the gate goes by: the one in use, once documents show its cookies. */
+	#weighed: Judgement | null = null;
+	/** What the others were told last. */
+	#told = WAITS;
 	/** The number of the newest judgement. */
 	#turn = 0;
 	#control: Promise<Control> | undefined;
 	/** Settles when what the gate decided is kept: requests wait for it. */
 	#kept: Promise<unknown> = Promise.resolve();
+	#isKept = true;
 	#stop: () => void = () => undefined;
 
 	constructor(private readonly env: DoorEnvironment) {
@@ -101,8 +121,10 @@ export class Door {
 			open: async (signal) => {
 				const line = await inner.open(signal);
 				await this.#kept;
-				return line;
-			}
+				// Another page may have had this origin sealed since: then it does not go plain.
+				return line || this.carrier.isPlain() ? line : this.carrier.open(signal);
+			},
+			isPlain: () => this.#isKept && inner.isPlain()
 		};
 		gate.hear((view) => {
 			this.#decided(view);
@@ -133,13 +155,17 @@ export class Door {
 		const { sealed, permission } = await this.env.shared.known();
 		this.#know(sealed);
 		const kept = permission && judgementOf(permission);
-		if (!kept || this.#judged) return;
-		this.#allowed = kept;
-		await this.judge(kept);
+		// What this page has heard since is newer.
+		if (!kept || this.#turn > 0) return;
+		await this.judge(kept, true);
 	}
 
-	/** The verification has come to something. */
-	async judge(judgement: Judgement): Promise<void> {
+	/**
+	 * The verification has come to something.
+	 *
+	 * @param isKept Whether the others have it already.
+	 */
+	async judge(judgement: Judgement, isKept = false): Promise<void> {
 		const { env } = this;
 		const turn = ++this.#turn;
 		const { keyset, policy, ...news } = judgement;
@@ -159,6 +185,8 @@ export class Door {
 		// What closes the gate waits for nothing.
 		if (held) await env.showCookies().catch(() => undefined);
 		if (turn !== this.#turn) return;
+		this.#weighed = judgement;
+		if (isKept) this.#told = ['open', judgement];
 		env.gate.update({ ...news, known: this.#known, channel: held });
 	}
 
@@ -166,7 +194,7 @@ export class Door {
 	wait(): void {
 		this.#turn += 1;
 		this.#stop();
-		this.#judged = this.#held = null;
+		this.#judged = this.#held = this.#weighed = null;
 		this.gate.update(PENDING);
 	}
 
@@ -186,6 +214,8 @@ export class Door {
 		if (!this.#held) return;
 		const left = (this.#judged?.until ?? 0) - this.env.now();
 		if (left <= 0) {
+			// What has ended by itself need not be taken back.
+			if (this.#told[1] === this.#judged) this.#told = WAITS;
 			this.#renew();
 			return;
 		}
@@ -194,16 +224,29 @@ export class Door {
 		});
 	}
 
-	#decided({ decision }: View): void {
-		const judged = decision.kind === 'open' ? this.#judged : null;
-		if (judged === this.#allowed) return;
-		this.#allowed = judged;
-		this.#kept = (judged ? this.#allow(judged) : this.env.shared.withdraw()).catch(() => undefined);
+	#decided({ decision: { kind } }: View): void {
+		const [toldKind, toldBy] = this.#told;
+		if (kind === toldKind && this.#weighed === toldBy) return;
+		const told: Outcome = [kind, this.#weighed];
+		this.#told = told;
+		this.#isKept = false;
+		const keeping = this.#tell(told).catch(() => undefined);
+		this.#kept = keeping.then(() => {
+			if (told === this.#told) this.#isKept = true;
+		});
+	}
+
+	/** Have the others know: what closes this gate closes theirs to what the browser itself loads. */
+	#tell([kind, judged]: Outcome): Promise<void> {
+		if (kind === 'open' && judged) return this.#allow(judged);
+		return this.env.shared.withdraw(kind === 'ask' && judged ? leaves(judged) : undefined);
 	}
 
 	async #allow(judged: Judgement): Promise<void> {
 		const until = Math.min(judged.until, this.env.now() + LONGEST);
+		const told = this.#told;
 		const { sealed: wasSealed } = await this.env.shared.known();
+		if (told !== this.#told) return; // what closes it may have overtaken this
 		const isKept = await this.env.shared.allow(permissionOf({ ...judged, until }));
 		if (judged.keyset) {
 			this.#know(true);

@@ -9,20 +9,6 @@ export type Body = Bytes | Blob;
 /** Bytes that are kept in memory; more than that goes into a Blob, which the browser may put away. */
 const IN_MEMORY = 1 << 20;
 
-/** Any body that `fetch` takes, as it was at the call, and the content type that goes with it. */
-export const readBody = async (body: BodyInit): Promise<{ body: Body; type: string | null }> => {
-	if (body instanceof Blob) return { body, type: body.type || null };
-	const response = new Response(body);
-	// A Blob's own type is in lower case, and a boundary is not.
-	const type = response.headers.get('content-type');
-	const isLong =
-		body instanceof FormData ||
-		body instanceof ReadableStream ||
-		(typeof body === 'object' && 'byteLength' in body && body.byteLength > IN_MEMORY);
-	const read = isLong ? await response.blob() : new Uint8Array(await response.arrayBuffer());
-	return { body: read, type };
-};
-
 /** Whether a request has no body, and changes nothing. */
 export const isReading = (method: string): boolean => /^(GET|HEAD)$/.test(method);
 

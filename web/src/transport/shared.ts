@@ -15,7 +15,7 @@ const ORIGIN = 'origin';
 /** Milliseconds after which a browser that keeps things counts as one that does not. */
 export const STORE_PATIENCE = 5_000;
 /** Milliseconds between two looks, where the bell was not heard. */
-export const LOOK_AGAIN = 1_000;
+const LOOK_AGAIN = 1_000;
 /** Longest life of a permission, in milliseconds: that of a keyset, with the tolerance for clocks. */
 export const LONGEST = (3_600 + 120) * 1000;
 
@@ -83,8 +83,8 @@ export interface Told {
 export interface Shared extends Told {
 	/** Keep a permission; false where a plain one comes too late, as this origin was sealed. */
 	allow: (permission: Permission) => Promise<boolean>;
-	/** Nothing may leave until the next permission. */
-	withdraw: () => Promise<void>;
+	/** Nothing may leave until the next permission, except by one that this leaves. */
+	withdraw: (leaves?: (permission: Permission) => boolean) => Promise<void>;
 	/** By the person's word, and nobody else's: as if this origin had never been sealed. */
 	forget: () => Promise<void>;
 	/** Be told when to look again; returns what ends it. */
@@ -112,7 +112,8 @@ const readKnown = (value: unknown, now: number): Known => {
 	return { sealed, permission: sealed && !permission?.keyset ? null : permission };
 };
 
-const isSame = (one: unknown, other: unknown): boolean =>
+/** Whether two values are the same as JSON. */
+export const isSame = (one: unknown, other: unknown): boolean =>
 	JSON.stringify(one) === JSON.stringify(other);
 
 /** The time runs out for whatever takes longer. */
@@ -252,7 +253,11 @@ export const openShared = (...world: Parameters<typeof openTold>): Shared => {
 			});
 			return allowed;
 		},
-		withdraw: () => change(({ sealed }) => ({ sealed, permission: null })),
+		withdraw: (leaves = () => false) =>
+			change(({ sealed, permission }) => ({
+				sealed,
+				permission: permission && leaves(permission) ? permission : null
+			})),
 		forget: () => change(() => undefined),
 		hear: bell.hear
 	};

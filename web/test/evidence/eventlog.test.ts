@@ -1,7 +1,7 @@
 import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseAael, parseCcel, replay } from '../../src/evidence/eventlog';
+import { parseAael, parseLog, replay } from '../../src/evidence/eventlog';
 import { REGISTERS, type LogRow } from '../../src/evidence/eventtext';
 import { appraiseLogs, DEFAULT_POLICY } from '../../src/policy/policy';
 import { recordOf } from '../../src/base/record';
@@ -67,8 +67,8 @@ describe('bytes from outside', () => {
 	it('never crash the readers', () => {
 		fc.assert(
 			fc.property(fc.uint8Array({ maxLength: 400 }), fc.nat(log.length), (noise, at) => {
-				problemOf(() => parseCcel(noise));
-				problemOf(() => parseCcel(Buffer.concat([log.subarray(0, at), noise])));
+				problemOf(() => parseLog(noise));
+				problemOf(() => parseLog(Buffer.concat([log.subarray(0, at), noise])));
 			})
 		);
 		fc.assert(
@@ -80,10 +80,10 @@ describe('bytes from outside', () => {
 
 	it('do not lead to RTMR0 and RTMR1 with any measured byte changed', async () => {
 		// The head of the first event (register, type, digest) is measured by nobody, and so are its data.
-		const first = must(parseCcel(log)[0]);
+		const first = must(parseLog(log).events[0]);
 		const start = first.data.byteOffset + first.data.length - log.byteOffset;
-		const digests = parseCcel(log)
-			.filter(({ register }) => register === 1 || register === 2)
+		const digests = parseLog(log)
+			.events.filter(({ register }) => register === 1 || register === 2)
 			.map(({ digest }) => digest.byteOffset - log.byteOffset);
 		expect(digests[0]).toBeGreaterThan(start);
 		for (const at of digests) {
@@ -93,7 +93,10 @@ describe('bytes from outside', () => {
 	});
 
 	it('are all shown where they are text that a register proves', async () => {
-		const head = log.subarray(0, must(parseCcel(log)[0]).data.byteOffset - log.byteOffset - 66);
+		const head = log.subarray(
+			0,
+			must(parseLog(log).events[0]).data.byteOffset - log.byteOffset - 66
+		);
 		const number = (value: number) => Buffer.from(Uint32Array.of(value).buffer);
 		const start = Buffer.concat([number(3), number(0xd), number(1), Buffer.from([0x0c, 0])]);
 		const text = fc.uint8Array({ minLength: 3, maxLength: 99 });
@@ -137,7 +140,7 @@ describe('a log of a real machine', () => {
 	const sample = readSample('trustee_aael_quote.bin');
 
 	it.skipIf(!combined)('of the agent’s newer form has readable events', async () => {
-		const events = parseCcel(must(combined));
+		const events = parseLog(must(combined)).events;
 		const rtmr_3 = events.reduce((value, { digest }) => sha384(value, digest), fill(48, 0));
 		const quoted = recordOf(REGISTERS, () => rtmr_3.toString('hex'));
 		const told = must(await replay(subtle, quoted, must(combined), null));
@@ -151,7 +154,7 @@ describe('a log of a real machine', () => {
 	});
 
 	it.skipIf(!ccel)('has readable events', () => {
-		const events = parseCcel(Buffer.from(gunzipSync(must(ccel))));
+		const events = parseLog(Buffer.from(gunzipSync(must(ccel)))).events;
 		expect(events.map(({ type }) => type)).toEqual([0xa, 4, 4, 0x8000000a, 0xa]);
 	});
 
@@ -159,8 +162,8 @@ describe('a log of a real machine', () => {
 		const log = Buffer.from(gunzipSync(must(ccel)));
 		log.write('root=/dev/vdb2', log.indexOf('root=/dev/vda1'));
 		const registers = recordOf(REGISTERS, (name) =>
-			parseCcel(log)
-				.filter(({ register }) => REGISTERS[register - 1] === name)
+			parseLog(log)
+				.events.filter(({ register }) => REGISTERS[register - 1] === name)
 				.reduce((value, { digest }) => sha384(value, digest), fill(48, 0))
 				.toString('hex')
 		);

@@ -8,6 +8,7 @@ import {
 	fakeClock,
 	fakeStorage,
 	makeEnvironment,
+	NOW,
 	refusingStorage,
 	settle
 } from '../support/environment';
@@ -28,7 +29,8 @@ describe('a browser', () => {
 		rememberSealed(env);
 		expect(await wasSealed(env)).toBe(true);
 		const text = items.get(SEALED_KEY);
-		expect(text).toContain('"sealed":true');
+		const since = new Date(NOW * 1000).toISOString();
+		expect(text).toBe(JSON.stringify({ v: 1, sealed: true, since }));
 		expect(marks.get(SEALED_KEY)).toBe(text);
 		rememberSealed({ ...env, now: () => 0 });
 		expect(items.get(SEALED_KEY)).toBe(text);
@@ -54,6 +56,10 @@ describe('a browser', () => {
 		rememberSealed(env);
 		expect(await wasSealed(env)).toBe(true);
 		expect(marks.get(SEALED_KEY)).toBe(items.get(SEALED_KEY));
+		// Also where somebody has taken the fact away, and only its mark knows.
+		items.delete(SEALED_KEY);
+		forgetSealed(env);
+		expect(await wasSealed(env)).toBe(false);
 	});
 
 	it.each([

@@ -6,7 +6,7 @@ import { readAnswer, writeRequestHead } from '../../src/transport/binary-http';
 import { encapsulate } from '../../src/transport/chunked-ohttp';
 import { createChannel } from '../../src/transport/client';
 import { readKeyset } from '../../src/transport/keyset';
-import { readBody, sealMessage, writeMessage } from '../../src/transport/request-body';
+import { sealMessage, writeMessage } from '../../src/transport/request-body';
 import { flipped } from '../support/bytes';
 import { NOW } from '../support/environment';
 import { must } from '../support/must';
@@ -164,43 +164,19 @@ describe('a request', () => {
 
 describe('a body', () => {
 	const echo = ({ body }: InnerRequest): InnerAnswer => ({ body: [body] });
-	const form = new FormData();
-	form.append('file', new Blob(['in a file'], { type: 'text/plain' }), 'Name.txt');
-	const stream = new ReadableStream({
-		start(controller) {
-			controller.enqueue(toUtf8('by and by'));
-			controller.close();
-		}
-	});
 
 	it.each([
-		['text', 'a text \u4e2d', 'text/plain;charset=UTF-8', /^a text 中$/],
-		['parameters', new URLSearchParams({ a: 'b c' }), /urlencoded/, /^a=b\+c$/],
-		['a form', form, /^multipart\/form-data; boundary=/, /Name\.txt"[^]*in a file/],
-		['a Blob', new Blob(['blob'], { type: 'image/png' }), 'image/png', /^blob$/],
-		['a buffer', toUtf8('buffer').buffer, null, /^buffer$/],
-		['a view', toUtf8('a view').subarray(2), null, /^view$/],
-		['a stream', stream, null, /^by and by$/],
-		['nothing', '', /text/, /^$/]
-	])('of %s', async (_, given: BodyInit, expectedType, expected) => {
+		['bytes', toUtf8('a text \u4e2d'), 'a text \u4e2d'],
+		['a view', toUtf8('a view').subarray(2), 'view'],
+		['a Blob', new Blob(['blob'], { type: 'image/png' }), 'blob'],
+		['no bytes', toUtf8(''), ''],
+		['an empty Blob', new Blob(), '']
+	])('of %s', async (_, body, expected) => {
 		const { channel, server } = await openChannel({ handle: echo });
-		const { body, type } = await readBody(given);
-		if (expectedType instanceof RegExp) expect(type).toMatch(expectedType);
-		else expect(type).toBe(expectedType);
 		const response = await channel.request({ method: 'PUT', url: '/', body });
-		const text = await response.text();
-		expect(text).toMatch(expected);
-		const boundary = /boundary=(.*)/.exec(type ?? '')?.[1];
-		if (boundary) expect(text).toContain(`--${boundary}\r\n`);
+		expect(await response.text()).toBe(expected);
 		const fields = new Map(must(server.seen[0]).fields);
-		expect(fields.get('content-length')).toBe(String(toUtf8(text).length));
-	});
-
-	it('is what it was at the call', async () => {
-		const bytes = toUtf8('before');
-		const reading = readBody(bytes);
-		bytes.fill(0);
-		expect((await reading).body).toEqual(toUtf8('before'));
+		expect(fields.get('content-length')).toBe(String(toUtf8(expected).length));
 	});
 
 	it('comes whole, of any length, in memory and as a Blob', async () => {

@@ -67,6 +67,15 @@ describe('fetch', () => {
 		else expect(said).toBe(type);
 	});
 
+	it('takes a body as it was at the call', async () => {
+		const body = new TextEncoder().encode('before');
+		const asked = page.fetch('/x', { method: 'POST', body });
+		body.fill(0);
+		kit.decide('sealed');
+		await asked;
+		expect(kit.sent[0]?.body).toBe('before');
+	});
+
 	it('takes a form with files, under its own boundary', async () => {
 		kit.decide('sealed');
 		const form = new FormData();
