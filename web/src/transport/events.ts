@@ -1,6 +1,6 @@
 /** Reading streams of events (HTML standard, 9.2): on demand, as few pages do. */
 import type { Carrier, Events } from './carrier';
-import { exchange } from './exchange';
+import { exchange, homeOf } from './exchange';
 import type { Page } from './stand-in';
 
 const [CONNECTING, OPEN] = [0, 1];
@@ -12,7 +12,7 @@ const EVENT_MAX = 16 << 20;
 /** Read streams, one after the other, until the source is closed or an answer is no stream. */
 export const readEvents = async (page: Page, carrier: Carrier, source: Events): Promise<void> => {
 	const { life, target, url } = source;
-	const { Event, Headers, MessageEvent, location } = page;
+	const { Event, Headers, MessageEvent } = page;
 	let retry = RETRY;
 	let lastEventId = '';
 	/** The event that is being read. */
@@ -45,7 +45,7 @@ export const readEvents = async (page: Page, carrier: Carrier, source: Events): 
 
 	const dispatch = (): void => {
 		if (data.length && !life.aborted) {
-			const init = { data: data.join('\n'), origin: location.origin, lastEventId };
+			const init = { data: data.join('\n'), origin: homeOf(page).origin, lastEventId };
 			target.dispatchEvent(new MessageEvent(type || 'message', init));
 		}
 		type = '';

@@ -35,9 +35,17 @@ export const resolve = ({ document: { baseURI } }: Page, address: string): URL |
 	return url;
 };
 
+/** Where a page is: a frame without an address, which says `null` of itself, is where its maker is. */
+export const homeOf = (page: Page): Location => {
+	const maker = page.frameElement?.ownerDocument.defaultView;
+	return page.location.origin === 'null' && maker ? homeOf(maker) : page.location;
+};
+
 /** Whether somebody of this origin is asked: what the page made itself (`blob:`) has an origin too. */
-export const isOwn = ({ location }: Page, url: URL | undefined): url is URL =>
-	url?.origin === location.origin && url.protocol === location.protocol;
+export const isOwn = (page: Page, url: URL | undefined): url is URL => {
+	const { origin, protocol } = homeOf(page);
+	return url?.origin === origin && url.protocol === protocol;
+};
 
 /** Whether it must be sealed: of this origin, and not outside. */
 export const isWithin = (page: Page, method: string, url: URL | undefined): url is URL =>
@@ -111,7 +119,7 @@ export const exchange = async (
 		const { method, url, headers, body, credentials, redirect, keepalive, signal } = asked;
 		if (!isWithin(page, method, url)) {
 			const { href, origin } = url;
-			const own = origin === page.location.origin;
+			const own = origin === homeOf(page).origin;
 			const { mode } = asked;
 			const init = { method, headers, body, mode, redirect, keepalive, signal };
 			const answer = await carrier.fetch(href, {
@@ -122,7 +130,7 @@ export const exchange = async (
 		}
 		const fields = [...headers];
 		if (!headers.has('accept')) fields.push(['accept', '*/*']);
-		if (!isReading(method)) fields.push(['origin', page.location.origin]);
+		if (!isReading(method)) fields.push(['origin', homeOf(page).origin]);
 		const answer = await line.send({
 			...hearing,
 			method,

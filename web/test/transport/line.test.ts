@@ -19,8 +19,11 @@ let doubt: ReturnType<typeof vi.fn<(held: Held) => void>>;
 let jar: { header: ReturnType<typeof vi.fn>; take: ReturnType<typeof vi.fn> };
 let carrier: ReturnType<typeof createCarrier>;
 let held: ReturnType<typeof hold>;
+/** The browser's own. */
+let plain: ReturnType<typeof vi.fn<typeof fetch>>;
 
 beforeEach(() => {
+	plain = vi.fn<typeof fetch>(() => Promise.resolve(new Response('plain')));
 	const { later } = fakeClock();
 	gate = new Gate<Held>({ later, failures: kept(), warnings: kept(), say: (reason) => reason });
 	jar = { header: vi.fn(() => Promise.resolve('a=b')), take: vi.fn(() => Promise.resolve()) };
@@ -33,7 +36,7 @@ beforeEach(() => {
 		origin: ORIGIN,
 		doubt,
 		later,
-		fetch,
+		fetch: plain,
 		more: () => Promise.resolve(more),
 		failed: () => undefined
 	});
@@ -115,10 +118,14 @@ describe('a line', () => {
 		await expect(again).rejects.toMatchObject({ code: 'key-unknown' });
 	});
 
-	it('does not repeat what failed in another way', async () => {
+	it.each([
+		['with', true],
+		['without', false]
+	])('does not repeat what failed in another way, %s cookies', async (_, cookies) => {
 		held.channel.request.mockRejectedValue(new SealedError('sealed-broken'));
-		await expect(ask()).rejects.toMatchObject({ code: 'sealed-broken' });
+		await expect(ask(cookies)).rejects.toMatchObject({ code: 'sealed-broken' });
 		expect([doubt.mock.calls, held.channel.request.mock.calls.length]).toEqual([[], 1]);
+		expect(plain).not.toHaveBeenCalled();
 	});
 
 	it('connects sockets with cookies and origin, once more under the next key', async () => {

@@ -23,6 +23,11 @@ import { fakeClock, settle } from '../support/environment';
 import { pretendDatabase, type PretendedDatabase } from '../support/indexed-db';
 
 const ORIGIN = 'https://chat.example';
+/** What browsers load for a page (Fetch standard, 2.2.5), but for documents. */
+const DESTINATIONS: RequestDestination[] = [
+	...(['', 'audio', 'embed', 'font', 'frame', 'iframe', 'image', 'manifest', 'object'] as const),
+	...(['script', 'sharedworker', 'style', 'track', 'video', 'worker', 'xslt'] as const)
+];
 const SHELL = '<html>the app with the kit</html>';
 
 let clock: ReturnType<typeof fakeClock>;
@@ -227,6 +232,23 @@ describe('what a page loads', () => {
 			expect(sent(at).headers.get('origin')).toBe(ORIGIN);
 			expect(sent(at).headers.get('content-type')).toBe('text/plain;charset=UTF-8');
 		}
+	});
+
+	it.each(DESTINATIONS)('goes sealed as what it is: %j', async (destination) => {
+		await allow();
+		expect(await (await get('/x', { destination })).text()).toBe('sealed');
+		expect(sent().headers.get('sec-fetch-dest')).toBe(destination || 'empty');
+		expect(plain).not.toHaveBeenCalled();
+	});
+
+	it('is refused where nobody comes by other keys', async () => {
+		await allow();
+		send.mockRejectedValue(unknown());
+		const waits = get('/x.png');
+		await settle(() => send.mock.calls.length > 0);
+		await outlast(waits);
+		expect(isRefusal(await waits)).toBe(true);
+		expect(plain).not.toHaveBeenCalled();
 	});
 
 	it('is not repeated for ever, nor after anything else', async () => {

@@ -404,13 +404,23 @@ describe('a frame without an address', () => {
 	it('has no way of its own', async () => {
 		const frame = page.document.createElement('iframe');
 		page.document.body.append(frame);
+		// Those of jsdom have no network.
+		const bare = must(page.frames[0]);
+		for (const name of ['fetch', 'Request', 'Headers', 'AbortController'] as const) {
+			const own = Object.getOwnPropertyDescriptor(page, name);
+			Object.defineProperty(bare, name, own ?? {});
+		}
 		const inner = frame.contentWindow as Page;
+		expect(inner.location.origin).toBe('null');
 		const xhr = new inner.XMLHttpRequest();
 		xhr.open('POST', `${ORIGIN}/x`);
 		xhr.send(CANARY);
-		kit.decide(new TypeError('refused'));
 		await settle();
-		expect([xhr.readyState, xhr.status]).toEqual([4, 0]);
+		expect(kit.sent).toEqual([]);
+		kit.decide('sealed');
+		await settle();
+		expect(kit.sent).toMatchObject([{ method: 'POST', url: `${ORIGIN}/x`, body: CANARY }]);
+		expect([xhr.readyState, xhr.status]).toEqual([4, 200]);
 		expect(frame.contentWindow).toBe(inner);
 		expect(frame.contentDocument).toBe(inner.document);
 	});
