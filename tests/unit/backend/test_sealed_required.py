@@ -40,7 +40,8 @@ OUTSIDE = [
     *("/favicon.png", "/favicon.ico", "/manifest.json", "/opensearch.xml", "/robots.txt"),
 ]
 INSIDE = [
-    *("/", "/c/1", "/api/config", "/api/v1/auths/signin", "/cache/image/x.png", "/auth", "/ws/"),
+    *("/", "/c/1", "/api/config", "/api/version", "/api/v1/auths/signin", "/auth", "/ws/"),
+    "/cache/image/x.png",
     *("/oauth/google/login", "/healthy", "/health/all", "/static", "/_app", "/other.png"),
     *("/static/../api/config", "/_app/../c/1", "/ollama/api/tags", "/x/_app/a.js", "/themes"),
     *("//static/loader.js", "/api/v1/teeth", "/Static/x", "/cache/../static/x", "/s/static/x"),
