@@ -6,6 +6,7 @@ import functools
 import hashlib
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 
 from quote_generator.quote import Body, parse_quote
 from quote_generator.simulator import Simulator, pki
@@ -66,9 +67,10 @@ def fixed(form: str = "v4") -> Signer:
     """
     if form in MALFORMED:
         return _spoiled(fixed("v5-td15ex"), form)
-    template = _template(form)
+    mark = b"\xff" * 64
+    template = _template(form, replace(DEFAULT_BODY, report_data=mark))
     body = len(parse_quote(template).signed_bytes)
-    report_data_at = template.index(bytes(64), 48 + 520)  # the default body's are zeros
+    report_data_at = template.index(mark)
     key = own_pki()[0]["attestation"]
 
     def sign(report_data: bytes) -> bytes:
