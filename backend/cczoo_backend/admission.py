@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from .errors import TeeError
@@ -12,6 +14,8 @@ from .host import Host, User
 from .rate_limits import RateLimiter, address_key
 from .settings import Settings
 from .stock import TOKEN_COOKIE
+
+log = logging.getLogger(__name__)
 
 HOST_SECONDS = 30.0
 
@@ -44,6 +48,19 @@ class Admission:
         except TimeoutError:
             detail = "The server did not find out in time who asks: its database may be busy."
             raise TeeError(504, "timed-out", detail) from None
+
+    async def has_account(self, request: Request) -> bool:
+        """Whether a verified user asks; one who cannot be found out counts as none."""
+        if "authorization" not in request.headers and TOKEN_COOKIE not in request.cookies:
+            return False
+        try:
+            await self.user(request)
+        except (HTTPException, TeeError):
+            return False
+        except Exception as error:
+            log.warning("who asks cannot be found out: %r", error)
+            return False
+        return True
 
     async def asker(self, request: Request, what: str) -> None:
         """Let in and count who may ask for quotes, and for what it takes to verify one."""

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from quote_generator.simulator import Simulator
 from quote_generator.simulator.state import log_path
 
 from .errors import TeeError
+from .workload.statement import Stated
 
 log = logging.getLogger(__name__)
 
@@ -41,15 +43,20 @@ class Evidence:
 
     ``shared`` is what the answers of one quote have in common, JSON members without braces:
     nearly all of the 15 KB, and so written once a quote. ``own`` are this client's members.
+    ``sections`` are those of the statement that the quote binds, as JSON: not for everybody.
     """
 
     shared: str
     own: Mapping[str, object]
+    sections: str | None = None
 
-    def document(self, **more: object) -> bytes:
+    def document(self, *, with_sections: bool = False, **more: object) -> bytes:
         """Return the document as JSON, with ``more`` members (at least one)."""
         members = json.dumps({**self.own, **more}, separators=(",", ":"))
-        return f"{{{self.shared},{members[1:]}".encode()
+        told = ""
+        if with_sections and self.sections is not None:
+            told = f'"statement_sections":{self.sections},'
+        return f"{{{told}{self.shared},{members[1:]}".encode()
 
 
 class EvidenceSource:
@@ -79,17 +86,19 @@ class EvidenceSource:
         timeout: float,
         *,
         keyset: Mapping[str, object] | None = None,
-        statement: Mapping[str, object] | None = None,
+        statement: Callable[[], AbstractContextManager[Stated | None]] = nullcontext,
     ) -> list[Evidence]:
         """Return the evidence for each nonce, all from one quote of at most ``timeout`` seconds.
 
-        The quote binds keyset and statement, where they are given. Raise TeeError (503, 504) with
+        The quote binds keyset and statement, where they are given; the logs are read while the
+        statement stays as it is. Raise TeeError (503, 504) with
         the attester's code.
         """
         deadline = self._monotonic() + timeout
         simulated = self._is_simulated(timeout)
         # Before the quote: a log that is older claims nothing that the quote's registers have not.
-        cc_eventlog, aa_eventlog = self._event_logs(simulated, timeout)
+        with statement() as stated:
+            cc_eventlog, aa_eventlog = self._event_logs(simulated, timeout)
         left = max(0.0, deadline - self._monotonic())
         try:
             documents = build_evidence(
@@ -99,7 +108,7 @@ class EvidenceSource:
                 cc_eventlog=cc_eventlog,
                 aa_eventlog=aa_eventlog,
                 keyset=keyset,
-                statement=statement,
+                statement=None if stated is None else stated.document,
             )
         except QuoteGeneratorError as error:
             log.error("no quote (%s): %s", error.code, error)
@@ -108,7 +117,7 @@ class EvidenceSource:
         if documents[0]["simulated"] is not simulated:
             # One TD's logs say nothing about another's registers.
             documents = [each | {"cc_eventlog": None, "aa_eventlog": None} for each in documents]
-        return _written_once(documents)
+        return _written_once(documents, None if stated is None else stated.sections_json)
 
     @property
     def may_be_simulated(self) -> bool:
@@ -154,7 +163,9 @@ def _readable(read: Callable[[], T]) -> T | None:
         return None
 
 
-def _written_once(documents: Sequence[Mapping[str, object]]) -> list[Evidence]:
+def _written_once(
+    documents: Sequence[Mapping[str, object]], sections: str | None
+) -> list[Evidence]:
     """Return the documents of one quote, with what they share written as JSON once."""
     first = documents[0]
     own = {
@@ -165,4 +176,6 @@ def _written_once(documents: Sequence[Mapping[str, object]]) -> list[Evidence]:
     }
     shared = {name: value for name, value in first.items() if name not in own}
     text = json.dumps(shared, separators=(",", ":"))[1:-1]
-    return [Evidence(text, {name: document[name] for name in own}) for document in documents]
+    return [
+        Evidence(text, {name: document[name] for name in own}, sections) for document in documents
+    ]

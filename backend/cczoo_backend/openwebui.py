@@ -1,16 +1,21 @@
 """Everything that knows open-webui's insides: its accounts, its front end, its application.
 
+What it is set to, and what it offers, is read by ``openwebui_workload``.
+
 Nothing of open-webui is imported with this module; ``add_to`` is called when it is loaded.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
 from collections.abc import Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials
@@ -27,9 +32,13 @@ from .front_end import IndexPage, StockLoader
 from .host import User
 from .keys import Keyring
 from .layer import Layer
+from .openwebui_workload import OpenWebUIWorkload
 from .routes import PAGE_ROOT, Routes
 from .sealed.layer import SealedLayer
 from .stock import LOADER, PACKAGE, TOKEN_COOKIE
+from .workload.measuring import START_SECONDS, AfterMeasuring, Measurer
+from .workload.start_facts import Places
+from .workload.statement import Statement
 
 log = logging.getLogger(__name__)
 
@@ -49,21 +58,52 @@ def add_to(app: FastAPI) -> None:
     mode = _mode()
     host, bundle = OpenWebUI(app), _bundle(is_needed=mode == SEALED_REQUIRED)
     keys = None if mode == SEALED_OFF else Keyring()
-    routes = Routes(host, bundle, environ=os.environ, keys=keys)
+    measurer = Measurer()
+    statement = Statement(
+        measurer.watching(OpenWebUIWorkload(app)),
+        mode=mode,
+        measured=measurer.present,
+        weights=measurer.weights,
+        still=measurer.still,
+    )
+    measurer.on_change(statement.touch)
+    routes = Routes(host, bundle, environ=os.environ, keys=keys, statement=statement)
     build = app.build_middleware_stack
 
     def build_with_layer() -> ASGIApp:
         # Called when the server starts: everything of open-webui's is mounted by now.
         loader = _put_loader(app, bundle) if bundle else (None, None)
-        layer = Layer(build(), routes, *loader)
+        layer: ASGIApp = Layer(build(), routes, *loader)
         _spare_the_collector()
-        if keys is None:
-            return layer
-        url = _loader_url(bundle) if bundle else None
-        return SealedLayer(layer, keys, environ=os.environ, loader_url=url)
+        if keys is not None:
+            url = _loader_url(bundle) if bundle else None
+            layer = SealedLayer(
+                layer, keys, environ=os.environ, loader_url=url, statement_holds=statement.holds
+            )
+        measurer.begin(partial(_places, app, host, bundle), _plugins)
+        return AfterMeasuring(layer, partial(_all_measured, measurer, statement))
 
     app.build_middleware_stack = build_with_layer  # type: ignore[method-assign]
     setattr(app.state, _ADDED, True)
+
+
+async def _all_measured(measurer: Measurer, statement: Statement) -> None:
+    """Return when what runs is measured, and so are settings and code as they are by then."""
+    await measurer.settled()
+    await asyncio.wait_for(statement.current(), START_SECONDS)
+
+
+def _places(app: FastAPI, host: OpenWebUI, bundle: Bundle | None) -> Places:
+    pages = _static_files(app, "")
+    folder = pages.directory if pages else None
+    package = Path(import_module(PACKAGE).__file__ or "").parent
+    page = {name: content.body for name, content in bundle.files.items()} if bundle else None
+    return Places.of_this_process(package, host.version, Path(folder) if folder else None, page)
+
+
+def _plugins() -> ModuleType:
+    """Return the module that runs functions and tools."""
+    return import_module(f"{PACKAGE}.utils.plugin")
 
 
 def _mode() -> str:

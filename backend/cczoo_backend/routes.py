@@ -2,11 +2,12 @@
 
 ``GET quote`` hands out evidence that this server runs inside a trust domain, ``GET collateral``
 what it takes to verify it, ``GET config`` the administrator's suggestions, ``GET keys`` what
-requests are sealed to, ``GET sealed`` says whether this very request came sealed; ``POST
-relay/<provider>`` carries a page's request to an attestation service; ``GET page/<name>`` is a file
-of the page's part of the kit, ``GET worker`` its service worker, ``GET courier`` and ``GET image``
-are documents for its frames, and with ``POST report`` a page says what it lacks. ``POST cookies``
-ends those that a browser had got before it talked sealed.
+requests are sealed to, ``GET sealed`` says whether this very request came sealed, and ``GET
+statement`` what the server states about itself; ``POST relay/<provider>`` carries a page's request
+to an attestation service; ``GET page/<name>`` is a file of the page's part of the kit, ``GET
+worker`` its service worker, ``GET courier`` and ``GET image`` are documents for its frames, and
+with ``POST report`` a page says what it lacks. ``POST cookies`` ends those that a browser had got
+before it talked sealed.
 Nothing here decides anything about trust: the browser checks all of it by itself. (``POST ohttp``
 and the sockets are the business of ``sealed``, which stands around this.)
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 import logging
 import secrets
 import time
@@ -29,7 +31,6 @@ from starlette.types import Receive, Scope, Send
 
 from quote_generator.errors import QuoteGeneratorError
 from quote_generator.evidence import encode_base64url, parse_nonce
-from quote_generator.sealing.keyset import STATEMENT
 from quote_generator.simulator import pki
 
 from .admission import Admission
@@ -55,6 +56,7 @@ from .relay import relay
 from .report import Reports
 from .scopes import ROOT, is_sealed, route_path
 from .settings import SERVICES, Settings
+from .workload.statement import Statement
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +94,8 @@ class Routes:
 
     Settings are read from ``environ`` at the first request that needs them: a wrong one is told
     to whoever asks, and keeps nothing from starting. ``bundle`` is None where it is missing;
-    ``root`` and ``now`` are as in ``EvidenceSource``. ``keys`` are bound by quotes; None where
-    nothing is sealed.
+    ``root`` and ``now`` are as in ``EvidenceSource``. ``keys`` are bound by quotes, with the
+    statement; None where nothing is sealed.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class Routes:
         bundle: Bundle | None,
         *,
         environ: Mapping[str, str],
+        statement: Statement,
         keys: Keyring | None = None,
         root: str = "",
         now: Callable[[], float] = time.time,
@@ -110,6 +113,7 @@ class Routes:
         self._host = host
         self._bundle = bundle
         self._keys = keys
+        self._statement = statement
         self._settings = functools.cache(lambda: Settings.from_environment(environ))
         self._now = now
         self._limiter = RateLimiter()
@@ -126,6 +130,7 @@ class Routes:
             "config": (("GET",), self._config),
             "keys": (("GET",), self._public_keys),
             "sealed": (("GET",), self._sealed),
+            "statement": (("GET",), self._stated),
             "cookies": (("POST",), self._cookies),
             "report": (("POST",), self._report),
             "courier": (("GET",), self._courier),
@@ -172,17 +177,23 @@ class Routes:
         """Answer with a quote whose report data is bound to ``nonce``.
 
         Without a nonce the server draws one, and the answer says that it is not fresh: a quote
-        like that can be a replay, and must not make anybody trust anything.
+        like that can be a replay, and must not make anybody trust anything. Who has an account
+        gets the sections of the statement with it.
         """
         await self._admission.asker(request, "quote")
         given = request.query_params.get("nonce")
         nonce = secrets.token_bytes(SERVER_NONCE_BYTES) if given is None else _parsed_nonce(given)
+        with_sections = False
+        if self._keys is not None:
+            with_sections = await self._admission.has_account(request)
+            await self._statement.current()  # at the earliest what the quote will bind
         # One quote may be under way before the one that answers this nonce.
         evidence = await self._queue.evidence(nonce, 2 * self._settings().quote_timeout + 1)
         if given is None:
-            document = evidence.document(fresh=False, nonce=encode_base64url(nonce))
+            more = {"fresh": False, "nonce": encode_base64url(nonce)}
         else:
-            document = evidence.document(fresh=True)
+            more = {"fresh": True}
+        document = evidence.document(with_sections=with_sections, **more)
         return Response(document, headers=HEADERS, media_type="application/json")
 
     def _build_evidence(self, nonces: list[bytes]) -> list[Evidence]:
@@ -190,7 +201,10 @@ class Routes:
         if self._keys is None:
             return self._source.build(nonces, timeout)
         return self._source.build(
-            nonces, timeout, keyset=self._keys.current().document, statement=STATEMENT
+            nonces,
+            timeout,
+            keyset=self._keys.current().document,
+            statement=self._statement.for_quote,
         )
 
     async def _public_keys(self, request: Request) -> Response:
@@ -202,6 +216,16 @@ class Routes:
         """Answer whether this came sealed: an answer that then opens is of the key's holder."""
         document = {"v": SEALED_VERSION, "sealed": is_sealed(request.scope)}
         return JSONResponse(document, headers=HEADERS)
+
+    async def _stated(self, request: Request) -> Response:
+        """Answer with what quotes bind now, section by section: for users, and without a quote."""
+        if self._keys is None:
+            raise _not_found("Nothing is sealed here, so no quote binds a statement.")
+        await self._admission.user(request)
+        stated = await self._statement.current()
+        document = json.dumps(stated.document, separators=(",", ":"))
+        body = f'{{"v":{SEALED_VERSION},"statement":{document},"sections":{stated.sections_json}}}'
+        return Response(body, media_type="application/json", headers=HEADERS)
 
     async def _cookies(self, request: Request) -> Response:
         """End open-webui's cookies that came along: they were set before this browser sealed."""

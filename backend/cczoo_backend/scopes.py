@@ -7,6 +7,9 @@ from starlette.types import Scope
 ROOT = "/api/v1/tee"
 """Everything of the kit's is below this path."""
 
+TICKETS = f"{ROOT}/ws"
+"""Where a sealed request asks for a socket; the sockets are below it."""
+
 SEALED_STATE = "tee_sealed"
 """Member of a scope's state: true where the request came sealed. Other layers may look at it."""
 

@@ -23,7 +23,7 @@ from .hpke import ENC_BYTES, HKDF_SHA256, KEY_BYTES, Aead, Kem, PrivateKey
 VERSION = 1
 
 STATEMENT: Mapping[str, object] = {"v": 1}
-"""What a TD states beside its keys: nothing yet."""
+"""The statement of a TD that says nothing about what it runs; others have `sections`."""
 
 LIFE_SECONDS = 3600
 """How long keys count at most, from the moment they were made."""

@@ -12,7 +12,7 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,9 +25,10 @@ from quote_generator.sealing.hpke import PrivateKey
 
 from ..errors import TeeError
 from ..keys import KEMS, Keyring
+from ..scopes import TICKETS, is_the_kits, route_path
 from .answer import SealedAnswer
 from .arrival import Arrival, Gone
-from .inner_scope import BadInner, InnerScopes
+from .inner_scope import STATEMENT_STATE, BadInner, InnerScopes
 from .replays import DATE_TOLERANCE, Replays
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,8 @@ DATE_PROBLEM = "https://iana.org/assignments/http-problem-types#date"
 class Exchanges:
     """The ASGI application of ``POST ohttp``. ``app`` is asked what came inside.
 
-    ``now`` is in seconds since 1970.
+    ``now`` is in seconds since 1970. ``statement_holds`` tells of the hash of a statement whether
+    it is that of the current one: requests that were meant for another one do not reach ``app``.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Exchanges:
         keys: Keyring,
         scopes: InnerScopes,
         *,
+        statement_holds: Callable[[str], Awaitable[bool]],
         now: Callable[[], float] = time.time,
         replays: Replays | None = None,
         in_flight_max: int = IN_FLIGHT_MAX,
@@ -62,6 +65,7 @@ class Exchanges:
         self._app = app
         self._keys = keys
         self._scopes = scopes
+        self._statement_holds = statement_holds
         self._now = now
         self._replays = replays or Replays()
         self._in_flight = 0
@@ -115,14 +119,14 @@ class Exchanges:
             raise _malformed("it could not be read to its end")
 
     async def _ask(self, inner: Scope, arrival: Arrival, answer: SealedAnswer) -> None:
-        """Have the app, or the clock, answer; an answer that fails on its way just ends."""
+        """Have the app, or what stands in for it, answer; an answer that fails just ends."""
 
         async def send(message: Message) -> None:
             if arrival.failure is None:
                 await answer.send(message)
 
-        app = self._app if self._is_current(inner) else self._date_problem
         try:
+            app = await self._answering(inner)
             await app(inner, arrival.receive, send)
         except Exception:
             if arrival.failure is not None:
@@ -134,6 +138,15 @@ class Exchanges:
             raise
         finally:
             await answer.close()
+
+    async def _answering(self, inner: Scope) -> ASGIApp:
+        """Return what answers a request: the app only where clock and statement agree."""
+        if not self._is_current(inner):
+            return self._date_problem
+        judged = inner["state"].get(STATEMENT_STATE)
+        if judged is None or _attests(route_path(inner)) or await self._statement_holds(judged):
+            return self._app
+        return _statement_changed
 
     def _inner_scope(self, outer: Scope, head: RequestHead, key: str) -> Scope:
         return self._scopes.http(
@@ -159,6 +172,17 @@ class Exchanges:
             "application/problem+json",
         )
         await response(scope, receive, send)
+
+
+def _attests(path: str) -> bool:
+    """Whether a request serves to attest anew; what asks for a socket of the app's does not."""
+    return is_the_kits(path) and path != TICKETS
+
+
+async def _statement_changed(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer in place of the app; the request's body is left unread."""
+    detail = "What this server states about itself has changed: attest anew, and then send again."
+    await TeeError(409, "statement-changed", detail).response()(scope, receive, send)
 
 
 async def _failure(scope: Scope, receive: Receive, send: Send) -> None:

@@ -20,6 +20,9 @@ from ..scopes import SEALED_STATE
 from ..stock import trusted_headers
 
 KEY_STATE = "tee_keys"
+STATEMENT_STATE = "tee_statement"
+STATEMENT_FIELD = b"tee-statement"
+"""The hash of the statement that a client judged: for the kit alone, and kept in the state."""
 
 Fields = Iterable[tuple[bytes, bytes]]
 
@@ -31,6 +34,7 @@ _HOP_BY_HOP = frozenset(
     }
 )
 _OF_PROXIES = frozenset({b"forwarded", b"x-real-ip", b"tee-key"})
+_OF_THE_KIT = frozenset({STATEMENT_FIELD})
 _OF_PROXIES_ALIKE = (b"x-forwarded-", b"proxy-")
 # Of the request by which a ticket was asked for, and not of the socket.
 _OF_BODIES = (b"content-", b"date", b"accept")
@@ -49,7 +53,7 @@ class InnerScopes:
     """Makes scopes out of opened requests; ``environ`` names the headers of proxies."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._dropped = _HOP_BY_HOP | _OF_PROXIES | trusted_headers(environ)
+        self._dropped = _HOP_BY_HOP | _OF_PROXIES | _OF_THE_KIT | trusted_headers(environ)
 
     def http(
         self,
@@ -68,8 +72,12 @@ class InnerScopes:
         """
         if not (_METHOD.fullmatch(method) and _PATH.fullmatch(target)):
             raise BadInner("it has no method or path")
+        fields = list(fields)
+        shared = _shared(outer, target, key)
+        if (judged := _judged(fields)) is not None:
+            shared["state"][STATEMENT_STATE] = judged
         return {
-            **_shared(outer, target, key),
+            **shared,
             "type": "http",
             "method": method,
             "scheme": scheme if scheme in ("http", "https") else outer.get("scheme", "http"),
@@ -102,8 +110,7 @@ class InnerScopes:
             "subprotocols": list(protocols),
         }
 
-    def _kept(self, fields: Fields) -> list[tuple[bytes, bytes]]:
-        fields = list(fields)
+    def _kept(self, fields: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         dropped = self._dropped
         for name, value in fields:
             if name == b"connection":
@@ -131,6 +138,12 @@ def _shared(outer: Scope, target: str, key: str) -> dict[str, Any]:
         "query_string": query.encode(),
         "state": {**outer.get("state", {}), SEALED_STATE: True, KEY_STATE: key},
     }
+
+
+def _judged(fields: Sequence[tuple[bytes, bytes]]) -> str | None:
+    """Return what a request says of the statement that it is meant for; None of older clients."""
+    found = [value for name, value in fields if name == STATEMENT_FIELD]
+    return b", ".join(found).decode("latin-1") if found else None
 
 
 def _host(outer: Scope, authority: str) -> bytes:

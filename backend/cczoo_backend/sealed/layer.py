@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
@@ -12,22 +12,28 @@ from starlette.websockets import WebSocketClose
 from .. import SEALED, SEALED_REQUIRED, sealing_mode
 from ..errors import TeeError
 from ..keys import Keyring
-from ..scopes import ROOT, is_sealed, is_the_kits, route_path
+from ..scopes import ROOT, TICKETS, is_sealed, is_the_kits, route_path
 from . import plain, workers
 from .exchange import Exchanges
 from .inner_scope import InnerScopes
 from .replays import Replays
-from .sockets import SOCKETS, TICKETS, Sockets
+from .sockets import SOCKETS, Sockets
 
 log = logging.getLogger(__name__)
 
 OHTTP = f"{ROOT}/ohttp"
 
 
+async def _none_holds(_hash: str) -> bool:
+    """Where nothing is stated, nobody can have judged it."""
+    return False
+
+
 class SealedLayer:
     """Stands around ``app``, which is the kit's own layer with everything in it.
 
     ``loader_url`` is what brings sealing to a page; None where the page's files are missing.
+    ``statement_holds`` tells whether the hash of a statement is that of the current one.
     """
 
     def __init__(
@@ -37,6 +43,7 @@ class SealedLayer:
         *,
         environ: Mapping[str, str],
         loader_url: str | None,
+        statement_holds: Callable[[str], Awaitable[bool]] = _none_holds,
         now: Callable[[], float] = time.time,
         replays: Replays | None = None,
         others: Callable[[], int] = workers.others,
@@ -45,8 +52,10 @@ class SealedLayer:
         self._is_required = sealing_mode(environ) == SEALED_REQUIRED
         self._loader_url = loader_url
         scopes = InnerScopes(environ)
-        self._exchanges = Exchanges(self, keys, scopes, now=now, replays=replays)
-        self._sockets = Sockets(app, scopes)
+        self._exchanges = Exchanges(
+            self, keys, scopes, statement_holds=statement_holds, now=now, replays=replays
+        )
+        self._sockets = Sockets(app, scopes, statement_holds=statement_holds)
         self._refusal = _refusal(others())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

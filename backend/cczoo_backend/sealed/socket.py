@@ -70,6 +70,13 @@ class SealedSocket:
         elif kind == "websocket.send":
             await self._send(message)
 
+    async def refuse(self, code: int, reason: str) -> Message:
+        """Close, and return what the app gets in place of all that would have arrived."""
+        await self._close(code, reason)
+        self._arrived.clear()
+        self._disconnect = _disconnect(code, reason)
+        return self._disconnect
+
     async def end(self) -> None:
         """Close what the app, which has returned, left open."""
         if not self._is_over:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from quote_generator.evidence import encode_base64url
 
 from ..errors import HEADERS, TeeError
 from ..json_body import read_json_object
-from ..scopes import ROOT, is_sealed, is_the_kits, route_path
+from ..scopes import TICKETS, is_sealed, is_the_kits, route_path
 from . import plain
-from .inner_scope import BadInner, InnerScopes
+from .inner_scope import STATEMENT_STATE, BadInner, InnerScopes
 from .socket import SealedSocket
 from .tickets import SECONDS, Tickets
 
-TICKETS = f"{ROOT}/ws"
 SOCKETS = f"{TICKETS}/"
 
 REQUEST_BYTES = 128 * 1024
@@ -28,13 +29,27 @@ REQUEST_SECONDS = 30.0
 PROTOCOLS_MAX = 16
 _PROTOCOL = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # RFC 6455, section 4.1
 
+# A code of an application's own (RFC 6455, section 7.4.2); its last digits are HTTP's status.
+STATEMENT_CHANGED = 4409
+
 
 class Sockets:
-    """Gives tickets, and opens sockets of ``app`` for them."""
+    """Gives tickets, and opens sockets of ``app`` for them.
 
-    def __init__(self, app: ASGIApp, scopes: InnerScopes, tickets: Tickets | None = None) -> None:
+    ``statement_holds`` is asked before the app gets what a client says on a socket.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        scopes: InnerScopes,
+        *,
+        statement_holds: Callable[[str], Awaitable[bool]],
+        tickets: Tickets | None = None,
+    ) -> None:
         self._app = app
         self._scopes = scopes
+        self._statement_holds = statement_holds
         self._tickets = tickets or Tickets()
 
     async def ticket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,12 +68,24 @@ class Sockets:
             return
         inner = {**ticket.scope, **{name: scope[name] for name in _OUTER if name in scope}}
         socket = SealedSocket(ticket.secret, receive, send)
+        judged = ticket.scope["state"].get(STATEMENT_STATE)
         try:
-            await self._app(inner, socket.receive, socket.send)
+            await self._app(inner, partial(self._receive, socket, judged), socket.send)
         except BaseException:
             await socket.drop()
             raise
         await socket.end()
+
+    async def _receive(self, socket: SealedSocket, judged: str | None) -> Message:
+        """Return a client's next message, or an end where it was meant for another statement.
+
+        Whoever uses sockets opens another one then, by a request that is answered 409.
+        """
+        message = await socket.receive()
+        is_said = message["type"] == "websocket.receive"
+        if judged is None or not is_said or await self._statement_holds(judged):
+            return message
+        return await socket.refuse(STATEMENT_CHANGED, "statement-changed")
 
     async def _new_ticket(self, request: Request) -> Response:
         if not is_sealed(request.scope):

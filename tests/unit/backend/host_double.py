@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,12 @@ from starlette.testclient import TestClient
 
 from cczoo_backend.bundle import Bundle
 from cczoo_backend.content import JAVASCRIPT, Content
+from cczoo_backend.host import Readings
 from cczoo_backend.routes import Routes
+from cczoo_backend.workload.addresses import HostsFile
+from cczoo_backend.workload.listeners import Listeners
+from cczoo_backend.workload.machine import Machine
+from cczoo_backend.workload.statement import Statement
 
 BOUND = 20  # seconds; only a broken test ever waits that long
 LOADER = "loader-1A2b.js"
@@ -51,6 +57,40 @@ class Accounts:
         return self.signed.get(token)
 
 
+@dataclass
+class Source:
+    """What the application is set to: nothing, until a test says otherwise and calls ``change``."""
+
+    readings: Readings = field(default_factory=lambda: Readings(settings={}, constants={}))
+    reads: int = 0
+    marked: object = None
+
+    def mark(self) -> object:
+        return self.marked
+
+    def change(self, **members: Any) -> None:
+        """Say something else from now on, as this process's own doing."""
+        self.readings = dataclasses.replace(self.readings, **members)
+        self.marked = object()
+
+    async def read(self) -> Readings:
+        self.reads += 1
+        return self.readings
+
+    def storage_settings(self) -> Mapping[str, object]:
+        return {}
+
+
+def a_statement(source: Source | None = None, **options: Any) -> Statement:
+    """The statement of a machine that nobody listens on, and that stores nothing."""
+    told: dict[str, Any] = {
+        "mode": "offered",
+        "machine": lambda: Machine(Listeners(sockets=list), HostsFile({}, is_whole=True)),
+        "storage": lambda _settings: {"chats": {"kind": "memory"}},
+    }
+    return Statement(source or Source(), **{**told, **options})
+
+
 ADA = {"Authorization": "Bearer ada-token"}
 EVE = {"Authorization": "Bearer eve-token"}  # signed once, and nobody's any more
 
@@ -68,6 +108,7 @@ def client_of(app: Any, address: str = "192.0.2.1") -> TestClient:
 
 def routes_of(environ: Mapping[str, str] | None = None, **options: Any) -> Routes:
     """The routes on a machine without TDX, with an account for Ada; without keys, none seals."""
+    options.setdefault("statement", a_statement())
     options = {"host": Accounts(), "bundle": a_bundle(), "root": "/nonexistent", **options}
     off = {} if options.get("keys") else {"TEE_SEALED": "off"}
     return Routes(environ={**off, **(environ or {})}, **options)

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import uvicorn
 from cczoo_verifier.server import listen
-from host_double import a_bundle, routes_of
+from host_double import a_bundle, a_statement, routes_of
 
 from cczoo_backend.keys import Keyring
 from cczoo_backend.layer import Layer
@@ -39,7 +39,9 @@ def around(app: Any, keys: Keyring | None = None, **options: Any) -> SealedLayer
     keys = keys or a_keyring()
     environ = options.pop("environ", {})
     options = {"others": lambda: 0, "loader_url": f"{PAGE_ROOT}/{a_bundle().loader}", **options}
-    routes = routes_of(environ, keys=keys)
+    statement = options.pop("statement", None) or a_statement()
+    routes = routes_of(environ, keys=keys, statement=statement)
+    options["statement_holds"] = statement.holds
     return SealedLayer(Layer(app, routes, None), keys, environ=environ, **options)
 
 

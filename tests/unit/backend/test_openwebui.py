@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from host_double import LOADER, a_bundle, client_of
 import cczoo_backend
 from cczoo_backend import openwebui
 from cczoo_backend.bundle import BundleError
+from cczoo_backend.workload.measuring import Measurer
 from error_document import assert_error
 
 CONFIG = "/api/v1/tee/config"
@@ -34,6 +36,8 @@ def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     write_package(tmp_path, {"__init__.py": ""})
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(openwebui, "find_bundle", a_bundle)
+    # What is measured takes a second, and has tests of its own.
+    monkeypatch.setattr(openwebui, "Measurer", partial(Measurer, measure=lambda places: ()))
     yield import_module("open_webui.main")
     for name in [name for name in sys.modules if name.split(".")[0] == "open_webui"]:
         del sys.modules[name]

@@ -15,6 +15,7 @@ from host_double import (
     LOADER,
     Accounts,
     a_bundle,
+    a_statement,
     answer_to,
     client_of,
     routes_of,
@@ -309,7 +310,7 @@ def test_a_path_in_the_log_is_one_line(caplog: pytest.LogCaptureFixture) -> None
         def _endpoint(self, request: object) -> Any:
             raise RuntimeError
 
-    routes = Broken(Accounts(), None, environ={})
+    routes = Broken(Accounts(), None, environ={}, statement=a_statement())
     with caplog.at_level(logging.ERROR):
         client_of(routes).get(f"{ROOT}/x%0AERROR forged")
     assert "\nERROR forged" not in caplog.text

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from cczoo_backend import openwebui
 from cczoo_backend.bundle import BundleError
 from cczoo_backend.sealed import plain as plain_requests
 from cczoo_backend.stock import OUTSIDE_FILES, OUTSIDE_FOLDERS
+from cczoo_backend.workload.measuring import Measurer
 from error_document import assert_error
 
 REQUIRED = {"TEE_SEALED": "required"}
@@ -209,6 +211,7 @@ def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(openwebui, "find_bundle", a_bundle)
     monkeypatch.setattr(openwebui, "Keyring", a_keyring)
+    monkeypatch.setattr(openwebui, "Measurer", partial(Measurer, measure=lambda places: ()))
     yield import_module("open_webui.main")
     for name in [name for name in sys.modules if name.split(".")[0] == "open_webui"]:
         del sys.modules[name]
