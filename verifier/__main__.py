@@ -3,6 +3,7 @@
     cczoo-verify URL | --evidence FILE   verify a service's evidence, here and now
     cczoo-verify watch URL...            verify servers again and again
     cczoo-verify serve ...               run the embedded attestation service
+    cczoo-verify reference ...           make a policy of published packages and models
 
 Exit codes of a verification: 0 verified, 1 failed, 2 usage, 3 verified with warnings, 4 no
 evidence, token or collateral to be had; 70 is a bug, and no verdict.
@@ -29,6 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from . import watch_command
 
             return watch_command.main(arguments[1:])
+        if arguments[:1] == ["reference"]:
+            from . import reference_command
+
+            return reference_command.main(arguments[1:])
         from . import audit_command
 
         return audit_command.main(arguments)

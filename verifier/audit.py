@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from quote_generator.quote import Body, Quote, parse_quote
 from quote_generator.sealing.keyset import Keyset
 
 from .appraisal import Rejected, Trust, Verdict, verify
-from .bindings import Ask, age, bound_keys, describe_key, held_key, nonce_binding
+from .bindings import UNBOUND, Ask, age, bound_keys, describe_key, held_key, nonce_binding
 from .certificates import UNREADABLE
 from .checks import (
     ASKED_LIVE,
@@ -44,6 +44,8 @@ from .tcb import State
 from .tcb_rules import PlatformState, asks_for_more, judge, untold
 from .td import check_attributes, check_td
 from .times import rfc3339
+from .workload import Chosen, Given, Workload, choose, judge_workload, warned_keys, with_model
+from .workload_changes import Memory
 
 if TYPE_CHECKING:
     # These bring an HTTP client along.
@@ -62,6 +64,15 @@ __all__ = [
 ReferenceValues = Mapping[str, Collection[str]]
 """Body field name -> the values (lower-case hex) of which the quote's must be one."""
 
+AskSections = Callable[[Keyset], Any]
+"""Brings the sections of the statement, sealed to a keyset whose holder answered.
+
+Raises Unreachable where they are not to be had.
+"""
+
+_COVERING = frozenset({"mr_td", "rtmr_0", "rtmr_1", "rtmr_2"})
+"""Fields whose reference values vouch for firmware, kernel and root file system."""
+
 _STOPPED = ("collateral", "quote-signature", "tcb-status")
 """The order in which a verification looks: where it stops, everything before has passed."""
 
@@ -78,7 +89,8 @@ _UNREAD_LOG = Check("event-log", SKIPPED, "an earlier check failed", NOT_RUN)
 class Report:
     """The result of a verification: `result` is pass, warn or fail.
 
-    `keys` are those that the quote binds, where their holder answered.
+    `keys` are those that the quote binds, where their holder answered. `workload` is what runs in
+    the TD, where the quote binds what it states, and `model` where a chat with the chosen one goes.
     """
 
     checks: tuple[Check, ...]
@@ -88,6 +100,8 @@ class Report:
     grounds: Grounds | None = None
     logs: Replayed | None = None
     keys: Keyset | None = None
+    workload: Workload | None = None
+    model: Chosen | None = None
     notes: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -127,7 +141,19 @@ class Report:
             "keys": self._keys(),
             "body": self.quote.body.to_dict() if self.quote else None,
             "events": self._events(),
+            "workload": self._runs(),
         }
+
+    def _runs(self) -> dict[str, Any] | None:
+        """What runs in the TD, with the model that was chosen."""
+        workload = self.told_workload
+        return workload.to_dict(self.model) if workload else None
+
+    @property
+    def told_workload(self) -> Workload | None:
+        """What is known of the workload: nothing counts where another check failed."""
+        others = [check for check in self.checks if check.id != "workload"]
+        return self.workload if derive_result(others) != FAIL else None
 
     def _edition(self) -> dict[str, str | int] | None:
         """The edition of Intel's documents: a service tells one number of it, or none."""
@@ -203,6 +229,9 @@ def audit(
     fetched: float | None = None,
     service: Callable[[Quote], Opinion] | None = None,
     ask: Ask | None = None,
+    ask_sections: AskSections | None = None,
+    before: Memory | None = None,
+    model: str | None = None,
 ) -> Report:
     """Verify an evidence document (parsed JSON) as of `now`, seconds since 1970.
 
@@ -211,8 +240,10 @@ def audit(
     before the policy's own, field by field. `fetched` is when the evidence came, None where that
     is not known: it matters where the policy sets a maximum age. With `service` that
     one verifies the quote instead; it is asked only where the quote answers the nonce. `ask` asks
-    the holder of the key that the quote binds, None for evidence whose server is not at hand. Never
-    raises for anything that is wrong with the evidence.
+    the holder of the key that the quote binds, None for evidence whose server is not at hand, and
+    `ask_sections` asks it for what the evidence only names: once everything else held, for it may
+    send an API key. `before` is what was found of the workload the last time, `model` the id of the
+    one with which somebody wants to chat. Never raises for what is wrong with the evidence.
     """
     required = REQUIRED if service is None else REQUIRED_OF_SERVICE
     required = required if ask is None else required | ASKED_LIVE
@@ -257,12 +288,35 @@ def audit(
         _not_simulated(evidence, verdict, opinion),
     ]
     key = _key_binding(keys, wait, derive_result(checks))
-    checks += [key] if key else []
     held = keys if isinstance(keys, Keyset) and key and key.outcome == PASS else None
-    return Report(complete(checks, required), quote, verdict, opinion, grounds, logs, held)
+    workload, chosen = None, None
+    if runtime and not is_foreign and not (key and key.code == UNBOUND):
+        stated = Given(
+            version=runtime.version,
+            statement=evidence.statement,
+            sections=evidence.sections,
+            lines=logs.lines if logs else None,
+            is_covered=expected.keys() >= _COVERING,
+        )
+        if held and ask_sections and stated.are_withheld and _is_trusted([*checks, key], required):
+            stated = dataclasses.replace(stated, sections=ask_sections(held))
+        workload = judge_workload(stated, policy.workload, before)
+        chosen = None if model is None else choose(workload.sections, model)
+        checks.append(with_model(workload.check, chosen))
+        key = key and warned_keys(key, workload)
+    checks += [key] if key else []
+    return Report(
+        complete(checks, required), quote, verdict, opinion, grounds, logs, held, workload, chosen
+    )
 
 
 # --- the checks ----------------------------------------------------------------------------------
+
+
+def _is_trusted(checks: Iterable[Check | None], required: Collection[str]) -> bool:
+    """Whether nothing failed, and nothing is left out that had to run."""
+    found = complete((check for check in checks if check), required)
+    return derive_result(found) != FAIL
 
 
 def _key_binding(

@@ -17,6 +17,7 @@ from .bindings import Ask
 from .checks import FAIL, PASS, WARN
 from .evidence_file import Record
 from .options import (
+    ApiKey,
     Parser,
     add_unsealed_option,
     add_verifier_options,
@@ -30,6 +31,7 @@ from .times import YEAR_10000, seconds_of
 from .verification import (
     TOKEN_VARIABLE,
     UNSEALED_OPTION,
+    AskForSections,
     Verifier,
     fetch_evidence,
     remarked,
@@ -43,17 +45,20 @@ def main(argv: Sequence[str]) -> int:
     options = _options(argv)
     report: Report | None = None
     problem: Problem | None = None
+    key = ApiKey()
     try:
         verifier = make_verifier(options)
         if options.save:
             evidence_file.check_target(options.save)
         if options.write_reference_values:
             reference_files.check_target(options.write_reference_values)
-        record = _record(options)
+        if options.url:
+            key = _api_key(options)
+        record = _record(options, key)
     except Problem as error:
         return _tell(None, error, options)
     try:
-        report = _verify(verifier, record, options)
+        report = _verify(verifier, record, key, options)
     except Problem as error:
         problem = error
     if options.save:  # also without a verdict: the evidence is there, and may not come again
@@ -69,20 +74,30 @@ def main(argv: Sequence[str]) -> int:
     return _tell(report, problem, options)
 
 
-def _record(options: argparse.Namespace) -> Record:
+def _api_key(options: argparse.Namespace) -> ApiKey:
+    unsealed = options.send_token_unsealed
+    return read_api_key(options.token_file, options.url, unsealed=unsealed)
+
+
+def _record(options: argparse.Namespace, key: ApiKey) -> Record:
     if options.evidence:
         return evidence_file.load(options.evidence)
-    unsealed = options.send_token_unsealed
-    token = read_api_key(options.token_file, options.url, unsealed=unsealed)
-    return fetch_evidence(options.url, token, timeout=options.timeout)
+    return fetch_evidence(options.url, key.unsealed, timeout=options.timeout)
 
 
-def _verify(verifier: Verifier, record: Record, options: argparse.Namespace) -> Report:
+def _verify(verifier: Verifier, record: Record, key: ApiKey, options: argparse.Namespace) -> Report:
     if verifier.service and not verifier.service.address and record.token is None:
         raise UsageError("usage", "the file holds no token to check; give --service URL")
     text = record.nonce if options.nonce is None else options.nonce
     nonce = None if text is None else evidence_file.nonce_of(text)
-    report = verifier.verify(record, nonce, at=options.at, ask=_ask(options))
+    report = verifier.verify(
+        record,
+        nonce,
+        at=options.at,
+        ask=_ask(options),
+        ask_sections=_ask_sections(options, key),
+        model=options.model,
+    )
     report.notes.update(_subject(record, options))
     from_file = options.evidence and options.nonce is None and nonce is not None
     remark = {"nonce-binding": "the nonce in the file: not proof that it is recent"}
@@ -96,6 +111,15 @@ def _ask(options: argparse.Namespace) -> Ask | None:
     from .sealed.asking import asking
 
     return asking(options.url, timeout=options.timeout)
+
+
+def _ask_sections(options: argparse.Namespace, key: ApiKey) -> AskForSections | None:
+    """How to ask for what the TD states in full; for that one has to have an account."""
+    if key.sealed is None:
+        return None
+    from .sealed.asking import asking_sections
+
+    return asking_sections(options.url, key.sealed, timeout=options.timeout)
 
 
 def _write_values(report: Report, verifier: Verifier, options: argparse.Namespace) -> None:
@@ -173,7 +197,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Verify from this machine the evidence by which an open-webui shows that it "
         "runs inside an Intel TDX trust domain.",
         epilog="`cczoo-verify watch` looks after several servers, `cczoo-verify serve` runs an "
-        "attestation service; each has a --help of its own. Exit codes: 0 verified, 1 failed, "
+        "attestation service, `cczoo-verify reference` makes a policy of published packages and "
+        "models; each has a --help of its own. Exit codes: 0 verified, 1 failed, "
         "2 usage, 3 verified with warnings, 4 nothing to verify could be fetched, 70 a bug here.",
         allow_abbrev=False,
     )
@@ -189,9 +214,10 @@ def _parser() -> argparse.ArgumentParser:
         "--token-file",
         type=Path,
         metavar="FILE",
-        help="holds an API key of the server, for one that asks for it; without it the variable "
-        f"{TOKEN_VARIABLE} (there is no option for the key itself: everybody on this machine "
-        f"could read it). It leaves only with {UNSEALED_OPTION}",
+        help="holds an API key of the server, which tells its users in full what runs there; "
+        f"without it the variable {TOKEN_VARIABLE} (there is no option for the key itself: "
+        "everybody on this machine could read it). It goes, sealed, to a TD that was verified, and "
+        f"unsealed only with {UNSEALED_OPTION}",
     )
     add_unsealed_option(parser)
     parser.add_argument(
@@ -201,6 +227,11 @@ def _parser() -> argparse.ArgumentParser:
         "--at", type=_moment, metavar="TIME", help="judge as of this time: RFC 3339 or unix seconds"
     )
     add_verifier_options(parser)
+    parser.add_argument(
+        "--model",
+        metavar="ID",
+        help="judge a chat with this model: a warning where it may run outside of the TD",
+    )
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep what was verified")
     parser.add_argument(
         "--write-reference-values",

@@ -35,6 +35,9 @@ That raises Rejected (key-silent) where the holder did not, and Unreachable wher
 
 _KEMS = {Kem.X25519: "X25519", Kem.P256: "P-256"}
 
+UNBOUND = "key-mismatch"
+"""The code where the quote does not bind the keyset or the statement that came with it."""
+
 _NONCE, _KEY = "nonce-binding", "key-binding"
 
 
@@ -114,11 +117,11 @@ def bound_keys(
     for name, digest in (("keyset", runtime.keys), ("statement", runtime.statement)):
         found = _digest(getattr(evidence, name))
         if found is None or digest != found:
-            return _refused("key-mismatch", f"the quote is over another {name}")
+            return _refused(UNBOUND, f"the quote is over another {name}")
     try:
         keyset = parse_keyset(evidence.keyset)
     except SealingError as error:
-        return _refused("key-mismatch", f"the keyset cannot be used: {error}")
+        return _refused(UNBOUND, f"the keyset cannot be used: {error}")
     if not live:
         detail = f"key {keyset.preferred.id}: nobody to ask, the evidence is from a file"
         return Check(_KEY, SKIPPED, detail, "not-asked")

@@ -16,6 +16,7 @@ CHECK_IDS = (
     "nonce-binding",
     "key-binding",
     "event-log",
+    "workload",
     "token-signature",
     "token-claims",
     "quote-signature",

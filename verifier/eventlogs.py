@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from quote_generator.errors import BadInput
 from quote_generator.eventlog import (
+    APPLICATION_REGISTER,
     REGISTERS,
     Event,
+    application_line,
     compare,
     parse_aael,
     parse_ccel,
@@ -43,12 +46,14 @@ class Replayed:
     """Where the logs lead.
 
     `explained` are the registers that they account for, `unexplained` those that they speak of
-    and lead elsewhere: RTMR2 or RTMR3, which others may have extended after boot.
+    and lead elsewhere: RTMR2 or RTMR3, which others may have extended after boot. `lines` are those
+    of the application's events, where RTMR3 proves each of them; None where it does not.
     """
 
     explained: tuple[str, ...]
     unexplained: tuple[str, ...]
     events: tuple[Row, ...]
+    lines: tuple[str, ...] | None = None
 
 
 def replay_logs(quote: Quote, ccel: bytes | None, aael: str | None) -> Replayed:
@@ -73,7 +78,29 @@ def replay_logs(quote: Quote, ccel: bytes | None, aael: str | None) -> Replayed:
         return tuple(item.register for item in compared if item.outcome == outcome)
 
     explained = of("match")
-    return Replayed(explained, of("unexplained"), event_rows(ccel, aael, explained))
+    rows = event_rows(ccel, aael, explained)
+    lines = _application_lines(ccel, aael) if "rtmr_3" in explained else None
+    return Replayed(explained, of("unexplained"), rows, lines)
+
+
+def _application_lines(ccel: bytes | None, aael: str | None) -> tuple[str, ...] | None:
+    """The lines of the application's events, oldest first; None where one may be hidden.
+
+    A digest that is not that of its event's own data may be that of any line.
+    """
+    events = [] if ccel is None else parse_ccel(ccel)
+    of_application = [event for event in events if event.register == APPLICATION_REGISTER]
+    lines = [_proven_line(event) for event in of_application]
+    if not lines and aael is None:
+        return None
+    found = [line for line in lines if line is not None]
+    more = [] if aael is None else [event.line for event in parse_aael(aael).events]
+    return (*found, *more) if len(found) == len(lines) else None
+
+
+def _proven_line(event: Event) -> str | None:
+    is_proven = hashlib.sha384(event.data).digest() == event.digest
+    return application_line(event) if is_proven else None
 
 
 def judge_logs(replayed: Replayed | None, required: Sequence[str] = ()) -> Check:

@@ -19,7 +19,10 @@ _MAX_RUNTIME_DATA = 8192
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a well-formed document holds; `keyset` and `statement` as they came, None for none."""
+    """What a well-formed document holds.
+
+    `keyset`, `statement` and the statement's `sections` are as they came, None for none.
+    """
 
     quote: Quote
     runtime_data: bytes
@@ -28,6 +31,7 @@ class Evidence:
     path: tuple[bytes, ...]
     keyset: Any
     statement: Any
+    sections: Any
     ccel: bytes | None
     aael: str | None
     says_simulated: bool
@@ -56,6 +60,7 @@ def read_evidence(document: object) -> Evidence:
         path=tuple(contract.decode_base64url(_string(item, "path"), "path") for item in path),
         keyset=document.get("keyset"),
         statement=document.get("statement"),
+        sections=document.get("statement_sections"),
         ccel=_log(document),
         aael=None if document.get("aa_eventlog") is None else _text(document, "aa_eventlog"),
         says_simulated=document.get("simulated") is not False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -52,7 +53,7 @@ def add_unsealed_option(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="hand the API key to whoever answers there and asks for it, before anything is known "
         "of them: for a server without sealed requests (TEE_SEALED=off) that keeps its evidence to "
-        "its users. Without this the key stays here",
+        "its users. Without this it goes nowhere but, sealed, to a TD that was verified",
     )
 
 
@@ -232,10 +233,18 @@ def _parsed(code: str, parse: Callable[[], _T]) -> _T:
 # --- the API key of a server ---------------------------------------------------------------------
 
 
-def read_api_key(path: Path | None, address: str, *, unsealed: bool) -> str | None:
-    """The API key that a server may get unsealed: from the file, else from the environment.
+@dataclass(frozen=True)
+class ApiKey:
+    """An API key of a server: `sealed` is for a TD that was verified, `unsealed` for anybody."""
 
-    None where there is none, or without leave (`unsealed`). Raises UsageError for one that cannot
+    sealed: str | None = None
+    unsealed: str | None = None
+
+
+def read_api_key(path: Path | None, address: str, *, unsealed: bool) -> ApiKey:
+    """The API key of a server: from the file, else from the environment, else none.
+
+    Only with leave (`unsealed`) it may go to whoever answers. Raises UsageError for one that cannot
     be sent, or not safely.
     """
     if path:
@@ -244,15 +253,15 @@ def read_api_key(path: Path | None, address: str, *, unsealed: bool) -> str | No
     else:
         text, where = os.environ.get(TOKEN_VARIABLE, ""), TOKEN_VARIABLE
         if not text:
-            return None
+            return ApiKey()
     if not text or not all("!" <= char <= "~" for char in text):
         raise UsageError("token-malformed", f"{where} does not hold one API key")
     if not unsealed:
-        return None
+        return ApiKey(sealed=text)
     parts = urlsplit(address)
     if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
         raise UsageError("usage", f"{where} is not sent over plain http; use https")
-    return text
+    return ApiKey(text, text)
 
 
 # --- types of arguments --------------------------------------------------------------------------

@@ -20,6 +20,15 @@ from . import strictjson
 
 REQUIRE, ALLOW, FORBID = "require", "allow", "forbid"
 
+REQUIREMENTS = (
+    "no-model-outside",
+    "no-unlisted-function",
+    "storage-encrypted",
+    "no-administrator-reads",
+    "environment-without-unlisted",
+)
+"""What a policy may ask for of a workload, by name."""
+
 MAX_TEXT = 1 << 16
 """Characters of a policy, here and in the page."""
 
@@ -53,6 +62,25 @@ class MaskedValue:
     value: int
 
 
+@dataclass(frozen=True)
+class WorkloadRules:
+    """What may run, and where words may go.
+
+    `digests` maps a member (kit, models, ...) to those that are accepted, `versions` the same;
+    what is not in them is not asked for. `required` are names such as no-model-outside, in the
+    policy's order.
+    """
+
+    digests: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    versions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+
+    @property
+    def ask_for_anything(self) -> bool:
+        """Whether there is anything in them to be violated."""
+        return bool(self.digests or self.versions or self.required)
+
+
 _PLATFORM = {"dynamic_platform": ALLOW, "cached_keys": ALLOW, "smt": ALLOW}
 """What a machine may have where a policy does not say: nearly all have the last."""
 
@@ -74,6 +102,7 @@ class Policy:
     `explained_registers` are the RTMRs that the event logs must account for.
     `min_quote_version` is 5 where the quote has to name the service TD. `max_age` is in seconds,
     None where the policy does not say. With `require_sealed` a quote that binds no key fails.
+    `workload` is None where nothing is said of what runs in the TD.
     """
 
     passing: frozenset[str] = frozenset({"UpToDate"})
@@ -94,6 +123,7 @@ class Policy:
     min_quote_version: int = 4
     max_age: int | None = None
     require_sealed: bool = False
+    workload: WorkloadRules | None = None
 
     @property
     def lifetime(self) -> int:
@@ -140,6 +170,7 @@ def policy_of(value: object) -> Policy:
         min_quote_version=int(value.get("min_quote_version", DEFAULT.min_quote_version)),
         max_age=int(value["max_age"]) if "max_age" in value else None,
         require_sealed=value.get("require_sealed", DEFAULT.require_sealed),
+        workload=_workload(value["workload"]) if "workload" in value else None,
     )
 
 
@@ -216,6 +247,19 @@ def _masked_value(name: str, item: Mapping[str, str]) -> MaskedValue:
             f"policy: /masked_values/{name}: the value has bits that the mask leaves out"
         )
     return MaskedValue(mask, value)
+
+
+def _workload(value: Mapping[str, Any]) -> WorkloadRules:
+    lists = {name: items for name, items in value.items() if name not in ("versions", "require")}
+    return WorkloadRules(
+        digests=_sets(lists),
+        versions=_sets(value.get("versions", {})),
+        required=tuple(value.get("require", ())),
+    )
+
+
+def _sets(lists: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:
+    return {name: frozenset(items) for name, items in lists.items()}
 
 
 def _lowered(lists: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:

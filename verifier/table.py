@@ -21,9 +21,12 @@ from .audit import Report, describe
 from .bindings import describe_key
 from .checks import FAIL, PASS, SKIPPED, WARN
 from .output import printable
+from .workload import Chosen, Workload
+from .workload_notes import AMBER, INFO, OK
 
 _HEADLINES = {PASS: "VERIFIED", WARN: "VERIFIED, WITH WARNINGS", FAIL: "NOT VERIFIED"}
 _STYLES = {PASS: "green", WARN: "yellow", FAIL: "bold red", SKIPPED: "dim"}
+_LEVELS = {OK: "green", AMBER: "yellow", INFO: "dim"}
 _SHOWN = ("mr_td", "rtmr_0", "rtmr_1", "rtmr_2", "rtmr_3", "mr_seam", "td_attributes", "xfam")
 
 _UNBOUND = (
@@ -72,6 +75,9 @@ def write_report(report: Report, stream: TextIO) -> None:
         if report.told and report.result != FAIL:
             console.print()
             console.print(_rows({name: _shown(value) for name, value in report.told.items()}))
+        if workload := report.told_workload:
+            console.print()
+            console.print(_workload(workload, report.model))
         if report.result != FAIL:
             console.print()
             console.print(Text(_BOUND if report.keys else _UNBOUND))
@@ -103,6 +109,21 @@ def _checks(report: Report) -> Table:
             Text(printable(f"{detail}{code}")),
         )
     return table
+
+
+def _workload(workload: Workload, model: Chosen | None) -> Table:
+    """What runs there, line by line; where words go that are written to the chosen model first."""
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(min_width=8, no_wrap=True)
+    table.add_column(overflow="fold")
+    lines = [(_level(model.is_ok), str(model))] if model else []
+    for level, line in (*lines, *((note.level, str(note)) for note in workload.notes)):
+        table.add_row(Text(level, _LEVELS[level]), Text(printable(line[:_MAX_DETAIL])))
+    return table
+
+
+def _level(is_ok: bool) -> str:
+    return OK if is_ok else AMBER
 
 
 def _key(keys: Keyset) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from quote_generator.evidence import encode_base64url
 from quote_generator.quote import Quote
+from quote_generator.sealing.keyset import Keyset
 
 from . import strictjson
 from .appraisal import Trust
@@ -25,6 +26,7 @@ from .problems import Unreachable
 from .times import rfc3339, seconds_of
 from .trust import TrustSource
 from .waiting import asked_wait
+from .workload_changes import Memory
 
 if TYPE_CHECKING:
     # These bring an HTTP client along.
@@ -36,6 +38,9 @@ QUOTE_PATH = "/api/v1/tee/quote"
 
 DCAP = "dcap"
 """The provider that needs no service: the quote is verified here."""
+
+AskForSections = Callable[[Keyset, object], Any]
+"""Brings the sections of a statement, sealed to a keyset. Raises Unreachable."""
 
 UNSEALED_OPTION = "--send-token-unsealed"
 
@@ -128,35 +133,45 @@ class Verifier:
         *,
         at: float | None = None,
         ask: Ask | None = None,
+        ask_sections: AskForSections | None = None,
+        before: Memory | None = None,
+        model: str | None = None,
     ) -> Report:
         """Verify the evidence as of `at`, or of now; the record keeps what was used for it.
 
         `ask` asks the holder of the key in it, None where the evidence does not come from a server
-        that is at hand. Raises Unreachable and TrustError where that cannot be had.
+        that is at hand, and `ask_sections` for the sections of its statement; `before` and `model`
+        are as in `audit`. Raises Unreachable and TrustError where any of that cannot be had.
         """
-        report = self._audit(record, nonce, at, ask)
+
+        def sections(keyset: Keyset) -> object:
+            assert ask_sections is not None  # noqa: S101 - only then this is asked
+            found = ask_sections(keyset, record.evidence.get("statement"))
+            record.evidence["statement_sections"] = found
+            return found
+
+        asking = {"ask": ask, "ask_sections": sections if ask_sections else None}
+        asked = {**asking, "nonce": nonce, "before": before, "model": model}
+        report = self._audit(record, at, asked)
         own = self.keep and not self.source and not self.service
         if report.quote and own and _wants_newer_collateral(report):
             # It may have ended, or been replaced, since it was fetched.
             self.fetched.forget(report.quote)
-            report = self._audit(record, nonce, at, ask)
+            report = self._audit(record, at, asked)
         return self._remembered(report)
 
-    def _audit(
-        self, record: Record, nonce: bytes | None, at: float | None, ask: Ask | None
-    ) -> Report:
+    def _audit(self, record: Record, at: float | None, asked: Mapping[str, Any]) -> Report:
         now = self.clock() if at is None else at
         kept = record.collateral if self.prefer_kept and self.source is None else None
         report = audit(
             record.evidence,
-            nonce=nonce,
             trust=lambda quote: self._trust(quote, record, kept),
             now=now,
             policy=self.policy,
             references=self.references,
             fetched=seconds_of(record.fetched),
             service=self._opinion(record, at) if self.service else None,
-            ask=ask,
+            **asked,
         )
         report.notes.update(
             fetched=record.fetched,

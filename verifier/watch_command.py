@@ -29,6 +29,7 @@ from .audit import Report
 from .checks import FAIL, NOT_RUN, PASS, WARN, Check
 from .evaluations import HighestSeen
 from .options import (
+    ApiKey,
     Parser,
     add_unsealed_option,
     add_verifier_options,
@@ -48,10 +49,11 @@ from .problems import (
     Unreachable,
     UsageError,
 )
-from .sealed.asking import asking
+from .sealed.asking import asking, asking_sections
 from .times import seconds_of
 from .verification import TOKEN_VARIABLE, UNSEALED_OPTION, Verifier, fetch_evidence
 from .waiting import Countdown, pause
+from .workload_changes import Difference, Memory
 
 MAX_SERVERS = 64
 """Each has a thread of its own while it is asked, so that none waits for another."""
@@ -64,6 +66,9 @@ STOP_SECONDS = 0.5
 
 GLANCE = 10.0
 """Seconds between two looks at the clocks: what is waited for may come in a sleep, unnoticed."""
+
+MAX_TOLD = 100
+"""Differences in the workload that an event tells of."""
 
 UNREACHABLE = "unreachable"
 EXPIRED = "expired"
@@ -114,6 +119,7 @@ class Outcome:
     failing: tuple[str, ...] = ()
     warning: tuple[str, ...] = ()
     measurements: Mapping[str, str] | None = None
+    differences: tuple[Difference, ...] = ()
     life: float = 0.0
     wait: float = 0.0
 
@@ -141,8 +147,15 @@ def outcome_of(report: Report) -> Outcome:
         failing=_named(failing),
         warning=_named(warning),
         measurements=measured,
+        differences=_differences(report),
         life=_life(report),
     )
+
+
+def _differences(report: Report) -> tuple[Difference, ...]:
+    """What runs otherwise than the last time; what failed says nothing about that."""
+    workload = None if report.result == FAIL else report.workload
+    return workload.differences if workload else ()
 
 
 def _life(report: Report) -> float:
@@ -217,6 +230,12 @@ class Server:
             self.measured = outcome
             if measured and measured.digest != outcome.digest:
                 yield _changed_measurements(measured, outcome)
+        if outcome.differences:
+            yield {
+                "event": "workload-changed",
+                "changed": [each.to_dict() for each in outcome.differences[:MAX_TOLD]],
+                "more": max(0, len(outcome.differences) - MAX_TOLD),
+            }
         yield {
             "event": "result",
             "result": outcome.result,
@@ -247,15 +266,23 @@ def _changed_measurements(before: Outcome, after: Outcome) -> dict[str, Any]:
 # --- asking --------------------------------------------------------------------------------------
 
 
-def checker(address: str, token: str | None, verifier: Verifier) -> Callable[[], Outcome]:
-    """What asks a server once; it never raises. `token` as in `fetch_evidence`."""
+def checker(address: str, key: ApiKey | None, verifier: Verifier) -> Callable[[], Outcome]:
+    """What asks a server once; it never raises. It remembers what ran there the last time."""
+    key = key or ApiKey()
+    ask = asking(address, timeout=verifier.timeout)
+    ask_sections = None
+    if key.sealed is not None:
+        ask_sections = asking_sections(address, key.sealed, timeout=verifier.timeout)
+    seen: Memory | None = None
 
     def check() -> Outcome:
+        nonlocal seen
         try:
-            record = fetch_evidence(address, token, timeout=verifier.timeout)
+            record = fetch_evidence(address, key.unsealed, timeout=verifier.timeout)
             nonce = evidence_file.nonce_of(record.nonce or "")
-            ask = asking(address, timeout=verifier.timeout)
-            return outcome_of(verifier.verify(record, nonce, ask=ask))
+            report = verifier.verify(record, nonce, ask=ask, ask_sections=ask_sections, before=seen)
+            seen = _remembered(report, seen)
+            return outcome_of(report)
         except Problem as problem:
             wait = problem.wait if isinstance(problem, Unreachable) else 0.0
             return Outcome(UNREACHABLE, problem.code, str(problem), wait=wait)
@@ -263,6 +290,14 @@ def checker(address: str, token: str | None, verifier: Verifier) -> Callable[[],
             return Outcome(UNREACHABLE, "internal", f"{type(error).__name__}: {error}")
 
     return check
+
+
+def _remembered(report: Report, before: Memory | None) -> Memory | None:
+    """What is held against the next report: nothing counts of one that failed."""
+    workload = report.workload
+    if report.result == FAIL or workload is None or workload.memory is None:
+        return before
+    return workload.memory
 
 
 def next_due(due: float, now: float, interval: float) -> float:
@@ -434,7 +469,7 @@ def _servers(options: argparse.Namespace) -> list[Server]:
     return [Server(item, checker(item, tokens[item], verifier)) for item in options.urls]
 
 
-def _tokens(options: argparse.Namespace) -> dict[str, str | None]:
+def _tokens(options: argparse.Namespace) -> dict[str, ApiKey]:
     """URL -> its API key: nobody's key goes to anybody else."""
     named: dict[str, Path] = {}
     rest: list[Path] = []
@@ -456,7 +491,7 @@ def _tokens(options: argparse.Namespace) -> dict[str, str | None]:
     return {
         item: read_api_key(named.get(item), item, unsealed=options.send_token_unsealed)
         if alone or item in named
-        else None
+        else ApiKey()
         for item in options.urls
     }
 
@@ -487,7 +522,8 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="[URL=]FILE",
         help="holds an API key of that server; repeatable. For a single server URL= can be left "
-        f"out, or the key be in {TOKEN_VARIABLE}. It leaves only with {UNSEALED_OPTION}",
+        f"out, or the key be in {TOKEN_VARIABLE}. It goes, sealed, to a TD that was verified, and "
+        f"unsealed only with {UNSEALED_OPTION}",
     )
     add_unsealed_option(parser)
     add_verifier_options(parser)

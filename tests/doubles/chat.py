@@ -24,7 +24,7 @@ from quote_generator.simulator import Simulator
 NONCE = bytes(range(32))
 QUOTE_PATH = "/api/v1/tee/quote"
 OHTTP_PATH = "/api/v1/tee/ohttp"
-STATEMENT = {"v": 1}
+STATEMENT: dict[str, Any] = {"v": 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,8 @@ class Chat:
 
     `keys` open sealed requests, and evidence names those of `shown` (None: the same). Without
     `sealing` there are none. `change` changes each sealed answer, `instead` answers in its place,
-    and `change_evidence` changes a document of evidence.
+    and `change_evidence` changes a document of evidence. What `sections` state is bound by quotes,
+    and shown to whoever has the API key `account`.
     """
 
     td: Simulator
@@ -87,12 +88,21 @@ class Chat:
     change: Callable[[bytes], bytes] | None = None
     change_evidence: Callable[[Any], Any] | None = None
     instead: ASGIApp | None = None
+    sections: dict[str, Any] | None = None
+    account: str | None = None
     outer: list[dict[str, str]] = dataclasses.field(default_factory=list)
     asked: list[tuple[str, str, dict[str, str], bytes]] = dataclasses.field(default_factory=list)
 
     def app(self, url: str) -> ASGIApp:
         """The server as an ASGI application."""
         return _Sealing(self, self._routes(url))
+
+    def statement(self) -> dict[str, Any]:
+        """What it states: the digests of its sections."""
+        if self.sections is None:
+            return STATEMENT
+        hashes = {name: evidence.document_hash(one) for name, one in self.sections.items()}
+        return {"v": 1, "sections": hashes}
 
     def _routes(self, url: str) -> FastAPI:
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
@@ -120,7 +130,11 @@ class Chat:
                 return JSONResponse(body, 503, {"Retry-After": "7"})
             answered = bytes(32) if self.mode == "replay" else evidence.parse_nonce(nonce)
             keyset = (self.shown or self.keys).current().document if self.sealing else None
-            document = make_evidence(self.td, answered, keyset=keyset, **self.quote)
+            document = make_evidence(
+                self.td, answered, keyset=keyset, statement=self.statement(), **self.quote
+            )
+            if self.account and self.seen[-1] == f"Bearer {self.account}":
+                document["statement_sections"] = self.sections
             changed = self.change_evidence(document) if self.change_evidence else document
             return JSONResponse(changed | {"fresh": True})
 

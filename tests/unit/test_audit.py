@@ -79,6 +79,7 @@ def test_good_evidence_passes_every_check(td: Simulator, version: int) -> None:
         "tcb-status": "pass",
         "td-attributes": "pass",
         "event-log": "skipped",
+        "workload": "skipped",
         "reference-values": "skipped",
         "appraisal": "skipped",
         "not-simulated": "pass",

@@ -135,6 +135,7 @@ def test_a_server_is_verified_by_trustee(url: str, trustee: str, capsys: Any) ->
         "tcb-status": "pass",
         "td-attributes": "pass",
         "event-log": "skipped",
+        "workload": "skipped",
         "reference-values": "skipped",
         "appraisal": "pass",
         "not-simulated": "pass",

@@ -42,6 +42,7 @@ from vectors.chains import chains
 from vectors.sealed import sealed
 from vectors.service_answers import service_answers
 from vectors.service_claims import service_claims
+from vectors.workload import workload
 from vectors.workload_events import workload_events
 
 HERE = Path(__file__).resolve().parent
@@ -541,6 +542,7 @@ def make() -> dict[str, str]:
             "limits.json": LIMITS,
             "sealed.json": sealed(seeded("sealed"), NOW),
             "workload-events.json": workload_events(),
+            "workload.json": workload(),
         }
     return {name: json.dumps(value, indent=1) + "\n" for name, value in vectors.items()}
 
