@@ -2,19 +2,22 @@ import { atom } from 'nanostores';
 import type { Environment } from './base/environment';
 import { Passing } from './base/problem';
 import { createTexts } from './i18n/texts';
+import { watchModels } from './session/chosen';
 import { keepDoor } from './session/doorkeeper';
 import { markedStorage, openMarks } from './session/marks';
 import { forgetSealed } from './session/sealed';
 import { createSession } from './session/session';
 import { createSettings, MEMORY_KEY, STORAGE_KEY } from './session/settings';
+import { CONFIRMED, CONFIRMED_MODELS, confirmations } from './transport/confirmed';
 import { courierFetch } from './transport/courier';
 import type { Door } from './transport/door';
 import { TrustBadge } from './ui/badge';
 import { createBlocked } from './ui/blocked';
 import type { Parts, TrustElement } from './ui/element';
 import { OutsideImage } from './ui/outside-image';
-import { BADGE, showQuestion } from './ui/question';
+import { BADGE, showModelQuestion, showQuestion } from './ui/question';
 import { TrustSettings } from './ui/settings-form';
+import { chosenText } from './ui/workload';
 
 /** Tells this browser's other tabs that a mark was changed. */
 const tabs = new BroadcastChannel('tee');
@@ -48,6 +51,10 @@ const later: Environment['later'] = (ms, call) => {
 
 const askService = courierFetch(document, api, later, (...args) => fetch(...args));
 
+/** What the person confirmed at the gate, in this browser or in this tab. */
+const warnings = confirmations(() => localStorage, CONFIRMED);
+const failures = confirmations(() => sessionStorage, CONFIRMED);
+
 /** The real outside world. The only place that reads it for the session. */
 const environment: Environment = {
 	fetch: (input, init) => {
@@ -63,6 +70,10 @@ const environment: Environment = {
 	memory: storage,
 	marks,
 	token: () => storage.getItem('token') ?? '',
+	confirmed: (causes) => {
+		const names = [...warnings.read(), ...failures.read()];
+		return causes.every((cause) => names.includes(cause));
+	},
 	origin: location.origin,
 	api,
 	later
@@ -109,7 +120,30 @@ new MutationObserver(() => void texts.speak(page.lang)).observe(page, {
 const chat = atom('');
 const settingsInPanel = atom(false);
 const rightsTaken = atom(false);
-const parts: Parts = { session, settings, texts: texts.state, chat, settingsInPanel, rightsTaken };
+
+/** As the gate does: nobody has asked for more yet. */
+const ENFORCEMENT = 'warn';
+const models = watchModels({
+	token: environment.token,
+	later,
+	session,
+	confirmed: confirmations(() => localStorage, CONFIRMED_MODELS),
+	enforcement: () => ENFORCEMENT,
+	say({ model, chosen }) {
+		const { t } = texts.state.get();
+		return t('chosen.refused', chosenText(model, chosen, t));
+	}
+});
+
+const parts: Parts = {
+	session,
+	settings,
+	texts: texts.state,
+	model: models.model,
+	chat,
+	settingsInPanel,
+	rightsTaken
+};
 
 const ELEMENTS = {
 	badge: { tag: BADGE, element: TrustBadge },
@@ -133,6 +167,8 @@ export const mount = (place: HTMLElement, name: keyof typeof ELEMENTS): void => 
 /** Have this page's requests go by what the verification finds. */
 export const enter = (door: Door): void => {
 	keepDoor(environment, session, () => settings.state.get().settings, door);
+	door.weigh(models.mind);
+	showModelQuestion(document, models, texts.state);
 	showQuestion(document, door.gate, texts.state, {
 		async forget() {
 			forgetSealed(environment);

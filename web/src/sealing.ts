@@ -1,9 +1,10 @@
 /** The page's sealed transport: the real outside world around its door. It comes with every page. */
 import { refusalIn } from './i18n/refusals';
 import { createChannel } from './transport/client';
+import { CONFIRMED, confirmations } from './transport/confirmed';
 import { WorkerControl } from './transport/control';
 import { Door } from './transport/door';
-import { type Cause, type Confirmations, Gate } from './transport/gate';
+import { Gate } from './transport/gate';
 import { openJar } from './transport/jar';
 import type { Keyset } from './transport/keyset';
 import type { Held } from './transport/line';
@@ -21,9 +22,6 @@ export interface Own {
 	failed: (error: unknown) => void;
 }
 
-/** What the person confirmed, by this name: in this browser, or in this tab. */
-const CONFIRMED = 'tee.confirmed';
-
 // This file is <api>/tee/page/<name>.
 const api = new URL('../..', import.meta.url).href.replace(/\/$/, '');
 const { origin, hostname } = location;
@@ -35,37 +33,13 @@ const later = (ms: number, call: () => void) => {
 	};
 };
 
-/** Confirmations in a storage, asked for late: where it is forbidden, even its name throws. */
-const confirmations = (storage: () => Storage): Confirmations => {
-	let here: readonly Cause[] = [];
-	return {
-		read() {
-			try {
-				const kept: unknown = JSON.parse(storage().getItem(CONFIRMED) ?? '[]');
-				if (Array.isArray(kept)) return [...kept.map(String), ...here];
-			} catch {
-				// nothing that we wrote
-			}
-			return here;
-		},
-		write(causes) {
-			here = causes;
-			try {
-				storage().setItem(CONFIRMED, JSON.stringify(causes));
-			} catch {
-				// then it holds for this page only
-			}
-		}
-	};
-};
-
 /** Open the door of this page; it begins with what this browser kept. */
 export const open = ({ fetch, WebSocket, failed }: Own): Door => {
 	const store = openStore(() => indexedDB, later);
 	const bell = openBell(() => new BroadcastChannel('tee-sealed'));
 	const jar = openJar(orInMemory(store), hostname, now);
 
-	const hold = (keyset: Keyset, policy: string): Held => {
+	const hold = (keyset: Keyset, policy: string, statement?: string): Held => {
 		const { subtle } = crypto;
 		const fields: [string, string][] = [
 			['user-agent', navigator.userAgent],
@@ -74,7 +48,7 @@ export const open = ({ fetch, WebSocket, failed }: Own): Door => {
 		const env = { fetch, now, api, subtle, origin, fields };
 		const channel = createChannel(env, keyset, poolOf());
 		const sockets = createSockets({ later, api, subtle, origin, WebSocket }, channel);
-		return { channel, sockets, policy };
+		return { channel, sockets, policy, statement };
 	};
 
 	const endCookies = (): void => {
@@ -90,8 +64,8 @@ export const open = ({ fetch, WebSocket, failed }: Own): Door => {
 	const door: Door = new Door({
 		gate: new Gate<Held>({
 			later,
-			failures: confirmations(() => sessionStorage),
-			warnings: confirmations(() => localStorage),
+			failures: confirmations(() => sessionStorage, CONFIRMED),
+			warnings: confirmations(() => localStorage, CONFIRMED),
 			say: (reason) => refusalIn(document.documentElement.lang || navigator.language, reason)
 		}),
 		shared: openShared(store, bell, { now, later }),

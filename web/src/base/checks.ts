@@ -7,6 +7,7 @@ export const CHECKS = [
 	'nonce-binding',
 	'key-binding',
 	'event-log',
+	'workload',
 	'token-signature',
 	'token-claims',
 	'quote-signature',
@@ -55,6 +56,12 @@ export const reasonOf = ({ code, detail = '' }: Check): string | undefined => {
 	const [, word] = /^([a-z]+(?:-[a-z]+)*)(?::|$)/.exec(detail) ?? [];
 	return GENERAL.includes(code) ? (word ?? code) : code;
 };
+
+/** What warned or failed by itself, and not because something before it did: `id:code` each. */
+export const causesOf = (checks: readonly Check[]): string[] =>
+	checks
+		.filter(({ outcome, code }) => /^(warn|fail)$/.test(outcome) && code !== 'not-run')
+		.map(({ id, code = '' }) => `${id}:${code}`);
 
 /** What has been found so far; a check that is not in here has not run. */
 export type Findings = Partial<Record<CheckId, Check>>;

@@ -89,3 +89,6 @@ export const concat = (...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer>
 	}
 	return whole;
 };
+
+export const isEqual = (a: Uint8Array, b: Uint8Array): boolean =>
+	a.length === b.length && a.every((byte, at) => byte === b[at]);

@@ -29,6 +29,8 @@ export interface Environment {
 	 * or it must not leave unsealed.
 	 */
 	token: () => string;
+	/** Has the person confirmed all of these (`id:code`) for what goes to this server? */
+	confirmed: (causes: readonly string[]) => boolean;
 	/** This browser's storage for this origin; it may be missing, and then throws. */
 	memory: Pick<Storage, 'getItem' | 'setItem'>;
 	/** What the kit itself put there. */

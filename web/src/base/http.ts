@@ -27,7 +27,7 @@ const askedWait = (response: Response, now: number): number => {
 };
 
 /** Read a body while counting: a stream without end is cut off, not collected. */
-const readBody = async (response: Response): Promise<string> => {
+export const readBody = async (response: Response): Promise<string> => {
 	const reader = response.body?.getReader();
 	if (!reader) return '';
 	const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

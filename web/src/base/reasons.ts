@@ -32,6 +32,18 @@ export const REASONS = [
 	'log-differs',
 	'log-unexplained',
 
+	// What the server states of its workload
+	'not-stated',
+	'statement-mismatch',
+	'statement-withheld',
+	'statement-changed',
+	'measured-mismatch',
+	'log-withheld',
+	'workload-policy',
+	'unlisted-function',
+	'workload-changed',
+	'own-word',
+
 	// An attestation service and its token
 	'no-service',
 	'service-unreachable',

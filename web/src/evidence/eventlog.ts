@@ -1,8 +1,16 @@
-import { fromHex, latin1, toUtf8 } from '../base/encoding';
+import { fromHex, isEqual, latin1, toUtf8 } from '../base/encoding';
 import { Problem } from '../base/problem';
 import { reader, type Reader } from '../base/reader';
 import { sha384 } from '../base/sha384';
-import { REGISTERS, registerOf, rowsOf, type Event, type LogRow, type Register } from './eventtext';
+import {
+	applicationLines,
+	REGISTERS,
+	registerOf,
+	rowsOf,
+	type Event,
+	type LogRow,
+	type Register
+} from './eventtext';
 
 /**
  * Event logs: what led to the runtime measurement registers (RTMRs) of a trust domain. The rules
@@ -24,7 +32,7 @@ const EV_NO_ACTION = 3;
 const SHA384 = 0x0c;
 const ALGORITHMS_MAX = 16;
 /** Events of a log; real ones have some hundreds. */
-const EVENTS_MAX = 1 << 16;
+export const EVENTS_MAX = 1 << 16;
 const SPEC_ID = 'Spec ID Event03\0';
 /** What the agent's header has in its place. */
 const NO_SPEC_ID = '\0'.repeat(16);
@@ -129,9 +137,6 @@ interface Way {
 	passed: boolean;
 }
 
-const isEqual = (a: Uint8Array, b: Uint8Array): boolean =>
-	a.length === b.length && a.every((byte, at) => byte === b[at]);
-
 /** What is known of the registers: their values in the quote, and where the logs lead. */
 class Registers {
 	readonly #quoted: Record<Register, Bytes>;
@@ -184,6 +189,8 @@ export interface Replayed {
 	explained: Register[];
 	unexplained: Register[];
 	events: LogRow[];
+	/** The lines of the application's events, where RTMR3 proves each of them. */
+	lines: string[] | null;
 }
 
 /**
@@ -224,8 +231,10 @@ export const replay = async (
 	const isExplained = (name: Register) =>
 		registers.matches(name) === true && (accounted || name !== 'rtmr_3');
 	const explained = spoken.filter(isExplained);
+	const isProven = explained.includes('rtmr_3');
 	return {
 		explained,
+		lines: isProven ? applicationLines(events, aael === null ? null : application.lines) : null,
 		unexplained: spoken.filter((name) => !explained.includes(name)),
 		events: await rowsOf(subtle, [...events, ...application.lines], explained)
 	};

@@ -1,4 +1,5 @@
-import { fromUtf8, latin1 } from '../base/encoding';
+import { fromUtf8, isEqual, latin1 } from '../base/encoding';
+import { sha384 } from '../base/sha384';
 
 /**
  * What an event says of itself, and how much of that its digest proves: the rules of
@@ -128,6 +129,24 @@ const applicationLine = ({ type, data }: Event): string | undefined => {
 	} catch {
 		return undefined;
 	}
+};
+
+/** The log's measurement register of applications: RTMR3. */
+const OF_APPLICATIONS = 4;
+
+/**
+ * The lines of the application's events and of its text, oldest first; null where there are neither,
+ * or one may be hidden: a digest that is not that of its event's own data may be that of any line.
+ */
+export const applicationLines = (
+	events: readonly Event[],
+	text: readonly string[] | null
+): string[] | null => {
+	const own = events.filter(({ register }) => register === OF_APPLICATIONS);
+	const isProven = ({ data, digest }: Event) => isEqual(sha384(data), digest);
+	if ((own.length === 0 && !text) || !own.every(isProven)) return null;
+	const lines = own.map(applicationLine).filter((line) => line !== undefined);
+	return [...lines, ...(text ?? [])];
 };
 
 /** Bytes that an event's digest may be the hash of, and what is left then. */

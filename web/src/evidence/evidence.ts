@@ -27,6 +27,8 @@ export interface Evidence {
 	/** The keys that the quote binds, and what the software says, as they came; nothing in version 1. */
 	keyset: unknown;
 	statement: unknown;
+	/** The statement's sections, where whoever asked has an account. */
+	sections: unknown;
 	/** The firmware's log (CCEL), as base64 and as bytes, and the application's. */
 	ccEventlog: string | null;
 	ccel: Uint8Array<ArrayBuffer> | null;
@@ -109,6 +111,7 @@ export const parseEvidence = (text: string): Evidence => {
 			proof: parseProof(answer.nonce_proof),
 			keyset: own(answer, 'keyset'),
 			statement: own(answer, 'statement'),
+			sections: own(answer, 'statement_sections'),
 			ccEventlog,
 			ccel: ccEventlog === null ? null : fromPlainBase64(ccEventlog),
 			aaEventlog: optionalText(answer, 'aa_eventlog'),

@@ -1,6 +1,9 @@
 import type { Outcome, Status } from '../base/checks';
 import type { ReasonCode } from '../base/reasons';
+import type { READING, StoreName } from '../evidence/statement';
+import type { Chosen, NoteCode } from '../policy/notes';
 import type { ProviderId } from '../providers/registry';
+import type { Difference } from '../session/workload-memory';
 import { BROKEN } from './broken';
 
 /** What other parts of the page name; a code of theirs that has no text here does not compile. */
@@ -8,6 +11,11 @@ type Named =
 	| `state.${Status | 'off' | 'pending' | 'simulated'}`
 	| `outcome.${Outcome}`
 	| `provider.${ProviderId}`
+	| `note.${NoteCode}`
+	| `chosen.${Chosen['code']}`
+	| `difference.${Difference['code']}`
+	| `store.${StoreName}`
+	| `people.${(typeof READING)[number]}`
 	| `reason.${ReasonCode}`;
 
 /** The English catalogue, and with that the list of all texts. */
@@ -25,6 +33,10 @@ const en = {
 	'panel.events.proof':
 		'✓ marks what the quote proves was measured. All else is this machine’s own word.',
 	'panel.events.proven': 'proven:',
+	'panel.workload': 'What runs there',
+	'panel.measured': 'What was measured',
+	'panel.measured.proof': 'Proven: the quote’s register has all of it.',
+	'panel.measured.word': 'This server’s own word: no log that the quote proves has it.',
 	'panel.more': '{0} more are not shown.',
 	'panel.renewal': 'The result could not be renewed.',
 	'panel.again': 'Trying again at {0}.',
@@ -81,6 +93,21 @@ const en = {
 		'The keys that the quote binds are to live longer than an hour; is your clock right?',
 	'reason.key-silent':
 		'Nobody here holds the key that the quote binds: somebody is between you and the trust domain, or several servers share this address.',
+	'reason.not-stated': 'This server does not state what runs on it.',
+	'reason.statement-mismatch':
+		'What this server states of what runs on it is not what the quote binds, or cannot be read:',
+	'reason.statement-withheld':
+		'What runs on this server is told only to its users, and goes only where nothing warns that you have not confirmed.',
+	'reason.statement-changed': 'What this server states of what runs on it has just changed.',
+	'reason.measured-mismatch': 'What this server states as measured is not what its event log says.',
+	'reason.log-withheld':
+		'This server says that it logged what it measured, and shows no log that leads to the quote.',
+	'reason.workload-policy': 'What runs on this server is not what the policy asks for:',
+	'reason.unlisted-function':
+		'A function or tool that no policy lists runs on this server, and could read its keys.',
+	'reason.workload-changed': 'What runs on this server is not what it was:',
+	'reason.own-word':
+		'This is the server’s own word: no reference values cover what it was started from.',
 	'reason.service-unreachable': 'The attestation service did not answer.',
 	'reason.service-address': 'There is no attestation service at this address.',
 	'reason.service-broken':
@@ -190,7 +217,71 @@ const en = {
 	'advice.retry': 'Check again in a moment; send nothing confidential until then.',
 	'advice.grace': 'That is so for a time only: tell the administrator of this server.',
 	'advice.wait': 'This page goes on trying; send nothing confidential until it is verified.',
+	'advice.sign-in': 'Sign in and check again; send nothing confidential until then.',
+	'advice.function':
+		'Ask the administrator of this server what it does before you send anything confidential.',
 	'advice.distrust': 'Send nothing confidential, and tell the administrator of this server.',
+
+	'note.log-not-written': 'What was measured is in no event log: {0}',
+	'note.log-withheld': 'The log of what was measured is not there, or does not lead to the quote.',
+	'note.unknown-events': 'Events of the kit’s in the log that are not understood here: {0}',
+	'note.environment-unlisted': 'Files that Python can import and that belong to no package: {0}',
+	'note.runs': 'Runs {0}',
+	'note.models-inside': 'Models inside, with measured weights: {0}',
+	'note.models-being-measured': 'Models inside whose weights are still being measured: {0}',
+	'note.models-outside': 'Models outside: {0}',
+	'note.models-not-known': 'Models of which it is not known where they run: {0}',
+	'note.models-not-listed': 'Which models are offered is not known.',
+	'note.models-left-out': 'Models that are offered and not told of: {0}',
+	'note.words-stay': 'No other way leads out.',
+	'note.words-can-leave': 'What you write can leave by {0}',
+	'note.words-left-out': 'Ways that lead out and are not told of: {0}',
+	'note.words-not-known': 'Which ways lead out is not known.',
+	'note.no-functions': 'No functions or tools that somebody added run.',
+	'note.function-active': 'Runs beside open-webui’s own code: {0}',
+	'note.functions-not-known': 'Which functions and tools run is not known, or not all of it.',
+	'note.administrators-read': 'Administrators {0}.',
+	'note.administrators-not-known': 'It is not known whether administrators {0}.',
+	'note.administrators-do-not-read': 'Administrators can neither read nor export chats.',
+	'note.storage-kept': 'What is stored is kept from the host.',
+	'note.storage-plain': 'The host can read {0}',
+	'note.storage-not-known': 'It is not known whether the host can read {0}',
+	'note.more': '{0} more are not shown.',
+
+	'people.administrators_read_chats': 'can read chats',
+	'people.administrators_export': 'can export all chats',
+
+	'store.chats': 'chats',
+	'store.uploads': 'uploads',
+	'store.vectors': 'the search index',
+	'store.cache': 'the cache',
+	'store.temporary': 'temporary files',
+	'store.secret_key': 'the key of sign-ins',
+	'store.audit_log': 'the audit log',
+	'store.logs': 'logs',
+	'store.objects': 'the object store',
+	'store.redis': 'Redis',
+	'store.swap': 'swapped memory',
+
+	'difference.other-files': 'other files than on {0}',
+	'difference.other-settings': 'others than on {0}',
+	'difference.other-weights': 'other weights than on {0}',
+	'difference.other-place': 'runs elsewhere than on {0}',
+	'difference.other-code': 'other code than on {0}',
+	'difference.not-measured': 'measured on {0}, and not now',
+	'difference.new': 'new',
+	'difference.less-secret': 'kept from the host on {0}, and not now',
+	'difference.may-read': 'could not on {0}, and now can, or nobody knows',
+	'difference.not-remembered': 'This browser cannot remember what runs there, or has lost it.',
+
+	'chosen.model-inside': 'The model in use runs inside: {0}',
+	'chosen.model-being-measured':
+		'The model in use runs inside; its weights are still being measured: {0}',
+	'chosen.model-not-known': 'It is not known where the model in use runs: {0}',
+	'chosen.model-outside': 'The model in use runs outside of this server: {0}',
+	'chosen.question': 'Shall what you write go there?',
+	'chosen.decline': 'Do not send',
+	'chosen.refused': 'Nothing was sent. {0}',
 
 	'provider.alibaba': 'Alibaba Cloud',
 	'provider.trustee': 'CoCo Trustee',

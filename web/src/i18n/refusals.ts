@@ -9,7 +9,8 @@ export const REFUSALS = {
 			'Nothing was sent: this browser talked to this server by a sealed connection before, and the server offers none now.',
 		blocked: 'Nothing was sent: the check of this server failed.',
 		undecided: 'Nothing was sent: the check of this server came to no result in time.',
-		crowded: 'Nothing was sent: too many requests wait for the check of this server.'
+		crowded: 'Nothing was sent: too many requests wait for the check of this server.',
+		model: 'Nothing was sent: the model in use does not run inside.'
 	}
 } as const satisfies Record<string, Record<Refusal, string>>;
 

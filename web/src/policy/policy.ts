@@ -4,6 +4,7 @@ import { parseObject, type JsonObject } from '../base/json';
 import { asProblem, Problem } from '../base/problem';
 import SCHEMA from './policy.schema.json';
 import { violation } from './schema';
+import type { WorkloadPolicy } from './workload';
 
 type Rule = 'require' | 'allow' | 'forbid';
 
@@ -64,6 +65,8 @@ export interface Policy {
 	max_age: number;
 	/** Does a quote that binds no key fail? */
 	require_sealed: boolean;
+	/** What is asked of what runs there; nothing where it does not say. */
+	workload?: WorkloadPolicy;
 }
 
 /** Characters, as of every text in the settings. */
@@ -142,7 +145,7 @@ export const parsePolicy = (text: string): Policy => {
 	}
 	const idle = MASKED.find((name) => wantsOutside(masked_values[name]));
 	if (idle) throw new Problem('policy-malformed', `/masked_values/${idle}`);
-	const { min_quote_version, max_age, require_sealed, explained_registers } = given;
+	const { min_quote_version, max_age, require_sealed, explained_registers, workload } = given;
 	return {
 		tcb: { ...DEFAULT_POLICY.tcb, ...tcb },
 		td_attributes: { ...DEFAULT_POLICY.td_attributes, ...given.td_attributes },
@@ -151,6 +154,7 @@ export const parsePolicy = (text: string): Policy => {
 		masked_values,
 		reference_values: lowered(reference_values ?? {}),
 		...(explained_registers && { explained_registers }),
+		...(workload && { workload }),
 		min_quote_version: min_quote_version ?? DEFAULT_POLICY.min_quote_version,
 		max_age: max_age ?? DEFAULT_POLICY.max_age,
 		require_sealed: require_sealed ?? DEFAULT_POLICY.require_sealed

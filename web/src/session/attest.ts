@@ -1,4 +1,5 @@
 import {
+	causesOf,
 	complete,
 	deriveStatus,
 	type Check,
@@ -11,6 +12,7 @@ import { request } from '../base/http';
 import { asProblem, Passing, Problem } from '../base/problem';
 import type { ReasonCode } from '../base/reasons';
 import { replay } from '../evidence/eventlog';
+import type { Present } from '../evidence/facts';
 import type { LogRow } from '../evidence/eventtext';
 import {
 	fetchEvidence,
@@ -36,11 +38,14 @@ import {
 } from '../providers/choice';
 import type { Context, Provider, Result, RunCheck } from '../providers/provider';
 import { PROVIDERS, type ProviderId } from '../providers/registry';
+import { readKeyset } from '../transport/keyset';
+import { askStatement } from './holder';
 import { examineKept, type Keeping } from './keeping';
 import { bindKeys, type Keys } from './key-binding';
 import { recognise, remember, rememberEdition, valuesOf, type Change } from './memory';
 import { rememberSealed, wasSealed } from './sealed';
 import { MEMORY_KEY, type Settings } from './settings';
+import { checkWorkload, presentIn, type Workload } from './workload';
 
 /** Milliseconds that any result lasts: a token about to end must not make us run in circles. */
 const MIN_AGE = 10_000;
@@ -78,11 +83,9 @@ export interface Verdict extends Told {
 }
 
 /** What some checks tell beyond their outcome. */
-interface Told extends Keeping, Keys {
+interface Told extends Keeping, Keys, Workload {
 	/** What differs from the measurements that this browser remembers. */
 	changes?: readonly Change[];
-	/** Remember the measurements of this verdict from now on; throws where storage does. */
-	accept?: () => void;
 	/** What the event logs tell, where they lead to the quote's registers. */
 	events?: readonly LogRow[];
 }
@@ -135,12 +138,16 @@ const readPolicy = (text: string): { policy: Policy; problem?: Problem } => {
 /** A check that an earlier one made pointless. */
 const NOT_RUN: Finding = { outcome: 'skipped', code: 'not-run' };
 
-/** event-log, with the events to show. */
-const checkLogs = async ({ subtle, evidence, policy }: Context, told: Told): Promise<Finding> => {
+/** event-log, with the events to show and what they say of now. */
+const checkLogs = async (context: Context, run: Run): Promise<Finding> => {
+	const { subtle, evidence, policy } = context;
 	const { quote, ccel, aaEventlog } = evidence;
 	const replayed = await replay(subtle, quote.body, ccel, aaEventlog);
 	const finding = appraiseLogs(policy, replayed);
-	if (replayed) told.events = replayed.events;
+	if (replayed) {
+		run.told.events = replayed.events;
+		run.log = presentIn(replayed);
+	}
 	return finding;
 };
 
@@ -151,8 +158,10 @@ const checkMemory = ({ env, evidence }: Context, simulated: boolean, told: Told)
 	const mayBegin = told.unmarked === undefined;
 	const { finding, changes } = recognise(env.memory, values, env.now(), mayBegin);
 	if (finding.outcome === 'warn') {
+		const { accept } = told;
 		told.changes = changes;
 		told.accept = () => {
+			accept?.();
 			remember(env.memory, values, env.now());
 			env.marks.set(MEMORY_KEY, env.memory.getItem(MEMORY_KEY));
 		};
@@ -170,6 +179,46 @@ const whyNotHardware = (evidence: Evidence, result: Result | null): ReasonCode |
 	return result?.otherRoot ? 'root' : undefined;
 };
 
+/** reference-values as trust on first use would have it, with nothing remembered yet. */
+const previewMemory = ({ env, evidence }: Context, simulated: boolean): Check => {
+	const values = valuesOf(evidence.quote, simulated);
+	return { id: 'reference-values', ...recognise(env.memory, values, env.now(), false).finding };
+};
+
+/**
+ * The check `workload`, and what key-binding has to say of it: what runs beside the software that
+ * seals could read its keys.
+ *
+ * Who this person is goes to nobody of whom anything warns that the person has not confirmed.
+ *
+ * @param preview What reference-values will come to, where that is told last.
+ */
+const examineWorkload = async (
+	{ findings, told, token, log, check }: Run,
+	context: Context,
+	runtime: RuntimeData,
+	preview: Check | undefined
+): Promise<void> => {
+	const { env, subtle, signal } = context;
+	const { statement: bound } = runtime;
+	if (told.keyset && typeof bound === 'string') told.statement = bound;
+	const ask = async (): Promise<unknown> => {
+		const causes = causesOf([...Object.values(findings), ...(preview ? [preview] : [])]);
+		const mayKnow = causes.length === 0 || env.confirmed(causes);
+		if (!told.keyset || told.statement === undefined || !token || !mayKnow) return undefined;
+		const keyset = await readKeyset(subtle, told.keyset);
+		told.asked = true;
+		return askStatement(env, subtle, signal, keyset, { token, bound: told.statement });
+	};
+	const mayBegin = told.unmarked === undefined;
+	await check('workload', () => checkWorkload(context, { runtime, log, ask, mayBegin }, told));
+	const bindings = findings['key-binding'];
+	const readers = told.workload?.readers ?? [];
+	if (bindings && bindings.outcome !== 'fail' && readers.length > 0) {
+		findings['key-binding'] = { ...bindings, outcome: 'warn', code: 'unlisted-function' };
+	}
+};
+
 /** What a run has found so far. */
 interface Run {
 	findings: Findings;
@@ -178,6 +227,10 @@ interface Run {
 	told: Told;
 	/** Did this browser ever have a sealed connection to this origin? */
 	wasSealed: boolean;
+	/** What the person's account is known by; empty for nobody's. */
+	token: string;
+	/** What the application's log says of now, where it leads to the quote's register. */
+	log: Present | null;
 	check: RunCheck;
 }
 
@@ -196,7 +249,7 @@ const beginRun = (): Run => {
 			return false;
 		}
 	};
-	return { findings, problems, told: {}, wasSealed: false, check };
+	return { findings, problems, told: {}, wasSealed: false, token: '', log: null, check };
 };
 
 /** How long to wait before the next run, where nothing failed but what may pass by itself. */
@@ -264,7 +317,7 @@ const examine = async (
 	});
 	const askHolder = runtime ? await bindKeys(context, runtime, run) : null;
 	const answered = askHolder?.();
-	await check('event-log', () => (askHolder ? checkLogs(context, told) : NOT_RUN));
+	await check('event-log', () => (askHolder ? checkLogs(context, run) : NOT_RUN));
 	const result = askHolder ? await provider.verify(context) : null;
 	await answered;
 	// Without a result nobody has vouched for the hardware: then only the bad news counts.
@@ -274,10 +327,17 @@ const examine = async (
 	}
 	// Only what passes everything else is worth remembering, and comparing with that.
 	const { required } = provider;
-	if (deriveStatus(complete(findings, required), required) === 'red') return result;
+	const isRed = () => deriveStatus(complete(findings, required), required) === 'red';
+	const isSimulated = code !== undefined;
+	if (!runtime || isRed()) {
+		await check('workload', () => NOT_RUN);
+		return result;
+	}
 	if (told.keyset) rememberSealed(env);
-	if (!explicit) {
-		await check('reference-values', () => checkMemory(context, code !== undefined, told));
+	const preview = explicit ? undefined : previewMemory(context, isSimulated);
+	await examineWorkload(run, context, runtime, preview);
+	if (!explicit && !isRed()) {
+		await check('reference-values', () => checkMemory(context, isSimulated, told));
 	}
 	return result;
 };
@@ -321,6 +381,7 @@ export const attest = async (
 	const kept = await run.check('settings', () => examineKept(whole, settings, run.told));
 	if (!kept) return withoutAsking(run, whole.now());
 	run.wasSealed = await wasSealed(whole);
+	run.token = whole.token();
 	const env = run.wasSealed ? withoutToken(whole) : whole;
 	const nonce = env.random(NONCE_BYTES);
 	const [{ config, choice, provider, problem: unsure }, obtained] = await Promise.all([

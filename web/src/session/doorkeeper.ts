@@ -1,10 +1,10 @@
 /** What the verification found, told to the page's door; and what keeps the verification going for it. */
-import type { Check } from '../base/checks';
+import { causesOf } from '../base/checks';
 import { toBase64url, toUtf8 } from '../base/encoding';
 import type { Environment } from '../base/environment';
 import { Passing } from '../base/problem';
 import type { Door, Judgement } from '../transport/door';
-import type { Cause, Key, Standing } from '../transport/gate';
+import type { Key, Standing } from '../transport/gate';
 import { readKeyset, type Keyset } from '../transport/keyset';
 import type { Verdict } from './attest';
 import { pause } from './backoff';
@@ -30,19 +30,17 @@ export const standingOf = ({ status, wait }: Verdict): Standing => {
 	return wait === undefined ? 'failed' : 'unreachable';
 };
 
-/** What warned or failed by itself, and not because something before it did. */
-export const causesOf = (checks: readonly Check[]): Cause[] =>
-	checks
-		.filter(({ outcome, code }) => /^(warn|fail)$/.test(outcome) && code !== 'not-run')
-		.map(({ id, code = '' }) => `${id}:${code}`);
-
 /** What has to pass before a key is called proved: the answer is to us, and its holder answers. */
 const PROVING = ['nonce-binding', 'key-binding'];
 
 /** What a verdict says of the key; undefined where it came to none. */
 export const keyOf = ({ keyset, checks }: Verdict): Key | undefined => {
+	// Who holds a key is one question, and what could read it there another.
 	const isPassed = (wanted: string) =>
-		checks.some(({ id, outcome }) => id === wanted && outcome === 'pass');
+		checks.some(
+			({ id, outcome, code }) =>
+				id === wanted && (outcome === 'pass' || code === 'unlisted-function')
+		);
 	if (keyset !== undefined && PROVING.every(isPassed)) return 'proved';
 	const code = checks.find(({ id }) => id === 'key-binding')?.code;
 	if (code === 'key-none') return 'none';
@@ -68,7 +66,10 @@ export const policyId = async (
 	);
 };
 
-interface Found extends Pick<Judgement, 'standing' | 'key' | 'causes' | 'keyset' | 'until'> {
+interface Found extends Pick<
+	Judgement,
+	'standing' | 'key' | 'causes' | 'keyset' | 'statement' | 'until'
+> {
 	/** Whether a key must be there, by the person's policy or by what this browser remembers. */
 	isRequired?: boolean;
 }
@@ -127,7 +128,8 @@ export const keepDoor = (
 			return { ...facts, key, keyset: null, until: env.now() + PLAIN_LIFE, isRequired };
 		}
 		const keyset = await readKeyset(subtle, verdict.keyset);
-		return { ...facts, key, keyset, until: Math.min(verdict.expires, keyset.notAfter) };
+		const { statement, expires } = verdict;
+		return { ...facts, key, keyset, statement, until: Math.min(expires, keyset.notAfter) };
 	};
 
 	const found = async (state: State, signal: AbortSignal): Promise<Found | null> => {

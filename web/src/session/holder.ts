@@ -1,5 +1,8 @@
+import { canonicalJson } from '../base/canonical';
+import { toBase64url } from '../base/encoding';
 import type { Environment } from '../base/environment';
-import { inTime, NO_CONNECTION } from '../base/http';
+import { inTime, NO_CONNECTION, readBody } from '../base/http';
+import { own, parseObject } from '../base/json';
 import { asProblem, Passing, Problem } from '../base/problem';
 import { createChannel } from '../transport/client';
 import { SealedError } from '../transport/errors';
@@ -44,4 +47,38 @@ export const askHolder = async (
 		const problem = meaning(error);
 		if (problem) throw problem;
 	}
+};
+
+/**
+ * Have the holder of these keys tell what it states of itself to the person of this token, which goes
+ * sealed. Undefined where that person may not know, and of an older kit.
+ *
+ * Throws what may pass by itself where it does not answer now, or states another thing than the quote
+ * was over by now.
+ */
+export const askStatement = async (
+	env: Environment,
+	subtle: SubtleCrypto,
+	signal: AbortSignal,
+	keyset: Keyset,
+	{ token, bound }: { token: string; bound: string }
+): Promise<unknown> => {
+	const channel = createChannel({ ...env, subtle }, keyset);
+	const url = `${env.api}/tee/statement`;
+	const fields: [string, string][] = [['authorization', `Bearer ${token}`]];
+	const answer = await inTime(env, signal, 'quote-unreachable', async (inner) => {
+		const response = await channel.request({ method: 'GET', url, fields, signal: inner });
+		return { status: response.status, text: await readBody(response) };
+	}).catch((error: unknown) => {
+		throw meaning(error) ?? new Passing('quote-unreachable');
+	});
+	const { status, text } = answer;
+	if (LATER.includes(status) || status >= 500) {
+		throw new Passing('quote-unreachable', `HTTP ${status}`);
+	}
+	if (status !== 200) return undefined;
+	const told = parseObject(text);
+	const digest = await subtle.digest('SHA-256', canonicalJson(own(told, 'statement')));
+	if (toBase64url(new Uint8Array(digest)) !== bound) throw new Passing('statement-changed');
+	return own(told, 'sections') ?? null;
 };

@@ -8,6 +8,7 @@ import {
 	parseSettings,
 	SEALED_KEY,
 	STORAGE_KEY,
+	WORKLOAD_KEY,
 	type Settings
 } from './settings';
 
@@ -15,7 +16,7 @@ import {
 const PATIENCE = 30_000;
 
 /** What this browser keeps about trust besides the settings, by its names in the storage. */
-const OTHERS = [MEMORY_KEY, EDITIONS_KEY, SEALED_KEY] as const;
+const OTHERS = [MEMORY_KEY, EDITIONS_KEY, SEALED_KEY, WORKLOAD_KEY] as const;
 
 /** One thing that is kept: what is stored now, and what the kit stored last. */
 export interface Kept {

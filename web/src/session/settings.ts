@@ -11,6 +11,7 @@ export const STORAGE_KEY = 'tee.settings';
 export const MEMORY_KEY = 'tee.memory';
 export const EDITIONS_KEY = 'tee.editions';
 export const SEALED_KEY = 'tee.sealed';
+export const WORKLOAD_KEY = 'tee.workload';
 
 /** Characters of any text in the settings, and of all of them as they are stored. */
 const TEXT_LIMIT = 1 << 16;

@@ -3,12 +3,13 @@
  * told what the verification found; the rest of the page only ever sees the carrier.
  */
 import type { Environment } from '../base/environment';
-import type { Carrier } from './carrier';
+import type { Carrier, LineRequest } from './carrier';
 import type { Control, WorkerControl } from './control';
 import type { Cause, Decision, Enforcement, Gate, Key, Standing, View } from './gate';
 import type { Jar } from './jar';
 import type { Keyset } from './keyset';
-import { createCarrier, type Held } from './line';
+import { namesModel } from './chosen-model';
+import { createCarrier, type Held, type LineEnvironment } from './line';
 import { isSame, LONGEST, type Grounds, type Permission, type Shared } from './shared';
 
 /** Milliseconds between two looks at the clock: a sleeping machine stops timers. */
@@ -26,6 +27,8 @@ export interface Judgement {
 	keyset: Keyset | null;
 	/** Under which policy the keys were judged. */
 	policy: string;
+	/** The hash of the statement that the verdict is about. */
+	statement?: string;
 	/** Milliseconds since 1970. */
 	until: number;
 }
@@ -39,7 +42,7 @@ export interface DoorEnvironment
 	jar: Jar;
 	control: Pick<WorkerControl, 'take' | 'release'>;
 	/** Make what requests go to: a new one for each verdict, also for the same keys. */
-	hold: (keyset: Keyset, policy: string) => Held;
+	hold: (keyset: Keyset, policy: string, statement?: string) => Held;
 	/** The jar has changed, or another one counts: documents show its cookies. */
 	showCookies: () => Promise<void>;
 	/** Have the browser lose the cookies that it got in the clear; nobody waits for it. */
@@ -51,9 +54,9 @@ export interface DoorEnvironment
 const PENDING = { standing: 'pending', key: 'pending', channel: null } as const;
 
 /** What is kept for other pages, for the worker, and for the next load of this page. */
-const permissionOf = ({ keyset, until, policy, ...judged }: Judgement): Permission => {
+const permissionOf = ({ keyset, until, policy, statement, ...judged }: Judgement): Permission => {
 	const { standing, key, causes } = judged;
-	return { keyset, until, policy, grounds: { standing, key, causes } };
+	return { keyset, until, policy, statement, grounds: { standing, key, causes } };
 };
 
 const isGrounds = (grounds: Grounds | undefined): grounds is Grounds =>
@@ -75,6 +78,20 @@ const leaves =
 		return ours === policy && (judged.standing === 'unreachable' || isSame(found, grounds));
 	};
 
+/** Have a request weighed by what comes to do that, for as long as it is wanted. */
+const orAborted = (
+	weighing: Promise<LineEnvironment['mind']>,
+	request: LineRequest
+): Promise<void> =>
+	new Promise((resolve, reject) => {
+		const { signal } = request;
+		signal?.throwIfAborted();
+		signal?.addEventListener('abort', () => {
+			reject(signal.reason as Error);
+		});
+		weighing.then((mind) => (signal?.aborted ? undefined : mind(request))).then(resolve, reject);
+	});
+
 /** What a gate came to, and by which judgement. */
 type Outcome = readonly [kind: Decision['kind'], judged: Judgement | null];
 
@@ -83,8 +100,10 @@ const WAITS: Outcome = ['wait', null];
 export class Door {
 	readonly gate: Gate<Held>;
 	readonly carrier: Carrier;
-	/** Have the server attested anew: its keys answer no more. */
+	/** Have the server attested anew: its keys answer no more, or it states another thing. */
 	attest: () => void = () => undefined;
+	/** Given once: what weighs requests that name a model, which wait for it. */
+	weigh: (mind: LineEnvironment['mind']) => void = () => undefined;
 	#judged: Judgement | null = null;
 	#held: Held | null = null;
 	#known = false;
@@ -103,6 +122,9 @@ export class Door {
 	constructor(private readonly env: DoorEnvironment) {
 		const { gate, jar, shared } = env;
 		this.gate = gate;
+		const weighing = new Promise<LineEnvironment['mind']>((resolve) => {
+			this.weigh = resolve;
+		});
 		const inner = createCarrier({
 			...env,
 			jar: {
@@ -114,6 +136,9 @@ export class Door {
 			},
 			doubt: (held) => {
 				this.#doubt(held);
+			},
+			async mind(request) {
+				if (namesModel(request)) await orAborted(weighing, request);
 			}
 		});
 		this.carrier = {
@@ -168,8 +193,8 @@ export class Door {
 	async judge(judgement: Judgement, isKept = false): Promise<void> {
 		const { env } = this;
 		const turn = ++this.#turn;
-		const { keyset, policy, ...news } = judgement;
-		const held = keyset && env.hold(keyset, policy);
+		const { keyset, policy, statement, ...news } = judgement;
+		const held = keyset && env.hold(keyset, policy, statement);
 		if (held) {
 			this.#control ??= env.control.take();
 			await this.#control;

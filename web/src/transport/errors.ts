@@ -2,6 +2,7 @@
  * Why a sealed request came to nothing:
  *
  * - `key-unknown`: the server does not hold this key, or any. Attest anew, then repeat once.
+ * - `statement-changed`: the server states another thing than the request was meant for. The same.
  * - `sealed-busy`: it cannot take more now; `wait` says for how long.
  * - `sealed-refused`: another outer status, which `status` has.
  * - `sealed-broken`: what came back does not open, is cut off, or breaks a rule.
@@ -11,6 +12,7 @@
  */
 export type SealedCode =
 	| 'key-unknown'
+	| 'statement-changed'
 	| 'sealed-busy'
 	| 'sealed-refused'
 	| 'sealed-broken'

@@ -37,9 +37,9 @@ export interface Situation {
 /**
  * Why a request is refused: the key is not the quote's; this origin was sealed once and names no key
  * now (the person may forget it); a check failed where that blocks; nobody decided in time; too many
- * wait.
+ * wait; the model that it names is not inside, and the person does not want that, or may not.
  */
-export type Refusal = 'key-refuted' | 'no-way-back' | 'blocked' | 'undecided' | 'crowded';
+export type Refusal = 'key-refuted' | 'no-way-back' | 'blocked' | 'undecided' | 'crowded' | 'model';
 
 export type Decision =
 	| { kind: 'open'; way: 'sealed' | 'plain' }

@@ -6,6 +6,7 @@ import type { Gate } from './gate';
 import type { Jar } from './jar';
 import { SealedSocket } from './socket';
 import { socketAddress, type Sockets } from './sockets';
+import { meantFor, refuseChange } from './statement';
 
 /** What the gate lets requests go to: the holder of a keyset's keys, for one verdict's time. */
 export interface Held {
@@ -14,6 +15,8 @@ export interface Held {
 	sockets: Pick<Sockets, 'connect' | 'end'>;
 	/** Under which policy the keys were judged: cookies are kept apart by it. */
 	policy: string;
+	/** The hash of the statement that the verdict is about; missing where it was about none. */
+	statement?: string;
 }
 
 export interface LineEnvironment extends Pick<Carrier, 'fetch' | 'more' | 'failed' | 'later'> {
@@ -26,7 +29,13 @@ export interface LineEnvironment extends Pick<Carrier, 'fetch' | 'more' | 'faile
 	 * next verdict opens it.
 	 */
 	doubt: (held: Held) => void;
+	/** Wait until a request may go, by what it says; rejects where it may not. */
+	mind: (request: LineRequest) => Promise<void>;
 }
+
+/** What asks for another verdict, and then once more. */
+const isOutdated = (error: unknown): boolean =>
+	error instanceof SealedError && /^(key-unknown|statement-changed)$/.test(error.code);
 
 /** Have the wrappers' requests wait at the gate and go by what it lets them. */
 export const createCarrier = (env: LineEnvironment): Carrier => {
@@ -48,7 +57,7 @@ export const createCarrier = (env: LineEnvironment): Carrier => {
 		return held;
 	};
 
-	/** Where the server does not know the keys, try once more under the next verdict's. */
+	/** Where the verdict is outdated, try once more under the next one. */
 	const through = async <T>(
 		held: Held,
 		signal: AbortSignal | null | undefined,
@@ -57,7 +66,7 @@ export const createCarrier = (env: LineEnvironment): Carrier => {
 		try {
 			return await act(held);
 		} catch (error) {
-			if (!(error instanceof SealedError && error.code === 'key-unknown')) throw error;
+			if (!isOutdated(error)) throw error;
 			env.doubt(held);
 			const other = await next(signal);
 			// Never as without the kit: what was to go sealed goes sealed.
@@ -71,7 +80,7 @@ export const createCarrier = (env: LineEnvironment): Carrier => {
 		return text ? [['cookie', text]] : [];
 	};
 
-	const send = async (
+	const withCookies = async (
 		{ channel, policy }: Held,
 		{ cookies, ...request }: LineRequest
 	): Promise<Response> => {
@@ -85,14 +94,38 @@ export const createCarrier = (env: LineEnvironment): Carrier => {
 		});
 	};
 
+	/** Nothing is answered that was meant for another statement than the present one. */
+	const send = async (held: Held, request: LineRequest): Promise<Response> => {
+		const { statement } = held;
+		if (statement === undefined) return withCookies(held, request);
+		const fields = meantFor(statement, request.fields ?? []);
+		const answer = await withCookies(held, { ...request, fields });
+		await refuseChange(answer);
+		return answer;
+	};
+
 	const lineOf = (held: Held): Line => ({
-		send: (request) => through(held, request.signal, (one) => send(one, request)),
+		send: (request) =>
+			through(held, request.signal, async (one) => {
+				// Each time: another verdict may know other things.
+				await env.mind(request);
+				return send(one, request);
+			}),
 		socket(path, protocols) {
 			const wanted = [...protocols];
 			const address = socketAddress(path, origin);
 			const { pathname } = new URL(address);
-			const connect = async ({ sockets, policy }: Held) =>
-				sockets.connect(path, wanted, [['origin', origin], ...(await cookieOf(pathname, policy))]);
+			const connect = async ({ sockets, policy, statement }: Held) => {
+				const fields: [string, string][] = [
+					['origin', origin],
+					...(await cookieOf(pathname, policy))
+				];
+				return sockets.connect(
+					path,
+					wanted,
+					statement === undefined ? fields : meantFor(statement, fields)
+				);
+			};
 			return new SealedSocket(address, wanted, () => through(held, null, connect), env.later);
 		}
 	});

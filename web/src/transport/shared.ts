@@ -58,6 +58,8 @@ export interface Permission {
 	until: number;
 	/** Under which policy it was judged. */
 	policy: string;
+	/** The hash of the statement that the verdict was about. */
+	statement?: string;
 	/** Missing where only the worker goes by it. */
 	grounds?: Grounds;
 }

@@ -7,6 +7,7 @@ import type { Channel } from './client';
 import { SealedError } from './errors';
 import { openFrames } from './frames';
 import { type Connection, SealedSocket } from './socket';
+import { refuseChange } from './statement';
 
 /** What sockets take from outside, beside what their channel took. */
 export interface SocketEnvironment extends Pick<Environment, 'later' | 'api' | 'origin'> {
@@ -46,6 +47,7 @@ export const createSockets = (
 			body: toUtf8(JSON.stringify({ path, protocols })),
 			signal: life
 		});
+		await refuseChange(response);
 		if (response.status !== 200) throw new SealedError('sealed-refused', '', response.status);
 		const answer: unknown = await response.json();
 		const ticket = toBase64url(fromBase64url(own(answer, 'ticket')));

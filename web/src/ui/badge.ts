@@ -117,9 +117,15 @@ export class TrustBadge extends TrustElement {
 		this.settingsOpen = false;
 	}
 
-	protected override begin({ session, chat, settingsInPanel, rightsTaken }: Parts): (() => void)[] {
+	protected override begin({
+		session,
+		model,
+		chat,
+		settingsInPanel,
+		rightsTaken
+	}: Parts): (() => void)[] {
 		return [
-			...this.follow(session.state, settingsInPanel, rightsTaken),
+			...this.follow(session.state, model, settingsInPanel, rightsTaken),
 			session.attach(),
 			chat.subscribe((number) => {
 				session.chat(number);
@@ -203,8 +209,9 @@ export class TrustBadge extends TrustElement {
 	protected override view(parts: Parts): TemplateResult {
 		const { t } = parts.texts.get();
 		const state = parts.session.state.get();
-		const name = stateOf(state);
-		const text = t(labelOf(state));
+		const model = parts.model.get();
+		const name = stateOf(state, model);
+		const text = t(labelOf(state, model));
 		return html`
 			<div
 				class="badge"
@@ -250,6 +257,7 @@ export class TrustBadge extends TrustElement {
 				this.#find('.recheck')?.focus();
 				session.forget();
 			},
+			model: parts.model.get(),
 			review: this.settingsOpen
 				? undefined
 				: () => {

@@ -19,6 +19,8 @@ export interface Parts {
 	session: Session;
 	settings: SettingsStore;
 	texts: ReadableAtom<Texts>;
+	/** The model that the last request named. */
+	model: ReadableAtom<string | null>;
 	/** Names the open chat: changes whenever another one is opened. */
 	chat: ReadableAtom<string>;
 	/** Does the badge's panel offer the settings, because the app has no place for them? */

@@ -7,10 +7,11 @@ import type { Verdict } from '../session/attest';
 import type { Remedy } from '../session/keeping';
 import type { Renewal, State } from '../session/session';
 import { remedyButtons } from './kept';
+import { rows } from './rows';
 import { labelOf } from './state';
+import { workloadView } from './workload';
 
-/** What comes from outside is shown up to here: rows of a list, characters of a text. */
-const ROWS_MAX = 300;
+/** Characters of a text from outside that are shown. */
 const TEXT_MAX = 8_192;
 
 /** What the reader can do in the panel. */
@@ -20,6 +21,8 @@ export interface Actions {
 	mend: (remedy: Remedy) => void;
 	/** Forget that requests to this server were ever sealed. */
 	forget: () => void;
+	/** The model that the last request named; null where none has yet. */
+	model: string | null;
 	/** Look at the settings as they are stored; missing where they are on show. */
 	review: (() => void) | undefined;
 }
@@ -39,26 +42,20 @@ const shown = (value: unknown): string => {
 	return text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}…` : text;
 };
 
-/** Some rows, and how many more there are. */
-const rows = <T>(all: readonly T[], t: Translate, row: (item: T) => TemplateResult) => html`
-	${all.slice(0, ROWS_MAX).map(row)}
-	${
-		all.length > ROWS_MAX
-			? html`<p class="muted">${t('panel.more', all.length - ROWS_MAX)}</p>`
-			: nothing
-	}
-`;
-
 const why = (t: Translate, { code }: Check): string => (code ? t(`reason.${code}`) : '');
 
 /** What the reader can do about a check that did not pass, and may pass by itself. */
 const advice = ({ code = 'internal' }: Check, passing: boolean): TextKey => {
-	if (/^(changed|memory)$/.test(code)) return 'advice.accept';
+	if (/^(changed|memory|workload-changed)$/.test(code)) return 'advice.accept';
+	if (code === 'unlisted-function') return 'advice.function';
+	if (code === 'statement-withheld') return 'advice.sign-in';
 	if (code.endsWith('-grace')) return 'advice.grace';
 	if (/^marks$|^settings-(storage|differ)$/.test(code)) return 'advice.storage';
 	if (code.startsWith('settings-')) return 'advice.kept';
 	if (
-		/^key-changed$|^keys-|^policy|^no-relay$|-(address|forged|chosen|unpinned|unmerged)$/.test(code)
+		/^own-word$|^key-changed$|^keys-|^policy|^no-relay$|-(address|forged|chosen|unpinned|unmerged)$/.test(
+			code
+		)
 	) {
 		return 'advice.settings';
 	}
@@ -132,6 +129,8 @@ const changes: Section = (verdict, t, actions) => html`
 			: nothing
 	}
 `;
+
+const workload: Section = (verdict, t, { model }) => workloadView(verdict, t, model);
 
 /** What to do about what this browser keeps; most of it takes a look at that first. */
 const keeping: Section = ({ remedies = [] }, t, { review, mend }) => {
@@ -228,6 +227,7 @@ const SECTIONS: readonly Section[] = [
 	checks,
 	unsealed,
 	keeping,
+	workload,
 	changes,
 	fields,
 	events
@@ -244,7 +244,7 @@ export const panelView = (
 		<button type="button" class="recheck" data-testid="tee-recheck" @click=${actions.recheck}>
 			${t('panel.recheck')}
 		</button>
-		<div class="title strong">${t(labelOf(state))}</div>
+		<div class="title strong">${t(labelOf(state, actions.model))}</div>
 		${state.kind === 'done' && state.renewal ? renewalView(state.renewal, t) : nothing}
 		${
 			state.kind === 'done'

@@ -2,7 +2,9 @@
 import type { ReadableAtom } from 'nanostores';
 import { refusalIn } from '../i18n/refusals';
 import { isText, type Texts } from '../i18n/texts';
+import type { ChosenModels } from '../session/chosen';
 import { NO_KEY, type Decision, type Gate } from '../transport/gate';
+import { chosenText } from './workload';
 
 const OVER = `position: fixed; inset: 0; z-index: 2147483646; display: flex; justify-content: center;
 	font: 14px/1.5 sans-serif`;
@@ -110,4 +112,50 @@ export const showQuestion = (
 		show();
 	});
 	show();
+};
+
+/** Ask about a model that does not run inside, as often as one is asked about. */
+export const showModelQuestion = (
+	page: Document,
+	{ asked, answer }: Pick<ChosenModels, 'asked' | 'answer'>,
+	texts: ReadableAtom<Texts>
+): void => {
+	const host = page.createElement('div');
+	const root = host.attachShadow({ mode: 'open' });
+
+	const add = (box: HTMLElement, tag: 'p' | 'button', text: string): HTMLElement => {
+		const element = page.createElement(tag);
+		element.textContent = text;
+		box.append(element);
+		return element;
+	};
+
+	const show = (): void => {
+		const about = asked.get();
+		if (!about) {
+			host.remove();
+			return;
+		}
+		const { t } = texts.get();
+		const cover = page.createElement('div');
+		cover.dataset.testid = 'tee-model-question';
+		cover.style.cssText = ASKING;
+		const box = page.createElement('div');
+		box.setAttribute('role', 'alertdialog');
+		box.style.cssText = BOX;
+		add(box, 'p', chosenText(about.model, about.chosen, t));
+		add(box, 'p', t('chosen.question'));
+		for (const yes of [true, false]) {
+			const button = add(box, 'button', t(yes ? 'gate.confirm' : 'chosen.decline'));
+			button.dataset.testid = yes ? 'tee-model-confirm' : 'tee-model-decline';
+			button.onclick = () => {
+				answer(yes);
+			};
+		}
+		cover.append(box);
+		root.replaceChildren(cover);
+		page.documentElement.append(host);
+	};
+	asked.listen(show);
+	texts.listen(show);
 };

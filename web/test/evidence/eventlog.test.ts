@@ -32,6 +32,34 @@ const run = async (c: Case) => {
 	return { replayed, finding: appraiseLogs(policy, replayed) };
 };
 
+describe('lines of the application', () => {
+	const linesOf = async (name: string, change = (log: Uint8Array<ArrayBuffer>) => log) => {
+		const c = must(cases.find((each) => each.name === name));
+		const given = bytes(c.cc_eventlog);
+		const log = given && change(Uint8Array.from(given));
+		return must(await replay(subtle, c.registers, log, c.aa_eventlog)).lines;
+	};
+	const PULLED = 'coco.example pull registry.example/app@sha256:ab';
+	const STARTED = 'coco.example start {"é": 1}';
+
+	it('are those of its events, and of its text', async () => {
+		expect(await linesOf("new: after the firmware's")).toEqual([PULLED, STARTED]);
+		expect(await linesOf('new: after a header of two algorithms')).toEqual([PULLED, STARTED]);
+		expect(must(await linesOf('new: and text after it')).slice(0, 2)).toEqual([PULLED, STARTED]);
+		expect(must(await linesOf('application only')).length).toBeGreaterThan(1);
+	});
+
+	it('are unknown where an event may hide one, or none is there', async () => {
+		const hidden = await linesOf("new: after the firmware's", (log) => {
+			const at = Buffer.from(log).lastIndexOf('registry.example');
+			log[at] = 'R'.charCodeAt(0);
+			return log;
+		});
+		expect(hidden).toBeNull();
+		expect(await linesOf('no events')).toBeNull();
+	});
+});
+
 describe('event logs of the vectors', () => {
 	it('are of every outcome', () => {
 		expect(new Set(cases.map(({ outcome }) => outcome)).size).toBe(5);

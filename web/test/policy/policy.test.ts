@@ -117,6 +117,7 @@ describe('the vectors that the command line shares', () => {
 			masked_values: said.masked_values ?? {},
 			reference_values: JSON.parse(lowered) as unknown,
 			explained_registers: said.explained_registers,
+			workload: said.workload,
 			min_quote_version: said.min_quote_version ?? 4,
 			max_age: said.max_age ?? DEFAULT_POLICY.max_age,
 			require_sealed: said.require_sealed ?? false

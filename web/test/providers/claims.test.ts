@@ -56,6 +56,7 @@ const judge = async (payload: object, now: number, policy = DEFAULT_POLICY, quot
 			proof: { index: 0, size: 1, path: [] },
 			keyset: undefined,
 			statement: undefined,
+			sections: undefined,
 			ccEventlog: null,
 			ccel: null,
 			aaEventlog: null,

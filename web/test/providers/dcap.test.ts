@@ -131,9 +131,10 @@ describe('under the root that counts as Intel’s', () => {
 			'token-claims': b,
 			appraisal: c,
 			'reference-values': d,
+			workload: e,
 			...rest
 		} = outcomes(verdict);
-		expect([a, b, c, d]).toEqual(Array(4).fill('skipped'));
+		expect([a, b, c, d, e]).toEqual(Array(5).fill('skipped'));
 		expect(new Set(Object.values(rest))).toEqual(new Set(['pass']));
 		expect(verdict.checks.find(({ id }) => id === 'appraisal')?.code).toBe('no-service');
 		expect(calls.map(({ url }) => url.replace(/=.*/, ''))).toEqual([

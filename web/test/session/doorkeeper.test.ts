@@ -1,8 +1,8 @@
 import { atom } from 'nanostores';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Check } from '../../src/base/checks';
+import { causesOf, type Check } from '../../src/base/checks';
 import type { Verdict } from '../../src/session/attest';
-import { causesOf, keepDoor, keyOf, policyId, standingOf } from '../../src/session/doorkeeper';
+import { keepDoor, keyOf, policyId, standingOf } from '../../src/session/doorkeeper';
 import { defaults, SEALED_KEY, type Settings } from '../../src/session/settings';
 import type { State } from '../../src/session/session';
 import type { Judgement } from '../../src/transport/door';
@@ -100,6 +100,7 @@ describe('what a verdict says', () => {
 
 	it.each([
 		['proved', PASSED, KEYSET],
+		['proved', bound('warn', 'unlisted-function'), KEYSET],
 		['none', bound('warn', 'key-none'), undefined],
 		['none', bound('fail', 'key-none'), undefined],
 		['refuted', bound('fail', 'key-mismatch'), undefined],
@@ -138,8 +139,9 @@ describe('the policy’s name', () => {
 
 describe('the door', () => {
 	it('gets a proved key until verdict or keyset ends, whichever is first', async () => {
-		find();
+		find({ statement: 'hash' });
 		expect(await judged()).toMatchObject({
+			statement: 'hash',
 			enforcement: 'warn',
 			standing: 'passed',
 			key: 'proved',

@@ -150,6 +150,7 @@ export const makeEnvironment = (
 		memory: fakeStorage(),
 		marks: { get: () => Promise.resolve(null), set: () => undefined, follow: () => undefined },
 		token: () => 'session-token',
+		confirmed: () => false,
 		origin: 'https://chat.example',
 		api: '/api/v1',
 		...more

@@ -76,12 +76,13 @@ const makeDoor = (causes: string[] = []): Door => {
 				}),
 			release
 		},
-		hold: (_keyset, policy) => {
+		hold: (_keyset, policy, statement) => {
 			const request = vi.fn(() => Promise.resolve(new Response('answer')));
 			const one = {
 				channel: { request },
 				sockets: { connect: vi.fn(), end: vi.fn() },
-				policy
+				policy,
+				statement
 			};
 			held.push(one);
 			return one;
@@ -165,6 +166,33 @@ describe('a door', () => {
 		const again = await begun();
 		expect(decision(again)).toMatchObject({ kind: 'open' });
 		expect(endCookies).toHaveBeenCalledTimes(1);
+	});
+
+	it('has requests say what statement it goes by, and the next page as well', async () => {
+		await opened({ statement: 'one' });
+		expect(await permission()).toMatchObject({ statement: 'one' });
+		await begun();
+		expect(held.map(({ statement }) => statement)).toEqual(['one', 'one']);
+	});
+
+	it('has what names a model wait to be weighed, and nothing else', async () => {
+		const door = await opened();
+		const line = await door.carrier.open();
+		const send = (path: string, signal?: AbortSignal) =>
+			line?.send({ method: 'POST', url: `${ORIGIN}${path}`, cookies: false, signal });
+		expect((await send('/api/v1/chats/new'))?.status).toBe(200);
+		const leaving = new AbortController();
+		const left = send('/api/chat/completions', leaving.signal);
+		const chat = send('/api/chat/completions');
+		await settle();
+		leaving.abort(new Error('left'));
+		await expect(left).rejects.toThrow('left');
+		const mind = vi.fn(() => Promise.resolve());
+		door.weigh(mind);
+		expect((await chat)?.status).toBe(200);
+		door.weigh(() => Promise.reject(new Error('twice')));
+		expect((await send('/api/chat/completions'))?.status).toBe(200);
+		expect(mind).toHaveBeenCalledTimes(2);
 	});
 
 	it('leaves cookies alone where nothing is sealed', async () => {

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import type { LineRequest } from '../../src/transport/carrier';
 import { SealedError } from '../../src/transport/errors';
 import { Gate } from '../../src/transport/gate';
 import { createCarrier, type Held } from '../../src/transport/line';
@@ -16,6 +17,7 @@ const hold = (policy = 'p') => ({
 });
 let gate: Gate<Held>;
 let doubt: ReturnType<typeof vi.fn<(held: Held) => void>>;
+const mind = vi.fn<(request: LineRequest) => Promise<void>>(() => Promise.resolve());
 let jar: { header: ReturnType<typeof vi.fn>; take: ReturnType<typeof vi.fn> };
 let carrier: ReturnType<typeof createCarrier>;
 let held: ReturnType<typeof hold>;
@@ -35,6 +37,7 @@ beforeEach(() => {
 		jar,
 		origin: ORIGIN,
 		doubt,
+		mind,
 		later,
 		fetch: plain,
 		more: () => Promise.resolve(more),
@@ -116,6 +119,74 @@ describe('a line', () => {
 		await settle();
 		gate.update({ key: 'none', known: false, enforcement: 'off', channel: null });
 		await expect(again).rejects.toMatchObject({ code: 'key-unknown' });
+	});
+
+	describe('under a statement', () => {
+		const stated = (statement: string) => ({ ...hold(), statement });
+		const CHANGED = { status: false, code: 'statement-changed' };
+		const fieldsOf = ({ channel: { request } }: ReturnType<typeof hold>, at = 0) =>
+			(request.mock.calls[at] as [{ fields: [string, string][] }])[0].fields;
+		const refuse = () => Promise.resolve(Response.json(CHANGED, { status: 409 }));
+		let first: ReturnType<typeof stated>;
+		beforeEach(() => {
+			first = stated('one');
+			gate.update({ channel: first });
+		});
+
+		it('says which one a request is meant for, whatever the app says', async () => {
+			first.channel.request.mockResolvedValue(new Response('answer'));
+			const line = await carrier.open();
+			const fields: [string, string][] = [['Tee-Statement', 'other']];
+			await line?.send({ method: 'GET', url: `${ORIGIN}/x`, fields, cookies: false });
+			expect(fieldsOf(first)).toEqual([['tee-statement', 'one']]);
+		});
+
+		it('repeats once under the next verdict what was meant for another, weighed anew', async () => {
+			mind.mockClear();
+			first.channel.request.mockImplementation(refuse);
+			const answer = ask();
+			await settle();
+			expect(doubt.mock.calls).toEqual([[first]]);
+			const next = stated('two');
+			next.channel.request.mockImplementation(refuse);
+			gate.update({ key: 'proved', channel: next });
+			await expect(answer).rejects.toMatchObject({ code: 'statement-changed', status: 409 });
+			expect(fieldsOf(next)).toContainEqual(['tee-statement', 'two']);
+			expect(next.channel.request).toHaveBeenCalledTimes(1);
+			expect(mind).toHaveBeenCalledTimes(2);
+		});
+
+		it('opens sockets for it', async () => {
+			first.sockets.connect.mockRejectedValue(new SealedError('statement-changed', '', 409));
+			const line = await carrier.open();
+			line?.socket('/ws/socket.io/', []);
+			await settle();
+			expect(doubt.mock.calls).toEqual([[first]]);
+			const next = stated('two');
+			next.sockets.connect.mockReturnValue(new Promise(() => undefined));
+			gate.update({ key: 'proved', channel: next });
+			await settle();
+			const [[, , fields]] = next.sockets.connect.mock.calls as [[string, string[], unknown]];
+			expect(fields).toContainEqual(['tee-statement', 'two']);
+		});
+
+		it.each([
+			['another code', Response.json({ ...CHANGED, code: 'other' }, { status: 409 })],
+			['another status', Response.json(CHANGED, { status: 400 })],
+			['no JSON', new Response('{', { status: 409 })],
+			['no object', new Response('null', { status: 409 })]
+		])('passes on the app’s own answer with %s', async (_what, answer) => {
+			const text = await answer.clone().text();
+			first.channel.request.mockResolvedValue(answer);
+			expect(await (await ask())?.text()).toBe(text);
+			expect(doubt).not.toHaveBeenCalled();
+		});
+	});
+
+	it('sends nothing that may not go by what it says', async () => {
+		mind.mockRejectedValueOnce(new TypeError('no'));
+		await expect(ask()).rejects.toThrow('no');
+		expect(held.channel.request).not.toHaveBeenCalled();
 	});
 
 	it.each([

@@ -72,12 +72,13 @@ export const makeParts = (stored?: string) => {
 			storage.set(name, value);
 		}
 	});
+	const model = atom<string | null>(null);
 	const chat = atom('1');
 	const settingsInPanel = atom(false);
 	const rightsTaken = atom(false);
 	const texts = createTexts().state;
-	const parts: Parts = { session, settings, texts, chat, settingsInPanel, rightsTaken };
-	return { parts, calls, state, settings, storage, chat, settingsInPanel, rightsTaken };
+	const parts: Parts = { session, settings, texts, model, chat, settingsInPanel, rightsTaken };
+	return { parts, calls, state, settings, storage, model, chat, settingsInPanel, rightsTaken };
 };
 
 /** Put an element with these parts on the page, and wait until it shows them. */
