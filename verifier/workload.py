@@ -180,13 +180,13 @@ def _first_check(
     is_covered: bool,
 ) -> Check:
     """The first outcome that applies."""
-    if sections.is_logged and found.present is None:
-        return _check(WARN, "log-withheld", "no log proves what the TD says that it measured")
     if sections.is_logged and found.present and sections.facts != found.present.facts:
         detail = "the event log tells of other measurements than the statement"
         return _check(FAIL, "measured-mismatch", detail)
     if found.violations:
         return _check(FAIL, "workload-policy", _named(found.violations))
+    if sections.is_logged and found.present is None:
+        return _check(WARN, "log-withheld", "no log proves what the TD says that it measured")
     if found.reads_keys:
         return _check(WARN, UNLISTED, _reading(unlisted))
     if found.differences:

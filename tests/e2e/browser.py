@@ -52,6 +52,7 @@ CHECKS = [
     "nonce-binding",
     "key-binding",
     "event-log",
+    "workload",
     "token-signature",
     "token-claims",
     "quote-signature",

@@ -27,7 +27,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ from playwright.sync_api import Browser, BrowserContext, Playwright, expect, syn
 
 from doubles import pccs
 from doubles.hostile import ALIBABA, GOOD, TRUSTEE, Forger, create_app
+from doubles.model import MODEL
+from doubles.ollama_program import make_program
 from doubles.serving import serving
 from e2e.browser import CHROMIUM, CHROMIUM_FLAGS, ChatPage, signed_in_context
 from e2e.changed import Changed
@@ -75,6 +77,7 @@ UNLIMITED = {
 }
 NOWHERE = "http://127.0.0.1:1"  # no test asks Intel for collateral
 ServerCommand = list[str | Path]
+Env = Mapping[str, str]
 
 
 def sealed_simulator(home: Path) -> dict[str, str]:
@@ -199,20 +202,37 @@ def start_server(home: Path, ports: dict[str, int]) -> Iterator[Callable[..., st
     environment = {**os.environ, "PYTHONPATH": str(REPO / "tests")}
     with ExitStack() as stack:
 
-        def start(name: str, command: ServerCommand, *, cors: bool = False) -> str:
+        def start(
+            name: str, command: ServerCommand, *, cors: bool = False, env: Env | None = None
+        ) -> str:
             if cors:
                 for port in ports.values():
                     command = [*command, "--cors-origin", f"http://127.0.0.1:{port}"]
-            server = announcing_server(command, log=home / f"{name}.log", env=environment)
+            env = {**environment, **(env or {})}
+            server = announcing_server(command, log=home / f"{name}.log", env=env)
             return str(stack.enter_context(server)["url"])
 
         yield start
 
 
 @pytest.fixture(scope="session")
-def model(start_server: Callable[..., str]) -> str:
-    """The address of a stub model server (OpenAI protocol, streaming)."""
-    return start_server("model", [sys.executable, "-m", "doubles.model"])
+def start_model(home: Path, start_server: Callable[..., str]) -> Callable[..., str]:
+    """Start a stub model server (OpenAI protocol, streaming) whose models lie on this machine."""
+
+    def start(name: str, models: Sequence[str], *more: str) -> str:
+        program = make_program(home / name, models)
+        command: ServerCommand = [program.python, "-m", "doubles.model", *more]
+        for model in models:
+            command += ["--model", model]
+        return start_server(name, command, env=program.env)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def model(start_model: Callable[..., str]) -> str:
+    """The address of one with a single model."""
+    return start_model("model", [MODEL])
 
 
 @pytest.fixture(scope="session")

@@ -300,6 +300,8 @@ class Backend:
         # What closing the "What's new" dialog does.
         version = self.call("GET", "/api/version").json()["version"]
         self.call("POST", "/api/v1/users/user/settings/update", json={"ui": {"version": version}})
+        # Until somebody has asked for them no models are stated, and pages would attest once more.
+        self.call("GET", "/api/models")
 
     def _sign_in(self) -> str:
         """Return a token of the administrator, whose account is made with the first start."""

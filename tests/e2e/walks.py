@@ -7,7 +7,6 @@ recorded, and nothing may have gone plain that is not on the list of what may (d
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -220,7 +219,7 @@ def accounts() -> Iterator[oidc.Provider]:
 
 @pytest.fixture(scope="session")
 def start_site(
-    start_server: Callable[..., str],
+    start_model: Callable[..., str],
     start_backend: Callable[..., Backend],
     kernel: Emulator,
     collateral_service: pccs.State,
@@ -231,10 +230,7 @@ def start_site(
     with ExitStack() as stack:
 
         def start(name: str, **env: str) -> Site:
-            command = [sys.executable, "-m", "doubles.model", "--delay", "0.01"]
-            for model in MODELS:
-                command += ["--model", model]
-            model = start_server(f"{name}-model", command)
+            model = start_model(f"{name}-model", MODELS, "--delay", "0.01")
             addresses = {
                 "OPENAI_API_BASE_URL": f"{model}/v1",
                 "RAG_OPENAI_API_BASE_URL": f"{model}/v1",

@@ -36,6 +36,7 @@ MOUNT = f"{CONFIGFS}/.emulator"
 DEVICE = "/dev/tdx_guest"
 MISC = "/sys/devices/virtual/misc"
 MEASUREMENTS = f"{MISC}/tdx_guest/measurements"
+LOG_FOLDER = "/run/attestation-agent"
 PASSED_ON = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
 READY_SECONDS = 60
 
@@ -50,6 +51,10 @@ def prepare_paths(device: str) -> None:
         os.mkdir(CONFIGFS)
     os.makedirs(REPORT)
     os.mkdir(MOUNT)
+    # The log that leads to this TD's registers is its own.
+    namespace.make_writable("/run")
+    os.makedirs(LOG_FOLDER, exist_ok=True)
+    namespace.mount("tmpfs", LOG_FOLDER, "tmpfs", namespace.MS_NOSUID, "mode=755")
     if device != "none":
         namespace.make_writable("/dev")
         Path(DEVICE).touch()

@@ -234,7 +234,9 @@ def main() -> None:
     options = parser.parse_args()
     namespace.die_with_parent(options.parent)
     if options.state:
-        sign = signers.simulator(options.state, options.prefix, options.form)
+        sign = signers.simulator(
+            options.state, options.prefix, options.form, lambda: kernel.registers[3]
+        )
     else:
         sign = signers.fixed(options.form)
     kernel = Kernel(sign, Fault.parse(options.fault), options.slow, options.seed)

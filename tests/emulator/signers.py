@@ -82,15 +82,23 @@ def fixed(form: str = "v4") -> Signer:
     return sign
 
 
-def simulator(directory: str, prefix: str, form: str = "v4") -> Signer:
-    """Return a signer that verifiers accept under the root in ``directory``."""
+def simulator(
+    directory: str, prefix: str, form: str = "v4", rtmr_3: Callable[[], bytes] = lambda: bytes(48)
+) -> Signer:
+    """Return a signer that verifiers accept under the root in ``directory``.
+
+    Its quotes carry the register that what runs here extends, as ``rtmr_3`` gives it.
+    """
     if form in MALFORMED:
-        return _spoiled(simulator(directory, prefix, "v5-td15ex"), form)
+        return _spoiled(simulator(directory, prefix, "v5-td15ex", rtmr_3), form)
     machine = Simulator.open(directory, name=prefix)
     version, body_type = FORMS[form]
 
     def sign(report_data: bytes) -> bytes:
-        return machine.quote(report_data, version=version, body_type=body_type)
+        measured = {"rtmr_3": rtmr_3()}
+        return machine.quote(
+            report_data, version=version, body_type=body_type, measurements=measured
+        )
 
     return sign
 

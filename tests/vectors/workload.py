@@ -1159,6 +1159,9 @@ def _in_order() -> Iterator[object]:
         reads_keys=True,
     )
     yield _violated(
+        "the policy before a log that is withheld", {"kit": [OTHER]}, [("kit", "")], log=None
+    )
+    yield _violated(
         "the policy before a function", {"kit": [OTHER]}, [("kit", "")], function, reads_keys=True
     )
     yield _case(

@@ -7,7 +7,7 @@ are understood. Where the server of a store is not to be known, the facts name n
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from quote_generator.workload.events import Fact, make_fact
@@ -57,10 +57,13 @@ class ServedModels:
         self._meter = ModelMeter(self._look, changed=self._change, pause=pause)
 
     def use(self, settings: Mapping[str, object]) -> None:
-        """Look for the servers of these settings from now on; measuring starts with the first."""
-        urls = settings.get("ollama.base_urls") if settings.get("ollama.enable") else ()
-        listed = urls if isinstance(urls, Sequence) and not isinstance(urls, str) else ()
-        self._urls = tuple(url for url in listed if isinstance(url, str))[:_URLS_MAX]
+        """Look for the servers of these settings from now on; measuring starts with the first.
+
+        An Ollama is also one where it is asked by OpenAI's protocol.
+        """
+        urls = [*_listed(settings, "ollama.enable", "ollama.base_urls")]
+        urls += _listed(settings, "openai.enable", "openai.api_base_urls")
+        self._urls = tuple(dict.fromkeys(urls))[:_URLS_MAX]
         with self._starting:
             if self._urls and not self._is_started:
                 self._is_started = True
@@ -111,6 +114,8 @@ class ServedModels:
             if address.reach != LOOPBACK or not address.text:
                 continue
             listener = self._listeners.on(address.ips, address.port)
+            if listener.programs != (OLLAMA,):
+                continue
             for store in self._stores_of(listener.pids):
                 name = address.text if store.is_servers else NOT_KNOWN
                 servers.setdefault(store.path, set()).add(name)
@@ -158,6 +163,12 @@ class ServedModels:
         self._missing = set(missing)
         for names, why in missing.items():
             self._facts.miss("model", why, *names)
+
+
+def _listed(settings: Mapping[str, object], switch: str, key: str) -> Iterator[str]:
+    urls = settings.get(key) if settings.get(switch) else ()
+    if isinstance(urls, Sequence) and not isinstance(urls, str):
+        yield from (url for url in urls if isinstance(url, str))
 
 
 def _digest_or_why(outcome: Outcome) -> str:
