@@ -27,7 +27,8 @@ export interface Present {
 	unknown: Unknown[];
 }
 
-const DOMAIN = 'cczoo';
+/** Of the kit's own events. */
+export const DOMAIN = 'cczoo';
 const START = 'cczoo start {"v":1}';
 
 /** Characters of a fact's text, and how deep objects and lists may lie in one another. */

@@ -42,10 +42,10 @@ import { readKeyset } from '../transport/keyset';
 import { askStatement } from './holder';
 import { examineKept, type Keeping } from './keeping';
 import { bindKeys, type Keys } from './key-binding';
-import { recognise, remember, rememberEdition, valuesOf, type Change } from './memory';
+import { recognise, remember, rememberEdition, valuesOf, type Change, type Values } from './memory';
 import { rememberSealed, wasSealed } from './sealed';
 import { MEMORY_KEY, type Settings } from './settings';
-import { checkWorkload, presentIn, type Workload } from './workload';
+import { checkWorkload, isLogged, presentIn, type Workload } from './workload';
 
 /** Milliseconds that any result lasts: a token about to end must not make us run in circles. */
 const MIN_AGE = 10_000;
@@ -147,13 +147,13 @@ const checkLogs = async (context: Context, run: Run): Promise<Finding> => {
 	if (replayed) {
 		run.told.events = replayed.events;
 		run.log = presentIn(replayed);
+		run.logged = isLogged(replayed);
 	}
 	return finding;
 };
 
 /** reference-values where nobody gave any: trust on first use, with what has changed since. */
-const checkMemory = ({ env, evidence }: Context, simulated: boolean, told: Told): Finding => {
-	const values = valuesOf(evidence.quote, simulated);
+const checkMemory = ({ env }: Context, values: Values, told: Told): Finding => {
 	// Nothing is remembered on settings, or in the place of a memory, that somebody else changed.
 	const mayBegin = told.unmarked === undefined;
 	const { finding, changes } = recognise(env.memory, values, env.now(), mayBegin);
@@ -180,8 +180,7 @@ const whyNotHardware = (evidence: Evidence, result: Result | null): ReasonCode |
 };
 
 /** reference-values as trust on first use would have it, with nothing remembered yet. */
-const previewMemory = ({ env, evidence }: Context, simulated: boolean): Check => {
-	const values = valuesOf(evidence.quote, simulated);
+const previewMemory = ({ env }: Context, values: Values): Check => {
 	return { id: 'reference-values', ...recognise(env.memory, values, env.now(), false).finding };
 };
 
@@ -231,6 +230,8 @@ interface Run {
 	token: string;
 	/** What the application's log says of now, where it leads to the quote's register. */
 	log: Present | null;
+	/** Do the kit's own events alone lead to RTMR3? */
+	logged: boolean;
 	check: RunCheck;
 }
 
@@ -249,7 +250,16 @@ const beginRun = (): Run => {
 			return false;
 		}
 	};
-	return { findings, problems, told: {}, wasSealed: false, token: '', log: null, check };
+	return {
+		findings,
+		problems,
+		told: {},
+		wasSealed: false,
+		token: '',
+		log: null,
+		logged: false,
+		check
+	};
 };
 
 /** How long to wait before the next run, where nothing failed but what may pass by itself. */
@@ -328,16 +338,16 @@ const examine = async (
 	// Only what passes everything else is worth remembering, and comparing with that.
 	const { required } = provider;
 	const isRed = () => deriveStatus(complete(findings, required), required) === 'red';
-	const isSimulated = code !== undefined;
+	const values = valuesOf(evidence.quote, code !== undefined, run.logged);
 	if (!runtime || isRed()) {
 		await check('workload', () => NOT_RUN);
 		return result;
 	}
 	if (told.keyset) rememberSealed(env);
-	const preview = explicit ? undefined : previewMemory(context, isSimulated);
+	const preview = explicit ? undefined : previewMemory(context, values);
 	await examineWorkload(run, context, runtime, preview);
 	if (!explicit && !isRed()) {
-		await check('reference-values', () => checkMemory(context, isSimulated, told));
+		await check('reference-values', () => checkMemory(context, values, told));
 	}
 	return result;
 };

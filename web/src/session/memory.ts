@@ -36,8 +36,12 @@ export type Change = readonly [name: string, before: string, now: string];
 /** The value of `mr_servicetd` where a quote is of a kind that does not tell it. */
 const ABSENT = 'absent';
 
-export const valuesOf = ({ body }: Quote, simulated: boolean): Values => ({
-	...recordOf(FIELDS, (name) => body[name]),
+/** In the place of `rtmr_3` where the kit's own log alone leads to it: its facts are remembered. */
+const LOGGED = 'logged';
+
+/** @param logged Do events of the kit's own, and no others, lead to RTMR3? Each start adds some. */
+export const valuesOf = ({ body }: Quote, simulated: boolean, logged = false): Values => ({
+	...recordOf(FIELDS, (name) => (logged && name === 'rtmr_3' ? LOGGED : body[name])),
 	mr_servicetd: body.mr_servicetd ?? ABSENT,
 	simulated: String(simulated)
 });

@@ -47,6 +47,8 @@ type Memory = Environment['memory'];
 const keyOf = (what: string, name: string): string => JSON.stringify([what, name]);
 
 const FILES = ['kit', 'open-webui', 'front-end', 'page', 'environment'];
+/** What a log proves by itself, to anybody. */
+const LOGGED = ['log', 'settings', ...FILES];
 /** Digests of the environment beside its own. Python makes its compiled modules itself. */
 const PARTS = ['python', 'unlisted'];
 
@@ -192,11 +194,18 @@ export const rememberWorkload = (memory: Memory, things: Remembered): void => {
 /** Not remembered must not pass for not changed. */
 const LOST: Difference = { code: 'not-remembered', what: 'memory', name: '', since: '' };
 
-/** Trust on first use: what differs from what is remembered of this origin. */
-export const compareWorkload = (memory: Memory, now: Remembered): Difference[] => {
+const isLogged = ([, [what]]: [string, Thing]): boolean => LOGGED.includes(what);
+
+/**
+ * Trust on first use: what differs from what is remembered of this origin.
+ *
+ * @param logged Are these things of the log alone, where nobody may see the rest?
+ */
+export const compareWorkload = (memory: Memory, now: Remembered, logged = false): Difference[] => {
 	try {
 		const before = recallWorkload(memory);
-		return before ? differencesOf(before, now) : [];
+		if (!before) return [];
+		return differencesOf(logged ? new Map([...before].filter(isLogged)) : before, now);
 	} catch {
 		return [LOST];
 	}

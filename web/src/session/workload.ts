@@ -1,7 +1,7 @@
 import type { Finding } from '../base/checks';
 import type { Replayed } from '../evidence/eventlog';
 import type { RuntimeData } from '../evidence/evidence';
-import { presentFacts, type Fact, type Present } from '../evidence/facts';
+import { DOMAIN, presentFacts, type Fact, type Present } from '../evidence/facts';
 import { parseStatement, readSections, type Sections } from '../evidence/statement';
 import { notesOf, type Note } from '../policy/notes';
 import { appraiseWorkload, readersOf } from '../policy/workload';
@@ -45,6 +45,10 @@ const BOOT = ['mr_td', 'rtmr_0', 'rtmr_1', 'rtmr_2'];
 /** What the application's log says of now, or null where it does not lead to the quoted register. */
 export const presentIn = ({ lines }: Replayed): Present | null => lines && presentFacts(lines);
 
+/** Do events of the kit's own, and no others, lead to RTMR3? */
+export const isLogged = ({ lines }: Replayed): boolean =>
+	lines !== null && lines.length > 0 && lines.every((line) => line.startsWith(`${DOMAIN} `));
+
 interface Given {
 	runtime: RuntimeData;
 	log: Present | null;
@@ -64,6 +68,12 @@ export const checkWorkload = async (
 	const given = digests && (evidence.sections ?? (await ask()));
 	const sections =
 		digests && given !== undefined ? await readSections(subtle, digests, given) : undefined;
+	if (digests && !sections && log) {
+		// Only those who have an account see the rest; what the log proves is for everybody.
+		const logged = thingsOf({ measured: { log: 'written', facts: log.facts } }, env.now());
+		const changed = compareWorkload(env.memory, logged, true).length > 0;
+		if (changed && !policy.workload) return { outcome: 'warn', code: 'workload-changed' };
+	}
 	const things = sections && thingsOf(sections, env.now());
 	let differences = things ? compareWorkload(env.memory, things) : [];
 	const known = sections && {

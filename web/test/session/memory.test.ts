@@ -84,6 +84,14 @@ describe('the memory', () => {
 		expect(memory.getItem(MEMORY_KEY)).toBe(before);
 	});
 
+	it('leaves the register of the kit’s own log to what that log says', () => {
+		const logged = (rtmr_3: number) => valuesOf(quote({ rtmr_3: fill(48, rtmr_3) }), false, true);
+		const memory = fakeStorage();
+		remember(memory, logged(1), NOW * 1000);
+		expect(look(memory, logged(2))).toMatchObject({ finding: { outcome: 'pass' } });
+		expect(look(memory).changes.map(([name]) => name)).toEqual(['rtmr_3']);
+	});
+
 	describe('of the service TD', () => {
 		/** Values of a quote that names the service TD: 48 times this byte. */
 		const named = (byte: number) =>

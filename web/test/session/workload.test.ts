@@ -257,6 +257,18 @@ describe('the check workload', () => {
 		expect(status(await run({ edits }))).toEqual(['green', 'skipped', 'own-word']);
 	});
 
+	it('compares what the log proves with nobody signed in, too', async () => {
+		await run();
+		expect(status(await run({ token: '' }))).toEqual(['green', 'skipped', 'statement-withheld']);
+		const other = LOG.map((line) =>
+			line.startsWith('cczoo kit ') ? line.replace(/sha256:\w+/, `sha256:${'0'.repeat(64)}`) : line
+		);
+		expect(other).not.toEqual(LOG);
+		const changed = await run({ token: '', lines: other });
+		expect(check(changed)).toEqual(['warn', 'workload-changed']);
+		expect(changed.status).toBe('amber');
+	});
+
 	it.each(['{', '{"v":2,"things":[]}', '{"v":1,"things":[1]}', '{"v":1,"things":[["a"]]}'])(
 		'warns where the memory is damaged: %s',
 		async (text) => {
