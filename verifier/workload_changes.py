@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from .statement import EXPORTS, INSIDE, OFF, READS, Sections
+from .statement import EXPORTS, INSIDE, NOT_KNOWN, OFF, READS, Sections, Way
 from .workload_notes import quoted
 
 Key = tuple[str, str]
@@ -21,6 +21,7 @@ MEMORY_MAX = 20_000
 
 _FILES = ("kit", "open-webui", "front-end", "page", "environment")
 _PARTS = ("python", "unlisted")
+_MODEL_SERVERS = ("openai", "ollama")
 
 _WORDS = {
     "other-weights": "other weights than before",
@@ -107,6 +108,11 @@ def _measured(before: Memory, now: Memory) -> Iterator[Difference]:
         yield Difference("other-settings", *key)
 
 
+def _is_open(way: Way, sections: Sections) -> bool:
+    """Whether a model server is not known only until its models are listed, as after a start."""
+    return way.kind in _MODEL_SERVERS and way.where == NOT_KNOWN and not sections.all_models
+
+
 def _of(what: str, things: Memory) -> list[tuple[Key, tuple[str, ...]]]:
     return [(key, value) for key, value in things.items() if key[0] == what]
 
@@ -130,7 +136,7 @@ def _things(sections: Sections) -> dict[Key, tuple[str, ...]]:
     for code in sections.active:
         found["tool" if code.type == "tool" else "function", code.id] = (code.digest or "",)
     for way in sections.ways:
-        if way.where not in (INSIDE, OFF):
+        if way.where not in (INSIDE, OFF) and not _is_open(way, sections):
             found["connection", f"{way.kind} {way.address}".rstrip()] = ()
     for name, stored in sections.storage.items():
         if stored.is_kept:

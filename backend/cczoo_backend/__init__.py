@@ -12,11 +12,20 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["complain", "install", "install_as_plugin", "sealing_mode"]
+__all__ = ["complain", "install", "install_as_plugin", "sealing_mode", "stating"]
 
 # Whether requests may or must come sealed. Read here, as a kit that is broken has to know it.
 SEALED = "TEE_SEALED"
 SEALED_OFF, SEALED_OFFERED, SEALED_REQUIRED = SEALED_MODES = ("off", "offered", "required")
+
+
+# Whether what runs here is measured at the start, and stated in every quote.
+STATEMENT = "TEE_STATEMENT"
+
+
+def stating(environ: Mapping[str, str]) -> bool:
+    """Return whether the administrator turned measuring and stating on."""
+    return environ.get(STATEMENT, "").strip().lower() == "on"
 
 
 def sealing_mode(environ: Mapping[str, str]) -> str:

@@ -24,7 +24,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
-from . import SEALED, SEALED_MODES, SEALED_OFF, SEALED_REQUIRED, sealing_mode
+from . import SEALED, SEALED_MODES, SEALED_OFF, SEALED_REQUIRED, sealing_mode, stating
 from .bundle import Bundle, BundleError, find_bundle
 from .content_policy import AnswerHeaders, mark_as_page
 from .dependencies import Dependency
@@ -38,7 +38,7 @@ from .sealed.layer import SealedLayer
 from .stock import LOADER, PACKAGE, TOKEN_COOKIE
 from .workload.measuring import START_SECONDS, AfterMeasuring, Measurer
 from .workload.start_facts import Places
-from .workload.statement import Statement
+from .workload.statement import NothingStated, Statement, Stating
 
 log = logging.getLogger(__name__)
 
@@ -58,15 +58,8 @@ def add_to(app: FastAPI) -> None:
     mode = _mode()
     host, bundle = OpenWebUI(app), _bundle(is_needed=mode == SEALED_REQUIRED)
     keys = None if mode == SEALED_OFF else Keyring()
-    measurer = Measurer()
-    statement = Statement(
-        measurer.watching(OpenWebUIWorkload(app)),
-        mode=mode,
-        measured=measurer.present,
-        weights=measurer.weights,
-        still=measurer.still,
-    )
-    measurer.on_change(statement.touch)
+    measurer = Measurer() if stating(os.environ) else None
+    statement = _statement(app, mode, measurer) if measurer else NothingStated()
     routes = Routes(host, bundle, environ=os.environ, keys=keys, statement=statement)
     build = app.build_middleware_stack
 
@@ -80,6 +73,8 @@ def add_to(app: FastAPI) -> None:
             layer = SealedLayer(
                 layer, keys, environ=os.environ, loader_url=url, statement_holds=statement.holds
             )
+        if measurer is None:
+            return layer
         measurer.begin(partial(_places, app, host, bundle), _plugins)
         return AfterMeasuring(layer, partial(_all_measured, measurer, statement))
 
@@ -87,7 +82,19 @@ def add_to(app: FastAPI) -> None:
     setattr(app.state, _ADDED, True)
 
 
-async def _all_measured(measurer: Measurer, statement: Statement) -> None:
+def _statement(app: FastAPI, mode: str, measurer: Measurer) -> Stating:
+    statement = Statement(
+        measurer.watching(OpenWebUIWorkload(app)),
+        mode=mode,
+        measured=measurer.present,
+        weights=measurer.weights,
+        still=measurer.still,
+    )
+    measurer.on_change(statement.touch)
+    return statement
+
+
+async def _all_measured(measurer: Measurer, statement: Stating) -> None:
     """Return when what runs is measured, and so are settings and code as they are by then."""
     await measurer.settled()
     await asyncio.wait_for(statement.current(), START_SECONDS)

@@ -56,7 +56,7 @@ from .relay import relay
 from .report import Reports
 from .scopes import ROOT, is_sealed, route_path
 from .settings import SERVICES, Settings
-from .workload.statement import Statement
+from .workload.statement import Stating
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class Routes:
         bundle: Bundle | None,
         *,
         environ: Mapping[str, str],
-        statement: Statement,
+        statement: Stating,
         keys: Keyring | None = None,
         root: str = "",
         now: Callable[[], float] = time.time,
@@ -223,6 +223,8 @@ class Routes:
             raise _not_found("Nothing is sealed here, so no quote binds a statement.")
         await self._admission.user(request)
         stated = await self._statement.current()
+        if stated.sections_json is None:
+            raise _not_found("This server states nothing: its administrator has not turned it on.")
         document = json.dumps(stated.document, separators=(",", ":"))
         body = f'{{"v":{SEALED_VERSION},"statement":{document},"sections":{stated.sections_json}}}'
         return Response(body, media_type="application/json", headers=HEADERS)

@@ -26,7 +26,11 @@ def server(
     own_root_installation: Installation,
 ) -> Backend:
     """Hardware that the page takes for Intel's, with connections that these tests change."""
-    env = {"TEE_DEFAULT_PROVIDER": "dcap", "TEE_PCCS_URL": collateral_service.url}
+    env = {
+        "TEE_STATEMENT": "on",
+        "TEE_DEFAULT_PROVIDER": "dcap",
+        "TEE_PCCS_URL": collateral_service.url,
+    }
     return start_backend("chosen", env, tuple(kernel.inside([])), of=own_root_installation)
 
 

@@ -53,7 +53,7 @@ def machine(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Backend:
     """open-webui in a simulated TD of its own: nobody else tells its log anything."""
-    env = sealed_simulator(tmp_path_factory.mktemp("workload"))
+    env = {"TEE_STATEMENT": "on", **sealed_simulator(tmp_path_factory.mktemp("workload"))}
     return start_backend("workload", env, of=kit_in(own))
 
 

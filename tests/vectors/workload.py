@@ -899,6 +899,23 @@ def _unlisted() -> Iterator[object]:
 
 
 def _changed() -> Iterator[object]:
+    unknown = {"kind": "ollama", "where": "not-known", "address": "127.0.0.1:11434", "why": "x"}
+    yield _case(
+        "a model server that is not known until models are listed",
+        ("/connections/ways/-", unknown),
+        ("/models/listed", False),
+        ("/models/offered", []),
+        remembered=[[]],
+        outcome=PASS,
+    )
+    yield _case(
+        "a model server that is not known although models are listed",
+        ("/connections/ways/-", unknown),
+        remembered=[[]],
+        outcome=WARN,
+        code="workload-changed",
+        differences=[("new", "connection", "ollama 127.0.0.1:11434")],
+    )
     yield _case("nothing changed", remembered=[[]], outcome=PASS)
     yield from _changed_facts()
     yield from _changed_models()

@@ -19,8 +19,10 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Protocol
 
 from quote_generator.evidence import document_hash
+from quote_generator.sealing.keyset import STATEMENT
 
 from ..host import Readings, Workload
 from .addresses import HostsFile
@@ -50,12 +52,15 @@ _NOT_KNOWN: Section = {"not_known": True}
 
 @dataclass(frozen=True)
 class Stated:
-    """One statement: ``document`` is what evidence binds by its ``hash`` (base64url)."""
+    """One statement: ``document`` is what evidence binds by its ``hash`` (base64url).
+
+    ``sections_json`` is None where it has no sections.
+    """
 
     sections: Mapping[str, Section]
     document: Mapping[str, object]
     hash: str
-    sections_json: str
+    sections_json: str | None
 
     @classmethod
     def of(cls, sections: Mapping[str, Section], digests: Mapping[str, str]) -> Stated:
@@ -63,6 +68,35 @@ class Stated:
         document = {"v": VERSION, "sections": dict(digests)}
         text = json.dumps(sections, separators=(",", ":"))
         return cls(sections, document, document_hash(document), text)
+
+
+class Stating(Protocol):
+    """What is asked for the statement: as ``Statement`` answers."""
+
+    async def current(self) -> Stated: ...
+
+    async def holds(self, hash: str) -> bool: ...  # noqa: A002 - the field's name
+
+    def for_quote(self) -> AbstractContextManager[Stated]: ...
+
+
+class NothingStated:
+    """Stands in for a statement where nothing is to be measured and stated: it has no sections."""
+
+    _STATED = Stated({}, STATEMENT, document_hash(STATEMENT), None)
+
+    async def current(self) -> Stated:
+        """Return the statement that says nothing."""
+        return self._STATED
+
+    async def holds(self, hash: str) -> bool:  # noqa: A002 - the field's name
+        """Whether this is the hash of a statement that says nothing."""
+        return hash == self._STATED.hash
+
+    @contextmanager
+    def for_quote(self) -> Iterator[Stated]:
+        """Yield the statement for a quote."""
+        yield self._STATED
 
 
 class Statement:

@@ -49,6 +49,7 @@ const keyOf = (what: string, name: string): string => JSON.stringify([what, name
 const FILES = ['kit', 'open-webui', 'front-end', 'page', 'environment'];
 /** What a log proves by itself, to anybody. */
 const LOGGED = ['log', 'settings', ...FILES];
+const MODEL_SERVERS = ['openai', 'ollama'];
 /** Digests of the environment beside its own. Python makes its compiled modules itself. */
 const PARTS = ['python', 'unlisted'];
 
@@ -79,8 +80,11 @@ export const thingsOf = (sections: Sections, now: number): Remembered => {
 		const place = where === 'inside' ? where : `${where} ${model.address ?? ''}`;
 		add('model', model.id, text(model.digest), place);
 	}
+	// After a start a model server is not known until its models are listed.
+	const isOpen = !models?.listed || models.left_out !== 0;
 	for (const { kind, where, address } of connections?.ways ?? []) {
 		if (where === 'inside' || where === 'off') continue;
+		if (isOpen && where === 'not-known' && MODEL_SERVERS.includes(kind)) continue;
 		add('connection', address ? `${kind} ${address}` : kind);
 	}
 	for (const { id, type, active, digest } of functions?.present ?? []) {
