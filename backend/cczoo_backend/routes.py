@@ -185,8 +185,9 @@ class Routes:
         nonce = secrets.token_bytes(SERVER_NONCE_BYTES) if given is None else _parsed_nonce(given)
         with_sections = False
         if self._keys is not None:
-            with_sections = await self._admission.has_account(request)
-            await self._statement.current()  # at the earliest what the quote will bind
+            stated = await self._statement.current()  # at the earliest what the quote will bind
+            has_sections = stated.sections_json is not None
+            with_sections = has_sections and await self._admission.has_account(request)
         # One quote may be under way before the one that answers this nonce.
         evidence = await self._queue.evidence(nonce, 2 * self._settings().quote_timeout + 1)
         if given is None:

@@ -26,6 +26,7 @@ from starlette.websockets import WebSocket
 from test_sealed_socket import Socket, ticket
 
 from cczoo_backend.sealed.sockets import STATEMENT_CHANGED
+from cczoo_backend.workload.statement import NothingStated
 from error_document import assert_error
 from quote_generator.evidence import document_hash, encode_base64url
 from quote_generator.sealing import frames
@@ -243,3 +244,19 @@ def test_without_sealing_nothing_is_stated(place: Place, simulating: dict[str, s
     answer = client_of(routes_of(simulating, statement=place.statement)).get(QUOTE, headers=ADA)
     assert "statement" not in answer.json()
     assert place.source.reads == 0
+
+
+def test_where_it_is_not_turned_on_nothing_is_stated_and_nobody_looked_up(
+    simulating: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    nothing, host = NothingStated(), Accounts(failure=ConnectionError("away"))
+    keys = a_keyring()
+    client = client_of(routes_of(simulating, keys=keys, statement=nothing, host=host))
+    document = client.get(QUOTE, headers=ADA).json()
+    assert document["statement"] == {"v": 1}
+    assert "who asks" not in caplog.text
+    assert "statement_sections" not in document
+    assert asyncio.run(nothing.holds(document_hash({"v": 1})))
+    assert not asyncio.run(nothing.holds(document_hash({"v": 2})))
+    client = client_of(routes_of(simulating, keys=keys, statement=nothing))
+    assert_error(client.get(STATEMENT, headers=ADA), 404, "not-found")

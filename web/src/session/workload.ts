@@ -49,6 +49,12 @@ export const presentIn = ({ lines }: Replayed): Present | null => lines && prese
 export const isLogged = ({ lines }: Replayed): boolean =>
 	lines !== null && lines.length > 0 && lines.every((line) => line.startsWith(`${DOMAIN} `));
 
+/** Only those who have an account see the sections; what the log proves is for everybody. */
+const hasOtherFacts = ({ memory, now }: Context['env'], { facts }: Present): boolean => {
+	const logged = thingsOf({ measured: { log: 'written', facts } }, now());
+	return compareWorkload(memory, logged, true).length > 0;
+};
+
 interface Given {
 	runtime: RuntimeData;
 	log: Present | null;
@@ -68,12 +74,6 @@ export const checkWorkload = async (
 	const given = digests && (evidence.sections ?? (await ask()));
 	const sections =
 		digests && given !== undefined ? await readSections(subtle, digests, given) : undefined;
-	if (digests && !sections && log) {
-		// Only those who have an account see the rest; what the log proves is for everybody.
-		const logged = thingsOf({ measured: { log: 'written', facts: log.facts } }, env.now());
-		const changed = compareWorkload(env.memory, logged, true).length > 0;
-		if (changed && !policy.workload) return { outcome: 'warn', code: 'workload-changed' };
-	}
 	const things = sections && thingsOf(sections, env.now());
 	let differences = things ? compareWorkload(env.memory, things) : [];
 	const known = sections && {
@@ -91,7 +91,10 @@ export const checkWorkload = async (
 		return appraiseWorkload({ digests, sections, log, policy: workload, covered, changed });
 	};
 	let finding = appraise();
-	if (!things) return finding;
+	if (!things) {
+		const isChanged = digests !== undefined && log !== null && hasOtherFacts(env, log);
+		return isChanged ? { outcome: 'warn', code: 'workload-changed' } : finding;
+	}
 	if (differences.length === 0 && mayBegin) {
 		differences = keepWorkload(env.memory, things);
 		if (differences.length > 0) finding = appraise();

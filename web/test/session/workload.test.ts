@@ -264,9 +264,11 @@ describe('the check workload', () => {
 			line.startsWith('cczoo kit ') ? line.replace(/sha256:\w+/, `sha256:${'0'.repeat(64)}`) : line
 		);
 		expect(other).not.toEqual(LOG);
-		const changed = await run({ token: '', lines: other });
-		expect(check(changed)).toEqual(['warn', 'workload-changed']);
-		expect(changed.status).toBe('amber');
+		for (const policy of [undefined, { workload: {} }]) {
+			const changed = await run({ token: '', lines: other, policy });
+			expect(check(changed)).toEqual(['warn', 'workload-changed']);
+			expect(changed.status).toBe('amber');
+		}
 	});
 
 	it.each(['{', '{"v":2,"things":[]}', '{"v":1,"things":[1]}', '{"v":1,"things":[["a"]]}'])(
