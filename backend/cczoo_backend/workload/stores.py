@@ -20,6 +20,7 @@ What that leaves open, and documents have to say:
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import re
@@ -181,19 +182,30 @@ _LOOKS = 4096  # at paths and devices, in one go
 
 _O_PATH = os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW
 _O_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | os.O_NOFOLLOW
+_O_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 # include/uapi/linux/btrfs.h: the file system's id follows two numbers of 8 bytes.
 _BTRFS_IOC_FS_INFO = 0x8400941F
 _BTRFS_INFO_BYTES = 1024
-# include/uapi/linux/fs.h
-_FS_IOC_GETFLAGS = 0x80086601
-_FS_VERITY_FL = 0x00100000
+# include/uapi/linux/stat.h: attributes, and which of them the file system knows, in struct statx.
+_STATX_ATTR_VERITY = 0x00100000
+_STATX_BYTES = 256
+_ATTRIBUTES, _ATTRIBUTES_MASK = 8, 56
+# include/uapi/linux/fcntl.h
+_AT_FDCWD = -100
+_AT_SYMLINK_NOFOLLOW = 0x100
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Kernel:
     """What the kernel says about paths and devices; ``/proc`` and ``/sys`` are below ``root``.
 
-    Methods raise OSError or ValueError where it says nothing. A recorded tree answers what is read
-    from files; what the kernel says of open files (``stream`` and below), tests say themselves.
+    Methods raise OSError or ValueError where it says nothing. Databases are not opened: with the
+    first descriptor that is closed, all POSIX locks of this process on a file end, and another
+    server's SQLite takes itself for the only one, and deletes what this one still writes to.
+
+    A recorded tree answers what is read from files; what the kernel says of open files (``stream``
+    and below), tests say themselves.
     """
 
     def __init__(self, root: str = "") -> None:
@@ -229,8 +241,13 @@ class Kernel:
         return sorted(os.listdir(self.root + path))
 
     def file_text(self, path: str, limit: int) -> str:
-        """Return the text of what may be anything: only files are read."""
-        descriptor = self._open(path)
+        """Return the text of what may be anything: only files are read, such as that of a key."""
+        status = self.status(path)
+        if not stat.S_ISREG(status.st_mode):  # opening others may do something
+            raise OSError(errno.EINVAL, "no file")
+        if status.st_size > limit:
+            raise ValueError("the file is too long")
+        descriptor = os.open(self.root + path, _O_READ)
         try:
             data = os.read(descriptor, limit + 1)
         finally:
@@ -258,27 +275,28 @@ class Kernel:
 
     def btrfs_id(self, path: str) -> str:
         """Return the id of the Btrfs file system in which a file or folder lies."""
-        info = self._ask(path, _BTRFS_IOC_FS_INFO, bytes(_BTRFS_INFO_BYTES))
+        folder = path
+        if not stat.S_ISDIR(self.status(path).st_mode):
+            folder = os.path.dirname(path)
+            if self.mount_id(folder) != self.mount_id(path):
+                raise ValueError("the file is a mount of its own, and has no folder to ask")
+        descriptor = os.open(self.root + folder, _O_FOLDER)
+        try:
+            info = ioctl(descriptor, _BTRFS_IOC_FS_INFO, bytes(_BTRFS_INFO_BYTES))
+        finally:
+            os.close(descriptor)
         digits = info[16:32].hex()
         return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
     def has_fs_verity(self, path: str) -> bool:
         """Whether the kernel checks a file's content against a digest kept with it."""
-        flags = self._ask(path, _FS_IOC_GETFLAGS, bytes(8))
-        return bool(struct.unpack_from("=I", flags)[0] & _FS_VERITY_FL)
-
-    def _ask(self, path: str, request: int, buffer: bytes) -> bytes:
-        descriptor = self._open(path)
-        try:
-            return ioctl(descriptor, request, buffer)
-        finally:
-            os.close(descriptor)
-
-    def _open(self, path: str) -> int:
-        kind = stat.S_IFMT(self.status(path).st_mode)
-        if kind not in (stat.S_IFREG, stat.S_IFDIR):  # opening others may do something
-            raise OSError(errno.EINVAL, "neither a file nor a folder")
-        return os.open(self.root + path, _O_READ)
+        status = ctypes.create_string_buffer(_STATX_BYTES)
+        name = os.fsencode(self.root + path)
+        if _LIBC.statx(_AT_FDCWD, name, _AT_SYMLINK_NOFOLLOW, 0, status) != 0:
+            raise OSError(ctypes.get_errno(), "the file's status cannot be read")
+        (attributes,) = struct.unpack_from("=Q", status, _ATTRIBUTES)
+        (known,) = struct.unpack_from("=Q", status, _ATTRIBUTES_MASK)
+        return bool(attributes & known & _STATX_ATTR_VERITY)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import subprocess
@@ -601,6 +602,34 @@ def test_the_kernel_of_this_machine(tmp_path: Path) -> None:
     assert isinstance(stores.of(str(tmp_path / "not/there")), Store)
     with pytest.raises(OSError, match=r"[Ii]n"):
         kernel.btrfs_id("/proc")
+
+
+_IS_LOCKED = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as file:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("locked")
+"""
+
+
+def test_this_process_keeps_its_locks_on_what_is_looked_at(tmp_path: Path) -> None:
+    """As SQLite's, which end with the first descriptor that is closed, whoever opened it."""
+    database = tmp_path / "webui.db"
+    database.write_bytes(bytes(4096))
+    with database.open("r+b") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        kernel = Kernel()
+        Stores(kernel).of(str(database))
+        assert kernel.has_fs_verity(str(database)) is False
+        with pytest.raises(OSError, match=r"[Ii]n"):
+            kernel.btrfs_id(str(database))
+        with pytest.raises(ValueError, match="too long"):
+            kernel.file_text(str(database), 64)
+        command = [sys.executable, "-c", _IS_LOCKED, str(database)]
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert asked.stdout.strip() == "locked"
 
 
 def test_a_socket_here_is_no_place(tmp_path: Path) -> None:
