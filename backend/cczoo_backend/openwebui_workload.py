@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from typing import Any, Generic, TypeVar
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from .host import Readings
 from .stock import PACKAGE
@@ -30,6 +31,9 @@ Row = dict[str, object]
 PATIENCE = 2.0
 """Seconds that a reading may take: a database that somebody locked is not waited for longer."""
 
+LISTING_PAUSE = 60.0
+"""Seconds between two tries to have models listed while there are none: servers start later."""
+
 _TABLES = frozenset({"config", "function", "tool"})
 _FUNCTION_COLUMNS = ("id", "type", "content", "is_active", "is_global")
 _TOOL_COLUMNS = ("id", "content")
@@ -42,6 +46,7 @@ class OpenWebUIWorkload:
         self._app = app
         self._mark = object()
         self._models: object = None
+        self._listed = -LISTING_PAUSE  # when the list was last asked for, by time.monotonic
         self._settings = _Patient("settings", self._read_settings, patience)
         self._fixed = _Patient("constants", self._read_constants, patience)
         self._code = _Patient("functions and tools", self._read_code, patience)
@@ -98,12 +103,27 @@ class OpenWebUIWorkload:
         return setting_names.constants(since, setting_names.from_modules(modules))
 
     async def _read_models(self) -> Mapping[str, Mapping[str, object]] | None:
-        """Return open-webui's list; None until somebody has had it made."""
+        """Return open-webui's list, which it makes only when somebody asks; None for none."""
+        models = await self._listed_models()
+        if not models and time.monotonic() - self._listed >= LISTING_PAUSE:
+            self._listed = time.monotonic()
+            await self._have_models_listed()
+            models = await self._listed_models()
+        return models or None
+
+    async def _listed_models(self) -> dict[str, Mapping[str, object]]:
         models: Any = getattr(self._app.state, "MODELS", None) or {}
-        items = (
-            models.items() if isinstance(models, dict) else await asyncio.to_thread(models.items)
-        )
-        return dict(items) or None
+        if isinstance(models, dict):
+            return dict(models)
+        return dict(await asyncio.to_thread(models.items))
+
+    async def _have_models_listed(self) -> None:
+        """Ask as open-webui itself does where it lists models at its start: for no user."""
+        models = import_module(f"{PACKAGE}.utils.models")
+        scope = {"type": "http", "app": self._app, "method": "GET", "scheme": "http"}
+        scope |= {"path": "/internal", "query_string": b"", "headers": [], "state": {}}
+        scope |= {"client": ("127.0.0.1", 0), "server": ("127.0.0.1", 80)}
+        await models.get_all_models(Request(scope), user=None)
 
     async def _read_code(self) -> tuple[list[Row], list[Row]]:
         """Return functions and tools, as they lie in the database: no model has to accept them."""

@@ -12,6 +12,7 @@ import pytest
 from host_double import a_statement, run
 from workload_double import GENERATIONS, NEW, ROWS, Config, World, use
 
+from cczoo_backend import openwebui_workload
 from cczoo_backend.openwebui_workload import OpenWebUIWorkload
 from cczoo_backend.workload.setting_names import UNKNOWN
 
@@ -79,6 +80,47 @@ def test_a_new_list_of_models_is_a_change_and_the_same_one_is_none(world: World)
         world.app.state.MODELS = {"m": {"name": "M"}}
         assert workload.mark() is not mark
         assert await statement.current() is stated
+
+    run(scenario)
+
+
+def test_models_are_listed_before_anybody_asks_open_webui_for_them(world: World) -> None:
+    world.offered = {"m": {"name": "M"}}
+
+    async def scenario() -> None:
+        workload = OpenWebUIWorkload(world.app)
+        for _ in range(2):
+            assert (await workload.read()).models == {"m": {"name": "M"}}
+        assert world.listings == 1
+
+    run(scenario)
+
+
+def test_where_none_are_offered_they_are_asked_for_once_a_minute(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        workload = OpenWebUIWorkload(world.app)
+        for _ in range(3):
+            assert (await workload.read()).models is None
+        assert world.listings == 1
+        monkeypatch.setattr(openwebui_workload, "LISTING_PAUSE", 0.0)
+        world.offered = {"m": {"name": "M"}}
+        assert (await workload.read()).models == {"m": {"name": "M"}}
+
+    run(scenario)
+
+
+def test_models_that_cannot_be_listed_are_none(world: World) -> None:
+    world.failure = RuntimeError("no such server")
+
+    async def scenario() -> None:
+        workload = OpenWebUIWorkload(world.app)
+        for _ in range(2):
+            readings = await workload.read()
+            assert readings.models is None
+            assert readings.settings is not None
+        assert world.listings == 1
 
     run(scenario)
 

@@ -95,6 +95,8 @@ class World:
         self.generation = generation
         self.functions: list[dict[str, object]] = []
         self.tools: list[dict[str, object]] = []
+        self.offered: dict[str, dict[str, object]] = {}
+        self.listings = 0
         self.failure: Exception | None = None
         self.wait: Any = lambda: None
         Config.rows = {
@@ -129,6 +131,7 @@ class World:
             "open_webui.internal.db": {"get_db": self._get_db},
             "open_webui.models.functions": {"Function": Table()},
             "open_webui.models.tools": {"Tool": Table()},
+            "open_webui.utils.models": {"get_all_models": self._get_all_models},
         }
         if self.generation == ROWS:
             made["open_webui.models.config"] = {"Config": Config}
@@ -136,6 +139,15 @@ class World:
         else:
             made["open_webui.config"]["PersistentConfig"] = PersistentConfig
         return made
+
+    async def _get_all_models(self, request: Any, user: object) -> None:
+        """Ask the model servers, and have what they offer in the application."""
+        assert request.app is self.app
+        assert user is None
+        self.listings += 1
+        if self.failure is not None:
+            raise self.failure
+        self.app.state.MODELS = dict(self.offered)
 
     @contextlib.contextmanager
     def _get_db(self) -> Iterator[Session]:
