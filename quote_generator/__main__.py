@@ -236,9 +236,9 @@ def _eventlog(arguments: argparse.Namespace) -> int:
 
 
 def _simulator(arguments: argparse.Namespace) -> int:
+    from .atomic_file import write_atomic
     from .simulator import Simulator
     from .simulator.files import files_of
-    from .simulator.state import write_atomic
 
     simulator = Simulator.open(attester.simulator_directory(os.environ))
     collateral = simulator.collateral()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from filelock import FileLock, Timeout
 
+from ..atomic_file import remove_leftovers, write_atomic
 from ..errors import QuoteGeneratorError
 from ..eventlog import REGISTER_SIZE, REGISTERS
 from . import pki
@@ -30,7 +29,6 @@ _BOOT = "boot"
 _REGISTERS = "registers.json"
 _LOG = "eventlog"
 _LOCK = "lock"
-_TEMPORARY = ".new-"
 
 
 class SimulatorError(QuoteGeneratorError):
@@ -105,7 +103,7 @@ def load(directory: Path) -> State | None:
 def save(directory: Path, state: State) -> None:
     """Replace the stored state; call it with the lock held. Raises SimulatorError."""
     with explained(directory):
-        _remove_leftovers(directory)
+        remove_leftovers(directory)
         text = json.dumps(_encode(state))
         write_atomic(directory / _STATE, text.encode("ascii"), mode=0o600)
 
@@ -148,45 +146,13 @@ def save_registers(directory: Path, registers: dict[str, bytes]) -> None:
     boot = directory / _BOOT
     with explained(boot):
         make_directory(boot)
-        _remove_leftovers(boot)
+        remove_leftovers(boot)
         write_atomic(boot / _REGISTERS, text.encode("ascii"), mode=0o600)
 
 
 def log_path(directory: Path) -> Path:
     """Where the application's log of the TD lies that lives in `directory`."""
     return directory / _BOOT / _LOG
-
-
-def write_atomic(path: Path, data: bytes, *, mode: int) -> None:
-    """Make `path` hold `data`, or leave it as it was. Raises OSError.
-
-    The new content is on the disk before it takes the name, so a crash at any point leaves
-    the old file or the new one, and at worst a temporary beside it.
-    """
-    descriptor, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _remove_leftovers(directory: Path) -> None:
-    """Drop the temporaries of killed writers: nobody else writes while we hold the lock."""
-    for path in directory.glob(f"{_TEMPORARY}*"):
-        with contextlib.suppress(OSError):
-            path.unlink()
 
 
 def _encode(state: State) -> dict[str, object]:

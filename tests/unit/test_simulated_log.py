@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from doubles.forking import killed_at
-from quote_generator import errors
+from quote_generator import atomic_file, errors
 from quote_generator.attester import System, attest
 from quote_generator.eventlog import (
     application_line,
@@ -315,7 +315,7 @@ def test_an_event_that_the_register_has_no_room_for_is_taken_back(
     if not first:
         record_event("a", "b", "c", system=machine)
     before = log_bytes(tmp_path), read_rtmr(3, system=machine)
-    monkeypatch.setattr(state.tempfile, "mkstemp", full)
+    monkeypatch.setattr(atomic_file.tempfile, "mkstemp", full)
     with pytest.raises(SimulatorError, match="No space left") as caught:
         record_event("d", "e", "f", system=machine)
     assert caught.value.errno == errno.ENOSPC

@@ -22,7 +22,7 @@ import pytest
 from cryptography import x509
 
 from doubles.forking import killed_at, race
-from quote_generator import errors
+from quote_generator import atomic_file, errors
 from quote_generator.attester import Attestation, System, attest
 from quote_generator.errors import BadInput
 from quote_generator.quote import parse_quote
@@ -349,7 +349,7 @@ def test_a_full_disk_leaves_nothing_half_made(tmp_path: Path, monkeypatch: Any) 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(state.os, "fsync", full)
+    monkeypatch.setattr(atomic_file.os, "fsync", full)
     with pytest.raises(SimulatorError, match="No space left") as caught:
         Simulator.open(tmp_path / "td")
     assert caught.value.errno == errno.ENOSPC
@@ -367,7 +367,7 @@ def test_a_full_disk_at_renewal_matters_only_at_the_end(tmp_path: Path, monkeypa
     def full(*_: Any) -> Any:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(state.tempfile, "mkstemp", lambda **_: full())
+    monkeypatch.setattr(atomic_file.tempfile, "mkstemp", lambda **_: full())
     now[0] = NOW + 25 * DAY
     assert verify(td, td.quote(bytes(64)), now[0]).status == "UpToDate"
     now[0] = NOW + 31 * DAY
