@@ -65,7 +65,7 @@ class Admission:
     async def asker(self, request: Request, what: str) -> None:
         """Let in and count who may ask for quotes, and for what it takes to verify one."""
         settings = self._settings()
-        await self._let_in(request, what, everybody=settings.public or settings.seals)
+        await self._let_in(request, what, everybody=settings.quote_public or settings.seals)
 
     async def page(self, request: Request, what: str) -> None:
         """Let in and count who may ask for what else a page needs to attest.
@@ -84,7 +84,7 @@ class Admission:
 
     def count_user(self, user_id: str, what: str) -> None:
         """Count one request of a user; raise TeeError (429) when there were too many."""
-        self._limiter.count(self._settings().user_limit, what, "user", user_id)
+        self._limiter.count(self._settings().quote_limit_user, what, "user", user_id)
 
     def count_address(self, request: Request, what: str) -> None:
         """Count one request of a client without an account, by its address and over all."""
@@ -92,9 +92,9 @@ class Admission:
         settings = self._settings()
         # Once the limit over all is used up, no more addresses are remembered; and what one
         # address was refused takes nothing of that limit from the others.
-        self._limiter.check(settings.public_limit, what, "public")
-        self._limiter.count(settings.address_limit, what, "address", address_key(host))
-        self._limiter.count(settings.public_limit, what, "public")
+        self._limiter.check(settings.quote_limit_public, what, "public")
+        self._limiter.count(settings.quote_limit_address, what, "address", address_key(host))
+        self._limiter.count(settings.quote_limit_public, what, "public")
 
     def _claimed_id(self, request: Request) -> str | None:
         scheme, _space, token = request.headers.get("authorization", "").partition(" ")

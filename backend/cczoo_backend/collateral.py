@@ -28,7 +28,7 @@ from quote_generator.simulator import Simulator
 
 from .errors import TeeError, too_many_waiting
 from .http_exchange import Answer, Unreachable, exchange
-from .settings import INTEL_PCS
+from .settings_table import INTEL_PCS
 
 log = logging.getLogger(__name__)
 

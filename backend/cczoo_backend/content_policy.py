@@ -17,7 +17,8 @@ from starlette.responses import Response
 from starlette.types import Message, Scope, Send
 
 from .errors import TeeError
-from .settings import PAGE_SOURCES, page_sources
+from .settings import page_sources
+from .settings_table import PAGE_SOURCES
 
 log = logging.getLogger(__name__)
 

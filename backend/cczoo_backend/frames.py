@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from starlette.responses import HTMLResponse, Response
 
 from .errors import HEADERS, TeeError
-from .settings import is_service_origin
+from .setting_kinds import is_service_origin
 from .stock import OWN_POLICY
 
 # No address of the page gets out, nor does any other site frame or read these.

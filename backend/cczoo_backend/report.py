@@ -11,7 +11,7 @@ from starlette.requests import Request
 from .content_policy import SOURCES
 from .errors import TeeError
 from .json_body import read_json_object
-from .settings import PAGE_SOURCES
+from .settings_table import PAGE_SOURCES
 
 log = logging.getLogger(__name__)
 

@@ -55,7 +55,8 @@ from .rate_limits import RateLimiter
 from .relay import relay
 from .report import Reports
 from .scopes import ROOT, is_sealed, route_path
-from .settings import SERVICES, Settings
+from .settings import Settings
+from .settings_table import SERVICES
 from .workload.statement import Stating
 
 log = logging.getLogger(__name__)

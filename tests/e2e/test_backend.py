@@ -450,15 +450,20 @@ def test_the_configuration_is_the_administrators(
         return backend.call("GET", "/api/v1/tee/config").json()
 
     nothing = {"url": None, "relay": None}
+    unpinned = {**nothing, "keys": None}
     assert config(bare) == {
         "v": 1,
+        "enforcement": "warn",
+        "policy": None,
         "default_provider": "alibaba",
-        "providers": {"alibaba": nothing, "trustee": nothing, "dcap": {**nothing, "root": None}},
+        "offered": ["alibaba", "trustee", "dcap"],
+        "providers": {"alibaba": unpinned, "trustee": unpinned, "dcap": {**nothing, "root": None}},
     }
     assert config(hardware)["default_provider"] == "trustee"
-    assert config(hardware)["providers"]["trustee"] == {"url": service, "relay": None}
+    assert config(hardware)["providers"]["trustee"] == {**unpinned, "url": service}
     assert config(hardware)["providers"]["dcap"] == {**nothing, "root": None}
-    assert config(simulated)["providers"]["alibaba"] == {"url": relayed.url, "relay": relayed.url}
+    relays = {"url": relayed.url, "relay": relayed.url, "keys": None}
+    assert config(simulated)["providers"]["alibaba"] == relays
 
 
 @pytest.fixture

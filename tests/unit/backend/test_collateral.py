@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from cczoo_backend import collateral
 from cczoo_backend.errors import TeeError
-from cczoo_backend.settings import INTEL_PCS
+from cczoo_backend.settings_table import INTEL_PCS
 from doubles import pccs
 from doubles.serving import serving
 from e2e.dcap import verify

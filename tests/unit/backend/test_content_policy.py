@@ -22,7 +22,8 @@ from cczoo_backend.content_policy import (
 )
 from cczoo_backend.errors import TeeError
 from cczoo_backend.layer import Layer
-from cczoo_backend.settings import PAGE_SOURCES_MAX, is_service_origin, page_sources
+from cczoo_backend.setting_kinds import PAGE_SOURCES_MAX, is_service_origin
+from cczoo_backend.settings import page_sources
 
 ROOT = Path(__file__).resolve().parents[3]
 CSP = "content-security-policy"

@@ -180,10 +180,17 @@ def test_the_configuration_is_the_administrators() -> None:
     assert answer.headers["cache-control"] == "no-store"
     assert answer.json() == {
         "v": 1,
+        "enforcement": "warn",
+        "policy": None,
         "default_provider": "alibaba",
+        "offered": ["alibaba", "trustee", "dcap"],
         "providers": {
-            "alibaba": {"url": None, "relay": "https://attest.cn-beijing.aliyuncs.com"},
-            "trustee": {"url": "https://as.example", "relay": None},
+            "alibaba": {
+                "url": None,
+                "relay": "https://attest.cn-beijing.aliyuncs.com",
+                "keys": None,
+            },
+            "trustee": {"url": "https://as.example", "relay": None, "keys": None},
             "dcap": {"url": None, "relay": None, "root": None},
         },
     }

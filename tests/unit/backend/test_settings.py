@@ -26,12 +26,16 @@ def providers(settings: Settings, root: str | None = None) -> dict[str, Any]:
 def test_defaults_suggest_alibaba_and_relay_nothing() -> None:
     settings = Settings.from_environment({})
     nothing = {"url": None, "relay": None}
+    service = {**nothing, "keys": None}
     assert settings.document(None) == {
         "v": 1,
+        "enforcement": "warn",
+        "policy": None,
         "default_provider": "alibaba",
-        "providers": {"alibaba": nothing, "trustee": nothing, "dcap": {**nothing, "root": None}},
+        "offered": ["alibaba", "trustee", "dcap"],
+        "providers": {"alibaba": service, "trustee": service, "dcap": {**nothing, "root": None}},
     }
-    assert not settings.public
+    assert not settings.quote_public
     assert settings.relay_url("alibaba") is None
 
 
@@ -44,7 +48,7 @@ def test_the_relay_goes_to_the_configured_address_and_the_providers_path() -> No
         "https://attest.cn-beijing.aliyuncs.com/v1/attestation"
     )
     alibaba = "https://attest.cn-beijing.aliyuncs.com"
-    assert providers(settings)["alibaba"] == {"url": None, "relay": alibaba}
+    assert providers(settings)["alibaba"] == {"url": None, "relay": alibaba, "keys": None}
 
 
 @pytest.mark.parametrize("case", ADDRESSES["read"], ids=lambda case: case["text"].strip())
@@ -78,7 +82,7 @@ def test_a_collateral_services_address_may_have_its_path(half: str) -> None:
 def test_a_relay_without_an_address_is_not_offered() -> None:
     settings = Settings.from_environment({"TEE_RELAY": "trustee"})
     assert settings.relay_url("trustee") is None
-    assert providers(settings)["trustee"] == {"url": None, "relay": None}
+    assert providers(settings)["trustee"] == {"url": None, "relay": None, "keys": None}
 
 
 def test_verification_in_the_browser_can_be_suggested_and_has_no_address() -> None:
@@ -149,7 +153,11 @@ def test_limits_are_read_and_an_empty_one_is_none_of_ones_own() -> None:
     settings = Settings.from_environment(
         {"TEE_QUOTE_LIMIT_USER": "7/hour", "TEE_QUOTE_LIMIT_ADDRESS": " "}
     )
-    limits = (settings.user_limit, settings.address_limit, settings.public_limit)
+    limits = (
+        settings.quote_limit_user,
+        settings.quote_limit_address,
+        settings.quote_limit_public,
+    )
     assert [str(limit) for limit in limits] == [
         "7 per 1 hour",
         "120 per 1 minute",
