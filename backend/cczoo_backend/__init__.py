@@ -89,5 +89,15 @@ def _tell(why: str, cure: str) -> None:
     log = logging.getLogger(f"{__name__}.install")
     log.error("%s %s", message, cure)
     print(message, file=sys.stderr)
-    if sealing_mode(os.environ) == SEALED_REQUIRED:
+    if sealing_mode(_environment()) == SEALED_REQUIRED:
         raise SystemExit(f"{SEALED} requires sealed requests: open-webui does not start. {cure}")
+
+
+def _environment() -> Mapping[str, str]:
+    """Return the environment with what administrators stored, as far as that can be read."""
+    try:
+        from .openwebui import find_administration
+
+        return find_administration().environ
+    except Exception:
+        return os.environ

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
+from limits import parse
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -18,6 +19,8 @@ from .stock import TOKEN_COOKIE
 log = logging.getLogger(__name__)
 
 HOST_SECONDS = 30.0
+# Not one of the settings: a wrong one has to be put right all the same.
+ADMINISTRATION_LIMIT = parse("120/minute")
 
 
 class Admission:
@@ -42,9 +45,18 @@ class Admission:
 
     async def user(self, request: Request) -> User:
         """Return the verified user who asks, uncounted; raise HTTPException for others."""
+        return await self._found(self._host.verified_user(request))
+
+    async def administrator(self, request: Request) -> User:
+        """Return the administrator who asks; raise HTTPException for others."""
+        user = await self._found(self._host.administrator(request))
+        self._limiter.count(ADMINISTRATION_LIMIT, "administration", user.id)
+        return user
+
+    async def _found(self, looking: Awaitable[User]) -> User:
         try:
             async with asyncio.timeout(self._patience):
-                return await self._host.verified_user(request)
+                return await looking
         except TimeoutError:
             detail = "The server did not find out in time who asks: its database may be busy."
             raise TeeError(504, "timed-out", detail) from None

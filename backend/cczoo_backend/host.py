@@ -58,6 +58,9 @@ class Host(Protocol):
     async def verified_user(self, request: Request) -> User:
         """Return who asks, checked anew each time; raise HTTPException (401, 403) for others."""
 
+    async def administrator(self, request: Request) -> User:
+        """Return who asks, an administrator; raise HTTPException (401, 403) for others."""
+
     def claims_of(self, token: str) -> Mapping[str, object] | None:
         """Return what a token of the application's own says, or None for any other text.
 

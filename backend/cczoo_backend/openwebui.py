@@ -25,6 +25,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
 from . import SEALED, SEALED_MODES, SEALED_OFF, SEALED_REQUIRED, sealing_mode, stating
+from .administration import Administration
 from .bundle import Bundle, BundleError, find_bundle
 from .content_policy import AnswerHeaders, mark_as_page
 from .dependencies import Dependency
@@ -43,6 +44,8 @@ from .workload.statement import NothingStated, Statement, Stating
 log = logging.getLogger(__name__)
 
 _ADDED = "cczoo_trust_badge"
+# The kit's own folder in open-webui's data directory.
+_FOLDER = "cczoo"
 
 
 def add_to(app: FastAPI) -> None:
@@ -55,23 +58,32 @@ def add_to(app: FastAPI) -> None:
         return
     if app.middleware_stack is not None:
         raise RuntimeError("the application runs already: no layer can be put around it")
-    mode = _mode()
+    administration = find_administration()
+    environ = administration.environ
+    mode = _mode(environ)
     host, bundle = OpenWebUI(app), _bundle(is_needed=mode == SEALED_REQUIRED)
     keys = None if mode == SEALED_OFF else Keyring()
-    measurer = Measurer() if stating(os.environ) else None
+    measurer = Measurer() if stating(environ) else None
     statement = _statement(app, mode, measurer) if measurer else NothingStated()
-    routes = Routes(host, bundle, environ=os.environ, keys=keys, statement=statement)
+    routes = Routes(
+        host,
+        bundle,
+        environ=os.environ,
+        administration=administration,
+        keys=keys,
+        statement=statement,
+    )
     build = app.build_middleware_stack
 
     def build_with_layer() -> ASGIApp:
         # Called when the server starts: everything of open-webui's is mounted by now.
-        loader = _put_loader(app, bundle) if bundle else (None, None)
+        loader = _put_loader(app, bundle, environ) if bundle else (None, None)
         layer: ASGIApp = Layer(build(), routes, *loader)
         _spare_the_collector()
         if keys is not None:
             url = _loader_url(bundle) if bundle else None
             layer = SealedLayer(
-                layer, keys, environ=os.environ, loader_url=url, statement_holds=statement.holds
+                layer, keys, environ=environ, loader_url=url, statement_holds=statement.holds
             )
         if measurer is None:
             return layer
@@ -80,6 +92,12 @@ def add_to(app: FastAPI) -> None:
 
     app.build_middleware_stack = build_with_layer  # type: ignore[method-assign]
     setattr(app.state, _ADDED, True)
+
+
+def find_administration() -> Administration:
+    """Return the settings that count: administrators' are in a folder of open-webui's data."""
+    data = import_module(f"{PACKAGE}.env").DATA_DIR
+    return Administration(Path(data, _FOLDER), os.environ)
 
 
 def _statement(app: FastAPI, mode: str, measurer: Measurer) -> Stating:
@@ -113,10 +131,10 @@ def _plugins() -> ModuleType:
     return import_module(f"{PACKAGE}.utils.plugin")
 
 
-def _mode() -> str:
+def _mode(environ: Mapping[str, str]) -> str:
     """Return whether requests may or must come sealed; a wrong word is told."""
-    mode = sealing_mode(os.environ)
-    if os.environ.get(SEALED, "").strip().lower() not in ("", *SEALED_MODES):
+    mode = sealing_mode(environ)
+    if environ.get(SEALED, "").strip().lower() not in ("", *SEALED_MODES):
         log.error("%s must be one of %s: it counts as %s.", SEALED, ", ".join(SEALED_MODES), mode)
     return mode
 
@@ -136,13 +154,15 @@ def _bundle(*, is_needed: bool) -> Bundle | None:
         return None
 
 
-def _put_loader(app: FastAPI, bundle: Bundle) -> tuple[StockLoader | None, AnswerHeaders | None]:
+def _put_loader(
+    app: FastAPI, bundle: Bundle, environ: Mapping[str, str]
+) -> tuple[StockLoader | None, AnswerHeaders | None]:
     try:
         stock_loader = add_loader(app, bundle)
     except Exception:  # an open-webui that is built otherwise still has to start
         log.exception("pages have no trust badge: the loader could not be added")
         return None, None
-    return stock_loader, AnswerHeaders.from_environment(os.environ)
+    return stock_loader, AnswerHeaders.from_environment(environ)
 
 
 def _spare_the_collector() -> None:
@@ -163,6 +183,7 @@ class OpenWebUI:
         self._env = import_module(f"{PACKAGE}.env")
         self._auth = import_module(f"{PACKAGE}.utils.auth")
         self._verified_user = Dependency(self._auth.get_verified_user)
+        self._administrator = Dependency(self._auth.get_admin_user)
 
     @property
     def version(self) -> str:
@@ -173,6 +194,12 @@ class OpenWebUI:
         """Return who asks, as open-webui's own routes find it: looked up and not revoked."""
         self._do_as_middleware_does(request)
         user: User = await self._verified_user(request)
+        return user
+
+    async def administrator(self, request: Request) -> User:
+        """Return the administrator who asks, as open-webui's own routes find one."""
+        self._do_as_middleware_does(request)
+        user: User = await self._administrator(request)
         return user
 
     def claims_of(self, token: str) -> Mapping[str, object] | None:

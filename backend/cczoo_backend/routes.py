@@ -3,11 +3,11 @@
 ``GET quote`` hands out evidence that this server runs inside a trust domain, ``GET collateral``
 what it takes to verify it, ``GET config`` the administrator's suggestions, ``GET keys`` what
 requests are sealed to, ``GET sealed`` says whether this very request came sealed, and ``GET
-statement`` what the server states about itself; ``POST relay/<provider>`` carries a page's request
-to an attestation service; ``GET page/<name>`` is a file of the page's part of the kit, ``GET
-worker`` its service worker, ``GET courier`` and ``GET image`` are documents for its frames, and
-with ``POST report`` a page says what it lacks. ``POST cookies`` ends those that a browser had got
-before it talked sealed.
+statement`` what the server states about itself; ``GET`` and ``PUT admin/settings`` are for
+administrators; ``POST relay/<provider>`` carries a page's request to an attestation service; ``GET
+page/<name>`` is a file of the page's part of the kit, ``GET worker`` its service worker, ``GET
+courier`` and ``GET image`` are documents for its frames, and with ``POST report`` a page says what
+it lacks. ``POST cookies`` ends those that a browser had got before it talked sealed.
 Nothing here decides anything about trust: the browser checks all of it by itself. (``POST ohttp``
 and the sockets are the business of ``sealed``, which stands around this.)
 """
@@ -15,7 +15,6 @@ and the sockets are the business of ``sealed``, which stands around this.)
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import logging
 import secrets
@@ -33,6 +32,9 @@ from quote_generator.errors import QuoteGeneratorError
 from quote_generator.evidence import encode_base64url, parse_nonce
 from quote_generator.simulator import pki
 
+from . import SEALED_REQUIRED, sealing_mode
+from .administration import Administration
+from .administration_change import change_settings
 from .admission import Admission
 from .bundle import Bundle
 from .collateral import (
@@ -55,7 +57,7 @@ from .rate_limits import RateLimiter
 from .relay import relay
 from .report import Reports
 from .scopes import ROOT, is_sealed, route_path
-from .settings import Settings
+from .sealed.plain import refusal
 from .settings_table import SERVICES
 from .workload.statement import Stating
 
@@ -93,8 +95,8 @@ NamedEndpoint = Callable[[str, Request], Awaitable[Response]]
 class Routes:
     """The ASGI application of everything under ``ROOT``.
 
-    Settings are read from ``environ`` at the first request that needs them: a wrong one is told
-    to whoever asks, and keeps nothing from starting. ``bundle`` is None where it is missing;
+    Settings are ``administration``'s, read when a request needs them: a wrong one is told to
+    whoever asks, and keeps nothing from starting. ``bundle`` is None where it is missing;
     ``root`` and ``now`` are as in ``EvidenceSource``. ``keys`` are bound by quotes, with the
     statement; None where nothing is sealed.
     """
@@ -105,6 +107,7 @@ class Routes:
         bundle: Bundle | None,
         *,
         environ: Mapping[str, str],
+        administration: Administration,
         statement: Stating,
         keys: Keyring | None = None,
         root: str = "",
@@ -115,7 +118,9 @@ class Routes:
         self._bundle = bundle
         self._keys = keys
         self._statement = statement
-        self._settings = functools.cache(lambda: Settings.from_environment(environ))
+        self._administration = administration
+        self._settings = administration.settings
+        self._is_required = sealing_mode(administration.environ) == SEALED_REQUIRED
         self._now = now
         self._limiter = RateLimiter()
         self._pccs_limit = pccs_limit
@@ -139,6 +144,7 @@ class Routes:
             "worker": (("GET", "HEAD"), self._worker),
         }
         self._named_endpoints: dict[str, tuple[tuple[str, ...], NamedEndpoint]] = {
+            "admin": (("GET", "PUT"), self._admin),
             "relay": (("POST",), self._relay),
             "page": (("GET", "HEAD"), self._page),
         }
@@ -282,9 +288,16 @@ class Routes:
     # Configuration
 
     async def _config(self, request: Request) -> Response:
-        """Answer with what the administrator suggests, and which services are relayed."""
+        """Answer with what the administrator suggests, and which services are relayed.
+
+        Where the settings are wrong, what the page enforces is told to everybody all the same.
+        """
+        try:
+            settings = self._settings()
+        except TeeError as error:
+            document = self._administration.config_in_trouble(error)
+            return JSONResponse(document, headers=HEADERS)
         await self._admission.page(request, "config")
-        settings = self._settings()
         return JSONResponse(settings.document(await self._simulated_root()), headers=HEADERS)
 
     async def _simulated_root(self) -> str | None:
@@ -311,6 +324,22 @@ class Routes:
             detail = "This server does not relay to that service: it must be listed in TEE_RELAY"
             raise TeeError(404, "relay-not-configured", f"{detail} and have an address.")
         return await relay(request, url, settings.relay_timeout)
+
+    # Administration
+
+    async def _admin(self, name: str, request: Request) -> Response:
+        """Answer an administrator with the settings, or change them."""
+        if name != "settings":
+            raise _not_found("There is nothing here: see docs/backend.md for what there is.")
+        if self._is_required and not is_sealed(request.scope):
+            raise refusal()
+        refuse_other_origins(request)
+        user = await self._admission.administrator(request)
+        if request.method == "GET":
+            return JSONResponse(
+                await asyncio.to_thread(self._administration.document), headers=HEADERS
+            )
+        return await change_settings(self._administration, request, user)
 
     # The page
 

@@ -16,7 +16,11 @@ FILES = {
         app = typer.App()
         """,
     "env.py": """\
+        import os
+        from pathlib import Path
+
         VERSION = "0.0.0"
+        DATA_DIR = Path(os.getenv("DATA_DIR", Path(__file__).parent / "data"))
         CUSTOM_API_KEY_HEADER = "x-api-key"
         """,
     "utils/auth.py": """\
@@ -54,6 +58,11 @@ FILES = {
         def get_verified_user(user=Depends(get_current_user)):
             if user.role not in {"user", "admin"}:
                 raise HTTPException(401, "not approved yet")
+            return user
+
+        def get_admin_user(user=Depends(get_current_user)):
+            if user.role != "admin":
+                raise HTTPException(401, "for administrators only")
             return user
         """,
     "main.py": """\

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.testclient import TestClient
 
+from cczoo_backend.administration import Administration
 from cczoo_backend.bundle import Bundle
 from cczoo_backend.content import JAVASCRIPT, Content
 from cczoo_backend.host import Readings
@@ -40,6 +42,7 @@ class Accounts:
     signed: dict[str, dict[str, object]] = field(
         default_factory=lambda: {"ada-token": {"id": "ada"}, "eve-token": {"id": "eve"}}
     )
+    administrators: frozenset[str] = frozenset({"ada"})
     version: str = "0.0.0"
     failure: Exception | None = None
 
@@ -52,6 +55,12 @@ class Accounts:
         if token not in self.users:
             raise HTTPException(401, "Your session has expired or the token is invalid.")
         return self.users[token]
+
+    async def administrator(self, request: Request) -> User:
+        user = await self.verified_user(request)
+        if user.id not in self.administrators:
+            raise HTTPException(401, "You do not have permission to access this resource.")
+        return user
 
     def claims_of(self, token: str) -> Mapping[str, object] | None:
         return self.signed.get(token)
@@ -111,7 +120,9 @@ def routes_of(environ: Mapping[str, str] | None = None, **options: Any) -> Route
     options.setdefault("statement", a_statement())
     options = {"host": Accounts(), "bundle": a_bundle(), "root": "/nonexistent", **options}
     off = {} if options.get("keys") else {"TEE_SEALED": "off"}
-    return Routes(environ={**off, **(environ or {})}, **options)
+    environ = {**off, **(environ or {})}
+    folder = options.pop("folder", Path("/nonexistent"))
+    return Routes(environ=environ, administration=Administration(folder, environ), **options)
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:

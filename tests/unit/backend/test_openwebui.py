@@ -159,6 +159,55 @@ def test_verified_users_are_open_webuis(app: FastAPI) -> None:
     assert_error(ask(app, authorization="Basic ada-token"), 403, "not-allowed")
 
 
+ADMIN = "/api/v1/tee/admin/settings"
+
+
+def test_administrators_are_open_webuis(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    bearer = {"authorization": "Bearer ada-token"}
+    assert ask(app, ADMIN, **bearer).status_code == 200
+    assert ask(app, ADMIN, cookie="token=ada-token").status_code == 200
+    assert_error(ask(app, ADMIN), 403, "not-allowed", "Not authenticated")
+    users = import_module("open_webui.utils.auth").USERS
+    monkeypatch.setitem(users, "ada-token", ("ada", "user"))
+    assert_error(ask(app, ADMIN, **bearer), 401, "not-allowed", "administrators")
+
+
+def stored(folder: Path, text: str) -> None:
+    (folder / "cczoo").mkdir()
+    (folder / "cczoo" / "settings.json").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "source"),
+    [
+        ('"sealed": "required"', 403, ""),
+        ('"page_sources": "https://a.example"', 404, "https://a.example"),
+    ],
+)
+def test_what_is_stored_in_open_webuis_data_holds_from_the_start(
+    main: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, status: int, source: str
+) -> None:
+    monkeypatch.delenv("TEE_SEALED")
+    monkeypatch.setattr(import_module("open_webui.env"), "DATA_DIR", tmp_path)
+    stored(tmp_path, f'{{"v": 1, "values": {{{text}}}}}')
+    cczoo_backend.install(main.app)
+    assert ask(main.app, "/api/v1/chats").status_code == status
+    assert source in ask(main.app, "/").headers.get("content-security-policy", "")
+
+
+@pytest.mark.parametrize("text", ['{"v": 1, "values": {"sealed": "required"}}', "{"])
+def test_a_broken_kit_does_not_start_where_the_file_requires_sealing(
+    main: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
+    """Or is not to be read: then it may."""
+    monkeypatch.delenv("TEE_SEALED")
+    monkeypatch.setattr(import_module("open_webui.env"), "DATA_DIR", tmp_path)
+    stored(tmp_path, text)
+    monkeypatch.setattr(openwebui, "Routes", lambda *_, **__: 1 / 0)
+    with pytest.raises(SystemExit, match="requires sealed requests"):
+        cczoo_backend.install(main.app)
+
+
 def test_a_user_is_looked_up_anew_each_time(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     users = import_module("open_webui.utils.auth").USERS
     bearer = {"authorization": "Bearer ada-token"}

@@ -24,6 +24,7 @@ from host_double import (
 )
 from starlette.exceptions import HTTPException
 
+from cczoo_backend.administration import Administration
 from cczoo_backend.bundle import Bundle
 from cczoo_backend.content import JAVASCRIPT, Content
 from cczoo_backend.routes import Routes
@@ -196,12 +197,28 @@ def test_the_configuration_is_the_administrators() -> None:
     }
 
 
-@pytest.mark.parametrize("path", ["quote", "collateral", "config"])
+@pytest.mark.parametrize("path", ["quote", "collateral"])
 def test_a_wrong_setting_is_named_to_whoever_asks(path: str) -> None:
     routes = routes_of({"TEE_RELAY": "nobody"})
     for _ in range(2):
         answer = client_of(routes).get(f"{ROOT}/{path}", headers=ADA)
         assert_error(answer, 503, "misconfigured", "TEE_RELAY")
+
+
+@pytest.mark.parametrize(
+    ("told", "enforcement"),
+    [({}, "warn"), ({"TEE_ENFORCEMENT": "block"}, "block"), ({"TEE_ENFORCEMENT": "x"}, "block")],
+)
+def test_what_is_enforced_is_told_also_where_another_setting_is_wrong(
+    told: dict[str, str], enforcement: str
+) -> None:
+    answer = client_of(routes_of({"TEE_RELAY": "nobody", **told})).get(f"{ROOT}/config")
+    assert answer.status_code == 200
+    document = answer.json()
+    problem = document.pop("problem")
+    assert document == {"v": 1, "enforcement": enforcement}
+    assert problem["code"] == "misconfigured"
+    assert "TEE_RELAY" in problem["detail"]
 
 
 def test_a_wrong_setting_keeps_no_file_of_the_page_back() -> None:
@@ -312,12 +329,13 @@ def test_every_other_method_is_refused_and_told_which_are_taken(
                 assert_error(answer, 405, "method-not-allowed")
 
 
-def test_a_path_in_the_log_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_path_in_the_log_is_one_line(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     class Broken(Routes):
         def _endpoint(self, request: object) -> Any:
             raise RuntimeError
 
-    routes = Broken(Accounts(), None, environ={}, statement=a_statement())
+    settings = Administration(tmp_path, {})
+    routes = Broken(Accounts(), None, environ={}, administration=settings, statement=a_statement())
     with caplog.at_level(logging.ERROR):
         client_of(routes).get(f"{ROOT}/x%0AERROR forged")
     assert "\nERROR forged" not in caplog.text
