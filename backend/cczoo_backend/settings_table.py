@@ -188,8 +188,8 @@ TABLE = (
         switch("on", "off"),
         "whether what runs here is [measured](measured.md) at the start, and "
         "[stated](backend.md#what-the-server-states) in every quote that binds keys",
-        default="off",
-        otherwise="off",
+        default="on",
+        otherwise="on",
         restart=True,
         environment_only=True,
     ),

@@ -49,7 +49,7 @@ def test_evidence_answers_the_clients_nonce(hardware: Backend) -> None:
     verify_nonce(document, nonce)
     assert document.keys() == {
         *("quote", "quote_parse", "timestamp", "id", "status", "tee", "provider", "simulated"),
-        *("runtime_data", "nonce_proof", "keyset", "statement"),
+        *("runtime_data", "nonce_proof", "keyset", "statement", "statement_sections"),
         *("cc_eventlog", "aa_eventlog", "fresh"),
     }
     assert document["status"] is True
