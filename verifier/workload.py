@@ -167,7 +167,9 @@ def _check(outcome: str, code: str, detail: str) -> Check:
 
 def _withheld(rules: WorkloadRules | None) -> Check:
     is_needed = rules is not None and rules.ask_for_anything
-    detail = "the TD tells those with an account only what runs in it; give an API key"
+    detail = (
+        "the TD tells those with an account only what runs in it; give an API key that it takes"
+    )
     return _check(FAIL if is_needed else SKIPPED, "statement-withheld", detail)
 
 

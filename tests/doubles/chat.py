@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -73,7 +74,8 @@ class Chat:
     `keys` open sealed requests, and evidence names those of `shown` (None: the same). Without
     `sealing` there are none. `change` changes each sealed answer, `instead` answers in its place,
     and `change_evidence` changes a document of evidence. What `sections` state is bound by quotes,
-    and shown to whoever has the API key `account`.
+    and shown to whoever has the API key `account`; `change_stated` changes what is shown. The app
+    gives an `answer`, or what it was sent.
     """
 
     td: Simulator
@@ -90,6 +92,8 @@ class Chat:
     instead: ASGIApp | None = None
     sections: dict[str, Any] | None = None
     account: str | None = None
+    change_stated: Callable[[Any], Any] | None = None
+    answer: httpx.Response | None = None
     outer: list[dict[str, str]] = dataclasses.field(default_factory=list)
     asked: list[tuple[str, str, dict[str, str], bytes]] = dataclasses.field(default_factory=list)
 
@@ -142,12 +146,23 @@ class Chat:
         async def sealed(request: Request) -> Response:
             return JSONResponse({"v": 1, "sealed": request.scope["state"].get("tee_sealed", False)})
 
+        @app.get("/api/v1/tee/statement")
+        async def stated(request: Request) -> Response:
+            self.seen.append(request.headers.get("authorization"))
+            if self.account is None or self.seen[-1] != f"Bearer {self.account}":
+                return JSONResponse({"status": False, "code": "x", "detail": "who are you?"}, 401)
+            shown = {"v": 1, "statement": self.statement(), "sections": self.sections}
+            return JSONResponse(self.change_stated(shown) if self.change_stated else shown)
+
         @app.api_route("/{path:path}", methods=["GET", "POST", "PUT", "HEAD"])
         async def echo(request: Request, path: str) -> Response:
             body = await request.body()
             headers = dict(request.headers)
             target = b"?".join([request.scope["raw_path"], request.scope["query_string"]])
             self.asked.append((request.method, target.decode(), headers, body))
+            if self.answer is not None:
+                own = self.answer
+                return Response(own.content, own.status_code, dict(own.headers))
             if path == "stream":
                 return StreamingResponse(_words(), media_type="text/event-stream")
             if path == "endless":
@@ -187,9 +202,19 @@ class _Sealing:
     def _layer(self) -> SealedLayer:
         keys = self._chat.keys
         if id(keys) not in self._layers:
-            layer = SealedLayer(self._app, keys, environ={}, loader_url=None, others=list)
+            layer = SealedLayer(
+                self._app,
+                keys,
+                environ={},
+                loader_url=None,
+                others=list,
+                statement_holds=self._holds,
+            )
             self._layers[id(keys)] = keys, layer
         return self._layers[id(keys)][1]
+
+    async def _holds(self, hash: str) -> bool:  # noqa: A002 - the field's name
+        return hash == evidence.document_hash(self._chat.statement())
 
 
 def _changed(send: Send, change: Callable[[bytes], bytes]) -> Send:

@@ -118,14 +118,18 @@ def test_without_an_account_it_is_withheld(
 def test_a_key_that_is_not_accepted_is_said(
     td: Simulator, chat: Chat, url: str, capsys: Any
 ) -> None:
-    chat.token = None
     chat.account = "sk-another"
     code, checks, _ = verify(td, url, capsys)
     assert (code, checks["workload"]) == (0, ("skipped", "statement-withheld"))
-    chat.change_evidence = lambda document: (
-        document if len(chat.seen) % 2 else {"status": False, "statement": 1}
-    )
-    assert verify(td, url, capsys)[2]["error"]["code"] == "evidence-unreachable"
+
+
+@pytest.mark.parametrize("answer", [{"status": False, "statement": 1}, [], "words", None])
+def test_what_is_no_statement_is_no_answer(
+    td: Simulator, chat: Chat, url: str, capsys: Any, answer: Any
+) -> None:
+    chat.change_stated = lambda _shown: answer
+    code, _, report = verify(td, url, capsys)
+    assert (code, report["error"]["code"]) == (4, "evidence-unreachable")
 
 
 def test_with_leave_the_sections_come_at_once(
@@ -172,8 +176,8 @@ def test_another_statement_than_the_quotes_is_no_evidence(
 def test_a_statement_that_changed_meanwhile_is_asked_for_again(
     td: Simulator, chat: Chat, url: str, capsys: Any
 ) -> None:
-    def change(document: Any) -> Any:
-        chat.sections = edited(chat.sections, [("/people/channels", len(chat.seen) % 2 > 0)])
+    def change(document: Any) -> Any:  # after the quote was made
+        chat.sections = edited(chat.sections, [("/people/channels", True)])
         return document
 
     chat.change_evidence = change
@@ -185,12 +189,11 @@ def test_a_statement_that_changed_meanwhile_is_asked_for_again(
 def test_sections_that_are_not_the_stated_ones(
     td: Simulator, chat: Chat, url: str, capsys: Any
 ) -> None:
-    def change(document: Any) -> Any:
-        given = document.get("statement_sections")
+    def change(shown: Any) -> Any:
         edits = [("/models/offered/0/where", "outside")]
-        return {**document, "statement_sections": edited(given, edits)} if given else document
+        return {**shown, "sections": edited(shown["sections"], edits)}
 
-    chat.change_evidence = change
+    chat.change_stated = change
     code, checks, report = verify(td, url, capsys)
     assert (code, checks["workload"]) == (1, ("fail", "statement-mismatch"))
     assert report["workload"]["notes"] == []

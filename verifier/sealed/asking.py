@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import email.utils
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +10,6 @@ from concurrent.futures import Future
 from typing import Any
 from urllib.parse import urlsplit
 
-from quote_generator.evidence import encode_base64url
 from quote_generator.sealing.binary_http import RequestHead, ResponseHead
 from quote_generator.sealing.errors import SealingError
 from quote_generator.sealing.keyset import Keyset
@@ -22,14 +20,19 @@ from ..appraisal import Rejected
 from ..bindings import Ask
 from ..fetching import Answer, post_bytes
 from ..problems import Unreachable
-from ..verification import NONCE_BYTES, QUOTE_PATH
 from ..waiting import asked_wait
 from .exchange import PATH, TOLD_MAX, Exchange
 
 ASKED = "/api/v1/tee/sealed"
 """What is asked inside: any answer that opens proves the key, whatever it says."""
 
+STATED = "/api/v1/tee/statement"
+"""What is asked inside, by users, for the statement with its sections."""
+
 _CODE = "evidence-unreachable"
+
+_REFUSED = (401, 403)
+"""Statuses of answers to whom the server does not know."""
 
 _LATER = {429: None, 503: "sealed-busy"}
 """Status and code of answers that only ask for patience."""
@@ -63,16 +66,14 @@ def asking_sections(
     """Brings the sections of a statement from the server at `url`.
 
     `token` is an API key of that server. It is sealed to the keyset, so nobody but the TD that a
-    quote vouched for reads it. Raises Unreachable where there are no sections, and where the TD
-    states something else by now.
+    quote vouched for reads it. None where it is not accepted. Raises Unreachable where there are no
+    sections, and where the TD states something else by now.
     """
 
     def ask(keyset: Keyset, statement: object) -> Any:
-        nonce = encode_base64url(secrets.token_bytes(NONCE_BYTES))
-        inside = f"{QUOTE_PATH}?nonce={nonce}"
         fields = ((b"authorization", f"Bearer {token}".encode()),)
         try:
-            status, body = _exchange(url, keyset, inside, fields, timeout, clock)
+            status, body = _exchange(url, keyset, STATED, fields, timeout, clock)
         except Rejected as error:  # it did answer before
             raise Unreachable(_CODE, f"no sections of the statement: {error}") from error
         return _sections(status, body, statement)
@@ -81,9 +82,10 @@ def asking_sections(
 
 
 def _sections(status: int, body: bytes, statement: object) -> Any:
+    if status in _REFUSED:
+        return None
     if status != 200:
-        advice = "; the API key is not accepted" if status in (401, 403) else ""
-        raise Unreachable(_CODE, f"no sections of the statement: HTTP {status}{advice}")
+        raise Unreachable(_CODE, f"no sections of the statement: HTTP {status}")
     try:
         document = strictjson.loads(body)
     except ValueError as error:
@@ -91,7 +93,7 @@ def _sections(status: int, body: bytes, statement: object) -> Any:
     given = document if isinstance(document, dict) else {}
     if given.get("statement") != statement:
         raise Unreachable(_CODE, "what runs there changed meanwhile; verify again")
-    return given.get("statement_sections")
+    return given.get("sections")
 
 
 def _ask(url: str, keyset: Keyset, timeout: float, clock: Callable[[], float]) -> None:
