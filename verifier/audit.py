@@ -89,8 +89,9 @@ _UNREAD_LOG = Check("event-log", SKIPPED, "an earlier check failed", NOT_RUN)
 class Report:
     """The result of a verification: `result` is pass, warn or fail.
 
-    `keys` are those that the quote binds, where their holder answered. `workload` is what runs in
-    the TD, where the quote binds what it states, and `model` where a chat with the chosen one goes.
+    `keys` are those that the quote binds, where their holder answered, and `statement` is the hash
+    of what the TD states beside them. `workload` is what runs in the TD, where the quote binds what
+    it states, and `model` where a chat with the chosen one goes.
     """
 
     checks: tuple[Check, ...]
@@ -100,6 +101,7 @@ class Report:
     grounds: Grounds | None = None
     logs: Replayed | None = None
     keys: Keyset | None = None
+    statement: str | None = None
     workload: Workload | None = None
     model: Chosen | None = None
     notes: dict[str, Any] = field(default_factory=dict)
@@ -306,7 +308,16 @@ def audit(
         key = key and warned_keys(key, workload)
     checks += [key] if key else []
     return Report(
-        complete(checks, required), quote, verdict, opinion, grounds, logs, held, workload, chosen
+        complete(checks, required),
+        quote,
+        verdict,
+        opinion,
+        grounds,
+        logs,
+        keys=held,
+        statement=runtime.statement if held and runtime else None,
+        workload=workload,
+        model=chosen,
     )
 
 

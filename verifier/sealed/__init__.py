@@ -26,8 +26,9 @@ if TYPE_CHECKING:
         NotVerified,
         NoVerdict,
         SealedError,
+        StatementChanged,
     )
-    from .keys import FixedKeys, Keys, VerifiedKeys
+    from .keys import FixedKeys, Holder, Keys, VerifiedKeys
     from .transport import AsyncSealedTransport, SealedTransport
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Busy",
     "Elsewhere",
     "FixedKeys",
+    "Holder",
     "KeyUnknown",
     "Keys",
     "NoVerdict",
@@ -44,6 +46,7 @@ __all__ = [
     "NotVerified",
     "SealedError",
     "SealedTransport",
+    "StatementChanged",
     "VerifiedKeys",
     "connect",
     "connect_async",
@@ -51,7 +54,7 @@ __all__ = [
 
 _MODULES = {
     "connecting": ("connect", "connect_async"),
-    "keys": ("FixedKeys", "Keys", "VerifiedKeys"),
+    "keys": ("FixedKeys", "Holder", "Keys", "VerifiedKeys"),
     "transport": ("AsyncSealedTransport", "SealedTransport"),
 }
 

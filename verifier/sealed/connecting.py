@@ -27,6 +27,7 @@ def connect(
     references: ReferenceValues | None = None,
     verifier: Verifier | None = None,
     accept_warnings: bool = False,
+    api_key: str | None = None,
     timeout: float = 30.0,
     outer: httpx.BaseTransport | None = None,
     **options: Any,
@@ -34,16 +35,17 @@ def connect(
     """A client for the server at `url`, which is verified now, and again before each result ends.
 
     It is verified here, with collateral from Intel, by `policy` and `references`; a `verifier`
-    takes the place of all that. `accept_warnings` as in `VerifiedKeys`. `timeout`, in seconds, is
-    for each answer. `outer` carries what is sealed, such as an `httpx.HTTPTransport` with
-    certificates or a proxy of its own; `options` are those of `httpx.Client`. Raises SealedError,
-    of which NotVerified and NoVerdict.
+    takes the place of all that. `accept_warnings` and `api_key` as in `VerifiedKeys`. `timeout`, in
+    seconds, is for each answer. `outer` carries what is sealed, such as an `httpx.HTTPTransport`
+    with certificates or a proxy of its own; `options` are those of `httpx.Client`. Raises
+    SealedError, of which NotVerified and NoVerdict.
     """
     _check(options)
     keys = VerifiedKeys(
         url,
         verifier or _verifier(policy, references, timeout),
         accept_warnings=accept_warnings,
+        api_key=api_key,
     )
     keys.current()
     transport = SealedTransport(url, keys, outer=outer)
@@ -59,6 +61,7 @@ async def connect_async(
     references: ReferenceValues | None = None,
     verifier: Verifier | None = None,
     accept_warnings: bool = False,
+    api_key: str | None = None,
     timeout: float = 30.0,
     outer: httpx.AsyncBaseTransport | None = None,
     **options: Any,
@@ -71,6 +74,7 @@ async def connect_async(
         url,
         verifier or _verifier(policy, references, timeout),
         accept_warnings=accept_warnings,
+        api_key=api_key,
     )
     await to_thread.run_sync(keys.current)
     transport = AsyncSealedTransport(url, keys, outer=outer)

@@ -33,6 +33,13 @@ class KeyUnknown(SealedError):  # noqa: N818 - named for the state
     """
 
 
+class StatementChanged(SealedError):  # noqa: N818 - named for the state
+    """StatementChanged (statement-changed): the server states something else than what was judged.
+
+    The app saw nothing of the request. Nobody judges the server anew here, or it changed once more.
+    """
+
+
 class Busy(SealedError):  # noqa: N818 - named for the state
     """Busy (sealed-busy): try again, after `wait` seconds where the server said so."""
 

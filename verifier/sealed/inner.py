@@ -17,6 +17,12 @@ from .errors import Elsewhere
 DATE_PROBLEM = "https://iana.org/assignments/http-problem-types#date"
 """The type of a sealed answer that only says what time it is there (RFC 9458, section 6.5.2)."""
 
+STATEMENT_FIELD = b"tee-statement"
+"""The hash of the statement by which a server was judged, as runtime data hold it."""
+
+_CHANGED_MAX = 4096
+"""Bytes of an answer that only says that the statement changed."""
+
 _DROPPED = frozenset(
     {
         b"accept-encoding",
@@ -26,6 +32,7 @@ _DROPPED = frozenset(
         b"host",
         b"keep-alive",
         b"te",
+        STATEMENT_FIELD,
         b"trailer",
         b"transfer-encoding",
         b"upgrade",
@@ -44,8 +51,11 @@ class Site:
         self._scheme, self._authority = parts.scheme, parts.netloc
         self.base = url.rstrip("/")
 
-    def head(self, request: httpx.Request, now: float) -> RequestHead:
-        """The request as the server gets it. Raises Elsewhere for one that is not for it."""
+    def head(self, request: httpx.Request, now: float, statement: str | None = None) -> RequestHead:
+        """The request as the server gets it. Raises Elsewhere for one that is not for it.
+
+        `statement` is the hash of the one by which the server was judged.
+        """
         path = request.url.raw_path
         inside = path.removeprefix(self._prefix)
         if _origin(request.url) != self._origin or not path.startswith(self._prefix + b"/"):
@@ -56,7 +66,8 @@ class Site:
             (b"accept-encoding", CODING.encode()),
             (b"date", email.utils.formatdate(now, usegmt=True).encode()),
         ]
-        fields = (*kept, *own)
+        judged = [(STATEMENT_FIELD, statement.encode())] if statement is not None else []
+        fields = (*kept, *own, *judged)
         return RequestHead(
             request.method, self._scheme, self._authority, inside.decode("ascii"), fields
         )
@@ -84,6 +95,26 @@ def server_time(head: ResponseHead, body: bytes) -> float | None:
         return email.utils.parsedate_to_datetime(date).timestamp()
     except (ValueError, RecursionError, OverflowError):
         return None
+
+
+def may_be_about_the_statement(head: ResponseHead) -> bool:
+    """Whether a sealed answer may be the kit's about another statement, which its body says.
+
+    One that is long, or that does not say how long it is, is the app's own.
+    """
+    kind = _field(head, b"content-type").partition(b";")[0].strip().lower()
+    length = _field(head, b"content-length")
+    is_short = re.fullmatch(rb"[0-9]{1,4}", length) is not None and int(length) <= _CHANGED_MAX
+    return head.status == 409 and kind == b"application/json" and is_short
+
+
+def says_statement_changed(body: bytes) -> bool:
+    """Whether that is what the answer is about."""
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and told.get("code") == "statement-changed"
 
 
 def _field(head: ResponseHead, name: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Where a transport has its keyset from: given, or verified, and verified again in time."""
+"""Whom a transport seals to: given, or verified, and verified again in time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from quote_generator.sealing.keyset import Keyset
@@ -18,8 +19,8 @@ from ..problems import Problem, Unreachable
 from ..times import rfc3339, seconds_of
 from ..verification import Verifier, fetch_evidence
 from ..waiting import Countdown, pause
-from .asking import asking
-from .errors import KeyUnknown, NotVerified, NoVerdict
+from .asking import asking, asking_sections
+from .errors import NotVerified, NoVerdict
 
 EARLY = 240.0
 """Seconds before the end of a result when the next one is looked for.
@@ -28,48 +29,78 @@ New keys take over five minutes before the old ones end, so that there are new o
 """
 
 
+@dataclass(frozen=True)
+class Holder:
+    """Whom requests are sealed to: the holder of a key of `keyset`.
+
+    `statement` is the hash of what the server stated as it was judged: requests say it, and a
+    server that states something else by then does not take them. None where nobody judged that.
+    """
+
+    keyset: Keyset
+    statement: str | None = None
+
+
 class Keys(Protocol):
-    """Gives the keyset to seal to. Raises SealedError where there is none that may be used."""
+    """Gives the holder to seal to. Raises SealedError where there is none that may be used."""
 
-    def current(self) -> Keyset:
-        """The keyset for the next request."""
+    def current(self) -> Holder:
+        """The holder for the next request."""
 
-    def renewed(self, refused: Keyset) -> Keyset:
-        """The keyset after nobody knew a key of `refused`, verified anew."""
+    def renewed(self, refused: Holder) -> Holder | None:
+        """The holder after nobody knew a key of `refused`, or the server states something else.
+
+        It was verified anew; None where nobody does that here.
+        """
 
 
 class FixedKeys:
-    """A keyset that somebody else verified, until its keys end."""
+    """A keyset that somebody else verified, until its keys end; `statement` as in `Holder`."""
 
-    def __init__(self, keyset: Keyset, clock: Callable[[], float] = time.time) -> None:
-        self._keyset, self._clock = keyset, clock
+    def __init__(
+        self,
+        keyset: Keyset,
+        clock: Callable[[], float] = time.time,
+        *,
+        statement: str | None = None,
+    ) -> None:
+        self._holder, self._clock = Holder(keyset, statement), clock
 
-    def current(self) -> Keyset:
-        """The keyset. Raises NoVerdict (keyset-expired) after its end."""
-        if self._clock() > self._keyset.not_after:
-            raise NoVerdict(
-                "keyset-expired", f"the keys ended at {rfc3339(self._keyset.not_after)}"
-            )
-        return self._keyset
+    def current(self) -> Holder:
+        """The keyset's holder. Raises NoVerdict (keyset-expired) after its end."""
+        end = self._holder.keyset.not_after
+        if self._clock() > end:
+            raise NoVerdict("keyset-expired", f"the keys ended at {rfc3339(end)}")
+        return self._holder
 
-    def renewed(self, refused: Keyset) -> Keyset:
-        """Raises KeyUnknown: there is no other."""
-        raise KeyUnknown("key-unknown", "nobody there knows the key; verify the server again")
+    def renewed(self, refused: Holder) -> None:
+        """There is no other."""
 
 
 class VerifiedKeys:
-    """The keyset of a server that is verified first, and again before each result ends.
+    """The holder of the keys of a server that is verified first, and again before a result ends.
 
     Safe for threads: one of them verifies, the others go on while the last result holds. Warnings
     are not accepted unless `accept_warnings` says so; `key-binding` has to pass in any case.
+    `api_key` is one of that server, for a policy that asks what runs there: it is sealed, and goes
+    only to a TD that was verified.
     """
 
-    def __init__(self, url: str, verifier: Verifier, *, accept_warnings: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        verifier: Verifier,
+        *,
+        accept_warnings: bool = False,
+        api_key: str | None = None,
+    ) -> None:
         policy = dataclasses.replace(verifier.policy, require_sealed=True)
         self._url, self._verifier = url, dataclasses.replace(verifier, policy=policy)
         self._accepted = {PASS, WARN} if accept_warnings else {PASS}
+        self._api_key = api_key
         self._lock = threading.Lock()
         self._report: Report | None = None
+        self._holder: Holder | None = None
         self._left, self._early, self._failed = Countdown(0.0), 0.0, 0
         self._again = Countdown(0.0)
 
@@ -78,33 +109,33 @@ class VerifiedKeys:
         """The last verification that was accepted."""
         return self._report
 
-    def current(self) -> Keyset:
-        """The keyset for the next request. Raises NotVerified, and NoVerdict where nobody knows."""
+    def current(self) -> Holder:
+        """The holder for the next request. Raises NotVerified, and NoVerdict where nobody knows."""
         left = self._left.left()
         if left > self._early:
-            return self._keyset()
+            return self._accepted_holder()
         if not self._lock.acquire(blocking=left <= 0):
-            return self._keyset()  # another thread is about it
+            return self._accepted_holder()  # another thread is about it
         try:
             left = self._left.left()
             if left <= self._early:
                 self._verify_again(left)
-            return self._keyset()
+            return self._accepted_holder()
         finally:
             self._lock.release()
 
-    def renewed(self, refused: Keyset) -> Keyset:
-        """The keyset after nobody knew a key of `refused`. Raises as `current` does."""
+    def renewed(self, refused: Holder) -> Holder:
+        """The holder after `refused` was of no use any more. Raises as `current` does."""
         with self._lock:
-            if self._report is None or self._report.keys is refused:
+            if self._holder is None or self._holder is refused:
                 self._verify()
-            return self._keyset()
+            return self._accepted_holder()
 
-    def _keyset(self) -> Keyset:
-        report = self._report
-        if report is None or report.keys is None or self._left.left() <= 0:
+    def _accepted_holder(self) -> Holder:
+        holder = self._holder
+        if holder is None or self._left.left() <= 0:
             raise NoVerdict("expired", f"the last result about {self._url} has ended")
-        return report.keys
+        return holder
 
     def _verify_again(self, left: float) -> None:
         """Verify; that nobody answers does no harm while the last result holds."""
@@ -129,16 +160,21 @@ class VerifiedKeys:
             wait = error.wait if isinstance(error, Unreachable) else 0.0
             raise NoVerdict(error.code, str(error), wait) from error
         if report.result not in self._accepted or report.keys is None:
-            self._report, self._left = None, Countdown(0.0)
+            self._report, self._holder, self._left = None, None, Countdown(0.0)
             raise NotVerified(_why_not(self._url, report), report)
         life = _life(report) + began.left()
-        self._report, self._left, self._failed = report, Countdown(life), 0
+        self._report, self._holder = report, Holder(report.keys, report.statement)
+        self._left, self._failed = Countdown(life), 0
         self._early = min(EARLY, life / 2)
 
     def _judge(self, record: Record) -> Report:
         nonce = evidence_file.nonce_of(record.nonce or "")
-        ask = asking(self._url, timeout=self._verifier.timeout)
-        return self._verifier.verify(record, nonce, ask=ask)
+        timeout = self._verifier.timeout
+        sections = None
+        if self._api_key is not None:
+            sections = asking_sections(self._url, self._api_key, timeout=timeout)
+        ask = asking(self._url, timeout=timeout)
+        return self._verifier.verify(record, nonce, ask=ask, ask_sections=sections)
 
 
 def _life(report: Report) -> float:

@@ -2,9 +2,10 @@
 
     client = httpx.Client(transport=SealedTransport("https://chat.example", keyset))
 
-A request is sent again at most once because nobody knew the key, under a keyset that was verified
-anew, and once because the clocks differ (RFC 9458, section 6.5.2). What does not come sealed is an
-error, and so is an answer that ends before its end.
+A request is sent again at most once because nobody knew the key, and once because the server states
+something else than what was judged, each time to a holder that was verified anew; and once because
+the clocks differ (RFC 9458, section 6.5.2). What does not come sealed is an error, and so is an
+answer that ends before its end.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio.to_thread
 import httpx
@@ -23,10 +24,24 @@ from quote_generator.sealing.errors import SealingError
 from quote_generator.sealing.keyset import Keyset
 
 from ..waiting import asked_wait
-from .errors import Broken, Busy, KeyUnknown, NotRepeatable, NotSealed, SealedError
+from .errors import (
+    Broken,
+    Busy,
+    KeyUnknown,
+    NotRepeatable,
+    NotSealed,
+    SealedError,
+    StatementChanged,
+)
 from .exchange import PATH, TOLD_MAX, Answer, Event, Exchange
-from .inner import Site, is_about_the_clock, server_time
-from .keys import FixedKeys, Keys
+from .inner import (
+    Site,
+    is_about_the_clock,
+    may_be_about_the_statement,
+    says_statement_changed,
+    server_time,
+)
+from .keys import FixedKeys, Holder, Keys
 
 _PIECE = 64 * 1024
 """Bytes of a body that are sealed at a time."""
@@ -41,10 +56,10 @@ class _Core:
         self._clock, self._offset = clock, 0.0
         self._address = httpx.URL(self._site.base + PATH)
 
-    def _exchange(self, request: httpx.Request, keyset: Keyset) -> Exchange:
-        head = self._site.head(request, self._clock() + self._offset)
+    def _exchange(self, request: httpx.Request, holder: Holder) -> Exchange:
+        head = self._site.head(request, self._clock() + self._offset, holder.statement)
         try:
-            return Exchange(keyset.preferred, head)
+            return Exchange(holder.keyset.preferred, head)
         except SealingError as error:
             raise SealedError(error.code, f"the request cannot be sealed: {error}") from error
 
@@ -56,6 +71,20 @@ class _Core:
             "POST", self._address, headers=exchange.headers, content=content, extensions=timeouts
         )
 
+    def _is_answer(self, head: ResponseHead, body: bytes, tries: _Tries) -> bool:
+        """Whether an answer of which `may_not_count` holds is the app's own all the same.
+
+        Raises StatementChanged where the server states something else than what was judged.
+        """
+        if may_be_about_the_statement(head):
+            if tries.holder.statement is not None and says_statement_changed(body):
+                raise StatementChanged(
+                    "statement-changed",
+                    "what the server states about itself is not what was judged: verify it again",
+                )
+            return True
+        return not self._corrects(head, body)
+
     def _corrects(self, head: ResponseHead, body: bytes) -> bool:
         """Whether an answer said what time it is there; the clock is put right then."""
         there = server_time(head, body)
@@ -65,18 +94,26 @@ class _Core:
         return True
 
 
+_CLOCK = "clock"
+
+
 @dataclass
 class _Tries:
-    """What a request may still be sent again for."""
+    """Whom a request is sealed to, and what it was sent again for: each thing counts once."""
 
-    keyset: Keyset
+    holder: Holder
     body: httpx.SyncByteStream | httpx.AsyncByteStream
-    key: bool = True
-    clock: bool = True
+    taken: set[str] = field(default_factory=set)
 
-    def again(self, why: str) -> None:
+    def may_not_count(self, head: ResponseHead) -> bool:
+        """Whether an answer may only say why the app was not asked."""
+        is_late = _CLOCK not in self.taken and is_about_the_clock(head)
+        return is_late or may_be_about_the_statement(head)
+
+    def again(self, why: str, holder: Holder | None = None) -> None:
         """Take one try. Raises NotRepeatable where the body cannot be read once more."""
-        setattr(self, why, False)
+        self.taken.add(why)
+        self.holder = holder or self.holder
         if not isinstance(self.body, httpx.ByteStream):
             raise NotRepeatable(
                 "not-repeatable",
@@ -88,8 +125,8 @@ class _Tries:
 class SealedTransport(_Core, httpx.BaseTransport):
     """A transport for `httpx.Client` whose requests go sealed to the holder of a key, at `url`.
 
-    `keys` are a keyset that was verified, or what gives one (`keys.Keys`). `outer` carries what is
-    sealed; `clock` gives seconds since 1970. Raises SealedError, and what `outer` raises.
+    `keys` are a keyset that was verified, or what gives its holder (`keys.Keys`). `outer` carries
+    what is sealed; `clock` gives seconds since 1970. Raises SealedError, and what `outer` raises.
     """
 
     def __init__(
@@ -111,15 +148,16 @@ class SealedTransport(_Core, httpx.BaseTransport):
         while True:
             try:
                 answer = self._send(request, tries)
-            except KeyUnknown:
-                if not tries.key:
+            except (KeyUnknown, StatementChanged) as refusal:
+                is_new = refusal.code not in tries.taken
+                other = self._keys.renewed(tries.holder) if is_new else None
+                if other is None:
                     raise
-                tries.again("key")
-                tries.keyset = self._keys.renewed(tries.keyset)
+                tries.again(refusal.code, other)
                 continue
             if answer is not None:
                 return answer
-            tries.again("clock")
+            tries.again(_CLOCK)
 
     def close(self) -> None:
         """Close what carries the requests."""
@@ -127,7 +165,7 @@ class SealedTransport(_Core, httpx.BaseTransport):
 
     def _send(self, request: httpx.Request, tries: _Tries) -> httpx.Response | None:
         """The answer; None where all that it says is that the clocks differ."""
-        exchange = self._exchange(request, tries.keyset)
+        exchange = self._exchange(request, tries.holder)
         assert isinstance(request.stream, httpx.SyncByteStream)  # noqa: S101 - as above
         content = _whole(exchange, request.stream)
         sent = content if content is not None else _sealed(exchange, request.stream)
@@ -138,14 +176,15 @@ class SealedTransport(_Core, httpx.BaseTransport):
                 raise _why_not(outer, _told(body))
             events = _opened(exchange.answer(), body)
             head = _head(next(events, None))
-            if not (tries.clock and is_about_the_clock(head)):
+            if not tries.may_not_count(head):
                 return _response(head, _Body(events, outer))
             told = _collected(events)
             outer.close()
         except BaseException:
             outer.close()
             raise
-        return None if self._corrects(head, told) else _response(head, httpx.ByteStream(told))
+        is_answer = self._is_answer(head, told, tries)
+        return _response(head, httpx.ByteStream(told)) if is_answer else None
 
 
 class AsyncSealedTransport(_Core, httpx.AsyncBaseTransport):
@@ -166,21 +205,22 @@ class AsyncSealedTransport(_Core, httpx.AsyncBaseTransport):
         """Send one request, sealed, and open its answer."""
         assert isinstance(request.stream, httpx.AsyncByteStream)  # noqa: S101 - httpx's own contract
         self._site.head(request, 0.0)
-        keyset = await anyio.to_thread.run_sync(self._keys.current)
-        tries = _Tries(keyset, request.stream)
+        holder = await anyio.to_thread.run_sync(self._keys.current)
+        tries = _Tries(holder, request.stream)
         while True:
             try:
                 answer = await self._send(request, tries)
-            except KeyUnknown:
-                if not tries.key:
+            except (KeyUnknown, StatementChanged) as refusal:
+                is_new = refusal.code not in tries.taken
+                renewed = self._keys.renewed
+                other = await anyio.to_thread.run_sync(renewed, tries.holder) if is_new else None
+                if other is None:
                     raise
-                tries.again("key")
-                renewed, refused = self._keys.renewed, tries.keyset
-                tries.keyset = await anyio.to_thread.run_sync(renewed, refused)
+                tries.again(refusal.code, other)
                 continue
             if answer is not None:
                 return answer
-            tries.again("clock")
+            tries.again(_CLOCK)
 
     async def aclose(self) -> None:
         """Close what carries the requests."""
@@ -188,7 +228,7 @@ class AsyncSealedTransport(_Core, httpx.AsyncBaseTransport):
 
     async def _send(self, request: httpx.Request, tries: _Tries) -> httpx.Response | None:
         """The answer; None where all that it says is that the clocks differ."""
-        exchange = self._exchange(request, tries.keyset)
+        exchange = self._exchange(request, tries.holder)
         assert isinstance(request.stream, httpx.AsyncByteStream)  # noqa: S101 - as above
         content = _whole(exchange, request.stream)
         sent = content if content is not None else _async_sealed(exchange, request.stream)
@@ -199,7 +239,7 @@ class AsyncSealedTransport(_Core, httpx.AsyncBaseTransport):
                 raise _why_not(outer, await _async_told(body))
             events = _async_opened(exchange.answer(), body)
             head = _head(await anext(events, None))
-            if not (tries.clock and is_about_the_clock(head)):
+            if not tries.may_not_count(head):
                 return _response(head, _AsyncBody(events, outer))
             told = await _async_collected(events)
             await outer.aclose()
@@ -207,7 +247,8 @@ class AsyncSealedTransport(_Core, httpx.AsyncBaseTransport):
             with anyio.CancelScope(shield=True):
                 await outer.aclose()
             raise
-        return None if self._corrects(head, told) else _response(head, httpx.ByteStream(told))
+        is_answer = self._is_answer(head, told, tries)
+        return _response(head, httpx.ByteStream(told)) if is_answer else None
 
 
 # --- requests ------------------------------------------------------------------------------------

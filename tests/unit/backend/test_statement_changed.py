@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cczoo_verifier import sealed
+from cczoo_verifier.appraisal import Trust
+from cczoo_verifier.policy import policy_of
+from cczoo_verifier.verification import Verifier
 from host_double import (
     ADA,
     EVE,
@@ -17,7 +22,14 @@ from host_double import (
     client_of,
     routes_of,
 )
-from sealed_double import SealedClient, a_keyring, sealed_client, wait_until
+from sealed_double import (
+    SealedClient,
+    a_keyring,
+    around,
+    sealed_client,
+    serving,
+    wait_until,
+)
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -30,6 +42,7 @@ from cczoo_backend.workload.statement import NothingStated
 from error_document import assert_error
 from quote_generator.evidence import document_hash, encode_base64url
 from quote_generator.sealing import frames
+from quote_generator.simulator import Simulator
 
 QUOTE, STATEMENT = "/api/v1/tee/quote", "/api/v1/tee/statement"
 NONCE = encode_base64url(b"n" * 32)
@@ -150,6 +163,26 @@ def test_a_statement_that_fails_lets_nobody_pass(
     place.source.change()
     assert client.ask("GET", "/chat", b"", field).status == 500
     assert place.asked == []
+
+
+def test_the_clients_of_python_judge_anew(place: Place, simulating: dict[str, str]) -> None:
+    keys = a_keyring()
+    app = around(place.app(), keys, statement=place.statement, environ=simulating)
+    simulator = Simulator.open(Path(simulating["QUOTE_GENERATOR_SIMULATOR_DIR"]))
+    policy = policy_of({"v": 1, "workload": {"require": ["no-model-outside"]}})
+    verifier = Verifier(
+        timeout=60, policy=policy, source=lambda: Trust(simulator.root_der, simulator.collateral())
+    )
+    options = {"verifier": verifier, "accept_warnings": True, "api_key": "ada-token"}
+    place.source.change(models={})
+    with serving(app) as url, sealed.connect(url, **options) as client:
+        assert client.post("/chat", content=b"words").status_code == 200
+        place.source.change(settings=OUTSIDE)
+        assert client.post("/chat", content=b"words" * 100_000).status_code == 200
+        place.source.change(models=None)  # nobody knows any more which models there are
+        with pytest.raises(sealed.NotVerified, match="not all models are known"):
+            client.post("/chat", content=b"words")
+    assert place.asked == ["POST", "POST"]
 
 
 # Sockets

@@ -157,7 +157,7 @@ def test_it_is_verified_again_before_the_result_ends(chat: Chat, keys: sealed.Ve
     chat.keys = a_keyring()
     end_soon(keys, module.EARLY - 1)
     second = keys.current()
-    assert second.hash != first.hash
+    assert second.keyset.hash != first.keyset.hash
     assert len(chat.seen) == 2
 
 
@@ -172,7 +172,7 @@ def test_while_it_holds_nobody_needs_an_answer(chat: Chat, keys: sealed.Verified
     with pytest.raises(sealed.NoVerdict):
         keys.current()
     chat.mode = "good"
-    assert keys.current().hash == first.hash
+    assert keys.current().keyset.hash == first.keyset.hash
 
 
 def test_what_fails_now_ends_the_result_before(chat: Chat, keys: sealed.VerifiedKeys) -> None:
@@ -220,20 +220,20 @@ def test_a_keyset_that_others_renewed_is_not_renewed_again(
 
 
 def test_many_threads_verify_once(chat: Chat, keys: sealed.VerifiedKeys) -> None:
-    found: list[str] = []
-    threads = [threading.Thread(target=lambda: found.append(keys.current().hash)) for _ in range(8)]
+    found: list[sealed.Holder] = []
+    threads = [threading.Thread(target=lambda: found.append(keys.current())) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
     assert len(found) == 8
-    assert len(set(found)) == 1
+    assert len({id(holder) for holder in found}) == 1
     assert len(chat.seen) == 1
 
 
 def test_a_result_ends_with_its_keys(chat: Chat, keys: sealed.VerifiedKeys) -> None:
     chat.keys = a_keyring(now=lambda: time.time() - 3500)
-    keyset = keys.current()
+    keyset = keys.current().keyset
     assert 0 < keys._left.left() <= 100
     assert keys._early <= 50
     assert keyset.not_after - time.time() <= 100
