@@ -20,12 +20,15 @@ from quote_generator.eventlog import (
 )
 from quote_generator.eventtext import kind_of, plain, text_of, unproven
 from quote_generator.quote import Quote
+from quote_generator.workload.events import DOMAIN
 
 from .appraisal import Rejected
 from .checks import FAIL, PASS, SKIPPED, Check
 
 _ROWS_MAX = 200
 _TEXT_MAX = 160
+
+_OF_THE_KIT = f"{DOMAIN} "
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,11 @@ class Replayed:
     unexplained: tuple[str, ...]
     events: tuple[Row, ...]
     lines: tuple[str, ...] | None = None
+
+    @property
+    def is_the_kits(self) -> bool:
+        """Whether events of the kit, and no others, lead to RTMR3: each of its starts adds some."""
+        return bool(self.lines) and all(line.startswith(_OF_THE_KIT) for line in self.lines or ())
 
 
 def replay_logs(quote: Quote, ccel: bytes | None, aael: str | None) -> Replayed:

@@ -70,6 +70,9 @@ GLANCE = 10.0
 MAX_TOLD = 100
 """Differences in the workload that an event tells of."""
 
+LOGGED = "logged"
+"""In the place of RTMR3 where the kit's own log alone leads to it: its facts are compared."""
+
 UNREACHABLE = "unreachable"
 EXPIRED = "expired"
 _WORST_FIRST = {
@@ -142,6 +145,8 @@ def outcome_of(report: Report) -> Outcome:
     if report.quote and not any(check.id in _VOUCHING for check in failed):
         body = report.quote.body.to_dict()
         measured = {name: value for name, value in body.items() if name not in _UNMEASURED}
+        if report.logs and report.logs.is_the_kits:
+            measured["rtmr_3"] = LOGGED
     return Outcome(
         report.result,
         failing=_named(failing),
@@ -233,7 +238,9 @@ class Server:
         if outcome.differences:
             yield {
                 "event": "workload-changed",
-                "changed": [each.to_dict() for each in outcome.differences[:MAX_TOLD]],
+                "changed": [
+                    {**each.to_dict(), "text": str(each)} for each in outcome.differences[:MAX_TOLD]
+                ],
                 "more": max(0, len(outcome.differences) - MAX_TOLD),
             }
         yield {

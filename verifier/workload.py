@@ -30,7 +30,14 @@ from .statement import (
     read_sections,
     read_statement,
 )
-from .workload_changes import Difference, Memory, differences, remember
+from .workload_changes import (
+    Difference,
+    Memory,
+    differences,
+    logged_differences,
+    remember,
+    remember_logged,
+)
 from .workload_notes import AMBER, OK, Note, notes_of, quoted
 
 NAME = "workload"
@@ -142,7 +149,7 @@ def judge_workload(
     try:
         digests = read_statement(given.statement)
         if given.sections is None:
-            return Workload(_withheld(rules), present=present)
+            return _judge_by_log(present, rules, before)
         sections = read_sections(digests, given.sections)
     except BadInput as error:
         return Workload(_check(FAIL, "statement-mismatch", str(error)))
@@ -171,6 +178,20 @@ def _withheld(rules: WorkloadRules | None) -> Check:
         "the TD tells those with an account only what runs in it; give an API key that it takes"
     )
     return _check(FAIL if is_needed else SKIPPED, "statement-withheld", detail)
+
+
+def _judge_by_log(
+    present: Present | None, rules: WorkloadRules | None, before: Memory | None
+) -> Workload:
+    """What a proven log comes to for somebody who may not see the sections."""
+    check = _withheld(rules)
+    if present is None:
+        return Workload(check)
+    changed = tuple(logged_differences(before, present.facts))
+    if changed and check.outcome != FAIL:
+        check = _check(WARN, "workload-changed", _named(changed))
+    memory = remember_logged(before, present.facts)
+    return Workload(check, present=present, differences=changed, memory=memory)
 
 
 def _first_check(

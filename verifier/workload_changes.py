@@ -1,13 +1,15 @@
 """What is different from the last time: told by what and name, never by hex alone.
 
 What is gone (a model, a function, a connection) takes nothing from anybody, and is not told;
-measurements that are gone are.
+measurements that are gone are. Who may not see a statement's sections has what the log proves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+
+from quote_generator.workload.events import Fact
 
 from .statement import EXPORTS, INSIDE, NOT_KNOWN, OFF, READS, Sections, Way
 from .workload_notes import quoted
@@ -21,6 +23,8 @@ MEMORY_MAX = 20_000
 
 _FILES = ("kit", "open-webui", "front-end", "page", "environment")
 _PARTS = ("python", "unlisted")
+_LOGGED = frozenset({"log", "settings", *_FILES, "model", "function", "tool"})
+"""Of what a log tells by itself."""
 _MODEL_SERVERS = ("openai", "ollama")
 
 _WORDS = {
@@ -57,7 +61,16 @@ def remember(before: Memory | None, sections: Sections) -> Memory:
 
     A model's digest outlasts that it is gone, or measured anew; the rest is as it is now.
     """
-    found = _things(sections)
+    return _merged(before, _things(sections))
+
+
+def remember_logged(before: Memory | None, facts: Iterable[Fact]) -> Memory:
+    """The same where a log's facts are all that is known: the rest is as it was."""
+    others = {key: value for key, value in (before or {}).items() if key[0] not in _LOGGED}
+    return {**others, **_merged(before, _logged_things(facts))}
+
+
+def _merged(before: Memory | None, found: dict[Key, tuple[str, ...]]) -> Memory:
     kept = {key: value for key, value in (before or {}).items() if key[0] == "model"}
     for key, (digest, *place) in _of("model", found):
         before_it = kept.pop(key, ("",))
@@ -68,15 +81,24 @@ def remember(before: Memory | None, sections: Sections) -> Memory:
 
 def differences(before: Memory | None, sections: Sections) -> Iterator[Difference]:
     """What differs, in the order of the list of things."""
-    if before is None:
-        return
-    now = _things(sections)
+    if before is not None:
+        yield from _compared(before, _things(sections))
+
+
+def logged_differences(before: Memory | None, facts: Iterable[Fact]) -> Iterator[Difference]:
+    """The same where a log's facts are all that is known."""
+    if before is not None:
+        logged = {key: value for key, value in before.items() if key[0] in _LOGGED}
+        yield from _compared(logged, _logged_things(facts))
+
+
+def _compared(before: Memory, now: Memory) -> Iterator[Difference]:
     yield from _measured(before, now)
     for key, (digest, *place) in _of("model", now):
         was, *was_at = before.get(key, (digest, *place))
         if was and digest and was != digest:
             yield Difference("other-weights", *key)
-        if was_at != place:
+        if was_at != place and was_at and place:  # a log does not tell where
             yield Difference("other-place", *key)
     for what in ("function", "tool"):
         for key, value in _of(what, now):
@@ -117,11 +139,22 @@ def _of(what: str, things: Memory) -> list[tuple[Key, tuple[str, ...]]]:
     return [(key, value) for key, value in things.items() if key[0] == what]
 
 
-def _things(sections: Sections) -> dict[Key, tuple[str, ...]]:
-    """All that is compared. Storage and people are in it only while they are as one wants them."""
+def _logged_things(facts: Iterable[Fact]) -> dict[Key, tuple[str, ...]]:
+    """What a log tells. Of models with one name on several servers it is all their digests."""
+    facts = tuple(facts)
+    found: dict[Key, tuple[str, ...]] = {("log", ""): ()}
+    found |= _measured_things(Sections(facts=facts))
+    models: dict[str, set[str]] = {}
+    for fact in facts:
+        if fact.kind in ("function", "tool"):
+            found[fact.kind, fact.content["id"]] = (fact.content["digest"],)
+        elif fact.kind == "model":
+            models.setdefault(fact.content["name"], set()).add(fact.content["digest"])
+    return found | {("model", name): (" ".join(sorted(of)),) for name, of in models.items()}
+
+
+def _measured_things(sections: Sections) -> dict[Key, tuple[str, ...]]:
     found: dict[Key, tuple[str, ...]] = {}
-    if sections.is_logged:
-        found["log", ""] = ()
     for kind in (*_FILES, "settings"):
         digest = sections.fact(kind).get("digest")
         if digest:
@@ -130,6 +163,15 @@ def _things(sections: Sections) -> dict[Key, tuple[str, ...]]:
         digest = sections.fact("environment").get(part)
         if digest:
             found["environment", part] = (digest,)
+    return found
+
+
+def _things(sections: Sections) -> dict[Key, tuple[str, ...]]:
+    """All that is compared. Storage and people are in it only while they are as one wants them."""
+    found: dict[Key, tuple[str, ...]] = {}
+    if sections.is_logged:
+        found["log", ""] = ()
+    found |= _measured_things(sections)
     for model in sections.models:
         address = "" if model.where == INSIDE else model.address
         found["model", model.id] = (model.digest or "", model.where, address)

@@ -346,7 +346,10 @@ def test_a_watch_tells_what_changed(chat: Chat, url: str, verifier: Verifier) ->
     told = list(events_of(chat, check, chat.sections, other, other))
     first, second, change, third, fourth = told
     assert change["event"] == "workload-changed"
-    assert change["changed"] == [{"code": "other-weights", "what": "model", "name": MODEL}]
+    text = f'model "{MODEL}": other weights than before'
+    assert change["changed"] == [
+        {"code": "other-weights", "what": "model", "name": MODEL, "text": text}
+    ]
     results = [event["result"] for event in (first, second, third, fourth)]
     assert results == ["pass", "pass", "warn", "pass"]
     assert third["warning"] == ["workload/workload-changed"]
@@ -358,6 +361,82 @@ def test_a_watch_remembers_nothing_of_what_failed(chat: Chat, url: str, verifier
     check = checker(url, ApiKey(sealed=KEY), verifier)
     results = [event["result"] for event in events_of(chat, check, other, SECTIONS)]
     assert results == ["pass", "fail", "pass"]
+
+
+def logged(*facts: Any, starts: int = 1) -> dict[str, Any]:
+    """A quote whose RTMR3 is where a log of so many starts leads, the last one with these facts."""
+    lines = [*_of_the_kit(FACTS) * (starts - 1), *_of_the_kit(facts)]
+    told = ["INIT sha384/" + "00" * 48, *lines]
+    log = "".join(f"{line}\n" for line in told)
+    return {"log": log, "measurements": {"rtmr_3": logs.replay((), told)[3]}}
+
+
+def _of_the_kit(facts: Any) -> list[str]:
+    return [line for line in log_of(facts) if line.startswith("cczoo ")]
+
+
+def facts_with(kind: str, **members: Any) -> list[Any]:
+    return [[k, {**c, **members}] if k == kind else [k, c] for k, c in FACTS]
+
+
+@pytest.mark.parametrize("key", [KEY, None])
+def test_a_restart_is_no_change(chat: Chat, url: str, verifier: Verifier, key: str | None) -> None:
+    """Though RTMR3 is another one, and with another kit that is what is told, in words."""
+    check = checker(url, ApiKey(sealed=key), verifier)
+    chat.quote = logged(*FACTS)
+    first = check()
+    chat.quote = logged(*FACTS, starts=2)
+    again = check()
+    assert (again.result, again.differences, again.digest) == ("pass", (), first.digest)
+    other = facts_with("kit", digest=OTHER)
+    chat.quote = logged(*other, starts=3)
+    chat.sections = edited(SECTIONS, [("/measured/facts", other)])
+    changed = check()
+    assert (changed.result, changed.digest) == ("warn", first.digest)
+    assert [str(one) for one in changed.differences] == ["kit: other files than before"]
+    assert check().result == "pass"
+
+
+def test_what_others_extend_is_told_by_value(chat: Chat, url: str, verifier: Verifier) -> None:
+    check = checker(url, ApiKey(), verifier)
+    quotes = logged(*FACTS), MEASURED, {"measurements": MEASURED["measurements"]}
+    told = []
+    for chat.quote in quotes:  # the kit's own log, one with an agent's line, and one withheld
+        told.append((check().measurements or {})["rtmr_3"])
+    assert told == ["logged", RTMR3.hex(), RTMR3.hex()]
+
+
+LOGGED_CHANGES = {
+    "code": ("function", {"digest": OTHER}, ["other-code"]),
+    "weights": ("model", {"digest": OTHER}, ["other-weights"] * 2),
+    "settings": ("settings", {"digest": OTHER}, ["other-settings"]),
+    "an unmeasured kit": ("kit", {"digest": None}, ["not-measured"]),
+}
+
+
+@pytest.mark.parametrize("name", LOGGED_CHANGES)
+def test_without_an_account_the_log_is_compared(
+    chat: Chat, url: str, verifier: Verifier, name: str
+) -> None:
+    kind, members, codes = LOGGED_CHANGES[name]
+    function = ["function", {"v": 1, "id": "mine", "type": "filter", "digest": CODE}]
+    chat.quote = logged(*FACTS, function)
+    check = checker(url, ApiKey(), verifier)
+    assert check().result == "pass"
+    facts = [[k, {**c, **members}] if k == kind else [k, c] for k, c in (*FACTS, function)]
+    chat.quote = logged(*facts, starts=2)
+    found = check()
+    assert (found.result, found.warning) == ("warn", ("workload/workload-changed",))
+    assert [one.code for one in found.differences] == codes
+
+
+def test_a_key_that_is_refused_for_a_while_forgets_nothing(
+    chat: Chat, url: str, verifier: Verifier
+) -> None:
+    check = checker(url, ApiKey(sealed=KEY), verifier)
+    for account in (KEY, "sk-another", KEY):
+        chat.account = account
+        assert (check().result, check().differences) == ("pass", ())
 
 
 # --- without a server ----------------------------------------------------------------------------
