@@ -192,11 +192,14 @@ def record_event(
     The log is begun where there is none, and continued in the form that it has. Raises LogMismatch
     where log and register do not agree beforehand, and LogFull where the log has no room for the
     event (LOG_SIZE_MAX, ENTRIES_MAX); nothing is changed then. If the kernel refuses the extension,
-    the entry is taken back; after TimedOut it stays, and ``check_log`` tells.
+    the entry is taken back; after TimedOut it stays, and ``check_log`` tells. Where there is no
+    register, nothing is made.
     """
     event = _make_event(domain, operation, content)
     deadline = _deadline(timeout)
     registers = _registers(system, deadline)
+    if not _has_log(registers.log):
+        registers.read(_LOG_REGISTER, deadline)  # a machine without one is left as it is
     registers.make_log_folder()
     with _locked(registers.log, deadline) as folder:
         data = folder.read()

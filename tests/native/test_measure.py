@@ -701,10 +701,10 @@ except errors.Busy as error:
         assert (log_bytes(machine), check_log(system=machine)) == (log, "consistent")
 
 
-def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
+def test_a_folder_that_may_not_be_written(machine: System, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(errors.NotAvailable, match="folder"):
-        record_event("a", "b", "c", system=System(aael=str(tmp_path / "file" / "log")))
+        record_event("a", "b", "c", system=replace(machine, aael=str(tmp_path / "file" / "log")))
 
 
 # --- where RTMR3 cannot be written, or not by us: told at once, and nothing is left ---
@@ -722,7 +722,12 @@ def assert_refused_at_once(machine: System, kind: type[errors.QuoteGeneratorErro
 
 def test_a_machine_without_tdx(machine: System, tmp_path: Path) -> None:
     nothing = System.under(str(tmp_path), environ={})
-    assert_refused_at_once(replace(nothing, aael=machine.aael), errors.NotAvailable)
+    for folder in (Path(machine.aael).parent, tmp_path / "none" / "inner"):
+        before = sorted(folder.rglob("*"))
+        machine = replace(nothing, aael=str(folder / "eventlog"))
+        assert_refused_at_once(machine, errors.NotAvailable)
+        assert sorted(folder.rglob("*")) == before
+    assert not (tmp_path / "none").exists()
     assert check_log(system=nothing) == "none"
 
 
@@ -752,7 +757,7 @@ def test_a_process_without_the_right_to(may_read: bool) -> None:
         )
         found = as_nobody(lambda: assert_refused_at_once(machine, errors.NotPermitted))
         assert found == "as it must be"
-        assert (root / "log" / "eventlog.lock").exists()  # so far it came
+        assert (root / "log" / "eventlog.lock").exists() == may_read  # so far it came
 
 
 def as_nobody(check: Callable[[], None]) -> str:
