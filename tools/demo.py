@@ -336,6 +336,11 @@ def announced_url(log: Path) -> str | None:
     return None
 
 
+def begin_boot() -> None:
+    """Let the simulated TD begin a boot: its log would be full after some two hundred runs."""
+    shutil.rmtree(HOME / "simulator" / "boot", ignore_errors=True)
+
+
 def start_open_webui(
     group: Servers, webui: OpenWebui, port: int, service: str, model: Mapping[str, str]
 ) -> str:
@@ -370,6 +375,7 @@ def start_open_webui(
         "TEE_TRUSTEE_URL": service,
     }
     data.mkdir(exist_ok=True)
+    begin_boot()
     command = (*webui.command, "--host", HOST, "--port", str(port))
     url = f"http://{HOST}:{port}"
     ready = partial(answers, f"{url}/health")

@@ -171,6 +171,9 @@ def test_the_browser_verifies_by_default_and_the_service_is_suggested(
     # It stands in for open-webui: says what it was given and waits to be stopped.
     command = ("/bin/sh", "-c", "env; echo ready; exec sleep 60")
     webui = demo.OpenWebui("plugin-1.0", (), command, tmp_path)
+    for name in ("boot/eventlog", "state.json"):
+        (tmp_path / "simulator" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "simulator" / name).touch()
     with demo.servers() as group:
         monkeypatch.setattr(demo, "answers", lambda _: "ready" in group.running[0].log.read_text())
         service = "http://127.0.0.1:8082"
@@ -185,6 +188,8 @@ def test_the_browser_verifies_by_default_and_the_service_is_suggested(
         f"DATA_DIR={tmp_path / 'data-plugin-1.0'}",
         "OLLAMA_BASE_URL=http://x",
     } <= set(told)
+    left = [path.name for path in (tmp_path / "simulator").iterdir()]
+    assert left == ["state.json"]  # the TD has its keys, and a boot of its own
 
 
 def test_a_server_that_ends_by_itself_is_reported_with_its_log(
