@@ -38,6 +38,7 @@ from bench.sealed_browser import time_sealed_requests, time_warm_load  # noqa: E
 from bench.sealed_layer import time_sealed_layer  # noqa: E402
 from bench.sealed_routes import time_sealed_routes  # noqa: E402
 from bench.verifiers import time_audit, time_verifiers  # noqa: E402
+from bench.workload import time_measuring, time_statement  # noqa: E402
 
 # What is measured, by name. A figure is a function that prints its rows; add new ones here.
 FIGURES: dict[str, Callable[[], None]] = {
@@ -57,6 +58,8 @@ FIGURES: dict[str, Callable[[], None]] = {
     "install": time_installation,
     "hook": time_hook,
     "demo": time_demonstration,
+    "measuring": time_measuring,
+    "statement": time_statement,
     # sealed requests
     "sealed-layer": time_sealed_layer,
     "sealed-routes": time_sealed_routes,
