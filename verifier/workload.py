@@ -13,6 +13,7 @@ from typing import Any
 from quote_generator.errors import BadInput
 from quote_generator.evidence import RUNTIME_DATA_WITH_KEYS
 from quote_generator.workload.events import Fact, Present, present_facts
+from quote_generator.workload.files import lines_digest
 
 from .checks import FAIL, PASS, SKIPPED, WARN, Check
 from .policy import WorkloadRules
@@ -45,6 +46,9 @@ UNLISTED = "unlisted-function"
 
 TASK_MODELS = ("task-model", "task-model-for-others", "summary-model")
 """Ways that lead to models which get a chat's words beside the chosen one."""
+
+NO_BYTECODE = lines_digest(())
+"""The digest of no compiled module: nothing runs but what the sources say."""
 
 _NAMED = 8
 """How many violations and differences a check names; the report has all of them."""
@@ -330,10 +334,13 @@ def _no_administrator_reads(sections: Sections, rules: WorkloadRules) -> Iterato
 
 
 def _environment_without_unlisted(sections: Sections, rules: WorkloadRules) -> Iterator[Violation]:
-    count = sections.fact("environment").get("unlisted_files")
+    name, environment = "environment-without-unlisted", sections.fact("environment")
+    count = environment.get("unlisted_files")
     if count != 0:
         found = "not measured" if count is None else f"{count} files that no distribution names"
-        yield Violation("environment-without-unlisted", "", found)
+        yield Violation(name, "", found)
+    elif environment.get("bytecode") != NO_BYTECODE:
+        yield Violation(name, "", "compiled modules that may not be what their sources say")
 
 
 _REQUIRED = {

@@ -22,7 +22,7 @@ MEMORY_MAX = 20_000
 """Things that are remembered."""
 
 _FILES = ("kit", "open-webui", "front-end", "page", "environment")
-_PARTS = ("python", "unlisted")
+_PARTS = ("python", "unlisted", "bytecode")
 _LOGGED = frozenset({"log", "settings", *_FILES, "model", "function", "tool"})
 """Of what a log tells by itself."""
 _MODEL_SERVERS = ("openai", "ollama")

@@ -28,6 +28,17 @@ def stating(environ: Mapping[str, str]) -> bool:
     return environ.get(STATEMENT, "").strip().lower() != "off"
 
 
+def run_sources_alone(environ: Mapping[str, str]) -> None:
+    """Where this process is to be measured, have it compile each module that it loads from now on.
+
+    Sources are what is measured; Python knows a compiled module by its source's time and size
+    alone. Nothing can lie below a file: so no compiled module is found, nor written.
+    """
+    if stating(environ):
+        sys.dont_write_bytecode = True
+        sys.pycache_prefix = os.devnull
+
+
 def sealing_mode(environ: Mapping[str, str]) -> str:
     """Return which of the modes is set; a word that is none of them counts as ``required``."""
     word = environ.get(SEALED, "").strip().lower() or SEALED_OFFERED

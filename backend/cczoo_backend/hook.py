@@ -12,7 +12,7 @@ from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-from . import complain, install_as_plugin
+from . import complain, install_as_plugin, run_sources_alone
 from .stock import APPLICATION
 
 
@@ -31,6 +31,7 @@ def find_spec(
         spec = PathFinder.find_spec(name, path, target) if name == APPLICATION else None
         if spec is None or spec.loader is None or not _lies_in(spec, package):
             return None
+        run_sources_alone(os.environ)
         _add_kit_after(spec.loader, package)
         return spec
     except Exception as error:

@@ -24,7 +24,15 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
-from . import SEALED, SEALED_MODES, SEALED_OFF, SEALED_REQUIRED, sealing_mode, stating
+from . import (
+    SEALED,
+    SEALED_MODES,
+    SEALED_OFF,
+    SEALED_REQUIRED,
+    run_sources_alone,
+    sealing_mode,
+    stating,
+)
 from .administration import Administration
 from .bundle import Bundle, BundleError, find_bundle
 from .content_policy import AnswerHeaders, mark_as_page
@@ -58,6 +66,7 @@ def add_to(app: FastAPI) -> None:
         return
     if app.middleware_stack is not None:
         raise RuntimeError("the application runs already: no layer can be put around it")
+    run_sources_alone(os.environ)  # a source tree's application is loaded without the hook
     administration = find_administration()
     environ = administration.environ
     mode = _mode(environ)

@@ -34,6 +34,8 @@ from quote_generator.workload.files import (
     tree_digest,
 )
 
+from .bytecode import digest_of_foreign
+
 log = logging.getLogger(__name__)
 
 KIT = "cczoo-trust-badge"
@@ -170,7 +172,7 @@ def _environment(places: Places, environment: Environment) -> Fact:
         distributions=len(environment.distributions),
         unlisted=environment.unlisted,
         unlisted_files=len(environment.unlisted_files),
-        bytecode=environment.bytecode,
+        bytecode=digest_of_foreign(list(sys.modules.values())),
         python=python.digest,
         python_version=python.version,
     )

@@ -6,7 +6,9 @@ is added to the application, a mark is, which takes a tenth of the time.
 
 from __future__ import annotations
 
+import marshal
 import os
+import py_compile
 import shutil
 import subprocess
 import sys
@@ -121,6 +123,22 @@ def shown(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 def test_open_webuis_application_gains_the_kit_as_it_is_loaded(python: Python, site: Path) -> None:
     assert shown(python("-c", hooked(site / "open_webui"))) == [RAN, "kit"]
+
+
+@pytest.mark.parametrize("way", ["hook", "asgi"])
+def test_what_is_measured_runs_and_no_compiled_module(python: Python, site: Path, way: str) -> None:
+    main = site / "open_webui" / "main.py"
+    made = Path(py_compile.compile(str(main), doraise=True) or "")
+    forged = compile("print('forged')\n" + main.read_text(), str(main), "exec", dont_inherit=True)
+    made.write_bytes(made.read_bytes()[:16] + marshal.dumps(forged))
+    script = hooked(site / "open_webui") if way == "hook" else "import cczoo_backend.asgi\n" + SHOW
+
+    def ran(word: str) -> list[str]:
+        return shown(python("-c", f"import os; os.environ['TEE_STATEMENT'] = '{word}'\n{script}"))
+
+    assert ran("off")[0] == "forged"
+    on = ran("on")
+    assert ("forged" in on, on[-1]) == (False, "kit")
 
 
 def test_a_package_by_another_path_to_the_same_folder_is_that_package(

@@ -92,6 +92,9 @@ export const readersOf = (sections: Sections, policy?: WorkloadPolicy): string[]
 export const factOf = ({ measured }: Sections, kind: string): Fact['content'] =>
 	measured?.facts?.find((fact) => fact.kind === kind)?.content ?? {};
 
+/** The digest of no compiled module: nothing runs but what the sources say. */
+const NO_BYTECODE = 'sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
+
 const found = (value: unknown): string => (typeof value === 'string' ? value : 'not-known');
 
 /** What nobody knows violates whatever asks about it. */
@@ -126,8 +129,8 @@ const RULES: Readonly<
 			people?.[name] === false ? [] : [[name, String(people?.[name] ?? 'not-known')] as const]
 		),
 	'environment-without-unlisted': (sections) => {
-		const { unlisted_files } = factOf(sections, 'environment');
-		if (unlisted_files === 0) return [];
+		const { unlisted_files, bytecode } = factOf(sections, 'environment');
+		if (unlisted_files === 0) return bytecode === NO_BYTECODE ? [] : [['', found(bytecode)]];
 		return [['', typeof unlisted_files === 'number' ? String(unlisted_files) : 'not-known']];
 	}
 };

@@ -50,8 +50,8 @@ const FILES = ['kit', 'open-webui', 'front-end', 'page', 'environment'];
 /** What a log proves by itself, to anybody. */
 const LOGGED = ['log', 'settings', ...FILES];
 const MODEL_SERVERS = ['openai', 'ollama'];
-/** Digests of the environment beside its own. Python makes its compiled modules itself. */
-const PARTS = ['python', 'unlisted'];
+/** Digests of the environment beside its own. */
+const PARTS = ['python', 'unlisted', 'bytecode'];
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '');
 
