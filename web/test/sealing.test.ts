@@ -161,6 +161,19 @@ describe('a page', () => {
 		expect(asked).toEqual([]);
 	});
 
+	it('goes plain no more where an earlier page was sealed, until the person forgets it', async () => {
+		await openDoor().judge(verdict());
+		const later = openDoor();
+		await later.judge(plain());
+		await expect(send(later)).rejects.toThrow(REFUSALS.en['no-way-back']);
+		expect(later.carrier.isPlain()).toBe(false);
+		expect(requests().filter((url) => url !== COOKIES)).toEqual([]);
+		await later.forget();
+		const last = openDoor();
+		await last.judge(plain());
+		expect(await last.carrier.open()).toBeNull();
+	});
+
 	it('keeps sealed cookies where documents show them, and the browser has none of them', async () => {
 		const before = new Date(NOW * 1000 - 1).toUTCString();
 		inner = {

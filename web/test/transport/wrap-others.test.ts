@@ -436,4 +436,25 @@ describe('a frame without an address', () => {
 		wrap(other, kit.carrier);
 		expect(other.document.createElement('iframe').contentWindow === foreign).toBe(true);
 	});
+
+	it('is not handed out where it cannot be wrapped, however often it is asked for', () => {
+		const frame = page.document.createElement('iframe');
+		page.document.body.append(frame); // one of jsdom's, without a fetch to be wrapped
+		for (const name of ['contentWindow', 'contentDocument', 'contentWindow'] as const) {
+			expect(() => frame[name]).toThrow(page.TypeError);
+		}
+	});
+
+	it('is not handed out where looking at it fails in another way', () => {
+		const broken = {
+			get location(): never {
+				throw new DOMException('for a reason of its own', 'InvalidStateError');
+			}
+		};
+		const { page: other } = makePage();
+		const { prototype } = other.HTMLIFrameElement;
+		Object.defineProperty(prototype, 'contentWindow', { get: () => broken, configurable: true });
+		wrap(other, kit.carrier);
+		expect(() => other.document.createElement('iframe').contentWindow).toThrow('of its own');
+	});
 });
