@@ -7,6 +7,8 @@ from starlette.types import Scope
 ROOT = "/api/v1/tee"
 """Everything of the kit's is below this path."""
 
+_BELOW_ROOT = f"{ROOT}/"
+
 TICKETS = f"{ROOT}/ws"
 """Where a sealed request asks for a socket; the sockets are below it."""
 
@@ -22,7 +24,7 @@ def route_path(scope: Scope) -> str:
 
 def is_the_kits(path: str) -> bool:
     """Whether a path is ``ROOT`` or below it."""
-    return path == ROOT or path.startswith(f"{ROOT}/")
+    return path == ROOT or path.startswith(_BELOW_ROOT)
 
 
 def is_sealed(scope: Scope) -> bool:

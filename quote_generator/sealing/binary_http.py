@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from .errors import Finished, Malformed, TooLarge, Truncated
 from .hpke import Buffer
@@ -45,8 +45,7 @@ _AUTHORITY = re.compile(rb"[!$%&'()*+,\-.0-9:;=A-Z\[\]_a-z~]*")
 _PATH = re.compile(rb"/[!\"$-~]*")  # visible ASCII, and no fragment
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(NamedTuple):
     """A request's control data and fields; `path` holds the query too, `scheme` is lower case."""
 
     method: str
@@ -56,8 +55,7 @@ class RequestHead:
     fields: tuple[tuple[bytes, bytes], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
+class ResponseHead(NamedTuple):
     """An answer's final status and its fields."""
 
     status: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 from enum import IntEnum
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
@@ -69,17 +69,18 @@ _BASE_MODE = b"\0"
 class PrivateKey:
     """A key pair of one mechanism, held in memory and written nowhere."""
 
-    __slots__ = ("_key", "kem", "public_key")
+    __slots__ = ("_exchange", "kem", "public_key")
 
     def __init__(self, key: X25519PrivateKey | EllipticCurvePrivateKey) -> None:
         public = key.public_key()
         if isinstance(key, X25519PrivateKey):
             self.kem = Kem.X25519
+            self._exchange = partial(_exchange_x25519, key)
             form = (Encoding.Raw, PublicFormat.Raw)
         else:
             self.kem = Kem.P256
+            self._exchange = partial(_exchange_p256, key)
             form = (Encoding.X962, PublicFormat.UncompressedPoint)
-        self._key = key
         self.public_key: bytes = public.public_bytes(*form)
 
     @classmethod
@@ -110,15 +111,19 @@ class PrivateKey:
         Raises KeyUnknown for one that is none, or of which every secret is the same.
         """
         try:
-            if isinstance(self._key, X25519PrivateKey):
-                return self._key.exchange(X25519PublicKey.from_public_bytes(public_key))
-            # Uncompressed points only: one key, one spelling.
-            if len(public_key) != ENC_BYTES[Kem.P256]:
-                raise KeyUnknown
-            point = EllipticCurvePublicKey.from_encoded_point(SECP256R1(), public_key)
-            return self._key.exchange(ECDH(), point)
+            return self._exchange(public_key)
         except ValueError as error:
             raise KeyUnknown from error
+
+
+def _exchange_x25519(key: X25519PrivateKey, public_key: bytes) -> bytes:
+    return key.exchange(X25519PublicKey.from_public_bytes(public_key))
+
+
+def _exchange_p256(key: EllipticCurvePrivateKey, public_key: bytes) -> bytes:
+    if len(public_key) != ENC_BYTES[Kem.P256]:
+        raise KeyUnknown  # uncompressed points only: one key, one spelling
+    return key.exchange(ECDH(), EllipticCurvePublicKey.from_encoded_point(SECP256R1(), public_key))
 
 
 class Sender:
@@ -235,25 +240,49 @@ def _shared_secret(kem: Kem, agreed: bytes, context: bytes) -> bytes:
 
 def _key_schedule(kem: Kem, aead: Aead, shared_secret: bytes, info: bytes) -> _Schedule:
     """KeySchedule in base mode: without a pre-shared key (RFC 9180, section 5.1)."""
-    suite, context = _suite_and_context(kem, aead, info)
-    secret = _labeled_extract(suite, shared_secret, b"secret", b"")
-    key = _labeled_expand(suite, secret, b"key", context, KEY_BYTES[aead])
-    base_nonce = _labeled_expand(suite, secret, b"base_nonce", context, NONCE_BYTES)
-    exporter_secret = _labeled_expand(suite, secret, b"exp", context, _SECRET_BYTES)
-    return _Schedule(suite, Chain(key, base_nonce), exporter_secret)
+    inputs = _schedule_inputs(kem, aead, info)
+    secret = extract(shared_secret, inputs.secret)
+    key = expand(secret, inputs.key, KEY_BYTES[aead])
+    base_nonce = expand(secret, inputs.base_nonce, NONCE_BYTES)
+    exporter_secret = expand(secret, inputs.exporter_secret, _SECRET_BYTES)
+    return _Schedule(inputs.suite, Chain(key, base_nonce), exporter_secret)
+
+
+class _ScheduleInputs(NamedTuple):
+    """The suite's name, and what each step of the key schedule says to HKDF."""
+
+    suite: bytes
+    secret: bytes
+    key: bytes
+    base_nonce: bytes
+    exporter_secret: bytes
 
 
 @lru_cache(maxsize=64)  # requests under one key have these in common, and nothing here is secret
-def _suite_and_context(kem: Kem, aead: Aead, info: bytes) -> tuple[bytes, bytes]:
-    """The suite's name, and the key schedule's context without a pre-shared key."""
+def _schedule_inputs(kem: Kem, aead: Aead, info: bytes) -> _ScheduleInputs:
     suite = b"HPKE" + b"".join(number.to_bytes(2, "big") for number in (kem, HKDF_SHA256, aead))
     no_psk = _labeled_extract(suite, b"", b"psk_id_hash", b"")
-    return suite, _BASE_MODE + no_psk + _labeled_extract(suite, b"", b"info_hash", info)
+    context = _BASE_MODE + no_psk + _labeled_extract(suite, b"", b"info_hash", info)
+    return _ScheduleInputs(
+        suite,
+        secret=_labeled_secret(suite, b"secret", b""),
+        key=_labeled_info(suite, b"key", context, KEY_BYTES[aead]),
+        base_nonce=_labeled_info(suite, b"base_nonce", context, NONCE_BYTES),
+        exporter_secret=_labeled_info(suite, b"exp", context, _SECRET_BYTES),
+    )
 
 
 def _labeled_extract(suite: bytes, salt: bytes, label: bytes, secret: bytes) -> bytes:
-    return extract(salt, _VERSION + suite + label + secret)
+    return extract(salt, _labeled_secret(suite, label, secret))
 
 
 def _labeled_expand(suite: bytes, key: bytes, label: bytes, info: bytes, length: int) -> bytes:
-    return expand(key, length.to_bytes(2, "big") + _VERSION + suite + label + info, length)
+    return expand(key, _labeled_info(suite, label, info, length), length)
+
+
+def _labeled_secret(suite: bytes, label: bytes, secret: bytes) -> bytes:
+    return _VERSION + suite + label + secret
+
+
+def _labeled_info(suite: bytes, label: bytes, info: bytes, length: int) -> bytes:
+    return length.to_bytes(2, "big") + _VERSION + suite + label + info

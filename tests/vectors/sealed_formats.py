@@ -82,7 +82,7 @@ def _written_message(head: RequestHead | ResponseHead, pieces: list[bytes]) -> o
 
 def head_members(head: RequestHead | ResponseHead) -> dict[str, object]:
     """A head as the vectors write it: names as text in lower case, values in hex."""
-    members = dataclasses.asdict(head)
+    members = head._asdict()
     members["fields"] = [[name.decode().lower(), value.hex()] for name, value in head.fields]
     return members
 

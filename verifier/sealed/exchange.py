@@ -8,7 +8,6 @@ Sources: RFC 9292 (binary HTTP), draft-ietf-ohai-chunked-ohttp; docs/sealed.md h
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 
 from quote_generator.sealing import padding
@@ -137,4 +136,4 @@ def _without_padding(head: ResponseHead) -> ResponseHead:
     fields = [item for item in head.fields if item[0] not in _OF_PADDED]
     named = [(b"content-length" if name == length else name, value) for name, value in fields]
     left = [(b"content-encoding", coded[0].strip())] if coded[0].strip() else []
-    return dataclasses.replace(head, fields=(*named, *left))
+    return head._replace(fields=(*named, *left))

@@ -35,6 +35,8 @@ class Replays:
 
     def is_full(self) -> bool:
         """Whether nothing more can be remembered now."""
+        if len(self._known) < self._entries:
+            return False
         self._forget()
         return len(self._known) >= self._entries
 
