@@ -28,7 +28,7 @@ from ..keys import KEMS, Keyring
 from ..scopes import TICKETS, is_the_kits, route_path
 from .answer import SealedAnswer
 from .arrival import Arrival, Gone
-from .inner_scope import STATEMENT_STATE, BadInner, InnerScopes
+from .inner_scope import STATEMENT_STATE, InnerScopes
 from .replays import DATE_TOLERANCE, Replays
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class Exchanges:
             raise _malformed("it did not arrive in time") from None
         except KeyUnknown:
             raise _key_unknown() from None
-        except (SealingError, BadInner) as error:
+        except SealingError as error:
             raise _malformed(str(error)) from None
         finally:  # an exchange may outlive its key, and must not keep it from being erased
             keys.clear()
