@@ -57,7 +57,8 @@ class SealedAnswer:
         self._grouping.check()
         if message["type"] == "http.response.start":
             self._head = encode_response_head(self._head_of(message))
-            self._grouping.arm()
+            if not _says_its_length(message):
+                self._grouping.arm()
         elif message["type"] == "http.response.body":
             self._pending += message.get("body", b"")
             if not message.get("more_body", False):
@@ -145,6 +146,11 @@ class SealedAnswer:
             if not self._is_padded:
                 plain += bytes(padding.filling(self._length + len(plain)))
         return plain
+
+
+def _says_its_length(start: Message) -> bool:
+    """Whether an answer is no stream: its body is at hand, and the head may go out with it."""
+    return any(name.lower() == b"content-length" for name, _value in start.get("headers", ()))
 
 
 def _seal(sealer: ResponseSealer, plain: bytes, is_last: bool) -> bytes:

@@ -34,7 +34,7 @@ from starlette.routing import Route
 
 from cczoo_backend.sealed.answer import SealedAnswer
 from cczoo_backend.sealed.arrival import Arrival, Gone
-from cczoo_backend.sealed.grouping import Grouping
+from cczoo_backend.sealed.grouping import WINDOW, Grouping
 from quote_generator.sealing import binary_http, chunked_ohttp, keyset
 from quote_generator.sealing.errors import KeyUnknown
 from quote_generator.sealing.keyset import KeyConfig
@@ -478,6 +478,25 @@ def test_an_answer_that_has_begun_is_told_though_nothing_follows() -> None:
         (head, *_) = binary_http.ResponseDecoder().feed(opened)
         assert isinstance(head, binary_http.ResponseHead)
         await answer.close()
+
+    run(scenario)
+
+
+def test_an_answer_that_says_its_length_begins_with_its_body() -> None:
+    """As files do, and the app's JSON: their bodies are at hand, and no clock has to be set."""
+
+    async def scenario() -> None:
+        sent: list[Any] = []
+        answer, _ = sealed_answer(sent)
+        await answer.send({**START, "headers": [(b"Content-Length", b"3")]})
+        await asyncio.sleep(3 * WINDOW)
+        assert sent == []
+        await answer.send(a_piece(b"a"))
+        while len(sent) < 2:
+            await asyncio.sleep(0.001)
+        await answer.send(a_piece(b"ll", more=False))
+        await answer.close()
+        assert len(sent) == 3
 
     run(scenario)
 
