@@ -47,7 +47,10 @@ class NotPermitted(QuoteGeneratorError):  # noqa: N818
 
 
 class Busy(QuoteGeneratorError):  # noqa: N818
-    """Busy: others' requests were in the way for the whole time allowed; try again later."""
+    """Busy: others' requests were in the way for the whole time allowed, or a disk is full.
+
+    Try again later.
+    """
 
     code = "busy"
 

@@ -11,12 +11,12 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from .errors import BadInput, Busy, NotAvailable, NotPermitted
+from .errors import BadInput, Busy, NotAvailable, NotPermitted, QuoteGeneratorError
 
 MAX_LOG_SIZE = 16 << 20
 """Bytes of a log that are read here, whoever wrote it.
@@ -165,14 +165,14 @@ def _is_a_link(path: Path) -> NotPermitted:
 
 
 def make_folder(path: Path) -> None:
-    """Make the folder of a log. Raises NotPermitted, NotAvailable."""
+    """Make the folder of a log. Raises NotPermitted, NotAvailable, Busy."""
     with folder_trouble(path):
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
 
 
 @contextmanager
 def folder_trouble(path: Path) -> Iterator[None]:
-    """Tell what goes wrong with the folder of a log as NotPermitted or NotAvailable."""
+    """Tell what goes wrong with the folder of a log as ``trouble`` does."""
     with trouble(
         path,
         denied=f"cannot write to {path.parent}; run as root, or give this process the folder.",
@@ -184,14 +184,27 @@ def folder_trouble(path: Path) -> Iterator[None]:
 
 @contextmanager
 def trouble(path: Path, *, denied: str, broken: str, cure: str) -> Iterator[None]:
-    """Tell an OSError as NotPermitted, ``denied``, or NotAvailable: ``broken``, why, and a cure."""
+    """Tell an OSError: as NotPermitted, ``denied``, or else ``broken``, why, and a cure.
+
+    That is Busy where the disk is full, NotPermitted where nobody may write to it, and otherwise
+    NotAvailable.
+    """
     try:
         yield
     except PermissionError as error:
         raise NotPermitted(denied, errno=error.errno, path=str(path)) from error
     except OSError as error:
+        kind = _OF_A_DISK.get(error.errno or 0, NotAvailable)
         said = f"{broken} ({error.strerror}); {cure}"
-        raise NotAvailable(said, errno=error.errno, path=str(path)) from error
+        raise kind(said, errno=error.errno, path=str(path)) from error
+
+
+_OF_A_DISK: Mapping[int, type[QuoteGeneratorError]] = {
+    errno.ENOSPC: Busy,
+    errno.EDQUOT: Busy,
+    errno.EROFS: NotPermitted,
+}
+"""Errors that say nothing of a machine's TDX."""
 
 
 def _check_owner(found: os.stat_result, path: Path, kind: str) -> None:
