@@ -11,6 +11,7 @@
  *     form     of the quotes: v4, v5, v5-td15 or v5-td15ex
  *     slow_ms  how long the slow faults take
  *     poll_ms  how often the driver looks whether the host is done; the real one once a second
+ *     boot     written to, the registers are as a TD's boot leaves them: zeros
  *     quotes, entries, held, in_flight    counters, and whether the host works on a quote
  */
 #include <crypto/hash.h>
@@ -680,6 +681,17 @@ static int get_word(char *buffer, const struct kernel_param *parameter)
 {
 	return sysfs_emit(buffer, "%s\n", (char *)parameter->arg);
 }
+
+static int boot(const char *value, const struct kernel_param *parameter)
+{
+	mutex_lock(&lock);
+	memset(registers, 0, sizeof(registers));
+	mutex_unlock(&lock);
+	return 0;
+}
+
+static const struct kernel_param_ops boot_ops = {.set = boot};
+module_param_cb(boot, &boot_ops, NULL, 0200);
 
 static const struct kernel_param_ops word = {.set = set_word, .get = get_word};
 module_param_cb(fault, &word, fault, 0644);

@@ -39,6 +39,7 @@ class RealKernel:
         self._fault = fault
 
     def __enter__(self) -> RealKernel:
+        _write("boot", "1")
         self.set_fault(self._fault)
         return self
 

@@ -53,7 +53,9 @@ MODULES = [
     "drivers/block/virtio_blk",
 ]
 # What the suite needs besides the interpreter, by distribution.
-DISTRIBUTIONS = ("pytest", "pytest-timeout", "cffi", "cryptography", "filelock")
+DISTRIBUTIONS = (
+    "pytest", "pytest-timeout", "cffi", "cryptography", "filelock", "rfc8785", "starlette",
+)  # fmt: skip
 # Of the suite: what is not the kernel's business, or is run by other means, stays outside.
 SUITE = [
     "test_emulator.py::test_it_behaves_as_the_kernel",
@@ -67,6 +69,7 @@ SUITE = [
     "test_too_large.py",
     "test_processes.py",
     "test_kill.py",
+    "test_measured_start.py",
     "test_command_line.py::test_exit_codes[empty-7]",
 ]
 CHECKS = 38
@@ -190,7 +193,7 @@ def build_disk(work: Path, suite: Iterable[str]) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if file.is_dir() else shutil.copy
         copy(file, target)
-    for name in ("quote_generator", "tests/native", "tests/emulator"):
+    for name in ("quote_generator", "backend", "tests/native", "tests/emulator"):
         source, target = REPO / name, disk / "kit" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if source.is_dir() else shutil.copy
