@@ -369,6 +369,13 @@ static void perform(tdx_job *job)
     }
 }
 
+static bool extends(const tdx_job *job)
+{
+    int operation = job_request(job)->operation;
+
+    return operation == TDX_EXTEND_FILE || operation == TDX_EXTEND_IOCTL;
+}
+
 static void *work(void *argument)
 {
     tdx_job *job = argument;
@@ -378,8 +385,13 @@ static void *work(void *argument)
      * inblob into the child, and our close would commit nothing. Closing on unshare also means
      * that we keep no socket of the process open while we hang. Standard streams stay, lest our
      * files get their numbers. Kernels before 5.9 and strict seccomp filters refuse: then the
-     * checks of generation and report data catch such an attempt, and it is repeated. */
-    syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_UNSHARE);
+     * checks of generation and report data catch such an attempt, and it is repeated.
+     *
+     * Not so while a register is extended: there the process's files stay open, and with them the
+     * log's locks. If it is killed meanwhile, nobody takes them, and the register for one that was
+     * not extended, before the kernel is done. */
+    if (!extends(job))
+        syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_UNSHARE);
 
     perform(job);
 

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -145,6 +146,17 @@ def in_a_process(work: Callable[[], object]) -> Any:
     return json.loads(said) if code == 0 else None
 
 
+def kill_soon_after_an_extension_began() -> None:
+    """Have this process killed (kill -9) half a second after it first extends a register."""
+    extend = attester.run_extension
+
+    def extend_and_die(*arguments: Any) -> None:
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        extend(*arguments)
+
+    attester.run_extension = extend_and_die
+
+
 class FullDisk:
     """From the ``first`` time that a disk needs room on, or that once, it has none.
 
@@ -185,13 +197,16 @@ class FullDisk:
 class Td:
     """A trust domain since its boot: its RTMR3 began at zeros, and each of its logs is kept."""
 
-    def __init__(self, machine: System, places: Places, folder: Path) -> None:
+    def __init__(
+        self, machine: System, places: Places, folder: Path, set_fault: Callable[[str], None]
+    ) -> None:
         self._machine = machine
         self._places = places
         self._folder = folder
         self._folders = 0
         self.earlier = b""
         self.machine = machine
+        self.set_fault = set_fault
 
     def take_new_folder(self) -> None:
         """Have the next start find no log; what stands in the old one stays in the register."""

@@ -11,14 +11,15 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from application_logs import ZEROS, replayed
-from measured_starts import FullDisk, Td, install
+from measured_starts import FullDisk, Td, install, kill_soon_after_an_extension_began
 
-from conftest import ON_REAL_KERNEL, Emulate
+from conftest import ON_REAL_KERNEL, Emulate, eventually
 from quote_generator.attester import System
 from quote_generator.eventlog import join_logs, parse_ccel, replay_ccel
 from quote_generator.workload.events import START, present_facts
@@ -33,9 +34,9 @@ STRIDE = 11 if ON_REAL_KERNEL else 1
 def booted(emulate: Emulate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Td]:
     """A trust domain that has just booted."""
     folder = tmp_path_factory.mktemp("td")
-    with emulate(slow=2.0) as emulator:
+    with emulate(slow=1.5) as emulator:
         machine = System.under(emulator.root, environ={})
-        td = Td(machine, install(folder / "installed"), folder)
+        td = Td(machine, install(folder / "installed"), folder, emulator.set_fault)
         assert td.rtmr3 == ZEROS
         yield td
 
@@ -119,6 +120,20 @@ def starts_in(lines: list[str]) -> list[list[str]]:
             starts.append([])
         starts[-1].append(line)
     return starts
+
+
+def test_the_next_start_waits_for_a_kernel_that_still_extends(td: Td) -> None:
+    """For a killed one, whose locks are held until the kernel has let go of it."""
+    complete = td.start() and td.lines
+    td.take_new_folder()
+    td.set_fault("extend-slow:1")
+    with ThreadPoolExecutor(1) as pool:
+        killed = pool.submit(td.start, kill_soon_after_an_extension_began)
+        assert eventually(td.log.exists)
+        stated = td.start()
+        assert killed.result() is None
+    assert_tells(td, stated, complete)
+    assert_explained(td)
 
 
 @pytest.mark.emulated("the likeness needs more than the guest has")
