@@ -299,6 +299,7 @@ def audit(
             sections=evidence.sections,
             lines=logs.lines if logs else None,
             is_covered=expected.keys() >= _COVERING,
+            now=now,
         )
         if held and ask_sections and stated.are_withheld and _is_trusted([*checks, key], required):
             stated = dataclasses.replace(stated, sections=ask_sections(held))

@@ -63,22 +63,37 @@ class MaskedValue:
 
 
 @dataclass(frozen=True)
+class ReleaseRules:
+    """Which signed releases may say what runs (docs/auditors.md, "A release").
+
+    `keys` are the public keys of which one must have signed, as `ed25519:<hex>`, and none older
+    than `min_serial` counts. `not_after` is when the values end that the policy took from one, None
+    where it took none yet.
+    """
+
+    keys: tuple[str, ...]
+    min_serial: int = 0
+    not_after: datetime.datetime | None = None
+
+
+@dataclass(frozen=True)
 class WorkloadRules:
     """What may run, and where words may go.
 
     `digests` maps a member (kit, models, ...) to those that are accepted, `versions` the same;
     what is not in them is not asked for. `required` are names such as no-model-outside, in the
-    policy's order.
+    policy's order. `release` is None where the policy takes nothing from releases.
     """
 
     digests: Mapping[str, frozenset[str]] = field(default_factory=dict)
     versions: Mapping[str, frozenset[str]] = field(default_factory=dict)
     required: tuple[str, ...] = ()
+    release: ReleaseRules | None = None
 
     @property
     def ask_for_anything(self) -> bool:
         """Whether there is anything in them to be violated."""
-        return bool(self.digests or self.versions or self.required)
+        return bool(self.digests or self.versions or self.required or self.release)
 
 
 _PLATFORM = {"dynamic_platform": ALLOW, "cached_keys": ALLOW, "smt": ALLOW}
@@ -150,14 +165,14 @@ def read_policy(text: str | bytes) -> Policy:
 
 def policy_of(value: object) -> Policy:
     """The policy in a JSON value. Raises BadInput, naming the member that is wrong."""
-    _validate(value, schema(), "policy")
+    validate(value, schema(), "policy")
     assert isinstance(value, dict)  # noqa: S101 - the schema said so
     tcb: dict[str, Any] = value.get("tcb", {})
     return Policy(
         passing=frozenset(tcb.get("pass", DEFAULT.passing)),
         warning=frozenset(tcb.get("warn", DEFAULT.warning)),
         advisories=frozenset(tcb["advisories"]) if "advisories" in tcb else None,
-        min_date=_date(tcb["min_date"]) if "min_date" in tcb else None,
+        min_date=_date("/tcb/min_date", tcb["min_date"]) if "min_date" in tcb else None,
         min_evaluation=int(tcb["min_evaluation"]) if "min_evaluation" in tcb else None,
         refused_advisories=frozenset(tcb.get("refused_advisories", ())),
         tcb_grace=int(tcb["grace"]) if "grace" in tcb else None,
@@ -186,7 +201,7 @@ def read_references(text: str | bytes) -> dict[str, frozenset[str]]:
     if not isinstance(value, dict) or not value:
         raise BadInput("reference values: expected a JSON object with field names and hex values")
     lists = {name: [item] if isinstance(item, str) else item for name, item in value.items()}
-    _validate(lists, schema()["properties"]["reference_values"], "reference values")
+    validate(lists, schema()["properties"]["reference_values"], "reference values")
     return _lowered(lists)
 
 
@@ -198,7 +213,7 @@ def schema() -> dict[str, Any]:
     return loaded
 
 
-def _validate(value: object, wanted: Mapping[str, Any], what: str) -> None:
+def validate(value: object, wanted: Mapping[str, Any], what: str) -> None:
     """Raise BadInput for the first member, from the top, that the schema refuses."""
     if strictjson.depth(value) > _DEPTH:
         raise BadInput(f"{what}: nested more than {_DEPTH} deep")
@@ -225,11 +240,11 @@ def _validators() -> Any:
     return validators.extend(Draft202012Validator, {"uniqueItems": unique})  # type: ignore[no-untyped-call]
 
 
-def _date(text: str) -> datetime.datetime:
+def _date(where: str, text: str) -> datetime.datetime:
     try:
         return datetime.datetime.fromisoformat(text)
     except ValueError as error:
-        raise BadInput(f"policy: /tcb/min_date: {json.dumps(text)} is not a date") from error
+        raise BadInput(f"policy: {where}: {json.dumps(text)} is not a date") from error
 
 
 def _in_order(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -250,11 +265,22 @@ def _masked_value(name: str, item: Mapping[str, str]) -> MaskedValue:
 
 
 def _workload(value: Mapping[str, Any]) -> WorkloadRules:
-    lists = {name: items for name, items in value.items() if name not in ("versions", "require")}
+    others = ("versions", "require", "release")
+    lists = {name: items for name, items in value.items() if name not in others}
     return WorkloadRules(
         digests=_sets(lists),
         versions=_sets(value.get("versions", {})),
         required=tuple(value.get("require", ())),
+        release=_release(value["release"]) if "release" in value else None,
+    )
+
+
+def _release(value: Mapping[str, Any]) -> ReleaseRules:
+    end = value.get("not_after")
+    return ReleaseRules(
+        keys=tuple(value["keys"]),
+        min_serial=int(value.get("min_serial", 0)),
+        not_after=None if end is None else _date("/workload/release/not_after", end),
     )
 
 

@@ -6,6 +6,7 @@ is not known violates what asks about it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +17,7 @@ from quote_generator.workload.events import Fact, Present, present_facts
 from quote_generator.workload.files import lines_digest
 
 from .checks import FAIL, PASS, SKIPPED, WARN, Check
-from .policy import WorkloadRules
+from .policy import ReleaseRules, WorkloadRules
 from .statement import (
     EXPORTS,
     INSIDE,
@@ -68,7 +69,8 @@ class Given:
     """What is there to judge.
 
     `statement` and `sections` as they came, None for none, `lines` those of an application log that
-    leads to RTMR3. `is_covered` is whether reference values vouch for the TD's image.
+    leads to RTMR3. `is_covered` is whether reference values vouch for the TD's image. `now` is in
+    seconds since 1970; where nobody says it, whatever ends has ended.
     """
 
     version: int
@@ -76,6 +78,7 @@ class Given:
     sections: Any = None
     lines: Sequence[str] | None = None
     is_covered: bool = False
+    now: float = math.inf
 
     @property
     def is_stated(self) -> bool:
@@ -168,8 +171,8 @@ def judge_workload(
         memory=remember(before, sections),
         reads_keys=bool(unlisted) or not sections.all_codes,
     )
-    check = _first_check(found, sections, unlisted, rules, is_covered=given.is_covered)
-    return replace(found, check=check)
+    check = _first_check(found, sections, unlisted, rules, given)
+    return replace(found, check=replace(check, until=_end(rules)))
 
 
 def _check(outcome: str, code: str, detail: str) -> Check:
@@ -203,13 +206,14 @@ def _first_check(
     sections: Sections,
     unlisted: Sequence[Code],
     rules: WorkloadRules | None,
-    *,
-    is_covered: bool,
+    given: Given,
 ) -> Check:
     """The first outcome that applies."""
     if sections.is_logged and found.present and sections.facts != found.present.facts:
         detail = "the event log tells of other measurements than the statement"
         return _check(FAIL, "measured-mismatch", detail)
+    if rules and rules.release and (check := _values_gone(rules.release, given.now)):
+        return check
     if found.violations:
         return _check(FAIL, "workload-policy", _named(found.violations))
     if sections.is_logged and found.present is None:
@@ -218,11 +222,31 @@ def _first_check(
         return _check(WARN, UNLISTED, _reading(unlisted))
     if found.differences:
         return _check(WARN, "workload-changed", _named(found.differences))
-    if not is_covered:
+    if not given.is_covered:
         detail = "no reference values for mr_td, rtmr_0, rtmr_1 and rtmr_2: the TD's own word"
         return _check(SKIPPED if rules is None else WARN, "own-word", detail)
     asked = "" if rules is None else ", as the policy asks"
     return _check(PASS, "", f"measured and stated{asked}")
+
+
+def _values_gone(release: ReleaseRules, now: float) -> Check | None:
+    """The failure of a policy whose values are to come from a release, and are not there now."""
+    end = release.not_after
+    if end is None:
+        detail = "the policy takes what may run from a signed release, and none was given"
+        return _check(FAIL, "release-missing", detail)
+    if now >= end.timestamp():
+        detail = (
+            f"the release ended by which the policy knows what may run: {end:%Y-%m-%dT%H:%M:%SZ}"
+        )
+        return _check(FAIL, "release-expired", detail)
+    return None
+
+
+def _end(rules: WorkloadRules | None) -> float:
+    """When the policy's values end, in seconds since 1970."""
+    end = rules.release.not_after if rules and rules.release else None
+    return math.inf if end is None else end.timestamp()
 
 
 def _named(items: Sequence[Violation] | Sequence[Difference]) -> str:

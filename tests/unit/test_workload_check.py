@@ -72,6 +72,7 @@ def judged(case: Mapping[str, Any]) -> Workload:
         sections=None if case["withheld"] else sections,
         lines=case["log"],
         is_covered=case["covered"],
+        now=case["now"],
     )
     memory: Memory | None = None
     for edits in case["remembered"] or ():

@@ -180,12 +180,16 @@ KIT_AT, WEBUI_AT, FRONT_AT, PAGE_AT, ENVIRONMENT_AT, SETTINGS_AT, SMALL_AT, LARG
 
 _USUAL: Any = object()
 
+NOW = 1_795_000_000
+"""Seconds since 1970 at which a case is judged that does not say when: 2026-11-18T11:06:40Z."""
+
 DEFAULTS: dict[str, Any] = {
     "runtime": 2,
     "withheld": False,
     "log": log_of(FACTS),
     "policy": None,
     "covered": True,
+    "now": NOW,
     "remembered": None,
     "reads_keys": False,
     "violations": [],
@@ -201,6 +205,7 @@ def _case(
     code: str = "",
     policy: Any = None,
     covered: bool = True,
+    now: float = NOW,
     statement: Any = _USUAL,
     statement_edits: Sequence[Edit] = (),
     withheld: bool = False,
@@ -226,6 +231,7 @@ def _case(
         "withheld": withheld,
         "policy": policy,
         "covered": covered,
+        "now": now,
         "remembered": None if remembered is None else [list(map(list, one)) for one in remembered],
         "reads_keys": reads_keys,
         "violations": list(map(list, violations)),
@@ -279,6 +285,7 @@ def workload() -> object:
             *_withheld(),
             *_measured(),
             *_policies(),
+            *_releases(),
             *_unlisted(),
             *_changed(),
             *_in_order(),
@@ -683,6 +690,55 @@ def _policies() -> Iterator[object]:
         ],
         ("/people/administrators_read_chats", True),
         *_fact(ENVIRONMENT_AT, unlisted_files=3),
+    )
+
+
+def _releases() -> Iterator[object]:
+    """A policy whose values come from a signed release, which ends."""
+    other_kit: Edit = ("/measured/facts/0/1/digest", OTHER)
+    keys = {"keys": [f"ed25519:{'ab' * 32}"]}
+    given = {**keys, "min_serial": 3, "not_after": "2026-11-18T11:06:41Z"}
+    filled = {"kit": [KIT], "release": given}
+    missing: Any = {"outcome": FAIL, "code": "release-missing"}
+    expired: Any = {"outcome": FAIL, "code": "release-expired"}
+    yield _case("a release that counts", policy=filled, outcome=PASS)
+    yield _case("a release's last moment", policy=filled, now=NOW + 0.5, outcome=PASS)
+    yield _case("a release that ends now", policy=filled, now=NOW + 1, **expired)
+    yield _case("a release that ended", policy=filled, now=NOW + 400 * 86400, **expired)
+    yield _case("no release was filled in", policy={"release": keys}, **missing)
+    asked = {"kit": [KIT], "release": {**keys, "min_serial": 3}}
+    yield _case("no release, though there are values", policy=asked, **missing)
+    yield _case("a release of nothing", policy={"release": given}, outcome=PASS)
+    yield _violated("a release that counts, and another kit", filled, [("kit", "")], other_kit)
+    yield _case(
+        "a release that ended before what is violated",
+        other_kit,
+        policy=filled,
+        now=NOW + 1,
+        violations=[("kit", "")],
+        **expired,
+    )
+    yield _case(
+        "the log before a release that ended",
+        policy=filled,
+        now=NOW + 1,
+        log=[],
+        outcome=FAIL,
+        code="measured-mismatch",
+    )
+    yield _case(
+        "a release that ended before a log that is withheld",
+        policy=filled,
+        now=NOW + 1,
+        log=None,
+        **expired,
+    )
+    yield _case(
+        "a release, withheld",
+        policy={"release": given},
+        withheld=True,
+        outcome=FAIL,
+        code="statement-withheld",
     )
 
 

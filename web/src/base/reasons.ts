@@ -39,6 +39,8 @@ export const REASONS = [
 	'statement-changed',
 	'measured-mismatch',
 	'log-withheld',
+	'release-missing',
+	'release-expired',
 	'workload-policy',
 	'unlisted-function',
 	'workload-changed',

@@ -102,6 +102,10 @@ const en = {
 	'reason.measured-mismatch': 'What this server states as measured is not what its event log says.',
 	'reason.log-withheld':
 		'This server says that it logged what it measured, and shows no log that leads to the quote.',
+	'reason.release-missing':
+		'The policy takes what may run here from a signed release, and no release was filled in.',
+	'reason.release-expired':
+		'The release has ended by which the policy knows what may run here; fill in a newer one:',
 	'reason.workload-policy': 'What runs on this server is not what the policy asks for:',
 	'reason.unlisted-function':
 		'A function or tool that no policy lists runs on this server, and could read its keys.',

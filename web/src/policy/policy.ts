@@ -143,6 +143,10 @@ export const parsePolicy = (text: string): Policy => {
 	if (tcb?.min_date !== undefined && !isDate(tcb.min_date)) {
 		throw new Problem('policy-malformed', '/tcb/min_date');
 	}
+	const { not_after } = given.workload?.release ?? {};
+	if (not_after !== undefined && !isDate(not_after)) {
+		throw new Problem('policy-malformed', '/workload/release/not_after');
+	}
 	const idle = MASKED.find((name) => wantsOutside(masked_values[name]));
 	if (idle) throw new Problem('policy-malformed', `/masked_values/${idle}`);
 	const { min_quote_version, max_age, require_sealed, explained_registers, workload } = given;

@@ -31,12 +31,21 @@ type Rule =
 	| 'no-administrator-reads'
 	| 'environment-without-unlisted';
 
+/** Which signed releases may say what runs. The page reads none: cczoo-verify fills a policy in. */
+interface ReleasePolicy {
+	keys: readonly string[];
+	min_serial?: number;
+	/** When the values end that came from a release; undefined where none came yet. */
+	not_after?: string;
+}
+
 /** What a policy asks of what runs here (policy.schema.json, member `workload`). */
 export interface WorkloadPolicy extends Partial<
 	Record<(typeof MEASURED)[number][0] | 'python' | 'models' | 'functions', readonly string[]>
 > {
 	versions?: Partial<Record<(typeof VERSIONED)[number][0], readonly string[]>>;
 	require?: readonly Rule[];
+	release?: ReleasePolicy;
 }
 
 /** A member of the policy, what it is about, and what was found; both are anybody's words. */
@@ -196,30 +205,21 @@ const normal = (facts: readonly Fact[]): unknown =>
 		Object.entries(content).sort(([a], [b]) => (a < b ? -1 : 1))
 	]);
 
-/**
- * The check `workload`; throws `not-stated`, `statement-withheld`, `measured-mismatch` or
- * `workload-policy`. What has the wrong form was refused before.
- *
- * A policy that is violated fails whether the log is there or not: whoever held it back would
- * otherwise make a failure a warning.
- */
-export const appraiseWorkload = (workload: Workload): Finding => {
-	const { digests, sections, log, policy, covered, changed } = workload;
-	if (!digests) {
-		if (policy) throw new Problem('not-stated');
-		return skipped('not-stated');
-	}
-	if (!sections) {
-		if (asks(policy)) throw new Problem('statement-withheld');
-		return skipped('statement-withheld');
-	}
-	const isWritten = sections.measured?.log === 'written';
-	if (isWritten && log && contradicts(sections, log)) throw new Problem('measured-mismatch');
-	const violations = policy ? violationsOf(policy, sections) : [];
-	if (violations.length > 0) {
-		throw new Problem('workload-policy', violations.map(worded).join('; '));
-	}
-	if (isWritten && !log) return { outcome: 'warn', code: 'log-withheld' };
+/** When values that came from a release end, in seconds since 1970; throws where they are not there now. */
+const endOfValues = ({ release }: WorkloadPolicy, now: number): number | undefined => {
+	if (!release) return undefined;
+	const { not_after } = release;
+	if (not_after === undefined) throw new Problem('release-missing');
+	const end = Date.parse(not_after) / 1000;
+	if (!(now < end)) throw new Problem('release-expired', not_after);
+	return end;
+};
+
+/** What is there to say where no policy is violated. */
+const appraiseUnviolated = (workload: Workload, sections: Sections): Finding => {
+	const { log, policy, covered, changed } = workload;
+	if (sections.measured?.log === 'written' && !log)
+		return { outcome: 'warn', code: 'log-withheld' };
 	const readers = readersOf(sections, policy);
 	if (readers.length > 0) {
 		const detail = readers.filter(Boolean).map(quoted).join(', ');
@@ -228,4 +228,33 @@ export const appraiseWorkload = (workload: Workload): Finding => {
 	if (changed) return { outcome: 'warn', code: 'workload-changed' };
 	if (covered) return { outcome: 'pass' };
 	return policy ? { outcome: 'warn', code: 'own-word' } : skipped('own-word');
+};
+
+/**
+ * The check `workload` as of now (seconds since 1970); throws `not-stated`, `statement-withheld`,
+ * `measured-mismatch`, `release-missing`, `release-expired` or `workload-policy`. What has the wrong
+ * form was refused before.
+ *
+ * A policy that is violated fails whether the log is there or not: whoever held it back would
+ * otherwise make a failure a warning.
+ */
+export const appraiseWorkload = (workload: Workload, now = Date.now() / 1000): Finding => {
+	const { digests, sections, log, policy } = workload;
+	if (!digests) {
+		if (policy) throw new Problem('not-stated');
+		return skipped('not-stated');
+	}
+	if (!sections) {
+		if (asks(policy)) throw new Problem('statement-withheld');
+		return skipped('statement-withheld');
+	}
+	if (sections.measured?.log === 'written' && log && contradicts(sections, log)) {
+		throw new Problem('measured-mismatch');
+	}
+	const until = policy && endOfValues(policy, now);
+	const violations = policy ? violationsOf(policy, sections) : [];
+	if (violations.length > 0) {
+		throw new Problem('workload-policy', violations.map(worded).join('; '));
+	}
+	return { ...appraiseUnviolated(workload, sections), ...(until !== undefined && { until }) };
 };

@@ -16,6 +16,7 @@ import {
 } from '../../src/session/workload-memory';
 import { must } from '../support/must';
 import { NOW } from '../support/now';
+import { problemOf } from '../support/problems';
 import { edited, WORKLOAD, type CheckCase, type Edit } from '../support/workload';
 
 const { subtle } = crypto;
@@ -73,14 +74,8 @@ const check = async (c: CheckCase) => {
 		}
 		const { covered } = c;
 		const changed = told.differences.length > 0;
-		const { outcome, code = '' } = appraiseWorkload({
-			digests,
-			sections,
-			log,
-			policy,
-			covered,
-			changed
-		});
+		const workload = { digests, sections, log, policy, covered, changed };
+		const { outcome, code = '' } = appraiseWorkload(workload, c.now);
 		return { ...told, outcome, code };
 	} catch (error) {
 		return { ...told, outcome: 'fail', code: asProblem(error).code };
@@ -119,5 +114,25 @@ describe('the texts', () => {
 describe('a chosen model', () => {
 	it.each(WORKLOAD.models)('$name', async ({ edits, model, level, code, address, what }) => {
 		expect(judgeModel(await sectionsOf(edits), model)).toEqual({ level, code, address, what });
+	});
+});
+
+describe('values that came from a release', () => {
+	const not_after = '2026-11-18T11:06:41Z';
+	const release = { keys: [`ed25519:${'ab'.repeat(32)}`], not_after };
+	const digests = new Map<string, string>();
+	const workload = { digests, log: null, policy: { release }, covered: true, changed: false };
+
+	it('let the result end with them', async () => {
+		const sections = await sectionsOf([['/measured/log', 'not-written']]);
+		const finding = appraiseWorkload({ ...workload, sections }, NOW);
+		expect(finding).toEqual({ outcome: 'pass', until: NOW + 1 });
+	});
+
+	it('are held against the clock where nobody says what time it is', async () => {
+		const sections = await sectionsOf([]);
+		const old = { release: { ...release, not_after: '2020-01-01T00:00:00Z' } };
+		const problem = problemOf(() => appraiseWorkload({ ...workload, policy: old, sections }));
+		expect(problem?.code).toBe('release-expired');
 	});
 });

@@ -16,6 +16,8 @@ export interface CheckCase {
 	log: string[] | null;
 	policy: WorkloadPolicy | null;
 	covered: boolean;
+	/** Seconds since 1970. */
+	now: number;
 	remembered: Edit[][] | null;
 	outcome: string;
 	code: string;
