@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from quote_generator.errors import BadInput
@@ -15,8 +15,10 @@ from quote_generator.service_address import PCCS_PATHS, base_address
 
 from . import evidence_file
 from .output import error_document
-from .policy import DEFAULT, Policy, read_policy, read_references
+from .policy import DEFAULT, Policy, policy_of, read_document, read_references
 from .problems import UsageError
+from .release import rules_of
+from .release_source import Releases
 from .trust import INTEL, TrustSource, from_files, from_simulator, read_root
 from .verification import DCAP, TOKEN_VARIABLE, UNSEALED_OPTION, Verifier
 
@@ -90,6 +92,12 @@ def add_verifier_options(parser: argparse.ArgumentParser) -> None:
         "--policy", type=Path, metavar="FILE", help="what to accept, as JSON (docs/verification.md)"
     )
     parser.add_argument(
+        "--release",
+        metavar="FILE|URL",
+        help="a signed release of the kit, from which the policy takes what may run; it pins the "
+        "keys (docs/auditors.md)",
+    )
+    parser.add_argument(
         "--reference",
         type=Path,
         metavar="FILE",
@@ -133,6 +141,7 @@ def make_verifier(options: argparse.Namespace, *, keep: float = 0) -> Verifier:
     Raises UsageError, TrustError and FileError.
     """
     _check_combination(options)
+    releases = _releases(options)
     root = None if options.root in (None, INTEL) else Path(options.root)
     pccs = options.pccs
     source: TrustSource | None = None
@@ -141,7 +150,8 @@ def make_verifier(options: argparse.Namespace, *, keep: float = 0) -> Verifier:
     elif options.collateral:
         source = from_files(INTEL if root is None else str(root), options.collateral)
     return Verifier(
-        policy=_policy(options),
+        policy=releases.policy() if releases else _policy(options),
+        releases=releases,
         references=_references(options),
         timeout=options.timeout,
         provider=options.provider,
@@ -212,8 +222,31 @@ def _base(option: str, text: str, *paths: str) -> str:
 def _policy(options: argparse.Namespace) -> Policy:
     if not options.policy:
         return DEFAULT
-    text = evidence_file.read(options.policy, _MAX_SMALL_FILE)
-    return _parsed("policy-malformed", lambda: read_policy(text))
+    return read_policy_file(options.policy)[1]
+
+
+def read_policy_file(path: Path) -> tuple[Any, Policy]:
+    """A policy, as it stands in the file and as it counts.
+
+    Raises FileError (file-unreadable), UsageError (policy-malformed).
+    """
+
+    def parse() -> tuple[Any, Policy]:
+        document = read_document(text)
+        return document, policy_of(document)
+
+    text = evidence_file.read(path, _MAX_SMALL_FILE)
+    return _parsed("policy-malformed", parse)
+
+
+def _releases(options: argparse.Namespace) -> Releases | None:
+    if options.release is None:
+        return None
+    if not options.policy:
+        raise UsageError("usage", "--release needs --policy FILE, which pins the keys")
+    document, policy = read_policy_file(options.policy)
+    rules_of(policy)
+    return Releases(document, options.release, timeout=options.timeout)
 
 
 def _references(options: argparse.Namespace) -> dict[str, frozenset[str]]:

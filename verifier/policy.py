@@ -154,13 +154,17 @@ def read_policy(text: str | bytes) -> Policy:
 
     A member that is not known is an error: a typo must not loosen anything.
     """
+    return policy_of(read_document(text))
+
+
+def read_document(text: str | bytes) -> Any:
+    """The JSON value in a policy's text. Raises BadInput where there is none."""
     if len(text) > MAX_TEXT:
         raise BadInput(f"policy: longer than {MAX_TEXT} characters")
     try:
-        value = strictjson.loads(text)
+        return strictjson.loads(text)
     except ValueError as error:
         raise BadInput(f"policy: {error}") from error
-    return policy_of(value)
 
 
 def policy_of(value: object) -> Policy:

@@ -13,6 +13,7 @@ import os
 import re
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,13 +22,15 @@ from typing import Any
 from quote_generator.errors import BadInput
 from quote_generator.workload.environment import Distribution, environment_digest
 
-from .options import Parser, seconds
+from .options import Parser, read_policy_file, seconds
 from .output import abandon_stdout, complain, error_document, remark
 from .policy import REQUIREMENTS, read_policy
 from .problems import EXIT_VERIFIED, FileError, Problem, UsageError
 from .reference_models import Fetch, ReferenceModel, of_store, reference_model
 from .reference_sources import PACKAGE, checkout_digest, sdist_digest
 from .reference_wheels import Wheel, read_wheel, wheel_distribution
+from .release import fill, read_release, rules_of
+from .release_source import is_address, read_place
 
 KIT, OPEN_WEBUI = "cczoo-trust-badge", "open-webui"
 
@@ -91,7 +94,10 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     try:
         _check(options)
-        document = _references(options).policy(options.require)
+        if options.release:
+            document = _filled(options)
+        else:
+            document = _references(options).policy(options.require)
         _write(_text(document), options.output)
     except Problem as problem:
         if options.json:
@@ -103,12 +109,33 @@ def main(argv: Sequence[str]) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     """Raise UsageError for what would come to nothing, before the work is done."""
-    if not (options.kit or options.open_webui or options.model or options.require):
+    published = options.kit or options.open_webui or options.model or options.require
+    if options.release or options.policy:
+        _check_release(options, is_alone=not (published or options.wheels))
+    elif not published:
         raise UsageError("usage", "nothing to refer to: give --open-webui, --kit or --model")
     if options.wheels and max(len(options.kit), len(options.open_webui)) > 1:
         raise UsageError("usage", "--wheels is one environment: give one --kit and --open-webui")
     if options.output and os.path.lexists(options.output):
         raise FileError("save-failed", f"{options.output} is there already; nothing is overwritten")
+
+
+def _check_release(options: argparse.Namespace, *, is_alone: bool) -> None:
+    if not (options.release and options.policy and is_alone):
+        raise UsageError("usage", "--release fills in --policy FILE, and goes with no other source")
+    if options.offline and is_address(options.release):
+        raise UsageError("usage", "--offline: give the release as a file")
+
+
+def _filled(options: argparse.Namespace) -> dict[str, Any]:
+    """The policy with the values of a release, which counts now."""
+    document, policy = read_policy_file(options.policy)
+    rules = rules_of(policy)
+    release = read_release(read_place(options.release, timeout=options.timeout), rules)
+    if release.expires <= time.time():
+        raise FileError("release-expired", f"the release ended at {release.not_after}")
+    remark(f"release {release.serial} of kit {release.kit['version']}, until {release.not_after}")
+    return fill(document, release)
 
 
 def _references(options: argparse.Namespace) -> References:
@@ -320,6 +347,18 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         choices=REQUIREMENTS,
         help="ask for this as well; repeatable",
+    )
+    parser.add_argument(
+        "--release",
+        metavar="FILE|URL",
+        help="fill in a policy from a signed release of the kit, instead of all the above",
+    )
+    parser.add_argument(
+        "--policy",
+        type=Path,
+        metavar="FILE",
+        help="what --release fills in: it pins the keys (workload/release), and a policy that was "
+        "filled in refuses an older release than its own",
     )
     parser.add_argument("--offline", action="store_true", help="fetch nothing: files only")
     parser.add_argument("--output", type=Path, metavar="FILE", help="a new file for the policy")

@@ -43,10 +43,10 @@ class Signer:
         succeed have the same key. Raises KeyFileError.
         """
         try:
-            data = _read(path)
+            data = read_key_file(path)
             if data is None:
                 _create(path, _to_pem(ec.generate_private_key(ec.SECP256R1())))
-                data = _read(path)
+                data = read_key_file(path)
         except OSError as error:
             raise KeyFileError(
                 f"{path} cannot be used: {error.strerror or error}; give another --key"
@@ -77,8 +77,11 @@ class Signer:
         return jwt.encode(claims, self.key, algorithm="ES256", headers=headers)
 
 
-def _read(path: Path) -> bytes | None:
-    """The file's content, or None where there is no file."""
+def read_key_file(path: Path) -> bytes | None:
+    """The content of a file that nobody else can read, None where there is none.
+
+    Raises KeyFileError and OSError.
+    """
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())

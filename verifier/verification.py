@@ -23,6 +23,7 @@ from .evaluations import HighestSeen
 from .evidence_file import Record
 from .policy import DEFAULT, Policy
 from .problems import Unreachable
+from .release_source import Releases
 from .times import rfc3339, seconds_of
 from .trust import TrustSource
 from .waiting import asked_wait
@@ -109,7 +110,7 @@ class Verifier:
     collateral service `pccs` has, fetched anew after `keep` seconds. With `prefer_kept`,
     collateral that lies beside the evidence comes first. From that service `update` (early or
     standard) asks for an edition of Intel's documents. With `seen` an older edition than one that
-    was used before is a warning.
+    was used before is a warning. With `releases` the policy is what these make of it.
     """
 
     timeout: float
@@ -124,6 +125,7 @@ class Verifier:
     prefer_kept: bool = False
     update: str = ""
     seen: HighestSeen | None = None
+    releases: Releases | None = None
     clock: Callable[[], float] = time.time
 
     def verify(
@@ -141,8 +143,11 @@ class Verifier:
 
         `ask` asks the holder of the key in it, None where the evidence does not come from a server
         that is at hand, and `ask_sections` for the sections of its statement; `before` and `model`
-        are as in `audit`. Raises Unreachable and TrustError where any of that cannot be had.
+        are as in `audit`. Raises Unreachable and TrustError where any of that cannot be had, and
+        FileError for a release that does not count.
         """
+        if self.releases:
+            self.policy = self.releases.policy()
 
         def sections(keyset: Keyset) -> object:
             assert ask_sections is not None  # noqa: S101 - only then this is asked
