@@ -15,7 +15,7 @@ e2e-of = $(1)='env CCZOO_EDITION=$(1) CCZOO_WEBUI_PYTHON=$(call webui-python,$(1
 	$(VENV)/pytest tests/e2e $(2)'
 
 .PHONY: help demo test test-versions test-kernel test-trustee test-intel lint unit conformance native \
-	installer web wheel e2e bench fuzz soak setup-dev setup-test clean
+	installer web wheel release e2e bench fuzz soak setup-dev setup-test clean
 .DELETE_ON_ERROR:
 # Suites share servers' ports, caches and two cores: one after the other, also under `make -j`.
 .NOTPARALLEL:
@@ -30,6 +30,7 @@ help:
 	@echo "make test-trustee   a real attestation service, given as TRUSTEE_AS=/path/to/restful-as"
 	@echo "make test-intel   Intel's quote verification library, given as QVL_CHECK=/path/to/program"
 	@echo "make wheel  the kit's wheel, with the page's bundle inside: out/wheel"
+	@echo "make release   that wheel and what may run, signed: out/release (KEY=/path/to/key.pem)"
 	@echo "make fuzz   every parser, and both verifiers against each other, for FUZZ_SECONDS (300) each"
 	@echo "make soak   100,000 quotes with random faults (a minute or two)"
 	@echo "make bench  the figures, each against a baseline of the same run"
@@ -49,6 +50,13 @@ demo:
 wheel:
 	@$(BOOTSTRAP) system-build wheel
 	@ls out/wheel/*.whl
+
+# What policies may take from this version; the key stays where it is, outside of the checkout.
+release: wheel
+	@test -n "$(KEY)" || { echo "give KEY=/path/to/key.pem"; exit 2; }
+	@$(BOOTSTRAP) dev
+	$(VENV)/python tools/release.py --key "$(KEY)" $(if $(SERIAL),--serial "$(SERIAL)") \
+		$(if $(DAYS),--days "$(DAYS)")
 
 test: setup-test
 	@$(MAKE) --no-print-directory lint
