@@ -416,9 +416,9 @@ def demonstrate() -> None:
             f"\n  open-webui with the trust badge: {url}\n"
             f"  sign in as {EMAIL} with the password {password}\n\n"
             f"  The TD is simulated, and the browser verifies it by itself: the badge ends amber,\n"
-            f'  never green, and the page asks, before anything else: choose "Go on". It asks again\n'
-            f"  at the first message where nobody knows that the model runs inside: only an Ollama's\n"
-            f"  models are measured, and the small one that comes with this is none.\n"
+            f"  never green. The page asks before anything else, and again at the first message:\n"
+            f"  only of an Ollama it is known that a model runs inside, and the small one that\n"
+            f'  comes with this is served by another program: choose "Go on".\n'
             f"  Attestation service: {service}    logs: {HOME}/*.log\n"
             f"  Ctrl-C stops all of it.\n",
             flush=True,
