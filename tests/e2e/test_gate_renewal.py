@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from e2e.conftest import sealed_simulator
 from e2e.gates import QUOTE, SECONDS, Tab, count, edited, in_the_clear, profile
 from e2e.stack import Backend, free_port, wait_until
 
+SIMULATOR = "QUOTE_GENERATOR_SIMULATOR_DIR"
 AGE = 300  # seconds that a result lasts
 POLICY = json.dumps({"v": 1, "max_age": AGE})
 PICTURE = "name => { new Image().src = `/api/v1/files/${name}`; }"
@@ -56,9 +58,12 @@ def context(browser: Browser, server: Backend, wire: Wire) -> Iterator[BrowserCo
 
 
 @pytest.fixture
-def replica(server: Backend) -> Iterator[Backend]:
-    """Another process with the same data, and keys of its own."""
-    spec = dataclasses.replace(server.spec, name="replica", port=free_port())
+def replica(server: Backend, tmp_path: Path) -> Iterator[Backend]:
+    """Another TD of the same platform with the same data, and keys and a log of its own."""
+    platform, other = Path(server.spec.env[SIMULATOR]), tmp_path / "simulator"
+    shutil.copytree(platform, other, ignore=shutil.ignore_patterns("boot"))
+    env = {**server.spec.env, SIMULATOR: str(other)}
+    spec = dataclasses.replace(server.spec, name="replica", port=free_port(), env=env)
     backend = Backend(spec)
     yield backend
     backend.stop()
