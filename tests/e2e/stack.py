@@ -300,8 +300,13 @@ class Backend:
         # What closing the "What's new" dialog does.
         version = self.call("GET", "/api/version").json()["version"]
         self.call("POST", "/api/v1/users/user/settings/update", json={"ui": {"version": version}})
-        # Until somebody has asked for them no models are stated, and pages would attest once more.
+        # Until models are listed and measured the statement changes, and pages attest once more.
         self.call("GET", "/api/models")
+        wait_until(self._is_measured, "what is measured beside the start", seconds=START_SECONDS)
+
+    def _is_measured(self) -> bool:
+        answer = self.call("GET", "/api/v1/tee/statement")
+        return not answer.is_success or "being-measured" not in answer.text
 
     def _sign_in(self) -> str:
         """Return a token of the administrator, whose account is made with the first start."""
