@@ -256,7 +256,7 @@ def test_plain_http_without_a_pin_is_refused_with_that_reason(
 # A service in trouble
 
 TROUBLES: dict[str, tuple[dict[str, Any], str]] = {
-    "hangs up": ({"hangs_up": True}, "service-unreachable"),
+    "hangs up": ({"hangs_up": True}, "service-silent"),
     "has no collateral": ({"collateral_down": True}, "service-broken"),
     "has no reference values": ({"references_down": True}, "service-broken"),
 }

@@ -64,6 +64,7 @@ const environment: Environment = {
 	},
 	now: () => Date.now(),
 	elapsed: () => performance.now(),
+	online: () => navigator.onLine,
 	random: (length) => crypto.getRandomValues(new Uint8Array(length)),
 	// Missing where the page came without HTTPS, whatever the types say.
 	subtle: (globalThis.crypto as Crypto | undefined)?.subtle,

@@ -21,6 +21,8 @@ export interface Environment {
 	 * machine sleeps.
 	 */
 	elapsed: () => number;
+	/** Does the browser have a network at all, by its own word? */
+	online: () => boolean;
 	random: (length: number) => Uint8Array<ArrayBuffer>;
 	/** Undefined where the browser gives no WebCrypto (plain HTTP). */
 	subtle: SubtleCrypto | undefined;

@@ -1,13 +1,15 @@
 import type { Environment } from './environment';
 import type { JsonObject } from './json';
 import { Passing, Problem } from './problem';
-import type { ReasonCode } from './reasons';
+import type { PassingCode } from './reasons';
 
 export interface Reply {
 	status: number;
 	text: string;
 	/** Milliseconds after which it may be asked again, by the answer's own word; 0 where it says none. */
 	wait: number;
+	/** Milliseconds since 1970, by the clock of whoever answered; NaN where it does not say. */
+	date: number;
 }
 
 /** Milliseconds that any answer may take, and bytes that it may have. */
@@ -102,7 +104,8 @@ const exchange = async (
 	}
 	if (isRedirect(response)) throw new Problem('internal', REDIRECT);
 	const wait = askedWait(response, env.now());
-	return { status: response.status, text: await readBody(response), wait };
+	const date = Date.parse(response.headers.get('Date') ?? '');
+	return { status: response.status, text: await readBody(response), wait, date };
 };
 
 /**
@@ -112,7 +115,7 @@ const exchange = async (
 export const inTime = <T>(
 	env: Pick<Environment, 'later'>,
 	signal: AbortSignal,
-	code: ReasonCode,
+	code: PassingCode,
 	run: (signal: AbortSignal) => Promise<T>
 ): Promise<T> =>
 	new Promise((resolve, reject) => {
@@ -138,17 +141,19 @@ export const inTime = <T>(
  * cookies, and only where it asks for them: whoever stands between should not have them, and a server
  * that seals requests does not ask.
  *
- * Whatever goes wrong throws `code`, with how in the detail, and may pass by itself.
+ * Whatever goes wrong throws `code`, with how in the detail, and may pass by itself; without a network
+ * that is `offline`.
  */
 export const request = (
 	env: Environment,
 	signal: AbortSignal,
 	url: string,
-	code: ReasonCode,
+	code: PassingCode,
 	body?: JsonObject
 ): Promise<Reply> =>
 	inTime(env, signal, code, (inner) =>
 		exchange(env, inner, url, body).catch((error: unknown) => {
-			throw new Passing(code, error instanceof Problem ? error.detail : NO_CONNECTION);
+			if (error instanceof Problem) throw new Passing(code, error.detail);
+			throw new Passing(env.online() ? code : 'offline', NO_CONNECTION);
 		})
 	);

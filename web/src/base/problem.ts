@@ -1,4 +1,4 @@
-import type { ReasonCode } from './reasons';
+import type { PassingCode, ReasonCode } from './reasons';
 
 /** Characters of outside text that are kept to be shown. */
 const DETAIL_LIMIT = 300;
@@ -28,7 +28,7 @@ export class Problem extends Error {
  */
 export class Passing extends Problem {
 	constructor(
-		code: ReasonCode,
+		code: PassingCode,
 		detail: unknown = '',
 		/** Milliseconds that we were asked to wait. */
 		readonly wait = 0

@@ -3,6 +3,7 @@ import type { Environment } from '../base/environment';
 import { request, type Reply } from '../base/http';
 import { isJson, own, parseObject, type JsonObject } from '../base/json';
 import { asProblem, Passing, Problem } from '../base/problem';
+import type { PassingCode } from '../base/reasons';
 import { inclusionRoot } from './merkle';
 import { parseQuote, type Quote } from './quote';
 
@@ -37,6 +38,20 @@ export interface Evidence {
 	simulated: boolean;
 }
 
+/** What it means, whatever else an answer says, that it has one of these statuses. */
+const BY_STATUS: Partial<Record<number, PassingCode>> = {
+	401: 'signed-out',
+	403: 'not-allowed',
+	429: 'too-many'
+};
+
+/** By these somebody in front of a server says that there is none behind it now. */
+const DOWN: readonly number[] = [502, 503, 504];
+
+/** Why this server gives nothing now, by an answer's status and whether the kit has worded it. */
+export const refusalBy = (status: number, isWorded: boolean, other: PassingCode): PassingCode =>
+	BY_STATUS[status] ?? (DOWN.includes(status) && !isWorded ? 'server-down' : other);
+
 /**
  * The server's reason in its own words. One is about the machine, and has ours as well; any other
  * (busy, starting, not signed in, somebody else's page) may pass.
@@ -50,9 +65,9 @@ const refusal = ({ status, text, wait }: Reply): Problem => {
 	}
 	const detail = own(answer, 'detail') ?? `HTTP ${status}`;
 	const without = 'tdx-not-available';
-	return own(answer, 'code') === without
-		? new Problem(without, detail)
-		: new Passing('quote-refused', detail, wait);
+	const said = own(answer, 'code');
+	if (said === without) return new Problem(without, detail);
+	return new Passing(refusalBy(status, said !== undefined, 'quote-refused'), detail, wait);
 };
 
 /** A text of limited length, which is therefore cheap to decode and to hash. */

@@ -1,5 +1,6 @@
-import type { Outcome, Status } from '../base/checks';
-import type { ReasonCode } from '../base/reasons';
+import type { CheckId, Status } from '../base/checks';
+import type { Advice, ReasonCode } from '../base/reasons';
+import type { Reached, Step } from '../base/steps';
 import type { READING, StoreName } from '../evidence/statement';
 import type { Chosen, NoteCode } from '../policy/notes';
 import type { ProviderId } from '../providers/registry';
@@ -9,14 +10,17 @@ import { BROKEN } from './broken';
 /** What other parts of the page name; a code of theirs that has no text here does not compile. */
 type Named =
 	| `state.${Status | 'off' | 'pending' | 'simulated'}`
-	| `outcome.${Outcome}`
+	| `outcome.${Reached}`
+	| `check.${CheckId}`
+	| `step.${Step}`
 	| `provider.${ProviderId}`
 	| `note.${NoteCode}`
 	| `chosen.${Chosen['code']}`
 	| `difference.${Difference['code']}`
 	| `store.${StoreName}`
 	| `people.${(typeof READING)[number]}`
-	| `reason.${ReasonCode}`;
+	| `reason.${ReasonCode}`
+	| `advice.${Advice}`;
 
 /** The English catalogue, and with that the list of all texts. */
 const en = {
@@ -68,6 +72,29 @@ const en = {
 	'outcome.warn': 'warning',
 	'outcome.fail': 'failed',
 	'outcome.skipped': 'skipped',
+	'outcome.not-reached': 'not reached',
+
+	'step.machine': 'This machine is genuine',
+	'step.software': 'It runs what you expect',
+	'step.words': 'Only it can read your words',
+
+	'check.colon': ': ',
+	'check.secure-context': 'Secure page',
+	'check.evidence-format': 'Evidence of this server',
+	'check.nonce-binding': 'Evidence made for this page',
+	'check.key-binding': 'Key of the sealed connection',
+	'check.event-log': 'Event logs',
+	'check.workload': 'What runs there',
+	'check.token-signature': 'Signature of the attestation service',
+	'check.token-claims': 'What the attestation service vouches for',
+	'check.quote-signature': 'Signature of the hardware',
+	'check.collateral': 'What Intel says of the platform',
+	'check.tcb-status': 'State of the firmware',
+	'check.td-attributes': 'Protection of the trust domain',
+	'check.reference-values': 'Expected measurements',
+	'check.appraisal': 'Verdict of the attestation service',
+	'check.settings': 'Your settings in this browser',
+	'check.not-simulated': 'Real hardware',
 
 	'reason.not-run': 'An earlier check failed.',
 	'reason.not-offered': 'Not checked by this page.',
@@ -81,6 +108,12 @@ const en = {
 	'reason.policy-malformed': 'This is no appraisal policy; wrong member:',
 	'reason.insecure': 'Without HTTPS the browser cannot check anything.',
 	'reason.quote-unreachable': 'This server did not answer.',
+	'reason.server-down':
+		'This server did not answer, something in front of it did: it is down or just starting.',
+	'reason.signed-out': 'This server gives evidence only to who is signed in, and you are not.',
+	'reason.not-allowed':
+		'This server did not let you have its evidence: your account may not be approved yet.',
+	'reason.too-many': 'This server is asked too often at the moment.',
 	'reason.quote-refused': 'This server gave no quote.',
 	'reason.tdx-not-available': 'This server does not run in an Intel TDX trust domain.',
 	'reason.evidence-malformed': 'This server’s answer holds no intact Intel TDX quote.',
@@ -91,6 +124,8 @@ const en = {
 	'reason.keyset-expired': 'The keys that the quote binds have ended; is your clock right?',
 	'reason.keyset-life':
 		'The keys that the quote binds are to live longer than an hour; is your clock right?',
+	'reason.clock-differs':
+		'What counts for a time does not count now, and this computer’s clock and this server’s differ (yours / the server’s):',
 	'reason.key-silent':
 		'Nobody here holds the key that the quote binds: somebody is between you and the trust domain, or several servers share this address.',
 	'reason.not-stated': 'This server does not state what runs on it.',
@@ -113,6 +148,14 @@ const en = {
 	'reason.own-word':
 		'This is the server’s own word: no reference values cover what it was started from.',
 	'reason.service-unreachable': 'The attestation service did not answer.',
+	'reason.service-silent':
+		'The attestation service did not answer this page: it is down or out of reach, or it does not let this site ask it (CORS). A browser does not say which.',
+	'reason.service-down': 'The attestation service is down, or overloaded.',
+	'reason.service-keeps-out':
+		'The attestation service, or something in front of it, lets nobody in who has not signed in there.',
+	'reason.service-too-many': 'The attestation service is asked too often at the moment.',
+	'reason.service-kind':
+		'Something answers at this address, but not an attestation service of the chosen kind.',
 	'reason.service-address': 'There is no attestation service at this address.',
 	'reason.service-broken':
 		'The attestation service could not judge the evidence; that says nothing about this server.',
@@ -221,6 +264,31 @@ const en = {
 	'advice.retry': 'Check again in a moment; send nothing confidential until then.',
 	'advice.grace': 'That is so for a time only: tell the administrator of this server.',
 	'advice.wait': 'This page goes on trying; send nothing confidential until it is verified.',
+	'advice.nothing': 'There is nothing to do.',
+	'advice.slow':
+		'Wait: this page asks again by itself as soon as it may. Send nothing confidential until then.',
+	'advice.online':
+		'Connect to a network: this page then checks again by itself. Send nothing confidential until then.',
+	'advice.https':
+		'Open this site by an address that begins with https://. If there is none, send nothing confidential, and tell the administrator of this server.',
+	'advice.clock':
+		'Compare this computer’s date and time with a clock that you trust, and set it if it is wrong. If it is right, leave it: send nothing confidential, and tell the administrator of this server.',
+	'advice.address':
+		'Compare the address with the one that whoever runs the service gives: see Settings › General › Remote attestation.',
+	'advice.lost':
+		'Look at what is stored, then put back what this page stored last, or start anew. If you did not delete or change it, send nothing confidential before.',
+	'advice.admit':
+		'Ask the administrator of this server to let you in; send nothing confidential until this page is verified.',
+	'advice.silent':
+		'Open the service’s address in a new tab. If something answers there, the service does not let this site ask it: whoever runs it has to allow that (CORS), or the administrator of this server has to pass evidence on (TEE_RELAY). If nothing answers, it is down, or the address is wrong: see Settings › General › Remote attestation.',
+	'advice.operator':
+		'Tell whoever runs the service, or choose another one: see Settings › General › Remote attestation.',
+	'advice.update':
+		'Tell the administrator of this server that the machine’s firmware needs the update; send nothing confidential until then.',
+	'advice.restart':
+		'Tell the administrator of this server to restart the TD; send nothing confidential until then.',
+	'advice.unprotected':
+		'Send nothing confidential: nothing keeps it from whoever runs this machine.',
 	'advice.sign-in': 'Sign in and check again; send nothing confidential until then.',
 	'advice.function':
 		'Ask the administrator of this server what it does before you send anything confidential.',

@@ -3,7 +3,7 @@ import { toBase64, toBase64url, toUtf8, fromHex } from '../base/encoding';
 import { NO_CONNECTION, NO_TEXT, REDIRECT, request, type Reply } from '../base/http';
 import { asText, own, parseObject, type JsonObject } from '../base/json';
 import { asProblem, Passing, Problem } from '../base/problem';
-import type { ReasonCode } from '../base/reasons';
+import type { PassingCode, ReasonCode } from '../base/reasons';
 import type { Evidence } from '../evidence/evidence';
 import ANSWERS from './answers.json';
 import type { Context } from './provider';
@@ -34,14 +34,16 @@ export const requestOf = ({ quoteBytes, quote }: Evidence, log: Uint8Array | nul
  * (verifier/services/exchange.py), so that both come to the same code.
  */
 export interface Word {
-	code: ReasonCode;
+	/** Its name in the table. */
+	name: string;
+	code: PassingCode | RefusalCode;
 	/** What it means, in words; empty where its code says enough. */
 	meaning: string;
 }
 
 const word = (name: string): Word => {
-	const { code, text } = own(ANSWERS.words, name) as { code: ReasonCode; text: string };
-	return { code, meaning: text };
+	const { code, text } = own(ANSWERS.words, name) as { code: Word['code']; text: string };
+	return { name, code, meaning: text };
 };
 
 /** Intel's quote library answers with a number, which Trustee hands on. */
@@ -97,7 +99,31 @@ export const judge = ({ status, text }: Pick<Reply, 'status' | 'text'>): Word | 
 };
 
 /** Only these are about this evidence; whoever gets any other may ask again. */
-const REFUSALS: readonly ReasonCode[] = ['service-rejected', 'appraisal'];
+const REFUSALS = ['service-rejected', 'appraisal'] as const satisfies ReasonCode[];
+type RefusalCode = (typeof REFUSALS)[number];
+
+const isRefusal = (code: Word['code']): code is RefusalCode =>
+	REFUSALS.some((refusal) => refusal === code);
+
+/** What the page tells apart by an answer's status; cczoo-verify has one code for all of these. */
+const BY_STATUS: Partial<Record<number, PassingCode>> = {
+	401: 'service-keeps-out',
+	403: 'service-keeps-out',
+	405: 'service-kind',
+	407: 'service-keeps-out',
+	429: 'service-too-many',
+	502: 'service-down',
+	503: 'service-down',
+	504: 'service-down'
+};
+
+/** Does something else answer than a service of this kind? A page for people has a status of success. */
+const isForeign = ({ name }: Word, { status }: Reply): boolean =>
+	name === 'misunderstood' || (name === ANSWERS.page && status === 200);
+
+/** What the page calls an answer that is about something else than this evidence. */
+const passingCode = (code: PassingCode, said: Word, reply: Reply): PassingCode =>
+	isForeign(said, reply) ? 'service-kind' : (BY_STATUS[reply.status] ?? code);
 
 /** The answer's text, where it is to be read as a token; throws what it says instead. */
 export const accepted = (reply: Reply): string => {
@@ -106,13 +132,17 @@ export const accepted = (reply: Reply): string => {
 	const { code, meaning } = said;
 	const parts = [`HTTP ${reply.status}`, meaning, trim(reply.text)].filter(Boolean);
 	const detail = parts.join(': ');
-	throw REFUSALS.includes(code) ? new Problem(code, detail) : new Passing(code, detail, reply.wait);
+	if (isRefusal(code)) throw new Problem(code, detail);
+	throw new Passing(passingCode(code, said, reply), detail, reply.wait);
 };
 
 /** What the relay says itself (docs/backend.md, section Errors), by its code. */
-const RELAYS_OWN: Partial<Record<string, ReasonCode>> = {
+const RELAYS_OWN: Partial<Record<string, PassingCode>> = {
 	'too-large': 'service-broken',
-	'relay-redirected': 'service-address'
+	'too-many-requests': 'too-many',
+	'relay-redirected': 'service-address',
+	'relay-failed': 'service-down',
+	'relay-timed-out': 'service-down'
 };
 
 /** Throw what the relay says itself; an answer that it passed on is left to others. */
@@ -125,12 +155,12 @@ const refuseRelaysOwn = ({ text, wait }: Reply): void => {
 	}
 	if (said.status !== false) return;
 	const code = asText(said.code);
-	const reason = own(RELAYS_OWN, code) as ReasonCode | undefined;
+	const reason = own(RELAYS_OWN, code) as PassingCode | undefined;
 	throw new Passing(reason ?? 'service-unreachable', `${code}: ${asText(said.detail)}`, wait);
 };
 
 /** What a service's answer is that could not be read at all. */
-const CODES: Partial<Record<string, ReasonCode>> = {
+const CODES: Partial<Record<string, PassingCode>> = {
 	[REDIRECT]: 'service-address',
 	[NO_TEXT]: 'service-broken'
 };
@@ -141,12 +171,19 @@ export const connect = ({ env, signal, choice, relay }: Context): Service => {
 	/** May the page ask itself? One of HTTPS may not ask plain HTTP elsewhere. */
 	const direct = isPrivate(address);
 
+	/** What it is that nothing came: this page cannot tell a service that is down from one without CORS. */
+	const silence = (error: unknown, code: PassingCode): unknown => {
+		const problem = asProblem(error);
+		const isSilent = problem.detail === NO_CONNECTION && problem.code !== 'offline';
+		return isSilent ? new Passing(code, NO_CONNECTION) : error;
+	};
+
 	const post = async (url: string, body: JsonObject): Promise<Reply> => {
 		try {
 			return await request(env, signal, url, 'service-unreachable', body);
 		} catch (error) {
 			const { detail } = asProblem(error);
-			const code = own(CODES, detail) as ReasonCode | undefined;
+			const code = own(CODES, detail) as PassingCode | undefined;
 			throw code ? new Passing(code, detail) : error;
 		}
 	};
@@ -168,7 +205,8 @@ export const connect = ({ env, signal, choice, relay }: Context): Service => {
 				return await post(address + path, body);
 			} catch (error) {
 				// No connection and no CORS look the same from here, and the relay helps with both.
-				if (asProblem(error).detail !== NO_CONNECTION || !relay) throw error;
+				if (asProblem(error).detail !== NO_CONNECTION || !relay)
+					throw silence(error, 'service-silent');
 				if (relay !== address) throw new Passing('no-relay', relay);
 				return postByRelay(body);
 			}
@@ -178,13 +216,12 @@ export const connect = ({ env, signal, choice, relay }: Context): Service => {
 			try {
 				const { status, text, wait } = await request(env, signal, url, code);
 				if (status === 404) throw new Passing('keys-needed', `HTTP ${status}`, wait);
-				if (status !== 200) throw new Passing(code, `HTTP ${status}`, wait);
+				if (status !== 200) throw new Passing(BY_STATUS[status] ?? code, `HTTP ${status}`, wait);
 				return text;
 			} catch (error) {
 				// A server that offers its relay says by that that pages do not get through, and a key
 				// that came by the relay would prove nothing.
-				const unread = asProblem(error).detail === NO_CONNECTION && relay === address;
-				throw unread ? new Passing('keys-needed', NO_CONNECTION) : error;
+				throw silence(error, relay === address ? 'keys-needed' : 'service-silent');
 			}
 		}
 	};

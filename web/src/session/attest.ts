@@ -9,6 +9,7 @@ import {
 } from '../base/checks';
 import type { Environment } from '../base/environment';
 import { request } from '../base/http';
+import { isJson } from '../base/json';
 import { asProblem, Passing, Problem } from '../base/problem';
 import type { ReasonCode } from '../base/reasons';
 import { replay } from '../evidence/eventlog';
@@ -16,6 +17,7 @@ import type { Present } from '../evidence/facts';
 import type { LogRow } from '../evidence/eventtext';
 import {
 	fetchEvidence,
+	refusalBy,
 	verifyBinding,
 	type Evidence,
 	type RuntimeData
@@ -39,6 +41,7 @@ import {
 import type { Context, Provider, Result, RunCheck } from '../providers/provider';
 import { PROVIDERS, type ProviderId } from '../providers/registry';
 import { readKeyset } from '../transport/keyset';
+import { blameClock, type Clocks } from './clocks';
 import { askStatement } from './holder';
 import { examineKept, type Keeping } from './keeping';
 import { bindKeys, type Keys } from './key-binding';
@@ -91,12 +94,18 @@ interface Told extends Keeping, Keys, Workload {
 }
 
 /** What this server suggests; throws where it does not answer now. */
-const fetchConfig = async (env: Environment, signal: AbortSignal): Promise<ServerConfig> => {
+const fetchConfig = async (
+	env: Environment,
+	signal: AbortSignal
+): Promise<{ config: ServerConfig; clocks: Clocks }> => {
 	const code = 'quote-unreachable';
-	const { status, text, wait } = await request(env, signal, `${env.api}/tee/config`, code);
-	if (status === 429 || status >= 500) throw new Passing(code, `HTTP ${status}`, wait);
+	const { status, text, wait, date } = await request(env, signal, `${env.api}/tee/config`, code);
+	if (status === 429 || status >= 500) {
+		throw new Passing(refusalBy(status, isJson(text), code), `HTTP ${status}`, wait);
+	}
 	// Only suggestions: of a server that has none the user's and the built-in choice hold.
-	return status === 200 ? parseConfig(text) : NO_CONFIG;
+	const config = status === 200 ? parseConfig(text) : NO_CONFIG;
+	return { config, clocks: { ours: env.now(), theirs: date } };
 };
 
 /** Stands for a provider whose code did not come: its one check of its own fails. */
@@ -272,14 +281,21 @@ const waitOf = (problems: Problem[]): number | undefined => {
 /** Whom to ask, with the code that it takes; and why it is perhaps not the one that is meant. */
 const chooseProvider = async (env: Environment, settings: Settings, signal: AbortSignal) => {
 	let config = NO_CONFIG;
+	let clocks: Clocks | undefined;
 	let problem: Problem | undefined;
 	try {
-		config = await fetchConfig(env, signal);
+		({ config, clocks } = await fetchConfig(env, signal));
 	} catch (error) {
 		problem = asProblem(error);
 	}
 	const choice = choose(settings, config);
-	return { config, choice, provider: await loadProvider(choice.provider), problem };
+	return { config, clocks, choice, provider: await loadProvider(choice.provider), problem };
+};
+
+/** Where the token is withheld, nobody may have the person sign in for it. */
+const withoutSigningIn = (error: unknown): unknown => {
+	const { code, detail } = asProblem(error);
+	return code === 'signed-out' ? new Passing('quote-refused', detail) : error;
 };
 
 /** The server's evidence over a nonce, where it can be asked for and read. */
@@ -287,7 +303,7 @@ const obtainEvidence = async (
 	env: Environment,
 	signal: AbortSignal,
 	nonce: Uint8Array<ArrayBuffer>,
-	{ check }: Run
+	{ check, wasSealed }: Run
 ): Promise<Evidence | undefined> => {
 	const secure = await check('secure-context', () => {
 		if (!env.subtle) throw new Problem('insecure');
@@ -295,7 +311,9 @@ const obtainEvidence = async (
 	if (!secure) return undefined;
 	let evidence: Evidence | undefined;
 	await check('evidence-format', async () => {
-		evidence = await fetchEvidence(env, signal, nonce);
+		evidence = await fetchEvidence(env, signal, nonce).catch((error: unknown) => {
+			throw wasSealed ? withoutSigningIn(error) : error;
+		});
 	});
 	return evidence;
 };
@@ -394,7 +412,7 @@ export const attest = async (
 	run.token = whole.token();
 	const env = run.wasSealed ? withoutToken(whole) : whole;
 	const nonce = env.random(NONCE_BYTES);
-	const [{ config, choice, provider, problem: unsure }, obtained] = await Promise.all([
+	const [{ config, clocks, choice, provider, problem: unsure }, obtained] = await Promise.all([
 		chooseProvider(env, settings, signal),
 		obtainEvidence(env, signal, nonce, run)
 	]);
@@ -428,7 +446,7 @@ export const attest = async (
 	const fields: Verdict['fields'] = { ...result?.fields };
 	const body: Partial<Record<string, string>> = evidence?.quote.body ?? {};
 	for (const name of SHOWN) fields[name] = body[name];
-	const checks = complete(run.findings, provider.required);
+	const checks = blameClock(complete(run.findings, provider.required), clocks);
 	return {
 		...run.told,
 		status: deriveStatus(checks, provider.required),

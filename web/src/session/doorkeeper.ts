@@ -21,7 +21,8 @@ const REFUTING: readonly (string | undefined)[] = [
 	'key-mismatch',
 	'key-silent',
 	'keyset-expired',
-	'keyset-life'
+	'keyset-life',
+	'clock-differs' // in the place of one of the two
 ];
 
 export const standingOf = ({ status, wait }: Verdict): Standing => {

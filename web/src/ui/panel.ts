@@ -1,6 +1,7 @@
 import { css, html, nothing, type TemplateResult } from 'lit';
-import { headline, type Check, type Outcome } from '../base/checks';
-import type { TextKey } from '../i18n/en';
+import type { Check } from '../base/checks';
+import { adviceOn } from '../base/reasons';
+import { causeOf, reachedOf, type Reached } from '../base/steps';
 import { isText, type Translate } from '../i18n/texts';
 import { claimsIn, tierOf, type TrustClaim } from '../providers/tiers';
 import type { Verdict } from '../session/attest';
@@ -34,7 +35,13 @@ type Section = (
 	actions: Actions
 ) => TemplateResult | typeof nothing;
 
-const SIGNS: Record<Outcome, string> = { pass: '✓', warn: '!', fail: '✕', skipped: '–' };
+const SIGNS: Record<Reached, string> = {
+	pass: '✓',
+	warn: '!',
+	fail: '✕',
+	skipped: '–',
+	'not-reached': '–'
+};
 
 /** Text from outside: whatever it is, as text, and not more of it than anybody reads. */
 const shown = (value: unknown): string => {
@@ -44,33 +51,19 @@ const shown = (value: unknown): string => {
 
 const why = (t: Translate, { code }: Check): string => (code ? t(`reason.${code}`) : '');
 
-/** What the reader can do about a check that did not pass, and may pass by itself. */
-const advice = ({ code = 'internal' }: Check, passing: boolean): TextKey => {
-	if (/^(changed|memory|workload-changed)$/.test(code)) return 'advice.accept';
-	if (code === 'unlisted-function') return 'advice.function';
-	if (code === 'statement-withheld') return 'advice.sign-in';
-	if (code.endsWith('-grace')) return 'advice.grace';
-	if (/^marks$|^settings-(storage|differ)$/.test(code)) return 'advice.storage';
-	if (code.startsWith('settings-')) return 'advice.kept';
-	if (
-		/^own-word$|^key-changed$|^keys-|^policy|^no-relay$|-(address|forged|chosen|unpinned|unmerged)$/.test(
-			code
-		)
-	) {
-		return 'advice.settings';
-	}
-	if (passing) return 'advice.wait';
-	return /^offline|^internal|-(unreachable|broken)$/.test(code)
-		? 'advice.retry'
-		: 'advice.distrust';
-};
+/** A check by its name for people, and in small print its id. */
+const nameOf = ({ id }: Check, t: Translate): TemplateResult =>
+	html`${t(`check.${id}`)} <small class="muted">${id}</small>`;
 
 const reason: Section = ({ checks, wait }, t) => {
-	const check = headline(checks);
-	if (!check) return nothing;
+	const cause = causeOf(checks);
+	if (!cause) return nothing;
+	const { id, code = 'internal' } = cause;
 	return html`
-		<p data-testid="tee-reason" data-check=${check.id}>${check.id}: ${why(t, check)}</p>
-		<p class="strong">${t(advice(check, wait !== undefined))}</p>
+		<p data-testid="tee-reason" data-check=${id}>
+			${nameOf(cause, t)}${t('check.colon')}${why(t, cause)}
+		</p>
+		<p class="strong">${t(`advice.${adviceOn(code, wait !== undefined)}`)}</p>
 	`;
 };
 
@@ -91,10 +84,11 @@ const trustView = ([claim, value]: TrustClaim, t: Translate): TemplateResult => 
 
 const checkRow = (check: Check, t: Translate): TemplateResult => {
 	const { id, outcome, code = '', detail = '' } = check;
+	const reached = reachedOf(check);
 	return html`
 		<li data-testid="tee-check" data-check=${id} data-outcome=${outcome} data-code=${code}>
-			<b class=${outcome} aria-hidden="true">${SIGNS[outcome]}</b>
-			${id}: ${t(`outcome.${outcome}`)}
+			<b class=${reached} aria-hidden="true">${SIGNS[reached]}</b>
+			${nameOf(check, t)}${t('check.colon')}${t(`outcome.${reached}`)}
 			<span class="muted">${why(t, check)} ${shown(detail)}</span>
 			${id === 'appraisal' ? claimsIn(detail).map((claim) => trustView(claim, t)) : nothing}
 		</li>
@@ -208,14 +202,17 @@ const events: Section = ({ events = [], status }, t) => {
 
 const timeOfDay = (ms: number): string => new Date(ms).toLocaleTimeString();
 
+const failureView = (check: Check, t: Translate) =>
+	html`${nameOf(check, t)}${t('check.colon')}${why(t, check)} ${shown(check.detail ?? '')}`;
+
 /** That another result was tried for and did not come: why, and what happens now. */
 const renewalView = ({ check, again, until }: Renewal, t: Translate): TemplateResult => {
 	const next = again === undefined ? t('panel.trying') : t('panel.again', timeOfDay(again));
 	if (until === undefined) return html`<p data-testid="tee-renewal">${next}</p>`;
 	return html`
 		<p data-testid="tee-renewal">
-			${t('panel.renewal')} ${check && `${check.id}: ${why(t, check)} ${shown(check.detail ?? '')}`}
-			${next} ${t('panel.holds', timeOfDay(until))}
+			${t('panel.renewal')} ${check ? failureView(check, t) : nothing} ${next}
+			${t('panel.holds', timeOfDay(until))}
 		</p>
 	`;
 };

@@ -53,8 +53,8 @@ export const showQuestion = (
 	const sentence = (cause: string): string => {
 		const { t } = texts.get();
 		const [id = '', code = ''] = cause.split(':');
-		const key = `reason.${code}`;
-		return `${id}: ${isText(key) ? t(key) : code}`;
+		const inWords = (key: string, other: string) => (isText(key) ? t(key) : other);
+		return inWords(`check.${id}`, id) + t('check.colon') + inWords(`reason.${code}`, code);
 	};
 
 	const question = (asked: Asked): HTMLElement[] => {

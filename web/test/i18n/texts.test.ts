@@ -86,7 +86,7 @@ describe('the texts', () => {
 
 describe('the catalogues', () => {
 	it('have a text for every reason', () => {
-		const missing = REASONS.filter((code) => !en[`reason.${code}`]);
+		const missing = Object.keys(REASONS).filter((code) => !Object.hasOwn(en, `reason.${code}`));
 		expect(missing).toEqual([]);
 	});
 

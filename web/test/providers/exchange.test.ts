@@ -134,13 +134,22 @@ describe('an answer that is no token', () => {
 		expect(judge({ status: 200, text })).toBeUndefined();
 	});
 
+	/** What the page tells apart besides, by the status and by what answers. */
+	const finer = ({ status, body: text, code }: (typeof cases)[number]): string | null => {
+		const isPage = status === 200 && text.trim().startsWith('<');
+		if (isPage || status === 405 || text.startsWith('Json deserialize error')) return 'service-kind';
+		if ([401, 403, 407].includes(status)) return 'service-keeps-out';
+		if (status === 429) return 'service-too-many';
+		return [502, 503, 504].includes(status) ? 'service-down' : code;
+	};
+
 	// A status without a body cannot be pretended with one, and a redirect is told before its status.
 	const whole = cases.filter(({ status, code }) => code && status !== 204);
 	it.each(whole)('$status, $body: passes unless it is a refusal', async (given) => {
 		const { status, body: text, code, says } = given;
 		const service = () => new Response(text, { status, headers: { 'Retry-After': '7' } }) as Answer;
 		const { verdict, check, ...found } = await run({ service, settings: pinned });
-		expect([verdict.status, found.code]).toEqual(['red', code]);
+		expect([verdict.status, found.code]).toEqual(['red', finer(given)]);
 		expect(check).toBe(code === 'appraisal' ? 'appraisal' : 'token-signature');
 		const redirect = status >= 300 && status < 400;
 		expect(found.detail).toContain(redirect ? 'redirect' : `HTTP ${status}`);
@@ -157,7 +166,7 @@ describe('an answer that is no token', () => {
 
 	it('is no word of a service that hung up', async () => {
 		const { code, verdict } = await run({ service: () => 'no connection', settings: pinned });
-		expect([code, verdict.wait]).toEqual(['service-unreachable', 0]);
+		expect([code, verdict.wait]).toEqual(['service-silent', 0]);
 	});
 
 	const recordings = file('../../../../shared/data/trustee/');
@@ -273,7 +282,7 @@ describe('event logs', () => {
 describe('keys', () => {
 	it.each<[string, Answer, ReasonCode]>([
 		['of a Trustee that publishes none', { status: 404, text: '' }, 'keys-needed'],
-		['out of reach', 'no connection', 'keys-unreachable'],
+		['out of reach', 'no connection', 'service-silent'],
 		['that are none', { text: '{"keys":[]}' }, 'keys-malformed']
 	])('%s: nothing is sent', async (_name, keys, code) => {
 		const { asked, ...found } = await run({ keys });

@@ -308,18 +308,26 @@ describe('the evidence', () => {
 		[
 			'too many',
 			{ status: 429, text: '{"status":false,"code":"busy","detail":"later"}' },
-			'quote-refused',
+			'too-many',
 			/later/
 		],
-		['an HTML page', { status: 502, text: '<html>' }, 'quote-refused', /HTTP 502/],
+		['an HTML page', { status: 502, text: '<html>' }, 'server-down', /HTTP 502/],
+		['not let in', { status: 403, text: '{"detail":"pending"}' }, 'not-allowed', /pending/],
+		['busy, by its own word', { status: 503, text: '{"code":"busy"}' }, 'quote-refused', /503/],
 		[
 			'not signed in',
 			{ status: 401, text: '{"detail":"Not authenticated"}' },
-			'quote-refused',
+			'signed-out',
 			/Not authenticated/
 		]
 	])('is not there: %s', async (_name, given, code, detail) => {
 		await failsAt(trustee({ quote: () => given }), 'evidence-format', code, detail);
+	});
+
+	it('is out of reach of who is offline', async () => {
+		const env = { online: () => false };
+		const scene = trustee({ quote: () => 'no connection', env });
+		await failsAt(scene, 'evidence-format', 'offline', /no connection/);
 	});
 
 	it('is not asked for without WebCrypto', async () => {
@@ -692,10 +700,10 @@ describe('the service', () => {
 			'service-rejected',
 			/HTTP 500: Verifier/
 		],
-		['answers HTML', { text: '<html><script>alert(1)</script>' }, 'service-address', /<html>/],
+		['answers HTML', { text: '<html><script>alert(1)</script>' }, 'service-kind', /<html>/],
 		['answers text', { text: 'Welcome' }, 'token-malformed', /size/],
 		['answers nothing', { text: '' }, 'token-malformed', /size/],
-		['cannot be reached', 'no connection', 'service-unreachable', /no connection/],
+		['cannot be reached', 'no connection', 'service-silent', /no connection/],
 		['answers without end', endless(97), 'service-unreachable', /too large/]
 	])('that %s', async (_name, given, code, detail) => {
 		await failsAt(trustee({ service: () => given }), 'token-signature', code, detail);
@@ -743,7 +751,8 @@ describe('the service', () => {
 		[400, 'bad-request', 'service-unreachable'],
 		[404, 'relay-not-configured', 'service-unreachable'],
 		[413, 'too-large', 'service-broken'],
-		[502, 'relay-failed', 'service-unreachable'],
+		[502, 'relay-failed', 'service-down'],
+		[504, 'relay-timed-out', 'service-down'],
 		[502, 'relay-redirected', 'service-address']
 	])('is not what a relay says itself: %i %s', async (status, code, reason) => {
 		const config = { providers: { trustee: { url: null, relay: TRUSTEE } } };
@@ -759,7 +768,7 @@ describe('the service', () => {
 
 	it('is not reached by a relay that is not offered', async () => {
 		const routes = { [`${TRUSTEE}/attestation`]: (): Answer => 'no connection' };
-		const { calls } = await failsAt(trustee({ routes }), 'token-signature', 'service-unreachable');
+		const { calls } = await failsAt(trustee({ routes }), 'token-signature', 'service-silent');
 		expect(calls.some(({ url }) => url.includes('/tee/relay/'))).toBe(false);
 	});
 
@@ -787,12 +796,14 @@ describe('the service', () => {
 		await failsAt(trustee({ settings }), 'token-signature', 'bad-address');
 	});
 
-	it.each<[string, Answer]>([
-		['not there', { status: 503, text: '' }],
-		['out of reach', 'no connection'],
-		['elsewhere', new Response(null, { status: 302 })]
-	])('has keys that are %s', async (_name, given) => {
-		await failsAt(trustee({ keys: () => given }), 'token-signature', 'keys-unreachable');
+	it.each<[string, Answer, string]>([
+		['not there', { status: 500, text: '' }, 'keys-unreachable'],
+		['not there now', { status: 503, text: '' }, 'service-down'],
+		['kept from us', { status: 401, text: '' }, 'service-keeps-out'],
+		['out of reach', 'no connection', 'service-silent'],
+		['elsewhere', new Response(null, { status: 302 }), 'keys-unreachable']
+	])('has keys that are %s', async (_name, given, code) => {
+		await failsAt(trustee({ keys: () => given }), 'token-signature', code);
 	});
 
 	it('has keys that are none', async () => {

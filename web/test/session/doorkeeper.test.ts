@@ -107,6 +107,7 @@ describe('what a verdict says', () => {
 		['refuted', bound('fail', 'key-silent'), KEYSET],
 		['refuted', bound('fail', 'keyset-expired'), undefined],
 		['refuted', bound('fail', 'keyset-life'), undefined],
+		['refuted', bound('fail', 'clock-differs'), undefined],
 		[undefined, bound('skipped', 'not-run'), KEYSET],
 		[undefined, bound('pass'), undefined],
 		[undefined, [], KEYSET]

@@ -153,9 +153,12 @@ describe('without this server’s suggestions', () => {
 	const automatic = (settings: Settings) => void (settings.provider = null);
 
 	it('nobody gets the evidence in the place of the one that it would have named', async () => {
-		for (const config of ['no connection', { status: 502, text: '' }] as const) {
+		for (const [config, reason] of [
+			['no connection', 'quote-unreachable'],
+			[{ status: 502, text: '' }, 'server-down']
+		] as const) {
 			const { verdict, calls, code } = await run({ config, settings: automatic });
-			expect([verdict.status, code]).toEqual(['red', 'quote-unreachable']);
+			expect([verdict.status, code]).toEqual(['red', reason]);
 			expect(calls.filter(({ url }) => url.startsWith('https:'))).toEqual([]);
 		}
 	});

@@ -145,6 +145,7 @@ export const makeEnvironment = (
 		now: clock.now,
 		elapsed: clock.elapsed,
 		later: clock.later,
+		online: () => true,
 		random: draw,
 		subtle: crypto.subtle,
 		memory: fakeStorage(),

@@ -184,7 +184,7 @@ describe('the badge', () => {
 		expect(rows.find(({ dataset }) => dataset.check === failed.id)?.dataset.outcome).toBe('fail');
 		expect(need(badge, 'reason').dataset.check).toBe(failed.id);
 		expect(textOf(need(badge, 'reason'))).toBe(
-			`${failed.id}: The token is not signed by the attestation service.`
+			`${en[`check.${failed.id}`]} ${failed.id}: The token is not signed by the attestation service.`
 		);
 		await become(verdict('green'));
 		expect(find(badge, 'reason')).toBeNull();
@@ -199,7 +199,15 @@ describe('the badge', () => {
 		['key-silent', 'Send nothing confidential, and tell'],
 		['key-changed', 'See Settings'],
 		['quote-unreachable', 'Check again in a moment'],
-		['offline', 'Check again in a moment'],
+		['offline', 'Connect to a network'],
+		['insecure', 'begins with https://'],
+		['signed-out', 'Sign in'],
+		['too-many', 'asks again by itself'],
+		['service-silent', 'in a new tab'],
+		['service-kind', 'Compare the address'],
+		['clock-differs', 'a clock that you trust'],
+		['tcb-status', 'needs the update'],
+		['tcb-relaunch', 'restart the TD'],
 		['bad-address', 'See Settings'],
 		['http-unpinned', 'See Settings'],
 		['keys-needed', 'See Settings'],
@@ -209,7 +217,7 @@ describe('the badge', () => {
 		['service-broken', 'Check again'],
 		['changed', 'accept them below'],
 		['settings-foreign', 'If you did not do that'],
-		['settings-unreadable', 'If you did not do that'],
+		['settings-unreadable', 'start anew'],
 		['settings-storage', 'Let this site store'],
 		['marks', 'Let this site store'],
 		['tcb-grace', 'for a time only'],
@@ -265,7 +273,7 @@ describe('the badge', () => {
 		const until = at('12:05:00');
 		const said = await shown(verdict('green'), { check, again: at('12:00:07'), until });
 		expect(said).toBe(
-			'The result could not be renewed. evidence-format: This server gave no quote. ' +
+			'The result could not be renewed. Evidence of this server evidence-format: This server gave no quote. ' +
 				`${MARKUP} Trying again at ${new Date(at('12:00:07')).toLocaleTimeString()}. ` +
 				`The result on show holds until ${new Date(until).toLocaleTimeString()}.`
 		);

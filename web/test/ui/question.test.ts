@@ -57,7 +57,7 @@ describe('the question', () => {
 		expect(shown()).toBe('');
 		decide(asked);
 		expect(shown()).toContain(en['gate.warned']);
-		expect(shown()).toContain(`tcb-status: ${en['reason.tcb-status']}`);
+		expect(shown()).toContain(`${en['check.tcb-status']}: ${en['reason.tcb-status']}`);
 		button('tee-confirm')?.click();
 		expect(confirm.mock.calls).toEqual([[asked]]);
 		decide(OPEN);
