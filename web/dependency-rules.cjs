@@ -36,7 +36,7 @@ module.exports = {
 			from: { path: '^src/(guard/|places/|loader\\.ts$)' },
 			to: {
 				path: '^src/',
-				pathNot: '^src/(guard/|places/|transport/|base/content\\.ts$|i18n/broken\\.ts$)',
+				pathNot: '^src/(guard/|places/|transport/|base/content\\.ts$|i18n/(broken|tags)\\.ts$)',
 				dependencyTypesNot: ['type-only']
 			}
 		},

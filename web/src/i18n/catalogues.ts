@@ -14,7 +14,12 @@ export type Languages = Readonly<Record<string, Language>>;
 
 /**
  * The languages besides English, which every page has from the start. One more is a file beside
- * `en.ts`, its sentence in `broken.ts`, and an entry here:
+ * `en.ts`, its sentences in `broken.ts`, `refusals.ts` and `reverted.ts`, and an entry here:
  * `fr: { direction: 'ltr', load: () => import('./fr') }`.
  */
-export const LANGUAGES: Languages = {};
+export const LANGUAGES = {
+	'zh-hans': { direction: 'ltr', load: () => import('./zh-hans') }
+} as const satisfies Languages;
+
+/** Whatever is said in each language that has a catalogue. */
+export type InEach<Said> = Readonly<Record<'en' | keyof typeof LANGUAGES, Said>>;

@@ -110,7 +110,8 @@ const en = {
 	'reason.quote-unreachable': 'This server did not answer.',
 	'reason.server-down':
 		'This server did not answer, something in front of it did: it is down or just starting.',
-	'reason.signed-out': 'This server gives evidence only to who is signed in, and you are not.',
+	'reason.signed-out':
+		'This server gives evidence only to who is signed in, and you are not, or no longer.',
 	'reason.not-allowed':
 		'This server did not let you have its evidence: your account may not be approved yet.',
 	'reason.too-many': 'This server is asked too often at the moment.',

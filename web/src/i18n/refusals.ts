@@ -1,5 +1,7 @@
 /** Why a request is refused, in each language that has a catalogue: the app shows it as an error. */
 import type { Refusal } from '../transport/gate';
+import type { InEach } from './catalogues';
+import { nearest } from './tags';
 
 export const REFUSALS = {
 	en: {
@@ -11,14 +13,18 @@ export const REFUSALS = {
 		undecided: 'Nothing was sent: the check of this server came to no result in time.',
 		crowded: 'Nothing was sent: too many requests wait for the check of this server.',
 		model: 'Nothing was sent: the model in use does not run inside.'
+	},
+	'zh-hans': {
+		'key-refuted': '没有发送任何内容：这台服务器所示的密钥，不是它的硬件所担保的密钥。',
+		'no-way-back':
+			'没有发送任何内容：此浏览器以前与这台服务器之间是密封连接，而现在服务器不再提供。',
+		blocked: '没有发送任何内容：对这台服务器的检查没有通过。',
+		undecided: '没有发送任何内容：对这台服务器的检查没有及时得出结果。',
+		crowded: '没有发送任何内容：等待检查这台服务器的请求太多。',
+		model: '没有发送任何内容：所用的模型不在内部运行。'
 	}
-} as const satisfies Record<string, Record<Refusal, string>>;
+} as const satisfies InEach<Record<Refusal, string>>;
 
 /** That sentence in the language of this tag (BCP 47), or in English. */
-export const refusalIn = (tag: string, reason: Refusal): string => {
-	const words: Readonly<Record<string, Record<Refusal, string>>> = REFUSALS;
-	const [language = ''] = tag.toLowerCase().split(/[-_]/, 1);
-	return (
-		(Object.hasOwn(words, language) ? words[language] : undefined)?.[reason] ?? REFUSALS.en[reason]
-	);
-};
+export const refusalIn = (tag: string, reason: Refusal): string =>
+	REFUSALS[nearest(REFUSALS, tag) ?? 'en'][reason];

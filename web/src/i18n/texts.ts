@@ -1,6 +1,7 @@
 import { atom, type ReadableAtom } from 'nanostores';
 import { LANGUAGES, type Direction, type Languages } from './catalogues';
 import en, { type Catalogue, type TextKey } from './en';
+import { nearest } from './tags';
 
 /** A text in the page's language; `value` stands where the text says {0}. */
 export type Translate = (key: TextKey, value?: string | number) => string;
@@ -33,23 +34,13 @@ export const isText = (key: string): key is TextKey => Object.hasOwn(en, key);
 
 const ENGLISH: Texts = { language: 'en', direction: 'ltr', t: translator(en) };
 
-/** The entry for a tag: of `zh-Hant-TW`, that of `zh-hant-tw`, or `zh-hant`, or `zh`. */
-const find = (languages: Languages, tag: string) => {
-	const parts = tag.toLowerCase().split(/[-_]/, 4);
-	for (let length = parts.length; length > 0; length--) {
-		const language = parts.slice(0, length).join('-');
-		const entry = Object.hasOwn(languages, language) ? languages[language] : undefined;
-		if (entry) return { language, ...entry };
-	}
-	return undefined;
-};
-
-const load = async (languages: Languages, tag: string): Promise<Texts> => {
-	const found = find(languages, tag);
-	if (!found) return ENGLISH;
-	const { language, direction } = found;
+const textsOf = async (languages: Languages, tag: string): Promise<Texts> => {
+	const language = nearest(languages, tag);
+	const found = language === undefined ? undefined : languages[language];
+	if (language === undefined || !found) return ENGLISH;
+	const { direction, load } = found;
 	try {
-		const { default: catalogue } = await found.load();
+		const { default: catalogue } = await load();
 		return { language, direction, t: translator(catalogue) };
 	} catch {
 		return ENGLISH; // a badge in English is better than none
@@ -57,7 +48,7 @@ const load = async (languages: Languages, tag: string): Promise<Texts> => {
 };
 
 /** The texts of the page: English at once, another language as soon as its catalogue is there. */
-export const createTexts = (languages = LANGUAGES): TextStore => {
+export const createTexts = (languages: Languages = LANGUAGES): TextStore => {
 	const state = atom(ENGLISH);
 	let newest = 0;
 	return {
@@ -65,7 +56,7 @@ export const createTexts = (languages = LANGUAGES): TextStore => {
 		async speak(tag) {
 			newest += 1;
 			const mine = newest;
-			const texts = await load(languages, tag);
+			const texts = await textsOf(languages, tag);
 			if (mine === newest) state.set(texts);
 		}
 	};

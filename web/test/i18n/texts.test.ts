@@ -3,6 +3,8 @@ import { REASONS } from '../../src/base/reasons';
 import { BROKEN, brokenIn } from '../../src/i18n/broken';
 import { LANGUAGES } from '../../src/i18n/catalogues';
 import en, { type Catalogue } from '../../src/i18n/en';
+import { REFUSALS, refusalIn } from '../../src/i18n/refusals';
+import { REVERTED, revertedIn } from '../../src/i18n/reverted';
 import { createTexts, translator } from '../../src/i18n/texts';
 
 /** A catalogue in which every text is marked as of this language. */
@@ -96,6 +98,59 @@ describe('the catalogues', () => {
 			const { default: texts } = await load();
 			expect(Object.keys(texts).sort()).toEqual(Object.keys(en).sort());
 		}
+	});
+
+	const texts = async () => {
+		const loaded = Object.values(LANGUAGES).map(async ({ load }) => (await load()).default);
+		return Promise.all(loaded);
+	};
+	const entries = Object.entries(en) as [keyof Catalogue, string][];
+
+	it('have the same place for a value, or none, and no text that is empty or endless', async () => {
+		for (const catalogue of await texts()) {
+			for (const [key, text] of entries) {
+				const said = catalogue[key];
+				expect([key, said.match(/\{.*?\}/g)]).toEqual([key, text.match(/\{.*?\}/g)]);
+				expect([key, said.length > 0 && said.length <= 2 * text.length + 10]).toEqual([key, true]);
+			}
+		}
+	});
+
+	it('leave no English in Chinese but names', async () => {
+		const names =
+			/\{0\}|https?:\/\/|“?iframe Sandbox Allow Same Origin”?|Terminal Preview Allow Same Origin|\b(Intel|TDX|TCB|TEE_RELAY|Quote|HTTPS|CORS|CA|PEM|JWK Set|JWK|JSON|Python|Redis|CoCo Trustee|Trustee|open-webui|cczoo-verify|iframe)\b/g;
+		const { default: chinese } = await LANGUAGES['zh-hans'].load();
+		const all = [
+			...Object.values(chinese),
+			BROKEN['zh-hans'],
+			...Object.values(REFUSALS['zh-hans']),
+			...Object.values(REVERTED['zh-hans'])
+		];
+		for (const text of all) {
+			const rest = text.replace(names, '');
+			expect([text, /[A-Za-z]|[!?;]|\p{Script=Han}[,.:]/u.test(rest)]).toEqual([text, false]);
+		}
+		const same = entries.filter(([key, text]) => chinese[key] === text).map(([key]) => key);
+		expect(same).toEqual(['provider.trustee']);
+	});
+
+	it('come by the script of a tag’s language, and no other script stands in for it', async () => {
+		const { state, speak } = createTexts();
+		for (const tag of ['zh', 'zh-CN', 'zh_CN', 'zh-SG', 'zh-Hans-HK', 'ZH-hans']) {
+			await speak(tag);
+			expect([tag, state.get().language]).toEqual([tag, 'zh-hans']);
+			expect(state.get().t('settings.title')).toBe('远程证明');
+			expect(brokenIn(tag)).toBe(BROKEN['zh-hans']);
+			expect(refusalIn(tag, 'blocked')).toBe(REFUSALS['zh-hans'].blocked);
+			expect(revertedIn([tag, 'en'])).toBe(REVERTED['zh-hans']);
+		}
+		for (const tag of ['zh-TW', 'zh-Hant', 'zh-HK', 'zh-MO']) {
+			await speak(tag);
+			expect([tag, state.get().language]).toEqual([tag, 'en']);
+		}
+		expect(revertedIn(['fr', 'zh-CN', 'en'])).toBe(REVERTED['zh-hans']);
+		expect(revertedIn(['en-GB', 'zh-CN'])).toBe(REVERTED.en);
+		expect(revertedIn([])).toBe(REVERTED.en);
 	});
 
 	it('give the loader’s own text for any tag', () => {

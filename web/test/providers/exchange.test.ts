@@ -137,7 +137,8 @@ describe('an answer that is no token', () => {
 	/** What the page tells apart besides, by the status and by what answers. */
 	const finer = ({ status, body: text, code }: (typeof cases)[number]): string | null => {
 		const isPage = status === 200 && text.trim().startsWith('<');
-		if (isPage || status === 405 || text.startsWith('Json deserialize error')) return 'service-kind';
+		if (isPage || status === 405 || text.startsWith('Json deserialize error'))
+			return 'service-kind';
 		if ([401, 403, 407].includes(status)) return 'service-keeps-out';
 		if (status === 429) return 'service-too-many';
 		return [502, 503, 504].includes(status) ? 'service-down' : code;
