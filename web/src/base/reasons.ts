@@ -20,6 +20,7 @@ export type Advice =
 	| 'clock'
 	| 'settings'
 	| 'address'
+	| 'pin'
 	| 'storage'
 	| 'kept'
 	| 'lost'
@@ -106,6 +107,7 @@ export const REASONS = {
 	'server-chosen': { advice: 'settings' },
 	'no-relay': { advice: 'settings', waiting: 'settings' },
 	'keys-unreachable': { advice: 'settings', waiting: 'settings' },
+	'keys-silent': { advice: 'pin', waiting: 'pin' },
 	'keys-needed': { advice: 'settings', waiting: 'settings' },
 	'key-changed': { advice: 'settings' },
 	'logs-unmerged': { advice: 'settings' },

@@ -221,7 +221,7 @@ export const connect = ({ env, signal, choice, relay }: Context): Service => {
 			} catch (error) {
 				// A server that offers its relay says by that that pages do not get through, and a key
 				// that came by the relay would prove nothing.
-				throw silence(error, relay === address ? 'keys-needed' : 'service-silent');
+				throw silence(error, relay === address ? 'keys-needed' : 'keys-silent');
 			}
 		}
 	};

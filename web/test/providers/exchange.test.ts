@@ -283,7 +283,7 @@ describe('event logs', () => {
 describe('keys', () => {
 	it.each<[string, Answer, ReasonCode]>([
 		['of a Trustee that publishes none', { status: 404, text: '' }, 'keys-needed'],
-		['out of reach', 'no connection', 'service-silent'],
+		['out of reach', 'no connection', 'keys-silent'],
 		['that are none', { text: '{"keys":[]}' }, 'keys-malformed']
 	])('%s: nothing is sent', async (_name, keys, code) => {
 		const { asked, ...found } = await run({ keys });

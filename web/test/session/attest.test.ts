@@ -800,7 +800,7 @@ describe('the service', () => {
 		['not there', { status: 500, text: '' }, 'keys-unreachable'],
 		['not there now', { status: 503, text: '' }, 'service-down'],
 		['kept from us', { status: 401, text: '' }, 'service-keeps-out'],
-		['out of reach', 'no connection', 'service-silent'],
+		['out of reach', 'no connection', 'keys-silent'],
 		['elsewhere', new Response(null, { status: 302 }), 'keys-unreachable']
 	])('has keys that are %s', async (_name, given, code) => {
 		await failsAt(trustee({ keys: () => given }), 'token-signature', code);

@@ -498,9 +498,9 @@ describe('OpenID discovery of Alibaba Cloud', () => {
 	const document = (change: object): Answer =>
 		answer({ issuer: address, jwks_uri: `${address}/jwks.json`, ...change });
 
-	it.each<[string, Answer, string, ('keys-needed' | 'service-silent')?]>([
+	it.each<[string, Answer, string, ('keys-needed' | 'keys-silent')?]>([
 		['is not there', { status: 404, text: '' }, 'HTTP 404', 'keys-needed'],
-		['is out of reach', 'no connection', 'no connection', 'service-silent'],
+		['is out of reach', 'no connection', 'no connection', 'keys-silent'],
 		['redirects', new Response(null, { status: 307 }), 'redirect'],
 		['is no JSON', { text: '<!doctype html>' }, 'openid-configuration'],
 		['is a list', { text: '[]' }, 'openid-configuration'],

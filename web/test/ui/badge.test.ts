@@ -205,6 +205,7 @@ describe('the badge', () => {
 		['too-many', 'asks again by itself'],
 		['service-silent', 'in a new tab'],
 		['service-kind', 'Compare the address'],
+		['keys-silent', 'pin them'],
 		['clock-differs', 'a clock that you trust'],
 		['tcb-status', 'needs the update'],
 		['tcb-relaunch', 'restart the TD'],
