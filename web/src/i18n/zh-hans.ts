@@ -108,6 +108,8 @@ const zhHans: Catalogue = {
 	'reason.statement-changed': '这台服务器对其所运行内容的声明刚刚有变。',
 	'reason.measured-mismatch': '这台服务器声称度量过的内容，与它的事件日志不符。',
 	'reason.log-withheld': '这台服务器说已把度量的内容记入日志，却没有出示能推导出 Quote 的日志。',
+	'reason.release-missing': '策略规定，这里可以运行的内容以签名的发布清单为准，但尚未填入任何清单。',
+	'reason.release-expired': '策略所依据的发布清单已经过期，请填入较新的一份：',
 	'reason.workload-policy': '这台服务器上运行的不是策略所要求的：',
 	'reason.unlisted-function':
 		'这台服务器上运行着未列入任何策略的函数或工具，它可能读取服务器的密钥。',
