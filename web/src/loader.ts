@@ -3,7 +3,7 @@ import { watchViolations } from './guard/violations';
 import { brokenIn } from './i18n/broken';
 import type * as Page from './page';
 import { SITES, type PlaceName } from './places/anchors';
-import { isChat, watchChats } from './places/chat';
+import { isChat, isElsewhere, watchChats } from './places/chat';
 import { Keeper } from './places/keeper';
 import type * as Sealing from './sealing';
 import type { Door } from './transport/door';
@@ -150,6 +150,7 @@ export const start = (
 	const keeper = new Keeper(document, SITES, {
 		fill: (place, name, wanted) => void fill(place, name, wanted),
 		inChat: () => isChat(location.pathname) && isSignedIn(),
+		elsewhere: () => isElsewhere(location.pathname) && isSignedIn(),
 		missing: (name) => {
 			report(name);
 			if (name !== 'settings') return;

@@ -20,7 +20,10 @@ export interface Sign {
 export interface Site {
 	/** One of them is enough: a version that renames one thing, or a browser that does not know it. */
 	expected: readonly Sign[];
+	/** Alternatives: the first that fits counts. */
 	anchors: readonly Anchor[];
+	/** Where one is as well, such as in channels and in a voice call: each that fits counts. */
+	further?: readonly Anchor[];
 }
 
 /** What patches/open-webui/anchors.json says about each place. */

@@ -24,6 +24,10 @@ const chatAt = (path: string): string | undefined => {
 export const isChat = (path: string): boolean =>
 	chatAt(path) !== undefined || path.startsWith('/folders/');
 
+/** Whether a page with this path has something else that can be written to. */
+export const isElsewhere = (path: string): boolean =>
+	/^\/(channels|notes|playground)\//.test(`${path}/`);
+
 /**
  * Call `opened` with a number that is new for each other chat, whenever one is opened. Returns
  * what tells the number of the one that is open.

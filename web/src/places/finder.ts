@@ -82,15 +82,20 @@ export class Finder {
 		return place;
 	}
 
-	/** The places at anchors. The anchors of a site are alternatives: the first that fits counts. */
+	/** The places at anchors. */
 	#anchored(name: PlaceName): HTMLElement[] {
-		for (const anchor of this.sites[name].anchors) {
-			const elements = this.#select(anchor.selector).filter((element) => !isContent(element));
-			if (elements.length > 0) {
-				return elements.slice(0, ANCHORS_MAX).map((element) => this.#at(element, anchor, name));
-			}
+		const { anchors, further = [] } = this.sites[name];
+		const at = (anchor: Anchor): HTMLElement[] =>
+			this.#select(anchor.selector)
+				.filter((element) => !isContent(element))
+				.slice(0, ANCHORS_MAX)
+				.map((element) => this.#at(element, anchor, name));
+		let places: HTMLElement[] = [];
+		for (const anchor of anchors) {
+			places = at(anchor);
+			if (places.length > 0) break;
 		}
-		return [];
+		return [...new Set([...places, ...further.flatMap(at)])];
 	}
 
 	/** The one place at an anchor: the one that is there, or one that we make. */

@@ -7,6 +7,8 @@ export const FILLED_MAX = 4;
 export const PATIENCE = 5_000;
 /** Where the badge stands that has no place. */
 const CORNER = { position: 'fixed', right: '12px', bottom: '12px', 'z-index': '9999' };
+/** The same, on pages whose own buttons are in that corner. */
+const OVER_CORNER = { ...CORNER, bottom: '80px' };
 /** Milliseconds to the next look where the browser draws no frames (a hidden page). */
 const WITHOUT_FRAMES = 100;
 
@@ -20,6 +22,8 @@ export interface Handlers {
 	missing: (name: PlaceName) => void;
 	/** Whether the page's address is that of a chat, and somebody is signed in. */
 	inChat: () => boolean;
+	/** Whether it is that of another page that can be written to, and somebody is signed in. */
+	elsewhere: () => boolean;
 }
 
 /** Whether the app shows this; a choice is seen where its menu is. */
@@ -80,7 +84,10 @@ export class Keeper {
 			const absent = places.length === 0 || this.#hidden.has(name);
 			const lacking = absent && this.#signs(name).length > 0;
 			this.#beReady(name, lacking);
-			if (name === 'badge') places.push(...this.#corner(lacking && this.#missing.has(name)));
+			if (name === 'badge') {
+				const missing = lacking && this.#missing.has(name);
+				places.push(...this.#corner(missing ? CORNER : this.#overCorner(absent)));
+			}
 			this.#fill(name, places);
 		}
 	}
@@ -175,15 +182,24 @@ export class Keeper {
 		this.look();
 	}
 
-	/** The badge's stand-in in the corner of the window. */
-	#corner(needed: boolean): HTMLElement[] {
-		if (!needed) {
+	/** The styles of the stand-in on a page that has no place for a badge, and takes words. */
+	#overCorner(absent: boolean): typeof CORNER | undefined {
+		const isNeeded = absent && this.handlers.elsewhere() && this.#finder.fields().length > 0;
+		return isNeeded ? OVER_CORNER : undefined;
+	}
+
+	/** The badge's stand-in in the corner of the window, where there are styles for it. */
+	#corner(styles: typeof CORNER | undefined): HTMLElement[] {
+		if (!styles) {
 			this.#chip?.remove();
 			this.#chip = undefined;
 			return [];
 		}
-		this.#chip ??= this.#finder.create('badge');
-		this.#finder.protect(this.#chip, CORNER);
+		if (!this.#chip) {
+			this.#chip = this.#finder.create('badge');
+			this.#chip.setAttribute('data-tee-chip', '');
+		}
+		this.#finder.protect(this.#chip, styles);
 		if (!this.#chip.isConnected) this.document.body.append(this.#chip);
 		return [this.#chip];
 	}

@@ -13,7 +13,8 @@ const keep = () => {
 			place.replaceChildren(element('b'));
 		},
 		missing: (name) => missing.push(name),
-		inChat: () => true
+		inChat: () => true,
+		elsewhere: () => false
 	});
 	keeper.start();
 };

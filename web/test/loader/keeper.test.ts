@@ -1,7 +1,7 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SITES, type PlaceName, type Site } from '../../src/places/anchors';
-import { isChat } from '../../src/places/chat';
+import { isChat, isElsewhere } from '../../src/places/chat';
 import { FILLED_MAX, Keeper, PATIENCE } from '../../src/places/keeper';
 import { collectObservers, element, makeChat, makeSettings, placesIn } from './app';
 
@@ -19,7 +19,8 @@ const keep = (sites: Readonly<Record<PlaceName, Site>> = SITES) => {
 			place.replaceChildren(element('b'));
 		},
 		missing: (name) => missing.push(name),
-		inChat: () => isChat(location.pathname)
+		inChat: () => isChat(location.pathname),
+		elsewhere: () => isElsewhere(location.pathname)
 	});
 	keeper.start();
 };
@@ -155,6 +156,81 @@ describe('places', () => {
 		}
 		await frame();
 		expect(look).toHaveBeenCalledTimes(1);
+	});
+});
+
+describe('places besides that of a chat', () => {
+	/** Rows of buttons where open-webui draws them, by version; the last element gets the place. */
+	const row = (...classes: string[]) => {
+		const form = element('form');
+		const made = classes.map((name) => element('div', { class: name }));
+		const box = made[0] as HTMLElement;
+		box.id = 'message-input-container';
+		form.append(box);
+		made.reduce((outer, inner) => outer.appendChild(inner));
+		return [form, made.at(-1)] as const;
+	};
+	const BEFORE = row('', 'flex justify-between', 'self-end flex space-x-1 mr-1');
+	const SINCE = row('', 'flex items-center justify-between', 'flex items-center gap-1 shrink-0');
+
+	it.each([
+		['0.5', BEFORE],
+		['0.12', SINCE]
+	])('are in channels, in their threads too: %s', async (_version, [form, buttons]) => {
+		history.replaceState(null, '', '/channels/one');
+		const channel = element('div', { id: 'channel-container' });
+		const [thread] = [form.cloneNode(true)];
+		channel.append(form);
+		document.body.append(channel, thread);
+		keep();
+		await vi.advanceTimersByTimeAsync(2 * PATIENCE);
+		expect(fullPlaces()).toHaveLength(2);
+		expect(fullPlaces()[0]?.parentElement).toBe(buttons);
+		expect(missing).toEqual([]);
+	});
+
+	it('are in a voice call, beside that of the chat', async () => {
+		const { chat, row: buttons } = makeChat();
+		const call = element('div', {
+			class: 'max-w-lg w-full h-full max-h-[100dvh] flex flex-col justify-between p-3 md:p-6'
+		});
+		document.body.append(chat, call);
+		keep();
+		await frame();
+		expect(fullPlaces()).toEqual([buttons.firstElementChild, call.firstElementChild]);
+		call.remove();
+		await frame();
+		expect(fullPlaces()).toEqual([buttons.firstElementChild]);
+	});
+
+	it.each(['/notes/one', '/channels/one', '/playground', '/playground/completions'])(
+		'are in the corner of other pages that take words, and not told as missing: %s',
+		async (path) => {
+			history.replaceState(null, '', path);
+			keep();
+			await frame();
+			expect(fullPlaces()).toEqual([]); // nothing to write in yet
+			document.body.append(element('div', { contenteditable: 'true' }));
+			await frame();
+			const [chip] = fullPlaces();
+			expect([chip?.parentElement, chip?.style.position]).toEqual([document.body, 'fixed']);
+			expect(chip?.hasAttribute('data-tee-chip')).toBe(true);
+			await vi.advanceTimersByTimeAsync(2 * PATIENCE);
+			expect(missing).toEqual([]);
+
+			history.replaceState(null, '', '/workspace/models');
+			document.body.append(element('p'));
+			await frame();
+			expect(placesIn(document)).toEqual([]);
+		}
+	);
+
+	it('are not in the corner where the page has one elsewhere', async () => {
+		history.replaceState(null, '', '/notes/one');
+		document.body.append(element('div', { contenteditable: 'true' }), makeChat().chat);
+		keep();
+		await vi.advanceTimersByTimeAsync(2 * PATIENCE);
+		expect(fullPlaces().map(({ style }) => style.position)).toEqual(['']);
 	});
 });
 
