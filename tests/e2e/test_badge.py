@@ -454,35 +454,6 @@ def test_pinned_keys_decide(hardware: Backend, service: str, open_chat: OpenChat
     assert chat.checks()["token-signature"] == "fail"
 
 
-# Access by keyboard
-
-
-@pytest.mark.smoke
-def test_the_panel_opens_by_keyboard_and_closes_by_escape(
-    bare: Backend, open_chat: OpenChat
-) -> None:
-    chat = open_chat(bare)
-    chat.settle()
-    expect(chat.panel).to_be_hidden()
-    chat.badge.focus()
-    expect(chat.panel).to_be_visible()
-    chat.page.keyboard.press("Tab")
-    expect(chat.page.get_by_test_id("tee-recheck")).to_be_focused()
-    expect(chat.panel).to_be_visible()
-    chat.page.keyboard.press("Escape")
-    expect(chat.panel).to_be_hidden()
-    expect(chat.badge).to_be_focused()
-    chat.badge.hover()
-    expect(chat.panel).to_be_visible()
-    box = chat.panel.bounding_box()
-    view = chat.page.viewport_size
-    assert box is not None
-    assert view is not None
-    assert box["x"] >= 0
-    assert box["y"] >= 0
-    assert box["x"] + box["width"] <= view["width"]
-
-
 # A server that lies
 
 

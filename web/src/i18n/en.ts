@@ -9,7 +9,7 @@ import { BROKEN } from './broken';
 
 /** What other parts of the page name; a code of theirs that has no text here does not compile. */
 type Named =
-	| `state.${Status | 'off' | 'pending' | 'simulated'}`
+	| `state.${Status | 'off' | 'pending' | 'simulated' | 'unavailable'}`
 	| `outcome.${Reached}`
 	| `check.${CheckId}`
 	| `step.${Step}`
@@ -30,6 +30,7 @@ const en = {
 	'state.amber': 'Verified, with warnings',
 	'state.simulated': 'Simulated TD: no hardware protection',
 	'state.red': 'Not verified',
+	'state.unavailable': 'Could not be checked now',
 
 	'panel.recheck': 'Check again',
 	'panel.accept': 'Accept these measurements from now on',

@@ -2,7 +2,6 @@ import {
 	css,
 	html,
 	nothing,
-	svg,
 	type CSSResult,
 	type PropertyDeclarations,
 	type TemplateResult
@@ -11,42 +10,30 @@ import type { Translate } from '../i18n/texts';
 import { TrustElement, type Parts } from './element';
 import { mend } from './kept';
 import { panelStyles, panelView, type Actions } from './panel';
-import { labelOf, stateOf, type StateName } from './state';
+import { messageBox, roomBeside, seenAround, shiftOf } from './room';
+import { sign, signStyles } from './sign';
+import { kindOf, labelOf, stateOf } from './state';
 
-/** Pixels at the top of the window where the app's own bar covers whatever reaches up there. */
-const NAVBAR = 72;
-/** Pixels of the panel: its least and greatest height, and what is left free beside it. */
-const LEAST = 180;
-const GREATEST = 560;
-const MARGIN = 8;
-
-const SHIELD = 'M10 1.6 3.2 4v5.4c0 4.2 2.8 7.4 6.8 9 4-1.6 6.8-4.8 6.8-9V4Z';
-/** The badge's drawing: each state has a shape of its own, never only a colour. */
-const SHAPES: Record<StateName, string> = {
-	off: `${SHIELD}M2.5 2.5l15 15`,
-	pending: 'M10 2.5a7.5 7.5 0 1 1-7.5 7.5M10 6v4l3 2',
-	green: `${SHIELD}M6.7 10 9 12.5l4.3-4.7`,
-	amber: `${SHIELD}M10 6v5m0 2v1.5`,
-	red: `${SHIELD}M7.4 7.4l5.2 5.2m0-5.2-5.2 5.2`
-};
+/** Milliseconds that a pointer rests before the panel opens: one on its way elsewhere does not. */
+export const REST = 300;
+/** Milliseconds that the panel waits for a pointer that has left: it may be on its way to the panel. */
+export const LEAVE = 600;
 
 /** Why the panel is open. */
 interface Reasons {
-	/** The pointer is over badge or panel. */
+	/** A pointer rests on badge or panel. */
 	hover: boolean;
-	/** The focus is in them. */
-	focus: boolean;
-	/** A click has pinned it, until the next one. */
+	/** A click, or Enter or Space, has pinned it, until the next one. */
 	pin: boolean;
 }
-const NONE: Reasons = { hover: false, focus: false, pin: false };
+const NONE: Reasons = { hover: false, pin: false };
 
 /**
- * `<cczoo-trust-badge>`: the trust badge and, above it, its panel.
+ * `<cczoo-trust-badge>`: the trust badge and, above the message box, its panel.
  *
- * The panel is there while the pointer is over the badge or the panel, while the focus is in them,
- * or until the next click once a click has pinned it. Escape closes it in each case. The focus opens
- * it only where a key has brought it: what an app's dialog gives back as it closes opens nothing.
+ * The panel opens by a click, by Enter or Space, and for as long as a pointer rests on badge or
+ * panel. It closes by Escape, which then does nothing else, by a click elsewhere, where the Tab key
+ * moves the focus on, and as soon as something is typed elsewhere.
  */
 export class TrustBadge extends TrustElement {
 	static override properties: PropertyDeclarations = {
@@ -56,6 +43,7 @@ export class TrustBadge extends TrustElement {
 	static override styles: CSSResult[] = [
 		...TrustElement.styles,
 		panelStyles,
+		signStyles,
 		css`
 			.badge {
 				position: relative;
@@ -68,48 +56,46 @@ export class TrustBadge extends TrustElement {
 			.button:hover {
 				background: var(--soft);
 			}
-			.button.pending {
+			/* in the corner of the window it stands on whatever is there */
+			.chip {
+				border: 1px solid var(--line);
+				background: var(--ground);
+			}
+			.button.checking {
 				animation: pulse 2s ease-in-out infinite;
 			}
 			@keyframes pulse {
 				50% {
-					opacity: 0.5;
+					opacity: 0.75;
 				}
 			}
 			@media (prefers-reduced-motion: reduce) {
-				.button.pending {
+				.button.checking {
 					animation: none;
 				}
 			}
-			svg {
-				width: 1.25rem;
-				height: 1.25rem;
-				fill: none;
-				stroke: currentColor;
-				stroke-width: 1.8;
+			@media (forced-colors: active) {
+				.button {
+					border: 1px solid;
+				}
 			}
 			.panel {
 				position: absolute;
-				bottom: 100%;
 				z-index: 50;
-				width: min(25rem, calc(100vw - 1rem));
-				padding-bottom: 0.5rem;
-			}
-			.spoken {
-				position: absolute;
-				width: 1px;
-				height: 1px;
-				overflow: hidden;
-				clip-path: inset(50%);
-				white-space: nowrap;
+				box-sizing: border-box;
+				width: 25rem;
+				padding-block: 0.5rem;
 			}
 		`
 	];
 
 	declare reasons: Reasons;
 	declare settingsOpen: boolean;
-	/** Was the last thing that the person did a key, and not Escape? So that the focus is theirs. */
-	#byKey = true;
+	/** Was the last key the one that moves the focus on? */
+	#byTab = false;
+	/** Was the panel closed under a pointer that has not left since? */
+	#dismissed = false;
+	#hover: ReturnType<typeof setTimeout> | undefined;
 
 	constructor() {
 		super();
@@ -135,21 +121,18 @@ export class TrustBadge extends TrustElement {
 
 	override connectedCallback(): void {
 		super.connectedCallback();
-		// Before the app, which in its dialogs keeps keys from others.
-		addEventListener('keydown', this.#onKey, { capture: true });
-		addEventListener('pointerdown', this.#onPointer, { capture: true });
+		for (const [name, act] of this.#hears) addEventListener(name, act, { capture: true });
 	}
 
 	override disconnectedCallback(): void {
-		removeEventListener('keydown', this.#onKey, { capture: true });
-		removeEventListener('pointerdown', this.#onPointer, { capture: true });
+		for (const [name, act] of this.#hears) removeEventListener(name, act, { capture: true });
 		this.#close();
 		super.disconnectedCallback();
 	}
 
 	get #open(): boolean {
-		const { hover, focus, pin } = this.reasons;
-		return hover || focus || pin;
+		const { hover, pin } = this.reasons;
+		return hover || pin;
 	}
 
 	#because(change: Partial<Reasons>): void {
@@ -157,43 +140,88 @@ export class TrustBadge extends TrustElement {
 	}
 
 	#close(): void {
+		clearTimeout(this.#hover);
+		this.#dismissed = true;
 		this.reasons = NONE;
 		this.settingsOpen = false;
 	}
 
-	readonly #onKey = ({ key }: KeyboardEvent): void => {
-		this.#byKey = key !== 'Escape';
-		if (this.#byKey) return;
+	/** Escape is the panel's while that is open: the app would stop an answer that streams in. */
+	readonly #onKey = (event: KeyboardEvent): void => {
+		const { key, isComposing } = event;
+		this.#byTab = key === 'Tab';
+		if (key !== 'Escape' || isComposing || !this.#open) return;
+		event.preventDefault();
+		event.stopImmediatePropagation();
 		if (this.shadowRoot?.activeElement) this.#find('.button')?.focus();
 		this.#close();
 	};
 
 	readonly #onPointer = (event: Event): void => {
-		this.#byKey = false;
+		this.#byTab = false;
+		this.#onElsewhere(event);
+	};
+
+	/** The app gives the focus here and there by itself: only the person's own key counts. */
+	readonly #onFocus = (event: Event): void => {
+		if (this.#byTab) this.#onElsewhere(event);
+	};
+
+	readonly #onElsewhere = (event: Event): void => {
 		if (!event.composedPath().includes(this)) this.#close();
 	};
 
-	readonly #onFocusIn = (): void => {
-		if (this.#byKey || this.#open) this.#because({ focus: true });
+	readonly #onResize = (): void => {
+		if (this.#open) this.requestUpdate();
 	};
 
-	readonly #onFocusOut = ({ relatedTarget }: FocusEvent): void => {
-		const stays = relatedTarget instanceof Node && this.renderRoot.contains(relatedTarget);
-		this.#because({ focus: stays });
+	/** What is heard on the way down, before the app, which in its dialogs keeps keys from others. */
+	readonly #hears = [
+		['keydown', this.#onKey as EventListener],
+		['pointerdown', this.#onPointer],
+		['focusin', this.#onFocus],
+		['input', this.#onElsewhere],
+		['resize', this.#onResize]
+	] as const;
+
+	readonly #onEnter = (): void => {
+		this.#dismissed = false;
+	};
+
+	/** A finger does not rest: it taps. A pointer with a button down is about something else. */
+	readonly #onMove = ({ pointerType, buttons }: PointerEvent): void => {
+		clearTimeout(this.#hover);
+		if (this.#dismissed || pointerType === 'touch' || buttons > 0) return;
+		this.#hover = setTimeout(() => {
+			this.#because({ hover: true });
+		}, REST);
+	};
+
+	readonly #onLeave = (): void => {
+		clearTimeout(this.#hover);
+		this.#hover = setTimeout(() => {
+			this.#because({ hover: false });
+		}, LEAVE);
 	};
 
 	#find(selector: string): HTMLElement | null {
 		return this.renderRoot.querySelector<HTMLElement>(selector);
 	}
 
-	/** Above the badge, and inside the window. */
+	/** Beside the message box, and inside the window. */
 	protected override updated(): void {
 		const panel = this.#find('.panel');
 		const box = this.#find('.box');
 		if (!panel || !box) return;
-		const { right, top } = this.getBoundingClientRect();
-		panel.style.right = `${Math.min(0, right - panel.offsetWidth - MARGIN)}px`;
-		box.style.maxHeight = `${Math.max(LEAST, Math.min(GREATEST, top - NAVBAR))}px`;
+		const badge = this.getBoundingClientRect();
+		const field = messageBox(this).getBoundingClientRect();
+		const seen = seenAround(this);
+		const { side, offset, height, width } = roomBeside(badge, field, seen);
+		panel.style.maxWidth = `${width}px`;
+		panel.style.bottom = side === 'above' ? `${offset}px` : 'auto';
+		panel.style.top = side === 'below' ? `${offset}px` : 'auto';
+		panel.style.right = `${shiftOf(badge, panel.offsetWidth, seen)}px`;
+		box.style.maxHeight = `calc(${height}px - 1rem)`;
 	}
 
 	#openSettings(): void {
@@ -210,32 +238,28 @@ export class TrustBadge extends TrustElement {
 		const { t } = parts.texts.get();
 		const state = parts.session.state.get();
 		const model = parts.model.get();
-		const name = stateOf(state, model);
+		const kind = kindOf(state, model);
+		const chip = this.closest('[data-tee-chip]') ? 'chip' : '';
 		const text = t(labelOf(state, model));
 		return html`
 			<div
 				class="badge"
-				@mouseenter=${() => {
-					this.#because({ hover: true });
-				}}
-				@mouseleave=${() => {
-					this.#because({ hover: false });
-				}}
-				@focusin=${this.#onFocusIn}
-				@focusout=${this.#onFocusOut}
+				@pointerenter=${this.#onEnter}
+				@pointermove=${this.#onMove}
+				@pointerleave=${this.#onLeave}
 			>
 				<button
 					type="button"
-					class="button ${name}"
+					class="button ${kind} ${chip}"
 					data-testid="tee-badge"
-					data-state=${name}
+					data-state=${stateOf(state, model)}
+					data-kind=${kind}
 					aria-label="${t('settings.title')}: ${text}"
 					aria-expanded=${this.#open}
 					@click=${this.#toggle}
 				>
-					<svg viewBox="0 0 20 20" aria-hidden="true">${svg`<path d=${SHAPES[name]}></path>`}</svg>
+					${sign(kind)}
 				</button>
-				<span class="spoken" role="status">${text}</span>
 				${this.#open ? this.#panel(parts, t) : nothing}
 			</div>
 		`;

@@ -2,7 +2,8 @@ import { css } from 'lit';
 
 /**
  * What all elements of the page begin with: nothing of the app's styles but its font. The colours
- * are open-webui's own greys, and signals that are seen well on its light and its dark theme.
+ * are open-webui's own greys, and signals that are seen well on its light and its dark theme; where
+ * the reader's system sets the colours (forced colours), shapes and words say it all.
  */
 export const base = css`
 	:host {
@@ -15,16 +16,17 @@ export const base = css`
 		content: none !important;
 	}
 	.frame {
+		/* Signals: at least 3:1 on every ground of the app and of ours, and 4.5:1 where they are text. */
 		--text: #333;
 		--muted: #676767;
 		--ground: #fff;
 		--line: #e3e3e3;
 		--soft: #ececec;
-		--off: #9b9b9b;
-		--green: #16a34a;
-		--amber: #d97706;
-		--red: #ef4444;
-		--pending: #f43f5e;
+		--off: #6b6b6b;
+		--green: #15803d;
+		--amber: #b45309;
+		--red: #dc2626;
+		--pending: #2563eb;
 		color: var(--text);
 		font-size: 0.75rem;
 		line-height: 1.35;
@@ -36,6 +38,11 @@ export const base = css`
 		--ground: #171717;
 		--line: #333;
 		--soft: #333;
+		--off: #a3a3a3;
+		--green: #4ade80;
+		--amber: #fbbf24;
+		--red: #f87171;
+		--pending: #60a5fa;
 		color-scheme: dark;
 	}
 	[hidden] {
@@ -63,14 +70,18 @@ export const base = css`
 		text-decoration: underline;
 	}
 	.green,
+	.verified,
 	.pass {
 		color: var(--green);
 	}
 	.amber,
+	.warning,
 	.warn {
 		color: var(--amber);
 	}
 	.red,
+	.failed,
+	.unavailable,
 	.fail {
 		color: var(--red);
 	}
@@ -78,6 +89,7 @@ export const base = css`
 	.skipped {
 		color: var(--off);
 	}
+	.checking,
 	.pending {
 		color: var(--pending);
 	}

@@ -1,12 +1,12 @@
 // @vitest-environment jsdom
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CHECKS, type Check } from '../../src/base/checks';
 import type { Catalogue } from '../../src/i18n/en';
 import en from '../../src/i18n/en';
 import { createTexts } from '../../src/i18n/texts';
 import type { Remedy } from '../../src/session/keeping';
 import type { Renewal, State } from '../../src/session/session';
-import { TrustBadge } from '../../src/ui/badge';
+import { LEAVE, REST, TrustBadge } from '../../src/ui/badge';
 import type { TrustSettings } from '../../src/ui/settings-form';
 import {
 	all,
@@ -50,120 +50,29 @@ const focused = () => badge.shadowRoot?.activeElement;
 
 describe('the badge', () => {
 	it('shows each state by word, shape and colour', async () => {
-		const seen: string[][] = [];
-		const states: State[] = [
-			{ kind: 'off' },
-			{ kind: 'pending' },
-			verdict('green'),
-			verdict('amber'),
-			verdict('amber', [simulated]),
-			verdict('red', [failed])
+		const offline: Check = { id: 'evidence-format', outcome: 'fail', code: 'offline' };
+		const silent: Check = { id: 'evidence-format', outcome: 'fail', code: 'quote-unreachable' };
+		const states: [State, string, string, string][] = [
+			[{ kind: 'off' }, 'off', 'off', 'is off'],
+			[{ kind: 'pending' }, 'pending', 'checking', 'Checking'],
+			[verdict('green'), 'green', 'verified', 'Verified: a genuine'],
+			[verdict('amber'), 'amber', 'warning', 'with warnings'],
+			[verdict('amber', [simulated]), 'amber', 'warning', 'Simulated TD'],
+			[verdict('red', [failed]), 'red', 'failed', 'Not verified'],
+			[verdict('red', [silent], { wait: 0 }), 'red', 'unavailable', 'Could not be checked'],
+			[verdict('red', [offline]), 'red', 'unavailable', 'Could not be checked']
 		];
-		for (const state of states) {
+		const shapes = new Map<string, string>();
+		for (const [state, name, kind, words] of states) {
 			await become(state);
 			const button = need(badge, 'badge');
-			const status = badge.renderRoot.querySelector('[role=status]')?.textContent ?? '';
-			expect(button.getAttribute('aria-label')).toBe(`Remote attestation: ${status}`);
-			expect(button.classList).toContain(button.dataset.state);
-			seen.push([
-				button.dataset.state ?? '',
-				status,
-				button.querySelector('path')?.getAttribute('d') ?? ''
-			]);
+			expect([button.dataset.state, button.dataset.kind]).toEqual([name, kind]);
+			expect(button.getAttribute('aria-label')).toContain('Remote attestation: ');
+			expect(button.getAttribute('aria-label')).toContain(words);
+			expect(button.classList).toContain(kind);
+			shapes.set(kind, button.querySelector('path')?.getAttribute('d') ?? '');
 		}
-		expect(seen.map(([name]) => name)).toEqual([
-			'off',
-			'pending',
-			'green',
-			'amber',
-			'amber',
-			'red'
-		]);
-		expect(new Set(seen.map(([, word]) => word)).size).toBe(6);
-		expect(new Set(seen.map(([, , shape]) => shape)).size).toBe(5);
-		expect(seen[4]?.[1]).toContain('Simulated TD');
-	});
-
-	it('opens its panel by hover, focus and click, and closes it by Escape', async () => {
-		const button = need(badge, 'badge');
-		const box = button.parentElement as HTMLElement;
-		const isOpen = async () => {
-			await badge.updateComplete;
-			return [find(badge, 'panel') !== null, button.getAttribute('aria-expanded')];
-		};
-		const over = (name: string) => box.dispatchEvent(new Event(name));
-		expect(await isOpen()).toEqual([false, 'false']);
-		over('mouseenter');
-		expect(await isOpen()).toEqual([true, 'true']);
-		over('mouseleave');
-		expect(await isOpen()).toEqual([false, 'false']);
-
-		button.focus();
-		expect(await isOpen()).toEqual([true, 'true']);
-		need(badge, 'recheck').focus();
-		expect(await isOpen()).toEqual([true, 'true']);
-		await press('Escape');
-		expect(await isOpen()).toEqual([false, 'false']);
-		expect(focused()).toBe(button);
-		button.blur();
-
-		button.click();
-		over('mouseleave');
-		expect(await isOpen()).toEqual([true, 'true']);
-		await press('x');
-		expect(await isOpen()).toEqual([true, 'true']);
-		fire(need(badge, 'panel'), 'pointerdown');
-		expect(await isOpen()).toEqual([true, 'true']);
-		fire(document.body, 'pointerdown');
-		expect(await isOpen()).toEqual([false, 'false']);
-		button.click();
-		button.click();
-		expect(await isOpen()).toEqual([false, 'false']);
-	});
-
-	it.each(['Escape', 'a click'])(
-		'stays closed when a dialog that %s has closed gives the focus back',
-		async (how) => {
-			const button = need(badge, 'badge');
-			if (how === 'Escape') await press('Escape');
-			else document.body.dispatchEvent(new Event('pointerdown', { bubbles: true }));
-			button.focus();
-			await badge.updateComplete;
-			expect([focused(), find(badge, 'panel')]).toEqual([button, null]);
-			button.blur();
-			await press('Tab');
-			button.focus();
-			await badge.updateComplete;
-			expect(find(badge, 'panel')).not.toBeNull();
-		}
-	);
-
-	it('closes its panel by Escape also where the focus is elsewhere, and leaves it there', async () => {
-		const field = document.body.appendChild(document.createElement('input'));
-		field.focus();
-		await open();
-		await press('Escape');
-		expect(find(badge, 'panel')).toBeNull();
-		expect(document.activeElement).toBe(field);
-	});
-
-	it('keeps its panel inside the window', async () => {
-		const place = (right: number, top: number) => {
-			badge.getBoundingClientRect = () => ({ right, top }) as DOMRect;
-		};
-		const panelAt = async (right: number, top: number) => {
-			place(right, top);
-			badge.requestUpdate();
-			await badge.updateComplete;
-			const box = need(badge, 'panel');
-			return [box.parentElement?.style.right, box.style.maxHeight];
-		};
-		await open();
-		const panel = need(badge, 'panel').parentElement as HTMLElement;
-		Object.defineProperty(panel, 'offsetWidth', { value: 400 });
-		expect(await panelAt(1000, 2000)).toEqual(['0px', '560px']);
-		expect(await panelAt(300, 400)).toEqual(['-108px', '328px']);
-		expect(await panelAt(1000, 50)).toEqual(['0px', '180px']);
+		expect([shapes.size, new Set(shapes.values()).size]).toEqual([6, 6]);
 	});
 
 	it('keeps the panel and its button while the state changes', async () => {
@@ -480,7 +389,187 @@ describe('the badge', () => {
 		await texts.speak('ar-EG');
 		await other.updateComplete;
 		expect([frame?.lang, frame?.dir]).toEqual(['ar', 'rtl']);
-		expect(textOf(other.renderRoot.querySelector('[role=status]'))).toBe('جارٍ التحقق');
+		expect(need(other, 'badge').getAttribute('aria-label')).toContain('جارٍ التحقق');
+	});
+});
+
+describe('the panel', () => {
+	const isOpen = async () => {
+		await badge.updateComplete;
+		const expanded = need(badge, 'badge').getAttribute('aria-expanded');
+		expect(expanded).toBe(String(find(badge, 'panel') !== null));
+		return expanded === 'true';
+	};
+	const point = (name: string, init: PointerEventInit = {}) => {
+		const event = Object.assign(new MouseEvent(`pointer${name}`, init), {
+			pointerType: init.pointerType ?? 'mouse'
+		});
+		need(badge, 'badge').parentElement?.dispatchEvent(event);
+	};
+	const tabTo = (element: HTMLElement) => {
+		dispatchEvent(new KeyboardEvent('keydown', { key: 'Tab' }));
+		element.focus();
+	};
+	const field = () => document.body.appendChild(document.createElement('input'));
+
+	beforeEach(() => {
+		vi.useFakeTimers();
+	});
+	afterEach(() => {
+		vi.useRealTimers();
+	});
+
+	it('opens and closes by its button', async () => {
+		const button = need(badge, 'badge');
+		expect(await isOpen()).toBe(false);
+		button.click(); // as Enter and Space do
+		expect(await isOpen()).toBe(true);
+		button.click();
+		expect(await isOpen()).toBe(false);
+	});
+
+	it('opens where a pointer rests, and not where one passes', async () => {
+		point('enter');
+		for (let count = 0; count < 20; count++) {
+			point('move');
+			vi.advanceTimersByTime(REST - 1);
+		}
+		expect(await isOpen()).toBe(false);
+		point('leave');
+		vi.advanceTimersByTime(10 * REST);
+		expect(await isOpen()).toBe(false);
+		point('enter');
+		point('move');
+		vi.advanceTimersByTime(REST);
+		expect(await isOpen()).toBe(true);
+
+		// On its way from the badge to the panel, it leaves both.
+		point('leave');
+		vi.advanceTimersByTime(LEAVE - 1);
+		point('move');
+		vi.advanceTimersByTime(LEAVE);
+		expect(await isOpen()).toBe(true);
+		point('leave');
+		vi.advanceTimersByTime(LEAVE);
+		expect(await isOpen()).toBe(false);
+	});
+
+	it.each<[string, PointerEventInit]>([
+		['finger', { pointerType: 'touch' }],
+		['pointer that draws something', { buttons: 1 }]
+	])('does not open under a %s', async (_what, init) => {
+		point('enter', init);
+		point('move', init);
+		vi.advanceTimersByTime(REST);
+		expect(await isOpen()).toBe(false);
+	});
+
+	it('that was closed under a pointer stays closed until that comes again', async () => {
+		point('enter');
+		need(badge, 'badge').click();
+		need(badge, 'badge').click();
+		point('move');
+		vi.advanceTimersByTime(REST);
+		expect(await isOpen()).toBe(false);
+		point('leave');
+		point('enter');
+		point('move');
+		vi.advanceTimersByTime(REST);
+		expect(await isOpen()).toBe(true);
+	});
+
+	it('that a click has pinned stays where the pointer leaves, and goes by a click elsewhere', async () => {
+		need(badge, 'badge').click();
+		point('leave');
+		vi.advanceTimersByTime(LEAVE);
+		expect(await isOpen()).toBe(true);
+		fire(need(badge, 'panel'), 'pointerdown');
+		expect(await isOpen()).toBe(true);
+		fire(document.body, 'pointerdown');
+		expect(await isOpen()).toBe(false);
+	});
+
+	it('closes by Escape, of which the app hears only the next one', async () => {
+		const heard: string[] = [];
+		const app = ({ key }: KeyboardEvent) => heard.push(key);
+		document.addEventListener('keydown', app);
+		const press = (init: KeyboardEventInit) => {
+			const event = new KeyboardEvent('keydown', { bubbles: true, cancelable: true, ...init });
+			document.body.dispatchEvent(event);
+			return event.defaultPrevented;
+		};
+		const escape = { key: 'Escape' };
+		need(badge, 'badge').click();
+		await badge.updateComplete;
+		expect(press({ key: 'x' })).toBe(false);
+		expect(press({ ...escape, isComposing: true })).toBe(false); // it ends what is being composed
+		expect(await isOpen()).toBe(true);
+		heard.length = 0;
+		expect(press(escape)).toBe(true);
+		expect([await isOpen(), heard]).toEqual([false, []]);
+		expect(press(escape)).toBe(false);
+		expect(heard).toEqual(['Escape']);
+		document.removeEventListener('keydown', app);
+	});
+
+	it('gives the focus back to its button only where it had it', async () => {
+		const button = need(badge, 'badge');
+		button.click();
+		await badge.updateComplete;
+		need(badge, 'recheck').focus();
+		await press('Escape');
+		expect([await isOpen(), focused()]).toEqual([false, button]);
+
+		const other = field();
+		other.focus();
+		button.click();
+		await press('Escape');
+		expect([await isOpen(), document.activeElement]).toEqual([false, other]);
+	});
+
+	it('does not open for the focus, and closes where the Tab key moves that on', async () => {
+		const button = need(badge, 'badge');
+		const other = field();
+		tabTo(button);
+		expect(await isOpen()).toBe(false);
+		button.click();
+		await badge.updateComplete;
+		tabTo(need(badge, 'recheck'));
+		expect(await isOpen()).toBe(true);
+		await press('x');
+		other.focus(); // the app does that by itself
+		expect(await isOpen()).toBe(true);
+		button.focus();
+		tabTo(other);
+		expect(await isOpen()).toBe(false);
+	});
+
+	it('closes while something is typed elsewhere', async () => {
+		const other = field();
+		need(badge, 'badge').click();
+		await badge.updateComplete;
+		fire(need(badge, 'recheck'), 'input');
+		expect(await isOpen()).toBe(true);
+		fire(other, 'input');
+		expect(await isOpen()).toBe(false);
+	});
+
+	it('stands above the message box and inside the window, and moves with that', async () => {
+		const form = document.body.appendChild(document.createElement('form'));
+		form.append(badge);
+		const rect = (top: number, bottom: number, right: number) =>
+			({ top, bottom, right }) as DOMRect;
+		badge.getBoundingClientRect = () => rect(700, 732, 300);
+		form.getBoundingClientRect = () => rect(600, 740, 500);
+		need(badge, 'badge').click();
+		await badge.updateComplete;
+		const panel = need(badge, 'panel').parentElement as HTMLElement;
+		Object.defineProperty(panel, 'offsetWidth', { value: 400 });
+		dispatchEvent(new Event('resize'));
+		await badge.updateComplete;
+		const { bottom, top, right } = panel.style;
+		expect({ bottom, top, right }).toEqual({ bottom: '132px', top: 'auto', right: '-108px' });
+		expect(need(badge, 'panel').style.maxHeight).toBe('calc(528px - 1rem)');
 	});
 });
 

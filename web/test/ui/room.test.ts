@@ -1,0 +1,81 @@
+// @vitest-environment jsdom
+import { afterEach, describe, expect, it } from 'vitest';
+import { messageBox, roomBeside, seenAround, shiftOf } from '../../src/ui/room';
+
+const edges = (top: number, bottom: number, left = 0, right = 600) => ({
+	top,
+	right,
+	bottom,
+	left
+});
+/** All of a window that is so high. */
+const window = (height: number) => edges(0, height);
+
+describe('the room beside a message box', () => {
+	it('is above it, not over it', () => {
+		const room = roomBeside(edges(700, 732), edges(640, 740), window(800));
+		expect(room).toEqual({ side: 'above', offset: 92, height: 560, width: 584 });
+		expect(roomBeside(edges(400, 432), edges(340, 440), window(800)).height).toBe(340 - 72);
+	});
+
+	it('is below it where there is not enough above', () => {
+		const room = roomBeside(edges(150, 182), edges(90, 190), window(800));
+		expect(room).toMatchObject({ side: 'below', offset: 40, height: 560 });
+	});
+
+	it('becomes small rather than reaching over it', () => {
+		const phone = roomBeside(edges(300, 332), edges(230, 340), window(360));
+		expect(phone).toMatchObject({ side: 'above', offset: 102, height: 158 });
+		const none = roomBeside(edges(20, 52), edges(0, 100), window(100));
+		expect(none).toMatchObject({ height: 0 });
+	});
+
+	it('is beside the badge itself where that is out of the box', () => {
+		const badge = edges(756, 788);
+		expect(roomBeside(badge, edges(600, 700), window(800)).offset).toBe(188);
+		expect(roomBeside(badge, badge, window(800)).offset).toBe(32);
+	});
+
+	it('is where the page is seen', () => {
+		const seen = edges(100, 500, 200, 500);
+		const room = roomBeside(edges(400, 432), edges(400, 432), seen);
+		expect(room).toMatchObject({ side: 'above', height: 300, width: 284 });
+		expect(shiftOf(edges(0, 0, 450, 480), 284, seen)).toBe(-12);
+		expect(shiftOf(edges(0, 0, 450, 500), 200, seen)).toBe(0);
+	});
+});
+
+describe('what is seen around the badge', () => {
+	it('is the window, without what something around it cuts off', () => {
+		const outer = document.body.appendChild(document.createElement('div'));
+		const badge = outer.appendChild(document.createElement('p'));
+		outer.getBoundingClientRect = () => edges(-50, 300, 100, 5000) as DOMRect;
+		const all = edges(0, innerHeight, 0, innerWidth);
+		expect(seenAround(badge)).toEqual(all);
+		outer.style.overflow = 'hidden';
+		expect(seenAround(badge)).toEqual({ ...all, bottom: 300, left: 100 });
+		outer.remove();
+	});
+});
+
+describe('the message box', () => {
+	afterEach(() => {
+		document.body.replaceChildren();
+	});
+
+	it('is the form around the badge, or that of the chat for one in the corner', () => {
+		const holding = (tag: string, id: string): HTMLElement => {
+			const outer = document.body.appendChild(document.createElement(tag));
+			outer.append(Object.assign(document.createElement('p'), { id }));
+			return outer;
+		};
+		const boxOf = (outer: HTMLElement) => messageBox(outer.firstElementChild as Element);
+		const [own, chat] = [holding('form', 'inside'), holding('form', 'chat-input')];
+		const [corner, elsewhere] = [holding('div', 'corner'), holding('div', 'elsewhere')];
+		corner.setAttribute('data-tee-chip', '');
+		expect([boxOf(own), boxOf(corner)]).toEqual([own, chat]);
+		expect(boxOf(elsewhere)).toBe(elsewhere.firstElementChild);
+		chat.remove();
+		expect(boxOf(corner)).toBe(corner.firstElementChild);
+	});
+});
