@@ -1,4 +1,4 @@
-"""How the badge behaves: what opens and closes its panel, what that covers.
+"""How the badge behaves: what opens and closes its panel, what that covers, what it tells.
 
 And where it is; at the width of a desktop and of a phone.
 """
@@ -290,6 +290,36 @@ def test_in_a_chat_from_right_to_left_its_words_run_as_their_language_does(
     expect_beside_the_box(chat)
     expect(chat.panel.locator("xpath=ancestor::*[@lang][1]")).to_have_attribute("lang", "en")
     expect(chat.panel).to_have_css("direction", "ltr")
+
+
+# What it tells
+
+
+def test_a_verdict_for_the_worse_is_told_and_seen(
+    simulated: Backend, simulator_service: str, open_chat: OpenChat
+) -> None:
+    settings = tee_settings("trustee", trustee=simulator_service)
+    chat = open_chat(simulated, settings, viewport=PHONE)
+    chat.expect_state("amber")
+    notice, said = (chat.page.get_by_test_id(f"tee-{name}") for name in ("notice", "said"))
+    expect(notice).to_have_count(0)
+    expect(said).to_have_text("")
+
+    chat.page.context.set_offline(True)
+    expect(chat.badge).to_have_attribute("data-kind", "unavailable")
+    expect(notice).to_contain_text("Could not be checked now")
+    expect(notice).to_have_attribute("role", "alert")
+    left, _, right, bottom = edges(notice)
+    assert left >= 0
+    assert right <= PHONE["width"]
+    assert bottom < edges(message_box(chat))[1]
+    notice.get_by_role("button", name="Close").click()
+    expect(notice).to_have_count(0)
+
+    chat.page.context.set_offline(False)
+    chat.expect_state("amber")
+    expect(said).to_contain_text("Simulated TD")
+    expect(notice).to_have_count(0)
 
 
 # Where it is

@@ -14,6 +14,7 @@ import type { Door } from './transport/door';
 import { TrustBadge } from './ui/badge';
 import { createBlocked } from './ui/blocked';
 import type { Parts, TrustElement } from './ui/element';
+import { TrustNotice } from './ui/notice';
 import { OutsideImage } from './ui/outside-image';
 import { BADGE, showModelQuestion, showQuestion } from './ui/question';
 import { TrustSettings } from './ui/settings-form';
@@ -153,6 +154,8 @@ const ELEMENTS = {
 
 for (const { tag, element } of Object.values(ELEMENTS)) customElements.define(tag, element);
 customElements.define('cczoo-outside-image', OutsideImage);
+customElements.define('cczoo-trust-notice', TrustNotice);
+document.documentElement.append(Object.assign(new TrustNotice(), { parts }));
 
 /** Put the badge, or the settings, into a place; nothing happens where it already is. */
 export const mount = (place: HTMLElement, name: keyof typeof ELEMENTS): void => {

@@ -32,6 +32,9 @@ const en = {
 	'state.red': 'Not verified',
 	'state.unavailable': 'Could not be checked now',
 
+	'notice.changed': 'This server’s check has changed: {0}',
+	'notice.close': 'Close',
+
 	'panel.recheck': 'Check again',
 	'panel.accept': 'Accept these measurements from now on',
 	'panel.events': 'Event logs',
