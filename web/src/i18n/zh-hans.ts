@@ -9,6 +9,7 @@ const zhHans: Catalogue = {
 	'state.amber': '已验证，但有警告',
 	'state.simulated': '模拟的可信域：没有硬件保护',
 	'state.red': '未通过验证',
+	'state.unavailable': '暂时无法检查',
 
 	'panel.recheck': '重新检查',
 	'panel.accept': '从现在起认可这些度量值',
@@ -32,6 +33,9 @@ const zhHans: Catalogue = {
 	'panel.forget': '忘掉曾经密封这件事',
 	'panel.note':
 		'绿色表示：本页面的请求密封后发给作出应答的可信域，途中无人能够读取。但页面本身来自被检查的那台机器，或者来自在传输途中改动过它的人；要从您自己的机器上检查，请使用 cczoo-verify。',
+
+	'notice.changed': '这台服务器的检查结果有变化：{0}',
+	'notice.close': '关闭',
 
 	'gate.failed': '这台服务器没有通过验证。您写的内容仍要发给它吗？',
 	'gate.warned': '这台服务器的验证带有警告，或者目前无法验证。要把您写的内容发给它吗？',
@@ -108,7 +112,8 @@ const zhHans: Catalogue = {
 	'reason.statement-changed': '这台服务器对其所运行内容的声明刚刚有变。',
 	'reason.measured-mismatch': '这台服务器声称度量过的内容，与它的事件日志不符。',
 	'reason.log-withheld': '这台服务器说已把度量的内容记入日志，却没有出示能推导出 Quote 的日志。',
-	'reason.release-missing': '策略规定，这里可以运行的内容以签名的发布清单为准，但尚未填入任何清单。',
+	'reason.release-missing':
+		'策略规定，这里可以运行的内容以签名的发布清单为准，但尚未填入任何清单。',
 	'reason.release-expired': '策略所依据的发布清单已经过期，请填入较新的一份：',
 	'reason.workload-policy': '这台服务器上运行的不是策略所要求的：',
 	'reason.unlisted-function':
