@@ -4,6 +4,7 @@ import { Passing } from './base/problem';
 import { createTexts } from './i18n/texts';
 import { watchModels } from './session/chosen';
 import { keepDoor } from './session/doorkeeper';
+import { enforcementOf } from './session/enforcement';
 import { markedStorage, openMarks } from './session/marks';
 import { forgetSealed } from './session/sealed';
 import { createSession } from './session/session';
@@ -123,14 +124,17 @@ const chat = atom('');
 const settingsInPanel = atom(false);
 const rightsTaken = atom(false);
 
-/** As the gate does: nobody has asked for more yet. */
-const ENFORCEMENT = 'warn';
+const enforcement = () => {
+	const state = session.state.get();
+	const heard = state.kind === 'done' ? state.verdict : {};
+	return enforcementOf(environment, settings.state.get().settings, heard);
+};
 const models = watchModels({
 	token: environment.token,
 	later,
 	session,
 	confirmed: confirmations(() => localStorage, CONFIRMED_MODELS),
-	enforcement: () => ENFORCEMENT,
+	enforcement,
 	say({ model, chosen }) {
 		const { t } = texts.state.get();
 		return t('chosen.refused', chosenText(model, chosen, t));
@@ -170,7 +174,7 @@ export const mount = (place: HTMLElement, name: keyof typeof ELEMENTS): void => 
 
 /** Have this page's requests go by what the verification finds. */
 export const enter = (door: Door): void => {
-	keepDoor(environment, session, () => settings.state.get().settings, door);
+	keepDoor(environment, session, () => settings.state.get().settings, enforcement, door);
 	door.weigh(models.mind);
 	showModelQuestion(document, models, texts.state);
 	showQuestion(document, door.gate, texts.state, {
@@ -180,6 +184,7 @@ export const enter = (door: Door): void => {
 			location.reload();
 		},
 		badge(place) {
+			offerSettings(); // the app shows none either
 			mount(place, 'badge');
 		}
 	});

@@ -56,6 +56,9 @@ const en = {
 	'panel.unsealed':
 		'Requests of this browser to this server were sealed before. If its administrator has switched that off for good, you can go on without; if you do not know, do not.',
 	'panel.forget': 'Forget that they were sealed',
+	'panel.stricter':
+		'This server asked for more before, and this browser goes on by that. It asked to: {0}.',
+	'panel.relax': 'Go by what it asks now: {0}',
 	'panel.note':
 		'Green: what this page asks goes sealed to the trust domain that answered, and nobody in between reads it. But the page itself comes from the machine being checked, or from whoever changed it on its way; cczoo-verify checks from your own machine.',
 
@@ -376,6 +379,11 @@ const en = {
 	'settings.keys': 'Pinned keys (JWK Set) or CA certificates (PEM)',
 	'settings.logs': 'Send it the event logs, too (for services whose policy wants them)',
 	'settings.root': 'Root besides Intel’s (PEM or JWK); what it vouches for is never green',
+	'settings.enforcement': 'If a check warns or fails',
+	'settings.enforcement.server': 'do as this server asks',
+	'enforcement.off': 'let everything go',
+	'enforcement.warn': 'ask me before anything goes',
+	'enforcement.block': 'send nothing',
 	'settings.policy': 'Appraisal policy (JSON)',
 	'settings.local': 'Kept in this browser, not on this server.',
 	'settings.trust': 'Trust {0}',

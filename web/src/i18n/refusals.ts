@@ -10,6 +10,8 @@ export const REFUSALS = {
 		'no-way-back':
 			'Nothing was sent: this browser talked to this server by a sealed connection before, and the server offers none now.',
 		blocked: 'Nothing was sent: the check of this server failed.',
+		'blocked-warned':
+			'Nothing was sent: this server was verified with warnings only, and that is not enough here.',
 		undecided: 'Nothing was sent: the check of this server came to no result in time.',
 		crowded: 'Nothing was sent: too many requests wait for the check of this server.',
 		model: 'Nothing was sent: the model in use does not run inside.'

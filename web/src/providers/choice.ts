@@ -1,5 +1,6 @@
 import { normaliseAddress } from '../base/address';
 import { own, parseObject } from '../base/json';
+import { ENFORCEMENTS, type Enforcement } from '../transport/gate';
 import type { Target } from './provider';
 import { DEFAULT_PROVIDER, isProviderId, PROVIDERS, type ProviderId } from './registry';
 
@@ -22,6 +23,8 @@ export interface ServerConfig {
 	url: (id: ProviderId) => string;
 	/** The address to which the server offers to pass evidence on; empty where it offers none. */
 	relay: (id: ProviderId) => string;
+	/** How strict pages shall be; undefined where nothing is said. It only ever makes them stricter. */
+	enforcement: Enforcement | undefined;
 	/** The root key of a simulator, as text; nothing that it vouches for is ever green. */
 	root: unknown;
 }
@@ -37,6 +40,10 @@ const parse = (text: string): unknown => {
 		return {};
 	}
 };
+
+/** A word that nobody knows was meant to be some strictness. */
+const readEnforcement = (word: unknown): Enforcement | undefined =>
+	word === undefined ? undefined : (ENFORCEMENTS.find((known) => known === word) ?? 'block');
 
 /** Read the server's suggestions; whatever is wrong in them counts as not said. */
 export const parseConfig = (text: string): ServerConfig => {
@@ -56,6 +63,7 @@ export const parseConfig = (text: string): ServerConfig => {
 		url: (id) => addressIn(id, 'url', PROVIDERS[id].path),
 		// Without its well-known path already: a prefix of that name stays.
 		relay: (id) => addressIn(id, 'relay', ''),
+		enforcement: readEnforcement(own(config, 'enforcement')),
 		root: own(about('dcap'), 'root')
 	};
 };

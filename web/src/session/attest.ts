@@ -43,6 +43,7 @@ import { PROVIDERS, type ProviderId } from '../providers/registry';
 import { readKeyset } from '../transport/keyset';
 import { blameClock, type Clocks } from './clocks';
 import { askStatement } from './holder';
+import { hearProposal, type Proposal } from './enforcement';
 import { examineKept, type Keeping } from './keeping';
 import { bindKeys, type Keys } from './key-binding';
 import { recognise, remember, rememberEdition, valuesOf, type Change, type Values } from './memory';
@@ -86,7 +87,7 @@ export interface Verdict extends Told {
 }
 
 /** What some checks tell beyond their outcome. */
-interface Told extends Keeping, Keys, Workload {
+interface Told extends Keeping, Keys, Workload, Proposal {
 	/** What differs from the measurements that this browser remembers. */
 	changes?: readonly Change[];
 	/** What the event logs tell, where they lead to the quote's registers. */
@@ -416,6 +417,7 @@ export const attest = async (
 		chooseProvider(env, settings, signal),
 		obtainEvidence(env, signal, nonce, run)
 	]);
+	Object.assign(run.told, await hearProposal(whole, config.enforcement));
 	// Nobody but the one that is meant gets the evidence, and only its verdict counts.
 	const evidence = unsure ? undefined : obtained;
 	if (obtained && unsure) {

@@ -34,7 +34,7 @@ export interface ChosenEnvironment extends Pick<Environment, 'token' | 'later'> 
 	session: Pick<Session, 'state' | 'restart'>;
 	/** The models that the person let words go to, each once. */
 	confirmed: Confirmations;
-	enforcement: () => Enforcement;
+	enforcement: () => Promise<Enforcement>;
 	/** Why nothing was sent, in the person's language. */
 	say: (asked: AskedModel) => string;
 }
@@ -134,11 +134,13 @@ export const watchModels = (env: ChosenEnvironment): ChosenModels => {
 		async mind(request) {
 			const named = await modelOf(request);
 			model.set(named);
-			const sections = (await known())?.workload?.sections;
-			const enforcement = env.enforcement();
-			// Where nothing is told of models, the verdict says so.
-			if (!sections || enforcement === 'off') return;
-			const about = { model: named, chosen: judgeModel(sections, named) };
+			const found = await known();
+			const enforcement = await env.enforcement();
+			if (!found || enforcement === 'off') return;
+			const sections = found.workload?.sections;
+			// Where nothing is told of models, the verdict says so; that is not enough to let words go.
+			if (!sections && enforcement !== 'block') return;
+			const about = { model: named, chosen: judgeModel(sections ?? {}, named) };
 			if (about.chosen.level === 'ok' || confirmed.read().includes(nameOf(about))) return;
 			if (enforcement === 'block' || !(await ask(about))) {
 				throw new Refused('model', env.say(about));

@@ -4,7 +4,7 @@ import { toBase64url, toUtf8 } from '../base/encoding';
 import type { Environment } from '../base/environment';
 import { Passing } from '../base/problem';
 import type { Door, Judgement } from '../transport/door';
-import type { Key, Standing } from '../transport/gate';
+import type { Enforcement, Key, Standing } from '../transport/gate';
 import { readKeyset, type Keyset } from '../transport/keyset';
 import type { Verdict } from './attest';
 import { pause } from './backoff';
@@ -80,11 +80,13 @@ interface Found extends Pick<
  *
  * @param env As the session's.
  * @param settings Those in force.
+ * @param enforcement How strict the page is, by what is known now.
  */
 export const keepDoor = (
 	env: Environment,
 	session: Pick<Session, 'state' | 'attach' | 'restart'>,
 	settings: () => Settings,
+	enforcement: () => Promise<Enforcement>,
 	door: Pick<Door, 'judge' | 'wait' | 'holds' | 'basis' | 'attest'>
 ): void => {
 	let newest = new AbortController();
@@ -159,9 +161,14 @@ export const keepDoor = (
 		signal.throwIfAborted();
 		if (!judged) return;
 		const { isRequired = false, ...facts } = judged;
-		const known = await wasSealed(env);
+		const [known, strictness] = await Promise.all([wasSealed(env), enforcement()]);
 		signal.throwIfAborted();
-		await door.judge({ ...facts, policy, known: known || isRequired, enforcement: 'warn' });
+		await door.judge({
+			...facts,
+			policy,
+			known: known || isRequired,
+			enforcement: strictness
+		});
 		if (facts.key === 'none' && !known && !isRequired) rest();
 	};
 

@@ -4,6 +4,7 @@ import { asProblem, Problem } from '../base/problem';
 import {
 	defaults,
 	EDITIONS_KEY,
+	ENFORCEMENT_KEY,
 	MEMORY_KEY,
 	parseSettings,
 	SEALED_KEY,
@@ -16,7 +17,7 @@ import {
 const PATIENCE = 30_000;
 
 /** What this browser keeps about trust besides the settings, by its names in the storage. */
-const OTHERS = [MEMORY_KEY, EDITIONS_KEY, SEALED_KEY, WORKLOAD_KEY] as const;
+const OTHERS = [MEMORY_KEY, EDITIONS_KEY, SEALED_KEY, WORKLOAD_KEY, ENFORCEMENT_KEY] as const;
 
 /** One thing that is kept: what is stored now, and what the kit stored last. */
 export interface Kept {

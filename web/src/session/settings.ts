@@ -5,6 +5,7 @@ import { Problem } from '../base/problem';
 import type { Preferences } from '../providers/choice';
 import { isProviderId, perProvider, providerIds, type ProviderId } from '../providers/registry';
 import { parsePins } from '../token/keys';
+import { ENFORCEMENTS, type Enforcement } from '../transport/gate';
 
 /** Names in this browser's storage, which every origin has for itself. */
 export const STORAGE_KEY = 'tee.settings';
@@ -12,6 +13,7 @@ export const MEMORY_KEY = 'tee.memory';
 export const EDITIONS_KEY = 'tee.editions';
 export const SEALED_KEY = 'tee.sealed';
 export const WORKLOAD_KEY = 'tee.workload';
+export const ENFORCEMENT_KEY = 'tee.enforcement';
 
 /** Characters of any text in the settings, and of all of them as they are stored. */
 const TEXT_LIMIT = 1 << 16;
@@ -24,6 +26,8 @@ const STORED_LIMIT = 1 << 19;
 export interface Settings extends Preferences {
 	v: 1;
 	enabled: boolean;
+	/** How strict the page shall be at least; null: as strict as the server asks for. */
+	enforcement: Enforcement | null;
 	/** The appraisal policy's JSON text; empty: the default one. */
 	policy: string;
 }
@@ -45,7 +49,7 @@ export interface SettingsStore {
 	reload: () => void;
 }
 
-const MEMBERS = ['v', 'enabled', 'provider', 'addresses', 'keys', 'logs', 'policy'];
+const MEMBERS = ['v', 'enabled', 'provider', 'addresses', 'keys', 'logs', 'enforcement', 'policy'];
 
 export const defaults = (): Settings => ({
 	v: 1,
@@ -54,6 +58,7 @@ export const defaults = (): Settings => ({
 	addresses: perProvider(() => ''),
 	keys: perProvider(() => ''),
 	logs: perProvider(() => false),
+	enforcement: null,
 	policy: ''
 });
 
@@ -116,6 +121,12 @@ const readProvider = (value: unknown): ProviderId | null => {
 	throw refusal('provider');
 };
 
+const readEnforcement = (value: unknown = null): Enforcement | null => {
+	const known = ENFORCEMENTS.find((word) => word === value);
+	if (value !== null && known === undefined) throw refusal('enforcement');
+	return known ?? null;
+};
+
 /**
  * Read stored settings. Throws where anything in them has the wrong shape: `bad-address`,
  * `http-unpinned`, `keys-malformed`, or `settings-unreadable` with the member's name.
@@ -137,6 +148,7 @@ export const parseSettings = (text: string): Settings => {
 		addresses,
 		keys,
 		logs: readEach(stored.logs, 'logs', readSwitch),
+		enforcement: readEnforcement(stored.enforcement),
 		// Read with the verification: a policy that is wrong fails there, and does not turn it off.
 		policy: readText(policy, 'policy')
 	};

@@ -55,8 +55,8 @@ const PENDING = { standing: 'pending', key: 'pending', channel: null } as const;
 
 /** What is kept for other pages, for the worker, and for the next load of this page. */
 const permissionOf = ({ keyset, until, policy, statement, ...judged }: Judgement): Permission => {
-	const { standing, key, causes } = judged;
-	return { keyset, until, policy, statement, grounds: { standing, key, causes } };
+	const { standing, key, causes, enforcement } = judged;
+	return { keyset, until, policy, statement, grounds: { standing, key, causes, enforcement } };
 };
 
 const isGrounds = (grounds: Grounds | undefined): grounds is Grounds =>

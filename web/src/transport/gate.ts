@@ -4,8 +4,9 @@
  */
 import type { Environment } from '../base/environment';
 
-/** What the administrator asks for; the person may ask for more. */
-export type Enforcement = 'off' | 'warn' | 'block';
+/** What the administrator asks for, and the person: the laxest first. */
+export const ENFORCEMENTS = ['off', 'warn', 'block'] as const;
+export type Enforcement = (typeof ENFORCEMENTS)[number];
 
 /**
  * How far the verification has come: `off` where the person has switched it off, `unreachable` where
@@ -36,10 +37,12 @@ export interface Situation {
 
 /**
  * Why a request is refused: the key is not the quote's; this origin was sealed once and names no key
- * now (the person may forget it); a check failed where that blocks; nobody decided in time; too many
- * wait; the model that it names is not inside, and the person does not want that, or may not.
+ * now (the person may forget it); a check failed, or warned, where that blocks; nobody decided in
+ * time; too many wait; the model that it names is not inside, and the person does not want that, or
+ * may not.
  */
-export type Refusal = 'key-refuted' | 'no-way-back' | 'blocked' | 'undecided' | 'crowded' | 'model';
+export type Refusal =
+	'key-refuted' | 'no-way-back' | 'blocked' | 'blocked-warned' | 'undecided' | 'crowded' | 'model';
 
 export type Decision =
 	| { kind: 'open'; way: 'sealed' | 'plain' }
@@ -73,7 +76,11 @@ export const decide = (situation: Situation): Decision => {
 	// A key that nobody has answered under, or none at all, is not what a verdict passes.
 	if (standing === 'passed' && key === 'proved') return open;
 	const failed = standing === 'failed';
-	if (enforcement === 'block') return failed ? { kind: 'refuse', reason: 'blocked' } : WAIT;
+	if (enforcement === 'block') {
+		// Time may cure only what could not be made.
+		if (standing === 'unreachable') return WAIT;
+		return { kind: 'refuse', reason: failed ? 'blocked' : 'blocked-warned' };
+	}
 	const names = failed ? confirmed.failures : confirmed.warnings;
 	const asked = withKey(key, causes);
 	const isConfirmed = asked.every((cause) => names.has(cause));

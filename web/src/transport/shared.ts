@@ -5,7 +5,7 @@
  */
 import { openDatabase, resultOf, within, type Table } from '../base/database';
 import type { Environment } from '../base/environment';
-import type { Cause, Key, Standing } from './gate';
+import type { Cause, Enforcement, Key, Standing } from './gate';
 import type { Keyset } from './keyset';
 
 const DATABASE = 'tee-sealed';
@@ -45,6 +45,8 @@ export interface Grounds {
 	standing: Standing;
 	key: Key;
 	causes: readonly Cause[];
+	/** Missing where an older version of the kit kept it. */
+	enforcement?: Enforcement;
 }
 
 /** How requests may leave this browser; the gate decides it, on the page. */

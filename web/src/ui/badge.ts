@@ -281,6 +281,13 @@ export class TrustBadge extends TrustElement {
 				this.#find('.recheck')?.focus();
 				session.forget();
 			},
+			relax: () => {
+				this.#find('.recheck')?.focus();
+				const shown = session.state.get();
+				session.mend(() => {
+					if (shown.kind === 'done') shown.verdict.relax?.();
+				});
+			},
 			model: parts.model.get(),
 			review: this.settingsOpen
 				? undefined

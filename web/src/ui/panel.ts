@@ -22,6 +22,8 @@ export interface Actions {
 	mend: (remedy: Remedy) => void;
 	/** Forget that requests to this server were ever sealed. */
 	forget: () => void;
+	/** Be as strict as the server asks for now, which is less than before. */
+	relax: () => void;
 	/** The model that the last request named; null where none has yet. */
 	model: string | null;
 	/** Look at the settings as they are stored; missing where they are on show. */
@@ -149,6 +151,17 @@ const unsealed: Section = ({ forget }, t, actions) =>
 			`
 		: nothing;
 
+/** This server asked for more before: that it asks for less now may be somebody else's doing. */
+const relaxing: Section = ({ proposed, stricter, relax }, t, actions) =>
+	relax && proposed && stricter
+		? html`
+				<p data-testid="tee-stricter">${t('panel.stricter', t(`enforcement.${stricter}`))}</p>
+				<button type="button" class="row link" data-testid="tee-relax" @click=${actions.relax}>
+					${t('panel.relax', t(`enforcement.${proposed}`))}
+				</button>
+			`
+		: nothing;
+
 /** Times of a token are seconds since 1970: shown as the reader's time, and as they are. */
 const fieldText = (name: string, value: unknown): string => {
 	const text = shown(value);
@@ -223,6 +236,7 @@ const SECTIONS: readonly Section[] = [
 	provider,
 	checks,
 	unsealed,
+	relaxing,
 	keeping,
 	workload,
 	changes,

@@ -14,8 +14,12 @@ import type { Settings } from '../session/settings';
 import { TrustElement, type Parts } from './element';
 import { keptView, mend } from './kept';
 
+/** What a person may ask for: `off` would ask for nothing. */
+const OWN = ['warn', 'block'] as const;
+
 /**
- * `<cczoo-trust-settings>`: on or off, the service, its address and keys, and the policy.
+ * `<cczoo-trust-settings>`: on or off, the service, its address and keys, how strict the page is, and
+ * the policy.
  *
  * What the user writes is stored when a field is left, and when the form goes away. What is being
  * typed stays as it is until something else has been stored.
@@ -210,6 +214,21 @@ export class TrustSettings extends TrustElement {
 						@change=${this.#storeLogs}
 					/>
 				</label>
+				<label class="line">
+					${t('settings.enforcement')}
+					<select data-testid="tee-enforcement" @change=${this.#storeEnforcement}>
+						<option value="" .selected=${live(stored.enforcement === null)}>
+							${t('settings.enforcement.server')}
+						</option>
+						${OWN.map(
+							(word) => html`
+								<option value=${word} .selected=${live(stored.enforcement === word)}>
+									${t(`enforcement.${word}`)}
+								</option>
+							`
+						)}
+					</select>
+				</label>
 				<label>
 					${t('settings.policy')}
 					<textarea
@@ -330,6 +349,14 @@ export class TrustSettings extends TrustElement {
 		const { value } = target;
 		this.#change((draft) => {
 			draft.provider = isProviderId(value) ? value : null;
+		});
+	}
+
+	#storeEnforcement({ target }: Event): void {
+		if (!(target instanceof HTMLSelectElement)) return;
+		const { value } = target;
+		this.#change((draft) => {
+			draft.enforcement = OWN.find((word) => word === value) ?? null;
 		});
 	}
 

@@ -14,6 +14,7 @@ describe('the server’s suggestions', () => {
 	])('%s count as not said', (text) => {
 		const config = parseConfig(text);
 		expect(config.defaultProvider).toBeNull();
+		expect(config.enforcement).toBeUndefined();
 		expect([config.url('trustee'), config.relay('trustee')]).toEqual(['', '']);
 	});
 
@@ -33,6 +34,15 @@ describe('the server’s suggestions', () => {
 		});
 		expect(config.root).toBe('BA');
 		expect(parseConfig('').root).toBeUndefined();
+	});
+
+	it('of how strict to be are words that are known, or else the strictest', () => {
+		for (const word of ['off', 'warn', 'block'] as const) {
+			expect(parseConfig(JSON.stringify({ enforcement: word })).enforcement).toBe(word);
+		}
+		for (const word of ['none', '', null, 0, ['off']]) {
+			expect(parseConfig(JSON.stringify({ enforcement: word })).enforcement).toBe('block');
+		}
 	});
 
 	it('never stand above the user’s and the built-in choice', () => {

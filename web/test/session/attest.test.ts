@@ -3,7 +3,13 @@ import { CHECKS, headline } from '../../src/base/checks';
 import type { Environment } from '../../src/base/environment';
 import en from '../../src/i18n/en';
 import { attest, type Verdict } from '../../src/session/attest';
-import { defaults, MEMORY_KEY, SEALED_KEY, type Settings } from '../../src/session/settings';
+import {
+	defaults,
+	ENFORCEMENT_KEY,
+	MEMORY_KEY,
+	SEALED_KEY,
+	type Settings
+} from '../../src/session/settings';
 import { base64url, bits, fill, sha384 } from '../support/bytes';
 import {
 	answer,
@@ -1094,6 +1100,29 @@ describe('the verdict of the service', () => {
 			const { verdict } = await run(trustee(scene));
 			expect([outcome(verdict, 'tcb-status'), verdict.status]).toEqual([expected, colour]);
 		}
+	});
+});
+
+describe('how strict the server asks pages to be', () => {
+	const told = async (config: Scene['config']) => {
+		const memory = fakeStorage();
+		const { verdict } = await run(alibaba({ config, env: { memory } }));
+		return { verdict, kept: memory.items.get(ENFORCEMENT_KEY) };
+	};
+
+	it('is told, and remembered where that is more than before', async () => {
+		const { verdict, kept } = await told({ enforcement: 'block' });
+		expect([verdict.status, verdict.proposed, verdict.relax]).toEqual([
+			'green',
+			'block',
+			undefined
+		]);
+		expect(JSON.parse(must(kept))).toEqual({ v: 1, enforcement: 'block' });
+	});
+
+	it('is nothing where it says nothing', async () => {
+		const { verdict, kept } = await told({});
+		expect([verdict.proposed, kept]).toEqual([undefined, undefined]);
 	});
 });
 

@@ -57,7 +57,7 @@ beforeEach(() => {
 				kept = names;
 			}
 		},
-		enforcement: () => enforcement,
+		enforcement: () => Promise.resolve(enforcement),
 		say: ({ model, chosen }) => `${model} ${chosen.code} ${chosen.address}`
 	});
 });
@@ -147,6 +147,14 @@ describe('a model that a request names', () => {
 			state.set(found);
 			expect(await fate('out')()).toBe('goes');
 		}
+	});
+
+	it('is refused where that blocks and nothing is told', async () => {
+		enforcement = 'block';
+		state.set(done());
+		expect(await fate('in')()).toBe('in model-not-known ');
+		state.set({ kind: 'off' });
+		expect(await fate('out')()).toBe('goes');
 	});
 
 	it('waits for the verdict', async () => {

@@ -6,6 +6,7 @@ import { keepDoor, keyOf, policyId, standingOf } from '../../src/session/doorkee
 import { defaults, SEALED_KEY, type Settings } from '../../src/session/settings';
 import type { State } from '../../src/session/session';
 import type { Judgement } from '../../src/transport/door';
+import type { Enforcement } from '../../src/transport/gate';
 import {
 	type Answer,
 	answer,
@@ -36,6 +37,7 @@ let asked: () => number;
 let memory: ReturnType<typeof fakeStorage>;
 let token: string;
 let settings: Settings;
+let enforcement: Enforcement;
 const leave = vi.fn();
 const session = { attach: vi.fn(() => leave), restart: vi.fn() };
 const door = {
@@ -72,12 +74,19 @@ beforeEach(() => {
 	memory = fakeStorage();
 	token = 'token';
 	settings = DEFAULTS;
+	enforcement = 'warn';
 	door.basis = null;
 	door.holds.mockReturnValue(false);
 	const { fetch, calls } = fakeFetch({ '/tee/keys': () => keys });
 	asked = () => calls.length;
 	const world = { now: clock.now, later: clock.later, memory, token: () => token };
-	keepDoor(makeEnvironment(fetch, world), { state, ...session }, () => settings, door);
+	keepDoor(
+		makeEnvironment(fetch, world),
+		{ state, ...session },
+		() => settings,
+		() => Promise.resolve(enforcement),
+		door
+	);
 });
 
 describe('what a verdict says', () => {
@@ -204,6 +213,12 @@ describe('the door', () => {
 		await new Promise((resolve) => setTimeout(resolve, 5));
 		expect(asked()).toBe(count);
 		expect(door.judge).toHaveBeenCalledTimes(1);
+	});
+
+	it('is told how strict the page is', async () => {
+		enforcement = 'block';
+		find();
+		expect(await judged()).toMatchObject({ enforcement: 'block', standing: 'passed' });
 	});
 
 	it('is told of a key that is missed, as of an origin that was sealed', async () => {

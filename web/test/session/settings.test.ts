@@ -36,6 +36,8 @@ describe('stored settings', () => {
 		'{"v":1,"logs":{"itta":true}}',
 		'{"v":1,"keys":{"trustee":"x"}}',
 		`{"v":1,"keys":{"trustee":"${'x'.repeat(1 << 17)}"}}`,
+		'{"v":1,"enforcement":"none"}',
+		'{"v":1,"enforcement":["block"]}',
 		'{"v":1,"policy":{}}',
 		`{"v":1,"policy":"${'x'.repeat(1 << 17)}"}`,
 		'{"v":1,"v":1}'

@@ -234,6 +234,24 @@ describe('a door', () => {
 		expect(decision(await begun())).toMatchObject({ kind: 'ask', failed: true });
 	});
 
+	it('is as strict for what was kept as it was then', async () => {
+		const warned = { standing: 'warned', causes: ['tcb-status:tcb-status'] } as const;
+		await opened({ enforcement: 'off', ...warned });
+		expect(decision(await begun()).kind).toBe('open');
+		await opened({ enforcement: 'block' });
+		const { permission } = await share().known();
+		expect(permission?.grounds?.enforcement).toBe('block');
+	});
+
+	it('takes from the others what it does not let go itself', async () => {
+		const warned = { standing: 'warned', causes: ['tcb-status:tcb-status'] } as const;
+		await opened({ ...warned }, [...warned.causes]);
+		expect((await share().known()).permission).not.toBeNull();
+		const strict = await opened({ enforcement: 'block', ...warned }, [...warned.causes]);
+		expect(decision(strict)).toEqual({ kind: 'refuse', reason: 'blocked-warned' });
+		expect((await share().known()).permission).toBeNull();
+	});
+
 	it('asks again about what went plain in another tab, and not in one that has confirmed it', async () => {
 		const causes = ['key-binding:key-none', 'appraisal:appraisal'];
 		const asked = { enforcement: 'warn', causes } as const;

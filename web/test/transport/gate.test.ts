@@ -58,13 +58,13 @@ describe('the decision', () => {
 		],
 		passed: [
 			['sealed', 'sealed', 'sealed'],
-			['sealed', 'ask', 'wait'],
-			['plain', 'ask', 'wait']
+			['sealed', 'ask', 'blocked-warned'],
+			['plain', 'ask', 'blocked-warned']
 		],
 		warned: [
-			['sealed', 'ask', 'wait'],
-			['sealed', 'ask', 'wait'],
-			['plain', 'ask', 'wait']
+			['sealed', 'ask', 'blocked-warned'],
+			['sealed', 'ask', 'blocked-warned'],
+			['plain', 'ask', 'blocked-warned']
 		],
 		failed: [
 			['sealed', 'ask', 'blocked'],

@@ -239,6 +239,19 @@ describe('the badge', () => {
 		expect(focused()).toBe(need(badge, 'recheck'));
 	});
 
+	it('goes by less than before at the press of a button that says what that means', async () => {
+		const relax = vi.fn();
+		await become(verdict('green', [], { proposed: 'block' }));
+		await open();
+		expect(find(badge, 'relax')).toBeNull();
+		await become(verdict('green', [], { proposed: 'warn', stricter: 'block', relax }));
+		expect(textOf(need(badge, 'stricter'))).toContain('send nothing');
+		expect(textOf(need(badge, 'relax'))).toContain('ask me');
+		need(badge, 'relax').click();
+		expect(relax).toHaveBeenCalledTimes(1);
+		expect(page.calls.filter(([name]) => name === 'mend')).toHaveLength(1);
+	});
+
 	it('shows what has changed, old and new, with a button that accepts it', async () => {
 		const changed: Check = {
 			id: 'reference-values',

@@ -130,6 +130,17 @@ describe('the settings form', () => {
 		expect(field('address').value).toBe('http://192.0.2.1:8080');
 	});
 
+	it('has the page be as strict as the person wants', async () => {
+		const { field, now, write } = await open();
+		expect([field('enforcement').value, now().enforcement]).toEqual(['', null]);
+		for (const word of ['block', 'warn'] as const) {
+			await write('enforcement', word);
+			expect([field('enforcement').value, now().enforcement]).toEqual([word, word]);
+		}
+		await write('enforcement', '');
+		expect(now().enforcement).toBeNull();
+	});
+
 	it('sends each service the logs only where that is switched on', async () => {
 		const { field, now, write, click } = await open();
 		await write('provider', 'trustee');
