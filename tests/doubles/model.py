@@ -1,12 +1,14 @@
 """A model server that speaks the OpenAI protocol and says what it heard, or what it shall.
 
-python -m doubles.model [--port N] [--delay SECONDS] [--model NAME ...]
+python -m doubles.model [--port N] [--delay SECONDS] [--model NAME ...] [--cloud NAME ...]
 
 GET  /v1/models                 one model, "stub", or those of the command line
 POST /v1/chat/completions       "You said: <the last message>", streamed word by word or at once
 POST /v1/embeddings             the same small vector for every text
 POST /v1/audio/transcriptions   what was spoken, whatever was
 POST /v1/audio/speech           a file of bytes that hold what is spoken
+GET  /api/tags, POST /api/show  the models of Ollama's cloud, which a local one lists as its own
+POST /api/chat                  the same answer by Ollama's protocol, at once
 GET  /requests                  every completion request's body so far
 POST /control                   {"delay": seconds between words, "clear": forget the requests,
                                  "answer": the reply from now on, null to repeat what it is told,
@@ -30,6 +32,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from .serving import command_line, run_double
 
 MODEL = "stub"
+CLOUD = "https://ollama.com:443"
 CREATED = 1_800_000_000
 VECTOR = [0.5] * 4
 ORDERS = {"delay", "answer", "answers", "fault", "spoken"}
@@ -45,6 +48,7 @@ class State:
     fault: str | None = None
     spoken: str = ""
     models: Sequence[str] = (MODEL,)
+    cloud: Sequence[str] = ()
     requests: list[Any] = field(default_factory=list)
 
     def reply(self, messages: Sequence[dict[str, Any]]) -> str:
@@ -88,6 +92,30 @@ def create_app(state: State) -> FastAPI:
         ]
         return JSONResponse({"object": "list", "data": data})
 
+    @app.get("/api/version")
+    async def version() -> Response:
+        return JSONResponse({"version": "0.12.0"})
+
+    @app.get("/api/ps")
+    async def loaded() -> Response:
+        return JSONResponse({"models": []})
+
+    @app.get("/api/tags")
+    async def tags() -> Response:
+        return JSONResponse({"models": [_cloud_model(name) for name in state.cloud]})
+
+    @app.post("/api/show")
+    async def show(request: Request) -> Response:
+        return JSONResponse(_cloud_model((await request.json())["model"]))
+
+    @app.post("/api/chat")
+    async def chat(request: Request) -> Response:
+        body = await request.json()
+        state.requests.append(body)
+        message = {"role": "assistant", "content": state.reply(body["messages"])}
+        answer = {"model": body["model"], "message": message, "done": True, "done_reason": "stop"}
+        return Response(json.dumps(answer) + "\n", media_type="application/x-ndjson")
+
     @app.post("/v1/audio/transcriptions")
     async def transcriptions() -> Response:
         return JSONResponse({"text": state.spoken})
@@ -129,6 +157,21 @@ def text_of(message: dict[str, Any]) -> str:
     return str(content)
 
 
+def _cloud_model(name: str) -> dict[str, Any]:
+    """A model of Ollama's cloud as a local Ollama lists it (api/types.go, 0.12)."""
+    return {
+        "name": name,
+        "model": name,
+        "remote_model": name.removesuffix("-cloud"),
+        "remote_host": CLOUD,
+        "modified_at": "2026-01-01T00:00:00Z",
+        "size": 384,
+        "digest": "875e8e3a629d" + "0" * 52,
+        "details": {"format": "", "family": "gptoss", "families": ["gptoss"]},
+        "capabilities": ["completion"],
+    }
+
+
 async def _stream(text: str, state: State) -> AsyncIterator[str]:
     words = text.split(" ")
     for index, word in enumerate(words):
@@ -158,8 +201,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command_line(__doc__)
     parser.add_argument("--delay", type=float, default=State.delay, help="seconds between words")
     parser.add_argument("--model", action="append", help="repeatable; none: one, stub")
+    parser.add_argument("--cloud", action="append", default=[], help="repeatable")
     options = parser.parse_args(argv)
-    state = State(delay=options.delay, models=options.model or State.models)
+    models = options.model or State.models
+    state = State(delay=options.delay, models=models, cloud=options.cloud)
     return run_double(lambda _: create_app(state), options)
 
 

@@ -122,7 +122,7 @@ class FrontEnd:
     how an answer shows the file ``{id}``, which was sent to ``upload``.
     ``attaches`` files where it is asked to; ``hears`` without a program of the system (ffprobe).
     ``chats_settings`` is where the settings import and ``export`` chats, and ``command`` how a
-    prompt's is written down.
+    prompt's is written down. ``sends_links``: what an address asks (`?q=`) goes by itself.
     """
 
     since: str
@@ -137,6 +137,7 @@ class FrontEnd:
     chats_settings: str = "Data Controls"
     export: str = "Export"
     command: str = "{name}"
+    sends_links: bool = True
 
 
 # Oldest first; what is true of a version stays true until another one differs.
@@ -156,7 +157,12 @@ FRONT_ENDS = (
         command="/{name}",
     ),
     FrontEnd("0.6.43", "textarea[rows='4']", REGENERATE_MENU),
-    FrontEnd("0.12.4", "textarea[placeholder='Enter system prompt here']", REGENERATE_MENU),
+    FrontEnd(
+        "0.12.4",
+        "textarea[placeholder='Enter system prompt here']",
+        REGENERATE_MENU,
+        sends_links=False,
+    ),
 )
 # In the bar above the chat, and in the side bar: not every version has both.
 NEW_CHAT = (

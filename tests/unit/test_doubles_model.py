@@ -132,3 +132,16 @@ def test_doubles_run_as_processes(arguments: list[str]) -> None:
     finally:
         process.terminate()
         process.wait(30)
+
+
+def test_a_cloud_model_is_listed_as_a_local_one_and_says_where_it_answers() -> None:
+    state = model.State(delay=0, cloud=["gpt-oss:20b-cloud"])
+    with TestClient(model.create_app(state)) as client:
+        (listed,) = client.get("/api/tags").json()["models"]
+        shown = client.post("/api/show", json={"model": "gpt-oss:20b-cloud"}).json()
+        for told in (listed, shown):
+            assert (told["remote_model"], told["remote_host"]) == ("gpt-oss:20b", model.CLOUD)
+        body = {"model": listed["name"], "messages": MESSAGES, "stream": True}
+        answer = client.post("/api/chat", json=body).json()
+    assert answer["message"]["content"] == REPLY
+    assert state.requests == [body]
