@@ -31,6 +31,8 @@ const zhHans: Catalogue = {
 	'panel.unsealed':
 		'此浏览器以前发往这台服务器的请求都是密封的。如果管理员已经永久关闭密封，您可以不用密封继续；如果您不确定，请不要继续。',
 	'panel.forget': '忘掉曾经密封这件事',
+	'panel.stricter': '这台服务器以前的要求更严格，此浏览器仍按那时的要求行事。它以前的要求是：{0}。',
+	'panel.relax': '改按它现在的要求：{0}',
 	'panel.note':
 		'绿色表示：本页面的请求密封后发给作出应答的可信域，途中无人能够读取。但页面本身来自被检查的那台机器，或者来自在传输途中改动过它的人；要从您自己的机器上检查，请使用 cczoo-verify。',
 
@@ -317,6 +319,11 @@ const zhHans: Catalogue = {
 	'settings.keys': '固定的密钥（JWK Set）或 CA 证书（PEM）',
 	'settings.logs': '同时发送事件日志（供策略需要日志的证明服务使用）',
 	'settings.root': '除 Intel 之外的根（PEM 或 JWK）；由它担保的内容永远不会显示为绿色',
+	'settings.enforcement': '检查有警告或未通过时',
+	'settings.enforcement.server': '按此服务器的要求',
+	'enforcement.off': '一律放行',
+	'enforcement.warn': '发送之前先问我',
+	'enforcement.block': '什么都不发送',
 	'settings.policy': '评估策略（JSON）',
 	'settings.local': '保存在此浏览器中，不保存在这台服务器上。',
 	'settings.trust': '信任 {0}',
