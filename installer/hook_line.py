@@ -1,8 +1,11 @@
 """The hook of the plug-in way: the one line of a .pth file.
 
 Python's site module runs such a line at the start of every process of its environment, and most
-of those have nothing to do with open-webui. So the line imports nothing but sys, costs well under
-a millisecond, and says nothing unless open-webui starts with a kit that is broken.
+of those have nothing to do with open-webui. So the line imports nothing that site has not, costs
+well under a millisecond, and says nothing unless open-webui starts with a kit that is broken.
+
+For the package beside it the line is the same on every machine, so that what measures a
+site-packages folder knows it by its hash (quote_generator.workload.environment).
 """
 
 from __future__ import annotations
@@ -11,10 +14,16 @@ from collections.abc import Sequence
 
 FILE = "cczoo_open_webui.pth"
 
-# Run with `sys` and `packages`, the real paths of the open_webui packages to act for. Acts when
-# open_webui.main is imported. A site-packages folder may be processed twice, and each of several
-# may have a hook of its own. Where the kit is gone, its name is what cannot be found.
+BESIDE = "open_webui"
+"""The name of the package that lies, or is linked, beside the hook."""
+
+# Run with `os`, `sys`, the hook's folder as `site`, and `names`, paths from there or from the root
+# of the open_webui packages to act for. Acts when open_webui.main is imported. A site-packages
+# folder may be processed twice, and each of several may have a hook of its own. Where the kit is
+# gone, its name is what cannot be found.
 SOURCE = """
+packages = tuple(os.path.realpath(os.path.join(site, name)) for name in names)
+
 class Hook:
     cczoo_packages = packages
 
@@ -46,10 +55,13 @@ if all(getattr(finder, "cczoo_packages", None) != packages for finder in sys.met
 """
 
 
-def hook_line(packages: Sequence[str]) -> bytes:
-    """Return the content of the .pth file that hooks the packages with these real paths.
+def hook_line(names: Sequence[str]) -> bytes:
+    """Return the content of the .pth file that hooks packages: BESIDE, or others by real path.
 
-    Plain ASCII, because Python reads .pth files in the encoding of the user's locale.
+    Plain ASCII, because Python reads .pth files in the encoding of the user's locale. `sitedir` is
+    a variable of the function in Python's site module that runs the line; setuptools' own files
+    (`-nspkg.pth`) stand on it too.
     """
-    given = f"'__name__': 'cczoo_open_webui', 'sys': sys, 'packages': {tuple(packages)!a}"
-    return f"import sys; exec({SOURCE!a}, {{{given}}})\n".encode("ascii")
+    given = "'__name__': 'cczoo_open_webui', 'os': os, 'sys': sys, 'site': sitedir"
+    given += f", 'names': {tuple(names)!a}"
+    return f"import os, sys; exec({SOURCE!a}, {{{given}}})\n".encode("ascii")

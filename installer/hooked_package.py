@@ -13,7 +13,7 @@ from typing import ClassVar
 from cczoo_installer import package
 from cczoo_installer.errors import LocalEdits, MachineTrouble, UnsupportedVersion
 from cczoo_installer.files import inside, printable, sha256_bytes
-from cczoo_installer.hook_line import FILE, hook_line
+from cczoo_installer.hook_line import BESIDE, FILE, hook_line
 from cczoo_installer.install import Finding, Installer, Result, Status
 from cczoo_installer.journal import NewFile, Plan, Record
 from cczoo_installer.kit import kit_source, kit_version
@@ -65,13 +65,22 @@ class HookedPackage(Installer):
     def _record(self) -> Record | None:
         """Return the record of the installation if this package is part of it."""
         record = self.journal.record()
-        ours = record is not None and str(self.package.folder) in record.packages
+        ours = record is not None and str(self.package.folder) in self._packages(record)
         return record if ours else None
+
+    def _packages(self, record: Record) -> set[str]:
+        """Return the real paths of the packages that a hook acts for, as the hook finds them."""
+        return {os.path.realpath(self.package.site / name) for name in record.packages}
+
+    def _names(self, packages: set[str]) -> tuple[str, ...]:
+        """Return how the hook names packages: no path for the one beside it, wherever that is."""
+        beside = os.path.realpath(self.package.site / BESIDE)
+        return tuple(sorted(BESIDE if path == beside else path for path in packages))
 
     def _other_packages(self) -> set[str]:
         """Return the other packages that the hook acts for, without those that are gone."""
         record = self.journal.record()
-        others = {*record.packages} - {str(self.package.folder)} if record else set()
+        others = self._packages(record) - {str(self.package.folder)} if record else set()
         return {name for name in others if Path(name, "main.py").is_file()}
 
     def _what_is_missing(self) -> tuple[str, ...]:
@@ -130,7 +139,7 @@ class HookedPackage(Installer):
         return plan if changed else None, result
 
     def _plan_for(self, packages: set[str], version: str) -> Plan:
-        content = hook_line(sorted(packages))
+        names = self._names(packages)
         if self.journal.record() is None and os.path.lexists(inside(self.package.site, FILE)):
             raise LocalEdits(
                 f"{printable(self.hook)} is there already, and no record says that it is ours. "
@@ -140,9 +149,9 @@ class HookedPackage(Installer):
             program=self.program,
             version=version,
             kit=kit_version(),
-            patch_set=_digest(sorted(packages)),
-            files={FILE: NewFile(content, None)},
-            packages=tuple(sorted(packages)),
+            patch_set=_digest(names),
+            files={FILE: NewFile(hook_line(names), None)},
+            packages=names,
         )
 
     def _is_current(self, record: Record, plan: Plan) -> bool:
@@ -224,6 +233,6 @@ class HookedPackage(Installer):
         return Result("revert", changed=True, way=self.way, added=(str(self.hook),))
 
 
-def _digest(packages: Sequence[str]) -> str:
-    """Return the SHA-256 of the hook for ``packages``: of all that is installed."""
-    return sha256_bytes(hook_line(packages))
+def _digest(names: Sequence[str]) -> str:
+    """Return the SHA-256 of the hook for packages of these names: of all that is installed."""
+    return sha256_bytes(hook_line(names))

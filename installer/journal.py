@@ -78,9 +78,10 @@ class BuildChange:
 class Record:
     """What one installation changed, in which ``version`` of which ``program``.
 
-    ``packages`` are the open_webui packages that the hook acts for, where it is one. ``folders``
-    were created for files of the overlay, which kits of record format 1 up to 0.1.0 brought;
-    parents first. Format 1 knew open-webui alone, and had its version as ``openwebui``.
+    ``packages`` are the open_webui packages that the hook acts for, where it is one, as it names
+    them. ``folders`` were created for files of the overlay, which kits of record format 1 up to
+    0.1.0 brought; parents first. Format 1 knew open-webui alone, and had its version as
+    ``openwebui``.
     """
 
     program: str

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cczoo_installer import hook_line, package
+from cczoo_installer import hook_line, hooked_package, package
 from installer_kit import (
     BACKEND,
     CHILD,
@@ -199,9 +199,30 @@ def test_another_open_webui_is_left_alone(
 def test_the_line_is_one_ascii_line() -> None:
     line = hook_line.hook_line(["/é\n'\"\\", "/\udcff"]).decode("ascii")
     assert line.count("\n") == 1
-    assert line.startswith("import sys; exec(")
+    assert line.startswith("import os, sys; exec(")
     assert line.endswith("\n")
     compile(line, "line", "exec")
+
+
+def test_the_hook_of_a_package_beside_it_is_the_same_everywhere(
+    environment: Environment, cczoo: Run
+) -> None:
+    cczoo(environment.package)
+    content = environment.hook.read_bytes()
+    assert content == hook_line.hook_line([hook_line.BESIDE])
+    assert b"/" not in content
+
+
+@pytest.mark.parametrize("folder", ["lib/../lib", "link"])
+def test_a_site_folder_by_another_name(environment: Environment, cczoo: Run, folder: str) -> None:
+    """As `addsitedir` gives it to the line: not always by its real path."""
+    cczoo(environment.package)
+    top = environment.python.parent.parent
+    (top / "link").symlink_to("lib")
+    named = str(top / folder / environment.site.relative_to(top / "lib"))
+    code = f"import site, sys; sys.path.insert(0, {named!r}); site.addsitedir({named!r})"
+    done = environment.run("-S", "-c", f"{code}; import open_webui.main")
+    assert (done.stdout.splitlines(), done.stderr) == HOOKED
 
 
 # -- which Python, which kit ---------------------------------------------------------------------
@@ -398,6 +419,33 @@ def test_an_upgrade_of_the_kit_replaces_the_hook(
     assert without_byte_code(snapshot(environment.site)) == before
 
 
+def install_as_kit_0_1_0(package: Path, cczoo: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave what that kit left: another hook, and the real path of the package in it."""
+    with monkeypatch.context() as older:
+        older.setattr(hook_line, "SOURCE", hook_line.SOURCE + "older = True\n")
+        older.setattr(hooked_package, "BESIDE", "")
+        assert cczoo(package).code == 0
+
+
+@pytest.mark.parametrize("then", ["install", "revert"])
+def test_what_an_older_kit_installed(
+    environment: Environment, cczoo: Run, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    stock = snapshot(environment.site)
+    install_as_kit_0_1_0(environment.package, cczoo, monkeypatch)
+    assert str(environment.package) in environment.hook.read_text()
+    assert environment.starts() == HOOKED
+    status = cczoo(environment.package, "--status", "--json").json
+    assert (status["state"], status["current"]) == ("installed", False)
+    if then == "install":
+        assert cczoo(environment.package, "--json").json["changed"] is True
+        assert environment.hook.read_bytes() == hook_line.hook_line([hook_line.BESIDE])
+        assert environment.starts() == HOOKED
+        assert cczoo(environment.package, "--status", "--json").json["current"] is True
+    assert cczoo(environment.package, "--revert", "--json").json["changed"] is True
+    assert without_byte_code(snapshot(environment.site)) == without_byte_code(stock)
+
+
 def test_where_open_webui_is_gone_the_hook_can_be_taken_out(
     environment: Environment, cczoo: Run
 ) -> None:
@@ -496,7 +544,7 @@ def test_a_package_that_is_linked_into_site_packages(
     environment.package.rename(tmp_path / "their_folder")
     environment.package.symlink_to(tmp_path / "their_folder")
     assert cczoo(environment.package).code == 0
-    assert environment.hook.is_file()
+    assert environment.hook.read_bytes() == hook_line.hook_line([hook_line.BESIDE])
     assert environment.starts() == HOOKED
     assert cczoo(environment.package, "--revert").code == 0
 
@@ -529,16 +577,36 @@ def test_packages_that_share_a_python_share_the_hook(
     assert without_byte_code(snapshot(environment.site)) == without_byte_code(stock)
 
 
-@pytest.mark.parametrize("then", ["install", "revert"])
-def test_an_environment_that_was_moved(
-    environment: Environment, cczoo: Run, tmp_path: Path, then: str
+def moved(environment: Environment, to: Path) -> Environment:
+    environment.python.parent.parent.rename(to)
+    (site,) = to.glob("lib/python3*/site-packages")
+    return Environment(to / "bin" / "python", site)
+
+
+def test_an_environment_that_was_moved_keeps_its_hook(
+    environment: Environment, cczoo: Run, tmp_path: Path
 ) -> None:
-    """The hook is for a package in the old place: of no use, and nobody's."""
     cczoo(environment.package)
-    moved = tmp_path / "moved"
-    environment.python.parent.parent.rename(moved)
-    (site,) = moved.glob("lib/python3*/site-packages")
-    there = Environment(moved / "bin" / "python", site)
+    there = moved(environment, tmp_path / "moved")
+    assert there.starts() == HOOKED
+    status = cczoo(there.package, "--status", "--json").json
+    assert (status["state"], status["current"]) == ("installed", True)
+    assert cczoo(there.package, "--json").json["changed"] is False
+    assert cczoo(there.package, "--revert", "--json").json["changed"] is True
+    assert there.starts() == STOCK
+
+
+@pytest.mark.parametrize("then", ["install", "revert"])
+def test_an_environment_that_was_moved_with_an_older_hook(
+    environment: Environment,
+    cczoo: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    then: str,
+) -> None:
+    """That hook is for a package in the old place: of no use, and nobody's."""
+    install_as_kit_0_1_0(environment.package, cczoo, monkeypatch)
+    there = moved(environment, tmp_path / "moved")
     assert there.starts() == STOCK
     assert cczoo(there.package, "--status", "--json").json["state"] == "not-installed"
     if then == "install":
