@@ -7,11 +7,13 @@ themselves, each in its own way, what is compiled at will, and what open-webui w
 runs. So the digest follows from the distribution's wheel alone, wherever it is installed.
 
 Whatever else Python could import from the folder is *unlisted*: a digest and a list of its own.
+Only the kit's own hook is not, where it is that byte by byte.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import os
 import re
@@ -53,6 +55,17 @@ ARCHIVE_OF_DATA = b"open_webui_data.zip"
 # linker may find beside a compiled module (libz.so.1).
 _IMPORTABLE = re.compile(rb"\.(py|pyc|so|so\.[^/]*|pth|start|zip|egg|egg-link)\Z", re.DOTALL)
 _METADATA = (b".dist-info", b".egg-info")
+
+HOOK = b"cczoo_open_webui.pth"
+"""What cczoo-install adds to a site-packages folder (installer/hook_line.py)."""
+
+HOOK_SHA256 = "eb349d39d8dfa6f2dd437f4199e8bc33fa508f6d939f6a7dc85aebee1481bf93"
+"""Of the hook for the package beside it, which names no path; another one differs in that alone."""
+
+HOOK_MAX = 64 << 10
+"""Bytes of a hook that are read, more than any path has."""
+
+_SITES = ("site-packages", "dist-packages")
 _DIST_INFO = re.compile(rb"([A-Za-z0-9._-]+)-([A-Za-z0-9._+!]+)\.dist-info")
 # A compiled module as Python caches it: `name.cpython-311.pyc`, `name.cpython-311.opt-1.pyc`.
 _BYTECODE = re.compile(rb"(.*/)?__pycache__/[^/]+\.[^/]+\.pyc", re.DOTALL)
@@ -113,9 +126,15 @@ class Interpreter:
     links: tuple[bytes, ...]
 
 
-def measure_environment(folders: Sequence[str | os.PathLike[str]]) -> Environment:
-    """Measure folders that Python imports from, in any order. Raises NotMeasurable."""
-    parts = [_measure_folder(folder) for folder in {*map(os.path.realpath, folders)}]
+def measure_environment(
+    folders: Sequence[str | os.PathLike[str]], package: str | os.PathLike[str] | None = None
+) -> Environment:
+    """Measure folders that Python imports from, in any order. Raises NotMeasurable.
+
+    ``package`` is an open_webui that runs out of its sources: it has a digest of its own.
+    """
+    apart = None if package is None else os.path.realpath(package)
+    parts = [_measure_folder(folder, apart) for folder in {*map(os.path.realpath, folders)}]
     distributions = sorted(
         (each for part in parts for each in part.distributions), key=lambda each: each.line
     )
@@ -210,7 +229,7 @@ class _Folder:
     bytecode: dict[bytes, str]
 
 
-def _measure_folder(folder: str | os.PathLike[str]) -> _Folder:
+def _measure_folder(folder: str, package: str | None) -> _Folder:
     found = list_tree(folder, enters=_is_entered)
     metadata = _metadata(found)
     names = {info: _names(folder, info, own) for info, own in metadata.items()}
@@ -218,6 +237,7 @@ def _measure_folder(folder: str | os.PathLike[str]) -> _Folder:
     bytecode = {path for path in found if _BYTECODE.fullmatch(path)}
     others = {*found} - listed - bytecode - _written_by_installers(metadata, found)
     unlisted = {path for path in others if _is_told(path, found[path])}
+    unlisted -= _known(folder, found, package)
     hashes = hash_files(folder, {path: found[path] for path in listed | bytecode | unlisted})
     return _Folder(
         [_distribution(info, named, hashes) for info, named in names.items()],
@@ -235,6 +255,33 @@ def _is_told(path: bytes, kind: Kind) -> bool:
     if _is_rewritten(path):
         return _is_module_there(path) or (kind is Kind.LINK and _is_nameable(path))
     return kind is not Kind.FILE or _is_importable(path)
+
+
+def _known(folder: str, found: Mapping[bytes, Kind], package: str | None) -> set[bytes]:
+    """Return what no distribution names and is known all the same: the hook, and ``package``."""
+    known = {HOOK} if _is_hook_there(folder, found, package) else set()
+    if package is not None:
+        below = os.fsencode(os.path.relpath(package, folder)) + b"/"
+        known |= {path for path in found if path.startswith(below)}
+    return known
+
+
+def _is_hook_there(folder: str, found: Mapping[bytes, Kind], package: str | None) -> bool:
+    """Whether a site-packages folder has the kit's hook for the package beside it.
+
+    Or for ``package``: with one name in the other's place it is the same then. The name is in it
+    once, so nothing else can be.
+    """
+    if os.path.basename(folder) not in _SITES or found.get(HOOK) is not Kind.FILE:
+        return False
+    line = read_file(folder, HOOK, HOOK_MAX)
+    if package is not None:
+        line = line.replace(_named_in_hook(package), _named_in_hook("open_webui"))
+    return hashlib.sha256(line).hexdigest() == HOOK_SHA256
+
+
+def _named_in_hook(package: str) -> bytes:
+    return ascii((package,)).encode()
 
 
 def _metadata(found: Iterable[bytes]) -> dict[bytes, set[bytes]]:

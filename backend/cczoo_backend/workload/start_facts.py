@@ -84,7 +84,7 @@ class Missing:
 
 def start_facts(places: Places) -> Iterator[Fact | Missing]:
     """Yield what there is to say of each of KINDS, in that order."""
-    environment = _once(lambda: measure_environment(import_folders(places.path, places.library)))
+    environment = _once(lambda: _measured_environment(places))
     for kind, measure in (
         ("kit", lambda: _kit(environment())),
         ("open-webui", lambda: _open_webui(places, environment)),
@@ -93,6 +93,11 @@ def start_facts(places: Places) -> Iterator[Fact | Missing]:
         ("environment", lambda: _environment(places, environment())),
     ):
         yield _fact_or_why(kind, measure)
+
+
+def _measured_environment(places: Places) -> Environment:
+    source = None if _is_installed(places.package) else places.package
+    return measure_environment(import_folders(places.path, places.library), source)
 
 
 def import_folders(path: Sequence[str], library: str) -> list[str]:

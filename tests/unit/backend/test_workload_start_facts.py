@@ -116,6 +116,17 @@ def test_a_source_tree_is_known_by_the_package_s_folder(places: Places, tmp_path
     assert measured(source)["open-webui"] != before
 
 
+def test_a_source_tree_is_no_unlisted_code(places: Places, tmp_path: Path) -> None:
+    """The fact of open-webui answers for the package; of an installed one, RECORD does."""
+    backend = tmp_path / "backend"
+    write(backend, {"open_webui/main.py": "app", "open_webui/a/b.py": "b", "beside.py": "c"})
+    source = replace(places, package=backend / "open_webui", path=[*places.path, str(backend)])
+    for some, count in ((source, 1), (replace(source, package=places.package), 3)):
+        environment = measured(some)["environment"]
+        assert isinstance(environment, dict)
+        assert environment["unlisted_files"] == count
+
+
 def test_what_cannot_be_measured_says_why_and_leaves_the_others(
     places: Places, tmp_path: Path
 ) -> None:
@@ -142,7 +153,7 @@ def test_an_unexpected_error_is_told_and_not_fatal(
 ) -> None:
     calls = []
 
-    def broken(folders: list[str]) -> None:
+    def broken(folders: list[str], package: Path | None) -> None:
         calls.append(folders)
         raise ZeroDivisionError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sys
@@ -11,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from cczoo_installer.hook_line import BESIDE, FILE, hook_line
 from cczoo_verifier.reference_wheels import wheel_distribution, wheels_environment
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,8 @@ from made_wheels import install_by_hand, install_by_pip, install_by_uv, write_wh
 
 from quote_generator.workload import environment
 from quote_generator.workload.environment import (
+    HOOK,
+    HOOK_SHA256,
     Environment,
     is_counted,
     measure_environment,
@@ -296,6 +300,96 @@ def test_another_version_in_the_name_alone(site: Path) -> None:
     before = measured(site)
     (site / INFO).rename(site / "open_webui-1.3.dist-info")
     assert measured(site).digest != before.digest
+
+
+# --- the kit's hook -------------------------------------------------------------------------------
+
+
+def test_the_hook_is_what_the_installer_writes() -> None:
+    line = hook_line([BESIDE])
+    assert os.fsdecode(HOOK) == FILE
+    assert hashlib.sha256(line).hexdigest() == HOOK_SHA256
+    assert line.count(b"('open_webui',)") == 1, "with another name there, nothing else differs"
+
+
+@pytest.mark.parametrize("name", ["site-packages", "dist-packages"])
+def test_the_hook_is_no_unlisted_file(site: Path, name: str) -> None:
+    site = site.rename(site.parent / name)
+    before = measured(site)
+    (site / FILE).write_bytes(hook_line([BESIDE]))
+    assert measured(site) == before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        hook_line([BESIDE]) + b"\n",
+        hook_line([BESIDE])[:-1],
+        hook_line([BESIDE]).replace(b"\n", b"\r\n"),
+        hook_line([BESIDE]) + b"import evil\n",
+        hook_line(["/elsewhere/open_webui"]),
+        hook_line([BESIDE, "/elsewhere/open_webui"]),
+    ],
+)
+def test_anything_else_under_the_hooks_name_is_unlisted(site: Path, line: bytes) -> None:
+    (site / FILE).write_bytes(line)
+    assert measured(site).unlisted_files == (HOOK,)
+
+
+@pytest.mark.parametrize("path", ["another.pth", "Cczoo_open_webui.pth", f"acme/{FILE}"])
+def test_the_hook_under_another_name_is_unlisted(site: Path, path: str) -> None:
+    (site / path).write_bytes(hook_line([BESIDE]))
+    assert measured(site).unlisted_files == (path.encode(),)
+
+
+def test_the_hook_counts_where_python_does_not_run_it_and_as_a_link(site: Path) -> None:
+    other = site.parent / "other"
+    other.mkdir()
+    (other / FILE).write_bytes(hook_line([BESIDE]))
+    assert measured(other).unlisted_files == (HOOK,)
+    (site / "hook").write_bytes(hook_line([BESIDE]))
+    (site / FILE).symlink_to("hook")
+    assert measured(site).unlisted_files == (HOOK,)
+
+
+def test_a_hook_without_end(site: Path) -> None:
+    (site / FILE).write_bytes(bytes(environment.HOOK_MAX + 1))
+    assert code_of(site) == "file-too-large"
+
+
+@pytest.mark.parametrize("name", ["app", "an 'odd' \"\u00e9\\\n", "\udcff"])
+def test_an_open_webui_out_of_its_sources_and_its_hook_are_known(site: Path, name: str) -> None:
+    """As in a container image. What lies beside the package is still unlisted."""
+    before = measured(site)
+    package = site.parent / name / "open_webui"
+    package.mkdir(parents=True)
+    (package / "main.py").write_bytes(b"app = 1")
+    (site / FILE).write_bytes(hook_line([str(package)]))
+    both = [site, package.parent]
+    assert measure_environment(both, package) == before
+    assert measure_environment(both).unlisted_files == (HOOK, b"open_webui/main.py")
+    (package.parent / "open_webui2.py").write_bytes(b"evil")
+    (package.parent / "open_webui2").mkdir()
+    (package.parent / "open_webui2/main.py").write_bytes(b"evil")
+    assert measure_environment(both, package).unlisted_files == (
+        b"open_webui2.py",
+        b"open_webui2/main.py",
+    )
+
+
+def test_the_hook_of_an_open_webui_elsewhere_is_compared_byte_by_byte(site: Path) -> None:
+    package = str(site.parent / "app" / "open_webui")
+    line = hook_line([package])
+    for other in (
+        line + b"#" + line,
+        hook_line([package, package]),
+        hook_line([BESIDE, package]),
+        line.replace(b"sealed requests", ascii((package,)).encode()),
+        hook_line([package + "2"]),
+    ):
+        (site / FILE).write_bytes(other)
+        assert measure_environment([site], package).unlisted_files == (HOOK,)
 
 
 # --- links, pipes, and too much ------------------------------------------------------------------
