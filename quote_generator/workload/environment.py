@@ -54,6 +54,7 @@ ARCHIVE_OF_DATA = b"open_webui_data.zip"
 # What Python imports, runs at its start, or takes for a folder of modules; and what the dynamic
 # linker may find beside a compiled module (libz.so.1).
 _IMPORTABLE = re.compile(rb"\.(py|pyc|so|so\.[^/]*|pth|start|zip|egg|egg-link)\Z", re.DOTALL)
+_LIBRARY = re.compile(rb"\.so(\.[^/]*)?\Z", re.DOTALL)
 _METADATA = (b".dist-info", b".egg-info")
 
 HOOK = b"cczoo_open_webui.pth"
@@ -211,6 +212,19 @@ def _is_nameable(path: bytes) -> bool:
     return all(os.fsdecode(stem).isidentifier() for stem in stems)
 
 
+def _is_out_of_reach(path: bytes) -> bool:
+    """Whether no import leads to a path: a folder on the way has a dot in its name (``.cache``).
+
+    The linker looks into one such folder for libraries (``numpy.libs``, ``numpy/.libs``), and
+    setuptools puts what is in ``NAME.egg`` within reach.
+    """
+    *folders, name = path.split(b"/")
+    dotted = [folder for folder in folders if b"." in folder]
+    if not dotted or folders[0].lower().endswith((*_METADATA, b".egg")):
+        return False
+    return dotted != folders[-1:] or _LIBRARY.search(name) is None
+
+
 def _is_entered(folder: bytes) -> bool:
     return not _is_rewritten(folder) or _is_nameable(folder)
 
@@ -250,10 +264,13 @@ def _is_told(path: bytes, kind: Kind) -> bool:
     """Whether something that no distribution names counts as unlisted.
 
     A link does whatever it is called, for a whole package may be behind it; and what is no file is
-    an error. Among open-webui's data, sockets and the like are its own affair.
+    an error. Among open-webui's data, sockets and the like are its own affair, and so are they
+    where no import leads.
     """
     if _is_rewritten(path):
         return _is_module_there(path) or (kind is Kind.LINK and _is_nameable(path))
+    if _is_out_of_reach(path):
+        return False
     return kind is not Kind.FILE or _is_importable(path)
 
 

@@ -182,6 +182,10 @@ ADDED = [
     "easy.egg",
     "easy.egg-link",
     "libs/libz-1.so.1.3",
+    "acme.libs/libz.so.1",
+    "acme/.libs/libz.so",
+    "acme-more/evil.py",  # importlib.import_module has no need of identifiers
+    "evil.egg/evil.py",
     "some.zip",
     "acme/evil.py",  # in a namespace package
     "acme/evil/deep/er.py",
@@ -216,6 +220,30 @@ def test_an_added_file_that_nobody_names(site: Path, path: str) -> None:
         return
     (site / path).write_bytes(b"more")
     assert measured(site).unlisted != after.unlisted
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".cache/evil.py",
+        ".cache/evil.pth",
+        ".cache/deep/er/evil.so",
+        ".venv/lib/python3.11/site-packages/evil/evil.so",
+        "acme.libs/evil.py",
+        "acme.libs/evil.so/evil.so",
+        "acme/1.0/evil.py",
+        "evil.py/__init__.py",
+    ],
+)
+def test_an_added_file_that_no_import_leads_to(site: Path, path: str) -> None:
+    before = measured(site)
+    (site / path).parent.mkdir(parents=True)
+    (site / path).write_bytes(b"evil")
+    (site / path).with_name("a link").symlink_to("/tmp")
+    os.mkfifo((site / path).with_name("pipe"))
+    assert measured(site) == before
+    add_row(site, path.encode())
+    assert measured(site).digest != before.digest, "what a RECORD names counts everywhere"
 
 
 @pytest.mark.parametrize("path", [each for each in ADDED if "-info" not in each.lower()])
