@@ -32,11 +32,15 @@ def run_sources_alone(environ: Mapping[str, str]) -> None:
     """Where this process is to be measured, have it compile each module that it loads from now on.
 
     Sources are what is measured; Python knows a compiled module by its source's time and size
-    alone. Nothing can lie below a file: so no compiled module is found, nor written.
+    alone. Nothing can lie below a file: so no compiled module is found, nor written. And none is
+    loaded from the folder of commands, for what is there follows from nothing published.
     """
     if stating(environ):
         sys.dont_write_bytecode = True
         sys.pycache_prefix = os.devnull
+        from .scripts_folder import scripts_folders, without_scripts
+
+        sys.path[:] = without_scripts(sys.path, sys.modules, scripts_folders())
 
 
 def sealing_mode(environ: Mapping[str, str]) -> str:

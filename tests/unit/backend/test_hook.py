@@ -141,6 +141,20 @@ def test_what_is_measured_runs_and_no_compiled_module(python: Python, site: Path
     assert ("forged" in on, on[-1]) == (False, "kit")
 
 
+@pytest.mark.parametrize("word", ["on", "off"])
+def test_what_is_measured_imports_nothing_beside_its_command(
+    python: Python, site: Path, word: str
+) -> None:
+    before = f"""\
+import os, sys, sysconfig
+os.environ["TEE_STATEMENT"] = "{word}"
+sys.path.insert(0, sysconfig.get_path("scripts"))
+"""
+    then = SHOW + "print(sysconfig.get_path('scripts') in sys.path)\n"
+    done = python("-c", before + hooked(site / "open_webui", then))
+    assert shown(done) == [RAN, "kit", str(word == "off")]
+
+
 def test_a_package_by_another_path_to_the_same_folder_is_that_package(
     python: Python, site: Path, tmp_path: Path
 ) -> None:
