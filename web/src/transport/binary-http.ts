@@ -95,10 +95,10 @@ const readFields = async (message: ByteSource, isKnown: boolean): Promise<Fields
 	while (!(isKnown && (await source.isAtEnd()))) {
 		const nameLength = await source.varint();
 		if (!nameLength && !isKnown) break;
-		count(nameLength, 0);
+		if (nameLength > NAME_LIMIT) throw broken();
 		const name = latin1(await source.take(nameLength));
 		const valueLength = await source.varint();
-		if (valueLength > FIELDS_LIMIT) throw broken();
+		count(nameLength, valueLength);
 		const value = latin1(await source.take(valueLength));
 		checkField(name, value);
 		fields.push([name, value]);

@@ -4,6 +4,7 @@ import { fromHex, toHex } from '../../src/base/encoding';
 import { type Fields, readAnswer, writeRequestHead } from '../../src/transport/binary-http';
 import { type Bytes, concat, varint } from '../../src/transport/bytes';
 import { encapsulate } from '../../src/transport/chunked-ohttp';
+import { SealedError } from '../../src/transport/errors';
 import { openFrames, type Message } from '../../src/transport/frames';
 import { KEMS, X25519 } from '../../src/transport/hpke';
 import { readKeyset, type SealKey } from '../../src/transport/keyset';
@@ -225,6 +226,19 @@ describe('binary HTTP', () => {
 			});
 			expect(toHex(await whole(answer.content))).toBe(content);
 		}
+	});
+
+	it.each([
+		[65_535, 'taken'],
+		[65_536, 'refused']
+	])('bounds fields together: two of a byte and %i are %s', async (length, outcome) => {
+		const field = concat(Uint8Array.of(1, 0x61), varint(length), new Uint8Array(length).fill(0x62));
+		const message = concat(Uint8Array.of(3), varint(200), field, field, new Uint8Array(3));
+		const read = await readAnswer(inPieces(message)).then(
+			() => 'taken',
+			(error: unknown) => (error instanceof SealedError ? 'refused' : error)
+		);
+		expect(read).toBe(outcome);
 	});
 
 	/** What is wrong with a first line only concerns who reads requests. */
