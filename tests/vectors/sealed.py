@@ -147,6 +147,7 @@ def _good_keysets(
     yield "a key with unknown suites only", keyset.make_keyset([x25519, other], end)
     mixed = dataclasses.replace(x25519, suites=((2, 1), (1, 3), (1, 2)))
     yield "one known suite among unknown ones", keyset.make_keyset([mixed], end)
+    yield "an end of long ago", {**plain, "not_after": "0001-01-01T00:00:00Z"}
 
 
 def _bad_keysets(

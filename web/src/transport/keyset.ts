@@ -34,11 +34,14 @@ const UNCOMPRESSED = 4;
 
 const malformed = (detail: string) => new Problem('key-mismatch', detail);
 
+/** The first moment that every reader's calendar has. */
+const YEAR_ONE = Date.parse('0001-01-01T00:00:00Z');
+
 /** RFC 3339 in UTC and whole seconds. */
 const readTime = (text: unknown): number => {
 	const time = typeof text === 'string' ? Date.parse(text) : NaN;
 	// A day that its month does not have would be read as one of the next.
-	const usual = time > 0 ? `${new Date(time).toISOString().slice(0, 19)}Z` : '';
+	const usual = time >= YEAR_ONE ? `${new Date(time).toISOString().slice(0, 19)}Z` : '';
 	if (usual !== text) throw malformed('not_after');
 	return time;
 };
