@@ -31,7 +31,7 @@ help:
 	@echo "make test-intel   Intel's quote verification library, given as QVL_CHECK=/path/to/program"
 	@echo "make wheel  the kit's wheel, with the page's bundle inside: out/wheel"
 	@echo "make release   that wheel and what may run, signed: out/release (KEY=/path/to/key.pem)"
-	@echo "make fuzz   every parser, and both verifiers against each other, for FUZZ_SECONDS (300) each"
+	@echo "make fuzz   every parser, and the page against Python, for FUZZ_SECONDS (300) each"
 	@echo "make soak   100,000 quotes with random faults (a minute or two)"
 	@echo "make bench  the figures, each against a baseline of the same run"
 	@echo "make clean  remove what these made in the checkout (the cache folder stays)"
@@ -129,8 +129,9 @@ smoke/%: setup-test
 FUZZ_SECONDS ?= 300
 
 fuzz:
-	@$(BOOTSTRAP) system-fuzz dev
+	@$(BOOTSTRAP) system-fuzz dev node web
 	$(VENV)/python tests/fuzz/fuzzing.py --seconds $(FUZZ_SECONDS)
+	cd web && FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$$(date +%Y%m%d) npx --no-install vitest run test/fuzz
 
 soak:
 	@$(BOOTSTRAP) privileges system-test dev

@@ -15,15 +15,11 @@
  * A case is malformed where it cannot be put to a verifier at all; a broken quote or broken
  * collateral is a rejected one.
  */
-import { createHash, webcrypto } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { webcrypto } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { load } from './page_module.mjs';
 
-const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
-const SOURCE = path('../../web/src/');
-const BUILT = path('../../out/conformance/');
 const ACCEPTED = 0;
 const REJECTED = 10;
 const MALFORMED = 30;
@@ -34,40 +30,15 @@ const REQUIRED = ['evidence-format', 'collateral', 'quote-signature', 'tcb-statu
 const REFERENCES = 'reference-values';
 
 const ENTRY = `
-export { reasonOf } from './base/checks';
-export { fromBase64url } from './base/encoding';
-export { parsePem, readRoot } from './base/x509';
-export { INTEL_ROOT_KEY } from './dcap/root';
-export { verifyQuote } from './dcap/verify';
-export { replay } from './evidence/eventlog';
-export { parseQuote } from './evidence/quote';
-export { appraiseLogs, appraiseReferences, DEFAULT_POLICY, parsePolicy } from './policy/policy';
+export { reasonOf } from './src/base/checks';
+export { fromBase64url } from './src/base/encoding';
+export { parsePem, readRoot } from './src/base/x509';
+export { INTEL_ROOT_KEY } from './src/dcap/root';
+export { verifyQuote } from './src/dcap/verify';
+export { replay } from './src/evidence/eventlog';
+export { parseQuote } from './src/evidence/quote';
+export { appraiseLogs, appraiseReferences, DEFAULT_POLICY, parsePolicy } from './src/policy/policy';
 `;
-
-/** The page's verifier as one module, built once for each content that its source has. */
-const load = async () => {
-	const hash = createHash('sha256').update(ENTRY);
-	for (const name of readdirSync(SOURCE, { recursive: true }).sort()) {
-		if (/\.(ts|json)$/.test(name)) hash.update(`\0${name}\0`).update(readFileSync(SOURCE + name));
-	}
-	const file = `${BUILT}dcap-${hash.digest('hex').slice(0, 32)}.mjs`;
-	if (!existsSync(file)) {
-		// There once the packages of web/ are installed.
-		const { build } = createRequire(path('../../web/package.json'))('esbuild');
-		const partial = `${file}.${process.pid}`;
-		mkdirSync(BUILT, { recursive: true });
-		await build({
-			stdin: { contents: ENTRY, resolveDir: SOURCE, loader: 'ts' },
-			bundle: true,
-			format: 'esm',
-			target: 'es2022',
-			outfile: partial,
-			logLevel: 'error'
-		});
-		renameSync(partial, file); // whole or not at all: runs may overlap
-	}
-	return import(file);
-};
 
 class Malformed extends Error {}
 
@@ -203,7 +174,7 @@ const answer = async (tee, text) => {
 	return [accepted ? ACCEPTED : REJECTED, told];
 };
 
-const tee = await load();
+const tee = await load('dcap', ENTRY, ['src']);
 if (process.argv[2] === '--batch') {
 	for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) {
 		const [exit, result] = await answer(tee, line);

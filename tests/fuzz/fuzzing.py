@@ -1,6 +1,7 @@
 """Runs the fuzz targets: C ones by clang's libFuzzer and sanitizers, Python ones by atheris.
 
-A target besides, `differential`, compares both verifiers: see differential.py.
+Two besides compare: `differential` both verifiers, `page_readers` the page's readers of what comes
+sealed with Python's; see the files of their names.
 
     python tests/fuzz/fuzzing.py --seconds 3600 [TARGET ...]     (all targets without a name)
     python tests/fuzz/fuzzing.py --runs 200000 [TARGET ...]
@@ -98,8 +99,8 @@ TARGETS = {
 }
 
 
-DIFFERENTIAL = "differential"
-"""Both verifiers on the same mutants (differential.py), which stands beside the targets."""
+COMPARISONS = ("differential", "page_readers")
+"""Programs that compare two readers of the same mutants, which stand beside the targets."""
 
 
 # --- building -----------------------------------------------------------------------------------
@@ -157,9 +158,9 @@ def replay(target: Target, inputs: Sequence[Path], *, folder: Path = OUT / "bin"
     return _accepted(_run(target, [*once, *map(str, inputs)]))
 
 
-def compare(*options: str) -> str:
-    """Run the differential fuzz, which has no corpus; return what it says. Raises FuzzError."""
-    command = [sys.executable, str(HERE / "differential.py"), *options]
+def compare(name: str, *options: str) -> str:
+    """Run a comparison, which makes its own mutants; return what it says. Raises FuzzError."""
+    command = [sys.executable, str(HERE / f"{name}.py"), *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode != 0:
         raise FuzzError(f"({_ending(done.returncode)})\n{done.stdout}")
@@ -223,7 +224,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     how.add_argument("--seconds", type=positive_number, help="how long to run each target")
     how.add_argument("--runs", type=positive_number, help="how often to execute each target")
     how.add_argument("--input", type=Path, help="the one input to give the target")
-    names = [DIFFERENTIAL, *TARGETS]
+    names = [*COMPARISONS, *TARGETS]
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(names))
     options = parser.parse_args(argv)
     unknown = [name for name in options.targets if name not in names]
@@ -231,10 +232,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"name {'one of' if options.input else 'some of'} {', '.join(names)}")
 
     def run(name: str) -> str:
-        if name == DIFFERENTIAL:
+        if name in COMPARISONS:
             asked = {key: getattr(options, key) for key in ("input", "seconds", "runs")}
             [(key, value)] = [item for item in asked.items() if item[1] is not None]
-            return compare(f"--{key}", str(value))
+            return compare(name, f"--{key}", str(value))
         target = TARGETS[name]
         if options.input:
             return "accepted" if replay(target, [options.input]) else "refused"
