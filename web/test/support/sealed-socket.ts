@@ -35,6 +35,22 @@ const importKey = (raw: Bytes) =>
 export const farEnd = (secret: Bytes) => {
 	let sent = 0;
 	let received = 0;
+
+	/** What the next frame says, without a step to the one after it. */
+	const peek = async (frame: Bytes): Promise<{ isFinal: boolean; records: SocketRecord[] }> => {
+		const flag = must(frame[0]);
+		const key = await importKey(secret.subarray(0, 32));
+		const opened = await crypto.subtle.decrypt(parameters(received, flag), key, frame.subarray(1));
+		const text = Buffer.from(opened);
+		const records: SocketRecord[] = [];
+		for (let at = 0; at < text.length && text[at] !== 0;) {
+			const length = text.readUInt32BE(at + 1);
+			records.push({ type: must(text[at]), data: text.subarray(at + 5, at + 5 + length) });
+			at += 5 + length;
+		}
+		return { isFinal: flag === 1, records };
+	};
+
 	return {
 		seal: async (records: SocketRecord[], isFinal = false, padding = 100): Promise<Bytes> => {
 			const flag = isFinal ? 1 : 0;
@@ -51,20 +67,11 @@ export const farEnd = (secret: Bytes) => {
 			const sealed = await crypto.subtle.encrypt(parameters(counter, flag), key, padded);
 			return Buffer.concat([Buffer.of(flag), Buffer.from(sealed)]);
 		},
-		open: async (frame: Bytes): Promise<{ isFinal: boolean; records: SocketRecord[] }> => {
-			const flag = must(frame[0]);
-			const key = await importKey(secret.subarray(0, 32));
-			const counter = received;
+		peek,
+		open: async (frame: Bytes) => {
+			const said = await peek(frame);
 			received += 1;
-			const opened = await crypto.subtle.decrypt(parameters(counter, flag), key, frame.subarray(1));
-			const text = Buffer.from(opened);
-			const records: SocketRecord[] = [];
-			for (let at = 0; at < text.length && text[at] !== 0;) {
-				const length = text.readUInt32BE(at + 1);
-				records.push({ type: must(text[at]), data: text.subarray(at + 5, at + 5 + length) });
-				at += 5 + length;
-			}
-			return { isFinal: flag === 1, records };
+			return said;
 		}
 	};
 };

@@ -356,18 +356,56 @@ describe('a hostile proxy', () => {
 		expect(heard.at(-1)).toBe('close 1006  broken');
 	});
 
-	it('flips a bit of a frame, or cuts it, at each of many bytes', async () => {
-		for (let at = 0; at < 128; at += 9) {
-			for (const change of [
-				(frame: Buffer) => flipped(frame, at, 1 << (at % 8)),
-				(frame: Buffer) => frame.subarray(0, at)
-			]) {
-				OuterSocket.made = [];
-				const { heard, outer, far } = await opened();
-				outer.hear(change(await far.seal([text('secret')])));
-				await settle(() => heard.length === 3);
-				expect(heard).toEqual(['open', 'error', 'close 1006  broken']);
-			}
+	/** A frame with a bit of each of its bytes flipped, and cut before each. */
+	const changesOf = (frame: Buffer): Buffer[] =>
+		Array.from(frame).flatMap((_, at) => [
+			flipped(frame, at, 1 << (at % 8)),
+			frame.subarray(0, at)
+		]);
+
+	it.each<[string, SocketRecord[], boolean]>([
+		['a text', [text('secret')], false],
+		['bytes', [record(TYPES.binary, 'secret')], false],
+		['a part', [record(TYPES.textPart, 'secret')], false],
+		['nothing', [], false],
+		['its last words', [text('secret'), closing(1000)], true]
+	])('flips or cuts each byte of a frame that says %s', async (_, said, isFinal) => {
+		const sample = await opened();
+		const count = (await sample.far.seal(said, isFinal, 10)).length;
+		for (let change = 0; change < 2 * count; change += 1) {
+			OuterSocket.made = [];
+			const { heard, messages, outer, far } = await opened();
+			outer.hear(must(changesOf(await far.seal(said, isFinal, 10))[change]));
+			await settle(() => heard.length === 3);
+			expect(heard).toEqual(['open', 'error', 'close 1006  broken']);
+			expect(messages).toEqual([]);
+		}
+	});
+
+	it('flips or cuts each byte of the frame that opens', async () => {
+		const sample = await opened();
+		const count = (await sample.far.seal([OPENING], false, 10)).length;
+		for (let change = 0; change < 2 * count; change += 1) {
+			OuterSocket.made = [];
+			const { heard, far } = await connecting();
+			await settle(() => OuterSocket.made[0]?.binaryType === 'arraybuffer');
+			const frame = await far.seal([OPENING], false, 10);
+			must(OuterSocket.made[0]).hear(must(changesOf(frame)[change]));
+			await settle(() => heard.length === 2);
+			expect(heard).toEqual(['error', 'close 1006  broken']);
+		}
+	});
+
+	it('flips or cuts each byte of what the page says, which its server then refuses', async () => {
+		const { socket, outer, far } = await opened();
+		socket.send('secret');
+		socket.send(Uint8Array.of(7));
+		await settle(() => outer.sent.length > 0);
+		socket.close();
+		await settle(() => outer.sent.length > 1);
+		for (const frame of outer.sent) {
+			for (const changed of changesOf(frame)) await expect(far.peek(changed)).rejects.toThrow();
+			await far.open(frame);
 		}
 	});
 
