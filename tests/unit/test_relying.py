@@ -39,8 +39,10 @@ from doubles.chat import NONCE, Chat
 from doubles.chat import make_evidence as make
 from doubles.serving import serving
 from quote_generator.errors import BadInput
-from quote_generator.evidence import report_data
+from quote_generator.evidence import decode_base64url, report_data
 from quote_generator.quote import Quote, parse_quote
+from quote_generator.sealing.hpke import Kem, PrivateKey
+from quote_generator.sealing.keyset import make_key_config, make_keyset
 from quote_generator.service_address import base_address
 from quote_generator.simulator import Simulator
 
@@ -118,6 +120,38 @@ def test_trustee_takes_either_body(
     assert opinion.tcb.status == "UpToDate"
     assert opinion.tcb.advisory_ids == ()
     assert opinion.expires > time.time()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize(("name", "forms"), [("alibaba", 1), ("trustee", 2)])
+def test_a_service_gets_the_quotes_report_data(
+    td: Simulator, signer: Signer, name: str, forms: int, version: int
+) -> None:
+    """And nothing of what it binds, in each form of body that the service may take."""
+    config = make_key_config(7, PrivateKey.generate(Kem.X25519))
+    keyset = make_keyset([config], time.time() + 3600) if version == 2 else None
+    document = make(td, keyset=keyset)
+    bound = decode_base64url(document["runtime_data"], "runtime_data")
+    assert json.loads(bound)["v"] == version
+    quote = parse_quote(bytes.fromhex(document["quote"]))
+    keys = read_keys(json.dumps({"keys": [signer.jwk]}), pinned=True)
+    bodies: list[Any] = []
+    app = FastAPI()
+
+    @app.post(PROVIDERS[name].path)
+    async def misunderstand(request: Request) -> Response:
+        bodies.append(await request.json())
+        return PlainTextResponse("missing field `tee`", status_code=400)
+
+    with serving(lambda _: app) as address, pytest.raises(Unreachable):
+        ask(service(name, address, keys), quote)
+    sent = [one.get("verification_requests", [one])[0]["runtime_data"] for one in bodies]
+    assert len(sent) == forms
+    for runtime in sent:
+        assert list(runtime) == ["raw"]
+        raw = decode_base64url(runtime["raw"], "raw")
+        assert (len(raw), raw) == (64, quote.body.report_data)
+        assert raw == report_data(bound)
 
 
 def test_a_server_is_verified_by_trustee(url: str, trustee: str, capsys: Any) -> None:

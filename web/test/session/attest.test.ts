@@ -176,6 +176,23 @@ describe('a good server and a good service', () => {
 		expect(Object.keys(read(request, '/runtime_data') as object)).toEqual(['raw']);
 	});
 
+	it.each([
+		['Alibaba Cloud', alibaba, '/v1/attestation', '', undefined],
+		['Alibaba Cloud', alibaba, '/v1/attestation', '', null],
+		['Trustee', trustee, '/attestation', '/verification_requests/0', undefined],
+		['Trustee', trustee, '/attestation', '/verification_requests/0', null]
+	] as const)(
+		'gives %s the report data of the quote and no more, whatever it binds',
+		async (_name, scene, path, at, keyset) => {
+			const { calls, fields } = await run(scene({ td: { keyset } }));
+			const sent = body(must(calls.find(({ url }) => url.endsWith(path))));
+			const { raw, ...more } = read(sent, `${at}/runtime_data`) as { raw: string };
+			expect(more).toEqual({});
+			expect(raw).toBe(base64url(fields.report_data));
+			expect(Buffer.from(raw, 'base64url')).toHaveLength(64);
+		}
+	);
+
 	it('is green with a Simple token (RS384)', async () => {
 		const { verdict } = await run(trustee({ signer: RS384, claims: simpleClaims }));
 		expect(verdict.status).toBe('green');
