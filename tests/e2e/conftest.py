@@ -61,6 +61,7 @@ from e2e.walks import start_site as start_site
 from e2e.walks import stranger as stranger
 from e2e.walks import walk as walk
 from e2e.walks import way as way
+from e2e.walks import where as where
 from emulator.harness import Emulator
 from quote_generator.simulator import Simulator
 

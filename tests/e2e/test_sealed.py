@@ -6,14 +6,12 @@ import pytest
 from playwright.sync_api import expect
 
 from e2e.test_chat import WATCH_FRAMES
-from e2e.walks import Walk, came_by
-
-either_way = pytest.mark.parametrize("walk", ["websocket", "polling"], indirect=True)
+from e2e.walks import Walk, either_way
 
 
 @pytest.mark.smoke
 @either_way
-def test_a_chat_streams_and_stays(walk: Walk, way: str) -> None:
+def test_a_chat_streams_and_stays(walk: Walk) -> None:
     prompt, answer = walk.plant("prompt"), walk.plant("answer")
     walk.site.models(answer=f"It is {answer}, {'and so on, ' * 20}{answer}.")
     chat = walk.open()
@@ -30,7 +28,7 @@ def test_a_chat_streams_and_stays(walk: Walk, way: str) -> None:
     expect(chat.page.locator(".user-message")).to_contain_text(prompt)
     chat.expect_state("green")
     assert chat.errors == []
-    assert came_by(way, walk.asked())
+    assert walk.by_socket() == (walk.site.way == "websocket")
 
 
 @either_way

@@ -11,7 +11,7 @@ from doubles.spellings import new_canary
 from e2e.browser import ChatPage
 from e2e.stack import Backend, wait_until
 from e2e.test_sealed_files import expect_loaded, picture
-from e2e.walks import Walk
+from e2e.walks import Walk, either_way
 
 # What 0.5.20's own page trips over when somebody signs out, also without the kit.
 AT_SIGN_OUT = "Cannot read properties of null (reading 'role')"
@@ -38,6 +38,7 @@ def fill_in(page: Page, **fields: str) -> None:
 
 
 @pytest.mark.smoke
+@either_way
 def test_somebody_signs_up_goes_and_comes_back(stranger: Walk) -> None:
     let_sign_up(stranger.site.backend)
     stranger.plain.add("GET /auth")  # a first visit

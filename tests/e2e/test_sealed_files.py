@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from e2e.stack import wait_until
-from e2e.walks import Walk
+from e2e.walks import Walk, either_way
 
 UPLOAD = "input[type=file][multiple]"
 SECONDS = 60
@@ -107,6 +107,7 @@ def expect_loaded(page: Page, selector: str) -> None:
     assert image.evaluate("(image) => image.naturalWidth") > 0
 
 
+@either_way
 def test_a_file_goes_up_into_a_chat_and_comes_down(walk: Walk, tmp_path: Path) -> None:
     name, words, prompt = walk.plant("file"), walk.plant("words"), walk.plant("prompt")
     chat = walk.open()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -68,6 +68,8 @@ class Site:
     model: str
     wire: Wire
     accounts: oidc.Provider
+    way: str = "websocket"
+    """How the app's own events come: or else by "polling"."""
 
     def models(self, **orders: Any) -> None:
         """Tell the models what to answer."""
@@ -119,6 +121,10 @@ class Passage:
         """What the browser asked for, in order: method (WS for a socket's message) and path."""
         return [each.what for each in self.passed() if each.way == UP]
 
+    def by_socket(self) -> bool:
+        """Whether anything came or went by a WebSocket."""
+        return any(what.startswith(f"WS {KIT}ws/") for what in self.asked())
+
     def seen(self) -> dict[str, list[str]]:
         """Of all that was planted, where it passed."""
         passed = [each for each in self.passed() if not is_front_end(each)]
@@ -141,6 +147,7 @@ class Passage:
         assert seen == {}, seen
         unlisted = self.gone_plain() - self.plain
         assert unlisted == set(), unlisted
+        assert self.site.way == "websocket" or not self.by_socket()
         self._expect_that_it_would_be_found()
 
     def _expect_that_it_would_be_found(self) -> None:
@@ -195,10 +202,8 @@ def may_be_plain(what: str) -> bool:
     return method in ("GET", "HEAD") and not query and (listed or path == "/")
 
 
-def came_by(way: str, asked: list[str]) -> bool:
-    """Whether the app's events came in this way: "websocket" or "polling"."""
-    by_socket = any(what.startswith(f"WS {KIT}ws/") for what in asked)
-    return by_socket == (way == "websocket")
+either_way = pytest.mark.parametrize("way", ["websocket", "polling"])
+"""A walk where the app's own events come by WebSocket, and one where they cannot."""
 
 
 # Fixtures; conftest.py hands them on.
@@ -261,7 +266,20 @@ def site(start_site: Callable[..., Site]) -> Site:
 @pytest.fixture(scope="session")
 def polled_site(start_site: Callable[..., Site]) -> Site:
     """The same, where the app's own events come without WebSockets."""
-    return start_site("polled", ENABLE_WEBSOCKET_SUPPORT="false")
+    return replace(start_site("polled", ENABLE_WEBSOCKET_SUPPORT="false"), way="polling")
+
+
+@pytest.fixture
+def way() -> str:
+    """How the app's own events come to the browser, where a test does not say (`either_way`)."""
+    return "websocket"
+
+
+@pytest.fixture
+def where(request: pytest.FixtureRequest, way: str) -> Site:
+    """The site where they come in that way: it starts with the first walk there."""
+    site: Site = request.getfixturevalue("polled_site" if way == "polling" else "site")
+    return site
 
 
 @pytest.fixture(scope="session")
@@ -281,30 +299,21 @@ def open_profile(browser: Browser) -> Iterator[Callable[[Site], BrowserContext]]
         profile.close()
 
 
-@pytest.fixture(params=["websocket"])
-def walk(
-    request: pytest.FixtureRequest, open_profile: Callable[[Site], BrowserContext]
-) -> Iterator[Walk]:
-    """A walk of somebody who is signed in; over polling where a test asks for that."""
-    site = request.getfixturevalue("site" if request.param == "websocket" else "polled_site")
-    walk = Walk(site, open_profile(site))
-    walk.hide("token", site.backend.token)
+@pytest.fixture
+def walk(where: Site, open_profile: Callable[[Site], BrowserContext]) -> Iterator[Walk]:
+    """A walk of somebody who is signed in."""
+    walk = Walk(where, open_profile(where))
+    walk.hide("token", where.backend.token)
     yield from walking(walk)
 
 
 @pytest.fixture
-def way(request: pytest.FixtureRequest) -> str:
-    """How the app's own events come to the browser of `walk`."""
-    return str(request.node.callspec.params.get("walk", "websocket"))
-
-
-@pytest.fixture
-def stranger(site: Site, browser: Browser) -> Iterator[Walk]:
+def stranger(where: Site, browser: Browser) -> Iterator[Walk]:
     """A walk in a browser profile of somebody who was never here."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US")
     context.add_init_script(OBSERVER)
     context.set_default_timeout(30_000)
-    yield from walking(Walk(site, context))
+    yield from walking(Walk(where, context))
     context.close()
 
 
