@@ -121,6 +121,7 @@ class FrontEnd:
     does, always; elsewhere by a setting. ``embeds``: tools can bring pages. ``file_in_answer`` is
     how an answer shows the file ``{id}``, which was sent to ``upload``.
     ``attaches`` files where it is asked to; ``hears`` without a program of the system (ffprobe).
+    ``end_recording`` is the button that has it heard.
     ``chats_settings`` is where the settings import and ``export`` chats, and ``command`` how a
     prompt's is written down. ``sends_links``: what an address asks (`?q=`) goes by itself.
     """
@@ -134,6 +135,7 @@ class FrontEnd:
     upload: str = "/api/v1/files/?process=false"
     attaches: bool = True
     hears: bool = True
+    end_recording: str = "#confirm-recording-button"
     chats_settings: str = "Data Controls"
     export: str = "Export"
     command: str = "{name}"
@@ -152,6 +154,7 @@ FRONT_ENDS = (
         upload="/api/v1/files/",
         attaches=False,
         hears=False,
+        end_recording="button:has(path[d='m4.5 12.75 6 6 9-13.5']):visible",
         chats_settings="Chats",
         export="Export Chats",
         command="/{name}",

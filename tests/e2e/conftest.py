@@ -56,6 +56,7 @@ from e2e.stack import (
 from e2e.walks import accounts as accounts
 from e2e.walks import open_profile as open_profile
 from e2e.walks import polled_site as polled_site
+from e2e.walks import programs as programs
 from e2e.walks import site as site
 from e2e.walks import start_site as start_site
 from e2e.walks import stranger as stranger

@@ -7,9 +7,11 @@ recorded, and nothing may have gone plain that is not on the list of what may (d
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,7 +24,8 @@ from doubles import oidc, pccs
 from doubles.serving import serving
 from doubles.spellings import PART, RANDOM, new_canary
 from doubles.wire import DOWN, UP, Message, Wire, recorded
-from e2e.browser import OBSERVER, ChatPage, signed_in_context
+from e2e.browser import OBSERVER, ChatPage, front_end_of, signed_in_context
+from e2e.editions import this_edition
 from e2e.stack import Backend, Installation
 from emulator.harness import Emulator
 
@@ -223,6 +226,23 @@ def accounts() -> Iterator[oidc.Provider]:
 
 
 @pytest.fixture(scope="session")
+def programs(home: Path) -> str:
+    """The PATH of a site, with an ffprobe where this version takes no recording without one.
+
+    It asks whether a recording has to be converted; this one knows nothing of any.
+    """
+    path = os.environ["PATH"]
+    if front_end_of(this_edition().version).hears:
+        return path
+    folder = home / "programs"
+    folder.mkdir()
+    prober = folder / "ffprobe"
+    prober.write_text("#!/bin/sh\n")
+    prober.chmod(0o755)
+    return f"{folder}{os.pathsep}{path}"
+
+
+@pytest.fixture(scope="session")
 def start_site(
     start_model: Callable[..., str],
     start_backend: Callable[..., Backend],
@@ -230,6 +250,7 @@ def start_site(
     collateral_service: pccs.State,
     own_root_installation: Installation,
     accounts: oidc.Provider,
+    programs: str,
 ) -> Iterator[Callable[..., Site]]:
     """Start an open-webui with models of its own behind one who reads along."""
     with ExitStack() as stack:
@@ -244,6 +265,7 @@ def start_site(
                 "OPENID_PROVIDER_URL": f"{accounts.url}/.well-known/openid-configuration",
                 "OAUTH_CLIENT_SECRET": accounts.secret,
                 "TEE_PCCS_URL": collateral_service.url,
+                "PATH": programs,
             }
             backend = start_backend(
                 name,
