@@ -35,11 +35,12 @@ import pytest
 from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, Playwright, expect, sync_playwright
 
-from doubles import pccs
+from doubles import oidc, pccs
 from doubles.hostile import ALIBABA, GOOD, TRUSTEE, Forger, create_app
 from doubles.model import MODEL
 from doubles.ollama_program import make_program
 from doubles.serving import serving
+from doubles.wire import Wire, recorded
 from e2e.browser import CHROMIUM, CHROMIUM_FLAGS, ChatPage, signed_in_context
 from e2e.changed import Changed
 from e2e.editions import Edition, this_edition
@@ -53,6 +54,7 @@ from e2e.stack import (
     announcing_server,
     free_port,
 )
+from e2e.walks import Passage, Site
 from e2e.walks import accounts as accounts
 from e2e.walks import open_profile as open_profile
 from e2e.walks import polled_site as polled_site
@@ -448,10 +450,31 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 
 @pytest.fixture
+def wire(hardware: Backend, ports: dict[str, int]) -> Iterator[Wire]:
+    """A recording proxy before that server, whose origin the service lets in."""
+    with recorded(hardware.url, port=ports[RECORDED]) as wire:
+        yield wire
+
+
+@pytest.fixture
+def passage(
+    hardware: Backend, model: str, wire: Wire, accounts: oidc.Provider
+) -> Iterator[Passage]:
+    """What passes there: in the end nothing that the test planted may have."""
+    passage = Passage(Site(hardware, model, wire, accounts))
+    passage.hide("token", hardware.token)
+    yield passage
+    passage.expect_sealed()
+
+
+@pytest.fixture
 def open_chat(
     browser: Browser, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., ChatPage]]:
-    """Open the app in a fresh browser profile: ``open_chat(backend, settings, path="/")``."""
+    """Open the app in a fresh browser profile: ``open_chat(backend, settings, path="/")``.
+
+    ``past`` somebody who reads along, on request.
+    """
     contexts: list[BrowserContext] = []
     pages: list[ChatPage] = []
 
@@ -460,14 +483,16 @@ def open_chat(
         settings: dict[str, Any] | None = None,
         *,
         path: str = "/",
+        past: Passage | None = None,
         prepare: Callable[[BrowserContext], None] | None = None,
         **options: Any,
     ) -> ChatPage:
-        context = signed_in_context(browser, backend.url, backend.token, settings, **options)
+        url = past.url if past else backend.url
+        context = signed_in_context(browser, url, backend.token, settings, **options)
         contexts.append(context)
         if prepare is not None:
             prepare(context)
-        pages.append(ChatPage(context.new_page(), backend.url))
+        pages.append(ChatPage(context.new_page(), url))
         return pages[-1].open(path)
 
     yield open_page

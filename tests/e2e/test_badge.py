@@ -15,6 +15,7 @@ from playwright.sync_api import BrowserContext, Request, Route, expect
 from e2e.browser import CHECKS, ChatPage, tee_settings
 from e2e.evidence import decode, field_of, quote_of, report_data_of, verify_nonce
 from e2e.stack import Backend
+from e2e.walks import Passage
 
 OpenChat = Callable[..., ChatPage]
 
@@ -152,19 +153,20 @@ def test_green_with_the_default_provider(
 
 @pytest.mark.smoke
 def test_an_existing_chat_shows_the_badge_and_attests_again(
-    hardware: Backend, service: str, open_chat: OpenChat
+    hardware: Backend, passage: Passage, service: str, open_chat: OpenChat
 ) -> None:
-    chat = open_chat(hardware, tee_settings("trustee", trustee=service))
+    words = passage.plant("words")
+    chat = open_chat(hardware, tee_settings("trustee", trustee=service), past=passage)
     chat.expect_state("green")
-    chat.send("Remember me.")
-    chat.expect_reply("Remember me.")
+    chat.send(f"Remember {words}.")
+    chat.expect_reply(words)
     chat.expect_state("green")
     # The chat only got its name with the first message: that is no reason to ask again.
     assert len(quotes(chat)) == 1
     assert "/c/" in chat.page.url
 
     chat.reload()
-    expect(chat.replies.last).to_contain_text("Remember me.")
+    expect(chat.replies.last).to_contain_text(words)
     chat.expect_state("green")
     assert len(quotes(chat)) == 2
 
@@ -197,18 +199,19 @@ def test_the_service_that_only_this_server_named_never_gives_green(
 
 @pytest.mark.smoke
 def test_another_chat_right_after_the_first_message_attests_again(
-    hardware: Backend, service: str, open_chat: OpenChat
+    hardware: Backend, passage: Passage, service: str, open_chat: OpenChat
 ) -> None:
     """In 0.5.20 this button leaves the page's address as it is, the old chat's."""
-    chat = open_chat(hardware, tee_settings("trustee", trustee=service))
+    first, second = passage.plant("first"), passage.plant("second")
+    chat = open_chat(hardware, tee_settings("trustee", trustee=service), past=passage)
     chat.expect_state("green")
-    chat.send("The first.")
-    chat.expect_reply("The first.")
+    chat.send(f"Say {first}.")
+    chat.expect_reply(first)
     chat.new_chat()
     expect_more(chat, quotes, 2)
     chat.expect_state("green")
-    chat.send("The second.")
-    chat.expect_reply("The second.")
+    chat.send(f"Say {second}.")
+    chat.expect_reply(second)
     chat.expect_state("green")
     assert len(quotes(chat)) == 2
 
@@ -361,12 +364,14 @@ def questions(chat: ChatPage, service: str) -> list[Request]:
 
 @pytest.mark.smoke
 def test_switched_off_nothing_is_asked(
-    hardware: Backend, service: str, open_chat: OpenChat
+    hardware: Backend, passage: Passage, service: str, open_chat: OpenChat
 ) -> None:
-    chat = open_chat(hardware, tee_settings("trustee", enabled=False, trustee=service))
+    words = passage.plant("words")
+    settings = tee_settings("trustee", enabled=False, trustee=service)
+    chat = open_chat(hardware, settings, past=passage)
     chat.expect_state("off")
-    chat.send("Nobody asks.")
-    chat.expect_reply("Nobody asks.")
+    chat.send(f"Say {words}.")
+    chat.expect_reply(words)
     chat.reload().expect_state("off")
     chat.open_panel()
     assert chat.states() == ["off"]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from doubles.spellings import new_canary
-from doubles.wire import Wire, recorded
+from doubles.wire import Wire
 from e2e.browser import CHECKS, SEND, SETTINGS_KEY, front_end_of, tee_settings
 from e2e.editions import this_edition
 from e2e.engines import CONTROL, ESCAPE, Engine, chord, click, firefox, webkit, write
@@ -136,13 +136,6 @@ def visit(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Visit]:
     start: Callable[[Path], AbstractContextManager[Engine]] = request.param
     with start(tmp_path) as engine:
         yield Visit(engine)
-
-
-@pytest.fixture
-def wire(hardware: Backend, ports: dict[str, int]) -> Iterator[Wire]:
-    """A recording proxy before that server, whose origin the service lets in."""
-    with recorded(hardware.url, port=ports["recorded"]) as wire:
-        yield wire
 
 
 def test_badge_panel_settings_and_a_chat(
