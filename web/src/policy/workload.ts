@@ -231,14 +231,14 @@ const appraiseUnviolated = (workload: Workload, sections: Sections): Finding => 
 };
 
 /**
- * The check `workload` as of now (seconds since 1970); throws `not-stated`, `statement-withheld`,
+ * The check `workload` at a time (seconds since 1970); throws `not-stated`, `statement-withheld`,
  * `measured-mismatch`, `release-missing`, `release-expired` or `workload-policy`. What has the wrong
  * form was refused before.
  *
  * A policy that is violated fails whether the log is there or not: whoever held it back would
  * otherwise make a failure a warning.
  */
-export const appraiseWorkload = (workload: Workload, now = Date.now() / 1000): Finding => {
+export const appraiseWorkload = (workload: Workload, now: number): Finding => {
 	const { digests, sections, log, policy } = workload;
 	if (!digests) {
 		if (policy) throw new Problem('not-stated');

@@ -88,7 +88,8 @@ export const checkWorkload = async (
 		const covered = BOOT.every((name) => reference_values[name] !== undefined);
 		const changed = differences.length > 0;
 		if (known) told.workload = { ...known, differences };
-		return appraiseWorkload({ digests, sections, log, policy: workload, covered, changed });
+		const whole = { digests, sections, log, policy: workload, covered, changed };
+		return appraiseWorkload(whole, env.now() / 1000);
 	};
 	let finding = appraise();
 	if (!things) {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createSockets, type SocketEnvironment } from '../../src/transport/sockets';
-import { base64url, flipped } from '../support/bytes';
+import { base64url, type Bytes, flipped } from '../support/bytes';
 import { fakeClock, settle } from '../support/environment';
 import { must } from '../support/must';
 import { openChannel, ORIGIN } from '../support/sealed-channel';
@@ -357,7 +357,7 @@ describe('a hostile proxy', () => {
 	});
 
 	/** A frame with a bit of each of its bytes flipped, and cut before each. */
-	const changesOf = (frame: Buffer): Buffer[] =>
+	const changesOf = (frame: Bytes): Bytes[] =>
 		Array.from(frame).flatMap((_, at) => [
 			flipped(frame, at, 1 << (at % 8)),
 			frame.subarray(0, at)
