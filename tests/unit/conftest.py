@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +40,14 @@ def no_authorities(simulator: Simulator) -> Iterator[None]:
         for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
             patch.delenv(name, raising=False)
         yield
+
+
+@pytest.fixture(autouse=True)
+def imports_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a measured server does about imports in its process is not for those that come after."""
+    monkeypatch.setattr(sys, "pycache_prefix", sys.pycache_prefix)
+    monkeypatch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)
+    monkeypatch.setattr(sys, "path", [*sys.path])
 
 
 @pytest.fixture
