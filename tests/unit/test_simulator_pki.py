@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from doubles.forking import killed_at, race
 from quote_generator import __main__ as command_line
+from quote_generator import atomic_file
 from quote_generator.quote import parse_quote
 from quote_generator.simulator import Simulator, SimulatorError, pki, state
 from quote_generator.simulator.files import files_of
@@ -384,7 +385,7 @@ def test_an_older_root_is_not_kept_when_the_disk_was_full(
     def full(**_: Any) -> Any:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(state.tempfile, "mkstemp", full)
+    monkeypatch.setattr(atomic_file.tempfile, "mkstemp", full)
     with pytest.raises(SimulatorError, match="No space left"):
         Simulator.open(old_folder)
     assert {path.name: path.read_bytes() for path in old_folder.iterdir()} == before

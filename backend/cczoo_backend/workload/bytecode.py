@@ -11,13 +11,16 @@ import hashlib
 import marshal
 import os
 from collections.abc import Iterable
-from importlib.util import MAGIC_NUMBER
+from importlib.util import MAGIC_NUMBER, source_hash
 from pathlib import Path
 from types import CodeType, ModuleType
 
 from quote_generator.workload.files import tree_digest
 
-_HEADER = 16  # bytes before the code (PEP 552)
+# PEP 552: the bytes before the code, and what the second four of them say.
+_HEADER = 16
+_BY_HASH, _CHECKED = 0b01, 0b10
+_32_BITS = 0xFFFF_FFFF
 
 
 def digest_of_foreign(modules: Iterable[ModuleType]) -> str:
@@ -31,7 +34,7 @@ def digest_of_foreign(modules: Iterable[ModuleType]) -> str:
         if spec is None or not spec.has_location or not spec.cached:
             continue
         data = _read(spec.cached)
-        if data is not None and data[:4] == MAGIC_NUMBER and not _is_of(spec.origin, data):
+        if data is not None and _is_taken(spec.origin, data) and not _is_of(spec.origin, data):
             found[os.fsencode(spec.cached)] = hashlib.sha256(data).hexdigest()
     return tree_digest(found)
 
@@ -41,6 +44,23 @@ def _read(path: str) -> bytes | None:
         return Path(path).read_bytes()
     except OSError:
         return None
+
+
+def _is_taken(source: str, data: bytes) -> bool:
+    """Whether Python runs a compiled module (PEP 552), which is not one of another source."""
+    flags = int.from_bytes(data[4:8], "little")
+    if data[:4] != MAGIC_NUMBER:
+        return False
+    if flags & _BY_HASH:
+        text = _read(source)
+        is_checked = flags & _CHECKED and text is not None
+        return not is_checked or data[8:_HEADER] == source_hash(text or b"")
+    try:
+        status = os.stat(source)
+    except OSError:
+        return True
+    said = int.from_bytes(data[8:12], "little"), int.from_bytes(data[12:_HEADER], "little")
+    return said == (int(status.st_mtime) & _32_BITS, status.st_size & _32_BITS)
 
 
 def _is_of(source: str, data: bytes) -> bool:

@@ -88,6 +88,13 @@ def test_an_honest_one_is_none(source: Path, script: str, checked: bool | None) 
     assert run(source.parent, script) == ["source", NOTHING]
 
 
+def test_a_stale_one_is_not_run_and_none(source: Path) -> None:
+    """As after an edit where nothing compiled may be written."""
+    compiled(source)
+    source.write_text(f"{SOURCE}# edited\n")
+    assert run(source.parent, AFTER) == ["source", NOTHING]
+
+
 @pytest.mark.parametrize("data", [b"", b"\0" * 40, b"cut", b"not code"])
 def test_one_that_cannot_be_read(source: Path, data: bytes) -> None:
     """Of another Python it is not taken; what is this one's and no code could not be taken."""
@@ -96,7 +103,7 @@ def test_one_that_cannot_be_read(source: Path, data: bytes) -> None:
     if data == b"cut":
         data = path.read_bytes()[:-5]
     elif data == b"not code":
-        data = importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps("text")
+        data = path.read_bytes()[:16] + marshal.dumps("text")
     foreign = data.startswith(importlib.util.MAGIC_NUMBER)
     script = f"from pathlib import Path; {module}Path({str(path)!r}).write_bytes({data!r}){AFTER}"
     assert (run(source.parent, script)[1] != NOTHING) is foreign
