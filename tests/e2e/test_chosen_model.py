@@ -12,7 +12,7 @@ from doubles import pccs
 from doubles.spellings import new_canary
 from doubles.wire import Wire, recorded
 from e2e.gates import QUOTE, SECONDS, Tab, count, in_the_clear, profile
-from e2e.stack import Backend, Installation
+from e2e.stack import Backend, Installation, wait_until
 from emulator import Emulator
 
 ELSEWHERE = "models.elsewhere.example:443"
@@ -91,6 +91,7 @@ def test_a_connection_that_is_added_is_asked_about_before_the_next_word(
 ) -> None:
     tab.chat("Before it was added.")
     quotes, words = count(wire, f"GET {QUOTE}"), new_canary("prompt")
+    sockets = count(wire, "OPEN ")
     elsewhere()
     tab.send(f"Say {words}.")
     tab.expect_question("What runs on this server is not what it was")
@@ -100,6 +101,9 @@ def test_a_connection_that_is_added_is_asked_about_before_the_next_word(
     expect(question).to_contain_text(ELSEWHERE)
     assert count(wire, f"GET {QUOTE}") > quotes  # judged anew, by itself
     assert not heard(server, words)
+    # With its next socket a newer version loads the chat anew, which an answer should come after.
+    wait_until(lambda: count(wire, "OPEN ") > sockets, "another socket", seconds=60)
+    tab.page.wait_for_timeout(2_000)
     tab.page.get_by_test_id(f"tee-model-{answer}").click()
     expect(question).to_have_count(0)  # what is declined is refused by then
     if answer == "confirm":

@@ -70,7 +70,7 @@ def demo(
 def go_on(page: Page) -> None:
     """Do what the demonstration's words say, before anything of the app is there."""
     question = page.get_by_test_id("tee-question")
-    expect(question).to_contain_text("not-simulated", timeout=60_000)
+    expect(question).to_contain_text("Real hardware", timeout=60_000)
     expect(page.get_by_placeholder("Enter Your Email")).to_have_count(0)
     question.get_by_role("button", name="Go on", exact=True).click()
 

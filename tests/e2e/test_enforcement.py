@@ -167,7 +167,7 @@ def test_what_is_asked_for_less_does_not_loosen_what_nobody_confirmed(
 ) -> None:
     asks_for(wire, "off")
     tab = Tab(profile(policy=WRONG), wire).go()
-    tab.expect_question("was not verified", "reference-values:")  # as with `warn`
+    tab.expect_question("was not verified", "Expected measurements:")  # as with `warn`
 
 
 @pytest.mark.parametrize("chosen", ELSEWHERE)

@@ -60,7 +60,7 @@ def test_warnings_are_named_and_nothing_leaves_before_they_are_confirmed(
 ) -> None:
     context = new_profile()
     tab = Tab(context, wire).go()
-    tab.expect_question("verified with warnings", "not-simulated:")
+    tab.expect_question("verified with warnings", "Real hardware:")
     tab.page.wait_for_timeout(3_000)  # whatever does not wait would have gone by now
     assert_nothing_left(wire, sealed.token)
 
@@ -80,7 +80,7 @@ def test_a_failure_is_confirmed_in_each_tab(
 ) -> None:
     context = new_profile(WRONG)
     tab = Tab(context, wire).go()
-    tab.expect_question("was not verified", "reference-values:")
+    tab.expect_question("was not verified", "Expected measurements:")
     assert_nothing_left(wire, sealed.token)
     tab.confirm().expect_app()
     tab.chat("Red, and I said yes.")
@@ -90,7 +90,7 @@ def test_a_failure_is_confirmed_in_each_tab(
     tab.expect_app()
 
     other = Tab(context, wire).go()
-    other.expect_question("was not verified", "reference-values:")
+    other.expect_question("was not verified", "Expected measurements:")
     other.confirm().expect_app()
     assert in_the_clear(wire) == []
 

@@ -100,7 +100,7 @@ def test_the_person_forgets_an_origin_that_names_no_key_any_more(
     tab.expect_question(NO_WAY_BACK)
     path = urlsplit(tab.page.url).path
     tab.forget()
-    tab.expect_question("key-binding:")
+    tab.expect_question("Key of the sealed connection:")
     assert in_the_clear(wire) == [f"GET {path}"]  # as at any first visit
     tab.confirm()
     works_as_stock(tab, wire)

@@ -119,21 +119,6 @@ export const watchModels = (env: ChosenEnvironment): ChosenModels => {
 			show();
 		});
 
-	/**
-	 * While the person is asked, all else waits as well: an app whose socket came back before the
-	 * words were sent shows its chat without them.
-	 */
-	const answered = async (): Promise<void> => {
-		while (asked.get()) {
-			await new Promise<void>((resolve) => {
-				const stop = asked.listen(() => {
-					stop();
-					resolve();
-				});
-			});
-		}
-	};
-
 	return {
 		model,
 		asked,
@@ -156,10 +141,7 @@ export const watchModels = (env: ChosenEnvironment): ChosenModels => {
 			// Where nothing is told of models, the verdict says so; that is not enough to let words go.
 			if (!sections && enforcement !== 'block') return;
 			const about = { model: named, chosen: judgeModel(sections ?? {}, named) };
-			if (about.chosen.level === 'ok' || confirmed.read().includes(nameOf(about))) {
-				await answered();
-				return;
-			}
+			if (about.chosen.level === 'ok' || confirmed.read().includes(nameOf(about))) return;
 			if (enforcement === 'block' || !(await ask(about))) {
 				throw new Refused('model', env.say(about));
 			}

@@ -104,24 +104,6 @@ describe('a model that a request names', () => {
 		}
 	);
 
-	it('has all else wait while the person is asked, and goes before it', async () => {
-		const order: string[] = [];
-		for (const model of ['out', 'in']) {
-			models.mind(requestFor(model)).then(
-				() => order.push(model),
-				() => order.push('refused')
-			);
-			await fate('measuring')();
-		}
-		expect(order).toEqual([]);
-		models.answer(true);
-		await fate('in')();
-		expect(order).toEqual(['out']); // the person reads one after the other
-		models.answer(false);
-		await fate('in')();
-		expect(order).toEqual(['out', 'in']);
-	});
-
 	it('is refused with its address where the person does not want it, and asked about again', async () => {
 		const one = fate('out');
 		await one();
