@@ -11,7 +11,7 @@ from playwright.sync_api import BrowserContext, Route
 from e2e.evidence import field_of, report_data_of
 from quote_generator.eventlog import join_logs
 from quote_generator.simulator import Simulator
-from vectors.logs import sha384
+from vectors import logs
 
 QUOTE_PATH = "/api/v1/tee/quote"
 LOGS = ("cc_eventlog", "aa_eventlog")
@@ -51,9 +51,19 @@ class Changed:
 
     def _log(self, document: dict[str, Any], lines: Sequence[str]) -> None:
         """Have lines behind those that the server logged, and in the register with them."""
+        events = logs.application(*lines)
         register = field_of(document, "rtmr_3")
-        for line in lines:
-            register = sha384(register + sha384(line.encode()))
+        for event in events:
+            register = logs.sha384(register + event.digest)
         self.measurements["rtmr_3"] = register
-        log = document["aa_eventlog"] + "".join(f"{line}\n" for line in lines)
-        self.event_logs["aa_eventlog"] = log
+        own = _entries(base64.b64decode(document["cc_eventlog"]))
+        self.event_logs["aa_eventlog"] = own + b"".join(map(logs.event, events))
+
+
+def _entries(log: bytes) -> bytes:
+    """Return what the application of a machine without a firmware's log has in its evidence."""
+    empty, _text = join_logs(None, b"")
+    assert empty is not None
+    pairs = enumerate(zip(log, empty, strict=False))
+    header = next((at for at, (one, other) in pairs if one != other), len(empty))
+    return log[header:].removesuffix(empty[header:])
