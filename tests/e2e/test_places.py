@@ -31,13 +31,15 @@ PATIENCE_MS = 5000  # as in web/src/places/keeper.ts
 # Every property of everything inside our elements, but for what follows the room that there is,
 # the font, which is the app's, and variables that nothing of ours reads.
 LOOK = """() => {
-    const room = /^(font-family|width|height|(max-|min-)?(inline|block)-size|max-(width|height))$/;
+    const room = /^(font-family|width|height|(max-|min-)?(inline|block)-size|max-height)$/;
     const place = /^(--.*|top|right|bottom|left|inset.*|.*-origin)$/;
     const look = [];
     for (const host of document.querySelectorAll('cczoo-trust-badge, cczoo-trust-settings')) {
         for (const element of host.shadowRoot?.querySelectorAll('*') ?? []) {
             const style = getComputedStyle(element);
-            const names = [...style].filter((name) => !room.test(name) && !place.test(name));
+            const own = (name) => name === 'max-width' && element.style.maxWidth !== '';
+            const names = [...style].filter(
+                (name) => !room.test(name) && !place.test(name) && !own(name));
             look.push([element.localName, ...names.map((name) =>
                 `${name}: ${style.getPropertyValue(name)}`)]);
         }
