@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import httpx
 from playwright.sync_api import Browser, BrowserContext, Locator, expect
 
 from doubles.wire import UP, Answer, Wire
@@ -88,6 +89,11 @@ def _is_outside(method: str, path: str) -> bool:
     if method not in OUTSIDE["methods"]:
         return False
     return path in ("/", *OUTSIDE["files"]) or path.startswith(tuple(OUTSIDE["folders"]))
+
+
+def heard(models: str, words: str) -> bool:
+    """Whether the model server at this address was told these words."""
+    return words in httpx.get(f"{models}/requests", trust_env=False, timeout=SECONDS / 1000).text
 
 
 def count(wire: Wire, what: str) -> int:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
 from doubles import pccs
 from doubles.spellings import new_canary
 from doubles.wire import Wire, recorded
-from e2e.gates import QUOTE, SECONDS, Tab, count, in_the_clear, profile
+from e2e.gates import QUOTE, SECONDS, Tab, count, heard, in_the_clear, profile
 from e2e.stack import Backend, Installation, wait_until
 from emulator import Emulator
 
@@ -71,12 +70,6 @@ def elsewhere(server: Backend) -> Iterator[Callable[[], None]]:
     connect(server)
 
 
-def heard(server: Backend, words: str) -> bool:
-    """Whether the model was told these words."""
-    answer = httpx.get(f"{server.spec.model_url}/requests", trust_env=False)
-    return words in answer.text
-
-
 def test_a_model_inside_leaves_the_badge_green(tab: Tab) -> None:
     tab.chat("Is this between us?")
     tab.expect_state("green")
@@ -91,7 +84,6 @@ def test_a_connection_that_is_added_is_asked_about_before_the_next_word(
 ) -> None:
     tab.chat("Before it was added.")
     quotes, words = count(wire, f"GET {QUOTE}"), new_canary("prompt")
-    sockets = count(wire, "OPEN ")
     elsewhere()
     tab.send(f"Say {words}.")
     tab.expect_question("What runs on this server is not what it was")
@@ -100,15 +92,15 @@ def test_a_connection_that_is_added_is_asked_about_before_the_next_word(
     expect(question).to_be_visible(timeout=SECONDS)
     expect(question).to_contain_text(ELSEWHERE)
     assert count(wire, f"GET {QUOTE}") > quotes  # judged anew, by itself
-    assert not heard(server, words)
-    # With its next socket a newer version loads the chat anew, which an answer should come after.
-    wait_until(lambda: count(wire, "OPEN ") > sockets, "another socket", seconds=60)
-    tab.page.wait_for_timeout(2_000)
+    assert not heard(server.spec.model_url, words)
     tab.page.get_by_test_id(f"tee-model-{answer}").click()
     expect(question).to_have_count(0)  # what is declined is refused by then
     if answer == "confirm":
+        wait_until(lambda: heard(server.spec.model_url, words), "the words", seconds=60)
+        # With its next socket a newer version loads the chat anew, before the answer or after it.
+        tab.page.reload()
         tab.expect_reply(words, seconds=SECONDS / 1000)
-    assert heard(server, words) == (answer == "confirm")
+    assert heard(server.spec.model_url, words) == (answer == "confirm")
     tab.expect_state("amber")
     expect(tab.open_panel()).to_contain_text(ELSEWHERE)
     assert in_the_clear(wire) == []

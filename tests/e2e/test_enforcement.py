@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
@@ -24,6 +23,7 @@ from e2e.gates import (
     assert_nothing_left,
     count,
     edited,
+    heard,
     in_the_clear,
 )
 from e2e.stack import Backend, Installation
@@ -107,11 +107,6 @@ def profile(browser: Browser, server: Backend, wire: Wire) -> Iterator[Open]:
 def asks_for(wire: Wire, enforcement: str) -> None:
     """Have somebody on the way say that the server asks for this."""
     wire.changes = {CONFIG: edited(lambda _: {"enforcement": enforcement})}
-
-
-def heard(models: str, words: str) -> bool:
-    """Whether a model was told these words."""
-    return words in httpx.get(f"{models}/requests", trust_env=False).text
 
 
 def assert_blocked(tab: Tab, wire: Wire, server: Backend, words: str, reason: str) -> None:
