@@ -182,7 +182,9 @@ def _attests(path: str) -> bool:
 async def _statement_changed(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer in place of the app; the request's body is left unread."""
     detail = "What this server states about itself has changed: attest anew, and then send again."
-    await TeeError(409, "statement-changed", detail).response()(scope, receive, send)
+    # A field as well: the worker in the page reads no documents.
+    error = TeeError(409, "statement-changed", detail, headers={"TEE-Statement": "changed"})
+    await error.response()(scope, receive, send)
 
 
 async def _failure(scope: Scope, receive: Receive, send: Send) -> None:

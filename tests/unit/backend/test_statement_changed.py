@@ -117,6 +117,7 @@ def assert_changed(answer: Any) -> None:
     assert answer.status == 409
     document = json.loads(answer.content)
     assert (document["status"], document["code"]) == (False, "statement-changed")
+    assert answer.header("tee-statement") == "changed"
 
 
 # Requests

@@ -36,3 +36,7 @@ export class SealedError extends TypeError {
 
 /** It does not have the form that it should; the detail says more. */
 export const broken = (detail?: string) => new SealedError('sealed-broken', detail);
+
+/** What asks for another verdict, and then once more. */
+export const isOutdated = (error: unknown): boolean =>
+	error instanceof SealedError && /^(key-unknown|statement-changed)$/.test(error.code);

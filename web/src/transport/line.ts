@@ -1,7 +1,7 @@
 /** The carrier that the page has: the gate, the channel behind it, and the cookies of this origin. */
 import type { Carrier, Line, LineRequest } from './carrier';
 import type { Channel } from './client';
-import { SealedError } from './errors';
+import { isOutdated } from './errors';
 import type { Gate } from './gate';
 import type { Jar } from './jar';
 import { SealedSocket } from './socket';
@@ -32,10 +32,6 @@ export interface LineEnvironment extends Pick<Carrier, 'fetch' | 'more' | 'faile
 	/** Wait until a request may go, by what it says; rejects where it may not. */
 	mind: (request: LineRequest) => Promise<void>;
 }
-
-/** What asks for another verdict, and then once more. */
-const isOutdated = (error: unknown): boolean =>
-	error instanceof SealedError && /^(key-unknown|statement-changed)$/.test(error.code);
 
 /** Have the wrappers' requests wait at the gate and go by what it lets them. */
 export const createCarrier = (env: LineEnvironment): Carrier => {
@@ -100,7 +96,7 @@ export const createCarrier = (env: LineEnvironment): Carrier => {
 		if (statement === undefined) return withCookies(held, request);
 		const fields = meantFor(statement, request.fields ?? []);
 		const answer = await withCookies(held, { ...request, fields });
-		await refuseChange(answer);
+		refuseChange(answer);
 		return answer;
 	};
 

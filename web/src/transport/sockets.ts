@@ -47,7 +47,7 @@ export const createSockets = (
 			body: toUtf8(JSON.stringify({ path, protocols })),
 			signal: life
 		});
-		await refuseChange(response);
+		refuseChange(response);
 		if (response.status !== 200) throw new SealedError('sealed-refused', '', response.status);
 		const answer: unknown = await response.json();
 		const ticket = toBase64url(fromBase64url(own(answer, 'ticket')));

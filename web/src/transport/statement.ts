@@ -1,25 +1,20 @@
 /** Requests say which statement of the server they are meant for, and hear where that has changed. */
 import { SealedError } from './errors';
 
-const FIELD = 'tee-statement';
+/** A request's field, and that of an answer which says that the statement has changed. */
+export const STATEMENT = 'tee-statement';
 
 type Fields = readonly (readonly [name: string, value: string])[];
 
 /** A request's fields with this one, whatever the app says there. */
 export const meantFor = (statement: string, fields: Fields): [string, string][] => [
 	...fields
-		.filter(([name]) => name.toLowerCase() !== FIELD)
+		.filter(([name]) => name.toLowerCase() !== STATEMENT)
 		.map(([name, value]): [string, string] => [name, value]),
-	[FIELD, statement]
+	[STATEMENT, statement]
 ];
 
-/** Throws `statement-changed` where it is the kit's answer that says so, and not one of the app's. */
-export const refuseChange = async (answer: Response): Promise<void> => {
-	if (answer.status !== 409) return;
-	const told: unknown = await answer
-		.clone()
-		.json()
-		.catch(() => null);
-	const { code } = Object(told) as { code?: unknown };
-	if (code === 'statement-changed') throw new SealedError(code, '', 409);
+/** Throws `statement-changed` where that is what the kit answers, and not the app. */
+export const refuseChange = ({ status, headers }: Response): void => {
+	if (status === 409 && headers.has(STATEMENT)) throw new SealedError('statement-changed');
 };

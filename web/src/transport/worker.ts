@@ -6,11 +6,12 @@
 import { CLAIM, type Claimed } from './claim';
 import type { Channel } from './client';
 import type { Asker } from './cookies';
-import { SealedError } from './errors';
+import { isOutdated } from './errors';
 import type { Tray } from './jar';
 import type { Keyset } from './keyset';
 import { isReading } from './request-body';
 import type { Permission, Told } from './shared';
+import { refuseChange, STATEMENT } from './statement';
 
 /** Milliseconds in which a page comes by a permission; a person may have to confirm something. */
 export const PATIENCE = 60_000;
@@ -62,10 +63,6 @@ export interface World {
 	readonly clients: { readonly claim: () => Promise<void> };
 	readonly registration: Pick<ServiceWorkerRegistration, 'unregister'>;
 }
-
-/** Nobody there has the keys any more: another permission may help. */
-const isKeyUnknown = (error: unknown): boolean =>
-	error instanceof SealedError && error.code === 'key-unknown';
 
 /** Whether an app has lost the kit: open-webui answers with its page where it has nothing. */
 const isGone = ({ status, ok, headers }: Response): boolean =>
@@ -122,13 +119,14 @@ export const sealingWorker = (world: World): SealingWorker => {
 	const known = () => shared.known().catch(() => ({ sealed: true, permission: null }));
 
 	/** The request's own fields, and what the browser would have added on the way. */
-	const fieldsOf = async (request: Request, path: string, policy: string) => {
+	const fieldsOf = async (request: Request, path: string, { policy, statement }: Permission) => {
 		const fields = new Headers(request.headers);
 		const asker = askerOf(request);
 		const more = {
 			'sec-fetch-dest': request.destination || 'empty',
 			origin: !isReading(request.method) && (asker === 'own' ? origin : 'null'),
-			cookie: await jar.header(path, policy, asker)
+			cookie: await jar.header(path, policy, asker),
+			[STATEMENT]: statement
 		};
 		for (const [name, value] of Object.entries(more)) if (value) fields.set(name, value);
 		return [...fields];
@@ -142,21 +140,21 @@ export const sealingWorker = (world: World): SealingWorker => {
 	const ask = async (
 		request: Request,
 		body: Blob | null,
-		{ keyset, policy }: Permission
+		permission: Permission
 	): Promise<Response> => {
+		const { keyset, policy } = permission;
 		if (!keyset) return world.fetch(request);
 		const { method, url, signal } = request;
 		const { pathname } = new URL(url);
-		const fields = await fieldsOf(request, pathname, policy);
-		const onCookies = (lines: string[]) => jar.take(pathname, lines, policy);
 		const answer = await channelTo(keyset).request({
 			method,
 			url,
-			fields,
+			fields: await fieldsOf(request, pathname, permission),
 			body,
 			signal,
-			onCookies
+			onCookies: (lines) => jar.take(pathname, lines, policy)
 		});
+		refuseChange(answer);
 		const { status, headers } = answer;
 		const location = REDIRECTS.includes(status) ? headers.get('location') : null;
 		if (location === null) return answer;
@@ -193,7 +191,7 @@ export const sealingWorker = (world: World): SealingWorker => {
 		try {
 			return await ask(request, body, first);
 		} catch (error) {
-			if (!isKeyUnknown(error)) throw error;
+			if (!isOutdated(error)) throw error;
 			await shared.doubt(first);
 			if (isPage) return standIn(event);
 			const next = await allowed();

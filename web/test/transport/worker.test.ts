@@ -73,6 +73,7 @@ const answering =
 		return response.clone();
 	};
 const unknown = () => new SealedError('key-unknown', '', 422);
+const changed = () => new Response('', { status: 409, headers: { 'tee-statement': 'changed' } });
 
 beforeEach(() => {
 	clock = fakeClock();
@@ -216,13 +217,16 @@ describe('what a page loads', () => {
 		expect((await reader?.read())?.value).toEqual(new TextEncoder().encode('b'));
 	});
 
-	it('brings its body, once more after a change of keys', async () => {
+	it.each([
+		['of keys', () => Promise.reject(unknown())],
+		['of what the server states', () => Promise.resolve(changed())]
+	])('brings its body, once more after a change %s', async (_what, refuse) => {
 		await allow();
 		const next = permission('q');
 		send.mockImplementationOnce(async () => {
 			void shared.permission(PATIENCE); // somebody else waits, too
 			setImmediate(() => void shared.allow(next));
-			return Promise.reject(unknown());
+			return refuse();
 		});
 		const response = await get('/api/v1/x', { method: 'POST', body: 'words', destination: '' });
 		expect(await response.text()).toBe('sealed');
@@ -239,6 +243,13 @@ describe('what a page loads', () => {
 		expect(await (await get('/x', { destination })).text()).toBe('sealed');
 		expect(sent().headers.get('sec-fetch-dest')).toBe(destination || 'empty');
 		expect(plain).not.toHaveBeenCalled();
+	});
+
+	it('says which statement it is meant for, whatever the app says', async () => {
+		const headers = { 'TEE-Statement': 'other' };
+		await shared.allow({ ...permission(), statement: 'hash' });
+		await get('/x.png', { headers });
+		expect(sent().headers.get('tee-statement')).toBe('hash');
 	});
 
 	it('is refused where nobody comes by other keys', async () => {
