@@ -30,6 +30,10 @@ def tracked(pattern: str = "*") -> list[Path]:
     return [file for file in files if file.is_file() and file.relative_to(REPO).match(pattern)]
 
 
+ENGLISH = ["README.md", *(f"docs/{page.name}" for page in tracked("docs/*.md"))]
+CHINESE = ["README.zh-CN.md", *(f"docs/zh-CN/{page.name}" for page in tracked("docs/zh-CN/*.md"))]
+
+
 def test_the_version_is_in_one_place() -> None:
     version = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["version"]
     statement = re.compile(rf"""version\w*["']?\s*[:=]\s*["']{re.escape(version)}["']""", re.I)
@@ -99,14 +103,17 @@ def test_versions_of_open_webui_are_named_by_their_list_alone() -> None:
 
 
 def test_readme_and_porting_name_the_supported_versions() -> None:
-    readme, porting = ((REPO / page).read_text() for page in ("README.md", "docs/porting.md"))
+    porting = (REPO / "docs" / "porting.md").read_text()
     patched = editions.versions(editions.SOURCE)
-    assert f"({', '.join(editions.versions(editions.PLUGIN))};" in readme
-    assert set(re.findall(r"\bv(\d+\.\d+\.\d+)", readme)) == set(patched)
+    for page in ("README.md", "README.zh-CN.md"):
+        readme = (REPO / page).read_text()
+        [listed] = re.findall(r"(?:\d+\.\d+\.\d+(?:, |、)?){2,}", readme)
+        assert re.split(", |、", listed) == list(editions.versions(editions.PLUGIN))
+        assert set(re.findall(r"(?<!\w)v(\d+\.\d+\.\d+)", readme)) == set(patched)
     assert f"| those with patches: {', '.join(patched)} |" in porting
 
 
-@pytest.mark.parametrize("page", [f"docs/{path.name}" for path in tracked("docs/*.md")])
+@pytest.mark.parametrize("page", ENGLISH[1:] + CHINESE)
 def test_no_page_speaks_of_an_open_webui_that_is_not_supported(page: str) -> None:
     text = (REPO / page).read_text()
     after_name = r"(?:source-|plugin-|open-webui(?: |-)v?|patches/open-webui/v|--fetch )"
@@ -114,7 +121,7 @@ def test_no_page_speaks_of_an_open_webui_that_is_not_supported(page: str) -> Non
     assert named <= set(editions.versions())
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"docs/{p.name}" for p in tracked("docs/*.md"))])
+@pytest.mark.parametrize("page", ENGLISH + CHINESE)
 def test_links_between_pages_lead_somewhere(page: str) -> None:
     text = re.sub("`[^`\n]*`", "", (REPO / page).read_text())  # code leads nowhere
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", text) + re.findall(r'src="([^"]+)"', text)
@@ -130,7 +137,7 @@ def heading_anchors(page: Path) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"docs/{p.name}" for p in tracked("docs/*.md"))])
+@pytest.mark.parametrize("page", ENGLISH + CHINESE)
 def test_links_into_pages_lead_to_a_heading(page: str) -> None:
     place = REPO / page
     links = re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", place.read_text())
@@ -153,7 +160,46 @@ def test_tests_that_a_page_names_are_there(page: str) -> None:
     assert [name for name in named if f"def {name}(" not in bodies] == []
 
 
-def test_every_page_is_listed_in_the_readme() -> None:
-    readme = (REPO / "README.md").read_text()
-    pages = [file.name for file in tracked("docs/*.md")]
-    assert [page for page in pages if f"docs/{page}" not in readme] == []
+@pytest.mark.parametrize(
+    ("readme", "pages"), [("README.md", ENGLISH), ("README.zh-CN.md", CHINESE)]
+)
+def test_every_page_is_listed_in_the_readme(readme: str, pages: list[str]) -> None:
+    text = (REPO / readme).read_text()
+    assert [page for page in pages if page != readme and f"({page})" not in text] == []
+
+
+def language_links(page: Path) -> list[Path]:
+    """Where the line below a page's title leads: to the same in another language."""
+    line = page.read_text().splitlines()[2]
+    return [(page.parent / target).resolve() for target in re.findall(r"\]\(([^)]+)\)", line)]
+
+
+@pytest.mark.parametrize("page", CHINESE)
+def test_languages_lead_to_one_another(page: str) -> None:
+    [english] = language_links(REPO / page)
+    assert language_links(english) == [REPO / page]
+
+
+FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+
+
+def commands_of(text: str) -> list[str]:
+    """The lines of a page's blocks of code, without what they say to people."""
+    lines = "".join(block for kind, block in FENCED.findall(text) if kind != "mermaid").splitlines()
+    bare = (re.sub(r"(^|\s+)# .*", "", line).strip() for line in lines)
+    return [line for line in bare if line]
+
+
+def code_of(text: str) -> list[str]:
+    """What is code in a page's sentences."""
+    return re.findall(r"`([^`\n]+)`", FENCED.sub("", text))
+
+
+@pytest.mark.parametrize("page", CHINESE)
+def test_chinese_pages_have_the_code_of_english_ones(page: str) -> None:
+    """Commands, settings and codes are tested where the English pages have them."""
+    text, english = (REPO / page).read_text(), [(REPO / name).read_text() for name in ENGLISH]
+    tested = {line for other in english for line in commands_of(other)}
+    assert [line for line in commands_of(text) if line not in tested] == []
+    known = "\n".join([*tested, *(code for other in english for code in code_of(other))])
+    assert [code for code in code_of(text) if code not in known] == []
