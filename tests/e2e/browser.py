@@ -262,6 +262,10 @@ class ChatPage:
         self.dialogs.append(dialog.message)
         dialog.dismiss()
 
+    def console_tail(self, lines: int = 30) -> str:
+        """What the page wrote to its console last."""
+        return "\n".join(each[:300] for each in self.console[-lines:])
+
     def open(self, path: str = "/") -> ChatPage:
         """Open a page of the app and wait until one could type a message."""
         self.page.goto(self.url + path)

@@ -54,7 +54,7 @@ from e2e.stack import (
     announcing_server,
     free_port,
 )
-from e2e.walks import Passage, Site
+from e2e.walks import Passage, Site, Walk
 from e2e.walks import accounts as accounts
 from e2e.walks import open_profile as open_profile
 from e2e.walks import polled_site as polled_site
@@ -515,11 +515,16 @@ FAILED = pytest.StashKey[bool]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Note a failure for ``open_chat``, and show the log of the backends the test used."""
+    """Note a failure for ``open_chat``, and show the logs of what the test used."""
     report = yield
     if report.when == "call" and report.failed:
         item.stash[FAILED] = True
         for name, value in getattr(item, "funcargs", {}).items():
             if isinstance(value, Backend):
                 report.sections.append((f"log of the {name} backend", value.log_tail()))
+            if isinstance(value, Walk):
+                log = value.site.backend.log_tail()
+                report.sections.append((f"log of the {name}'s server", log))
+                for chat in value.chats:
+                    report.sections.append((f"console of the {name}", chat.console_tail()))
     return report
