@@ -146,7 +146,10 @@ export const fetchEvidence = async (
 	const url = `${env.api}/tee/quote?nonce=${toBase64url(nonce)}`;
 	const reply = await request(env, signal, url, 'quote-unreachable');
 	const { status, text, wait } = reply;
-	if (status !== 200) throw refusal(reply);
+	if (status !== 200) {
+		// Versions of open-webui differ in what they say to who is not signed in at all.
+		throw refusal(status === 403 && !env.token() ? { ...reply, status: 401 } : reply);
+	}
 	// No server with the kit answers like that: somebody else did, in its place.
 	if (!isJson(text)) throw new Passing('evidence-malformed', `HTTP ${status} ${text}`, wait);
 	return parseEvidence(text);

@@ -347,6 +347,12 @@ describe('the evidence', () => {
 		await failsAt(trustee({ quote: () => given }), 'evidence-format', code, detail);
 	});
 
+	it('is refused to who is not signed in at all, whichever status says so', async () => {
+		const given = { status: 403, text: '{"detail":"Not authenticated"}' };
+		const scene = trustee({ quote: () => given, env: { token: () => '' } });
+		await failsAt(scene, 'evidence-format', 'signed-out', /Not authenticated/);
+	});
+
 	it('is out of reach of who is offline', async () => {
 		const env = { online: () => false };
 		const scene = trustee({ quote: () => 'no connection', env });
