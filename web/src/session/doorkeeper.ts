@@ -142,7 +142,8 @@ export const keepDoor = (
 
 	/** Where nothing is sealed, nobody without a badge needs a verdict. */
 	const rest = (): void => {
-		leave?.();
+		if (!leave) return; // somebody else looks, and each of their verdicts comes here
+		leave();
 		leave = undefined;
 		// What was refused to somebody who is not signed in is asked anew by the first badge.
 		if (env.token() === '') session.restart();

@@ -242,6 +242,16 @@ describe('the door', () => {
 		expect(session.attach).toHaveBeenCalledTimes(2);
 	});
 
+	it('has nobody attest without end who looks there without an account', async () => {
+		token = '';
+		for (const count of [1, 2]) {
+			find({ status: 'amber', checks: bound('warn', 'key-none'), keyset: undefined });
+			await settle(() => door.judge.mock.calls.length === count);
+		}
+		await new Promise((resolve) => setTimeout(resolve, 20));
+		expect(session.restart).toHaveBeenCalledTimes(1);
+	});
+
 	it('waits for other settings’ verdict, and not for its own', async () => {
 		const policy = await policyId(crypto.subtle, settings);
 		door.basis = policy;
