@@ -1,6 +1,6 @@
 /**
- * Make the page's bundle in dist/: pieces with a hash in their names, manifest.json, which names the
- * loader and the SHA-256 of every piece, and LICENSES.txt for what others wrote. The same sources
+ * Make the page's bundle in dist/: pieces with a hash in their names, manifest.json, which names those
+ * that others begin with and the SHA-256 of every piece, and LICENSES.txt for what others wrote. The same sources
  * give the same bytes on any machine.
  */
 import { createHash } from 'node:crypto';
@@ -64,11 +64,11 @@ const gzipped = (pieces) =>
  * Throws where they weigh more than they may.
  */
 export const build = async (folder, limits = LIMITS) => {
-	const page = await bundle(folder, ['src/page.ts', 'src/sealing.ts'], {
+	const page = await bundle(folder, ['src/page.ts', 'src/sealing.ts', 'src/auditors.ts'], {
 		format: 'esm',
 		splitting: true
 	});
-	const [pagePiece, sealingPiece] = page.names;
+	const [pagePiece, sealingPiece, auditorsPiece] = page.names;
 	const loader = await bundle(folder, ['src/loader.ts'], {
 		format: 'iife',
 		define: {
@@ -96,7 +96,13 @@ export const build = async (folder, limits = LIMITS) => {
 	const all = [...loader.pieces, ...worker.pieces, ...onDemand];
 	const pieces = all.sort(([a], [b]) => (a < b ? -1 : 1));
 	const hashes = Object.fromEntries(pieces.map(([name, bytes]) => [name, sha256(bytes)]));
-	const manifest = { v: 1, loader: loader.names[0], worker: worker.names[0], files: hashes };
+	const manifest = {
+		v: 1,
+		loader: loader.names[0],
+		worker: worker.names[0],
+		auditors: auditorsPiece,
+		files: hashes
+	};
 	const packages = [...loader.packages, ...worker.packages, ...page.packages];
 	const files = {
 		...Object.fromEntries(pieces),

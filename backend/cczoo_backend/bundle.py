@@ -26,11 +26,16 @@ class BundleError(Exception):
 
 @dataclass(frozen=True)
 class Bundle:
-    """The files by name, and which of them is the loader, and the service worker (or None)."""
+    """The files by name, and which of them is the loader.
+
+    ``worker`` is the service worker, ``auditors`` what the page for auditors begins with; each is
+    None where the bundle has none.
+    """
 
     loader: str
     files: Mapping[str, Content]
     worker: str | None = None
+    auditors: str | None = None
 
 
 def find_bundle(folders: tuple[Path, ...] = FOLDERS) -> Bundle:
@@ -46,19 +51,20 @@ def find_bundle(folders: tuple[Path, ...] = FOLDERS) -> Bundle:
 
 def read_bundle(folder: Path) -> Bundle:
     """Return the files that the folder's manifest names, each checked against its SHA-256."""
-    loader, worker, digests = _read_manifest(folder / MANIFEST)
+    loader, others, digests = _read_manifest(folder / MANIFEST)
     files = {name: _read_file(folder / name, digest) for name, digest in digests.items()}
-    return Bundle(loader, files, worker)
+    return Bundle(loader, files, *others)
 
 
-def _read_manifest(path: Path) -> tuple[str, str | None, dict[str, str]]:
+def _read_manifest(path: Path) -> tuple[str, list[str | None], dict[str, str]]:
     try:
         manifest = json.loads(path.read_bytes())
-        loader, files, worker = manifest["loader"], manifest["files"], manifest.get("worker")
+        loader, files = manifest["loader"], manifest["files"]
+        others = [manifest.get(name) for name in ("worker", "auditors")]
         good = (
             manifest["v"] == MANIFEST_VERSION
             and loader in files
-            and (worker is None or worker in files)
+            and all(name is None or name in files for name in others)
             # A name becomes part of a page and of a path.
             and all(re.fullmatch(r"[A-Za-z0-9-]+\.js", name) for name in files)
             and all(re.fullmatch("[0-9a-f]{64}", digest) for digest in files.values())
@@ -67,7 +73,7 @@ def _read_manifest(path: Path) -> tuple[str, str | None, dict[str, str]]:
         good = False
     if not good:
         raise BundleError(f"{path} is no manifest of the page's files: {_CURE}")
-    return loader, worker, files
+    return loader, others, files
 
 
 def _read_file(path: Path, digest: str) -> Content:

@@ -22,7 +22,7 @@ from .setting_kinds import is_service_origin
 from .stock import OWN_POLICY
 
 # No address of the page gets out, nor does any other site frame or read these.
-_HEADERS = {
+DOCUMENT_HEADERS = {
     **HEADERS,
     "Referrer-Policy": "no-referrer",
     "X-DNS-Prefetch-Control": "off",
@@ -37,25 +37,34 @@ def courier(origin: str | None, environ: Mapping[str, str]) -> Response:
         detail = "The origin must be https://<host>[:<port>], or http:// on your own machine."
         raise TeeError(400, "bad-origin", detail)
     policy = f"default-src 'none'; connect-src {origin}"
-    return _document(_HEAD, policy, "require-corp", environ)
+    return _frame(_HEAD, policy, "require-corp", environ)
 
 
 def image_frame(environ: Mapping[str, str]) -> Response:
     """Return the document that shows an image; it is the same for all images."""
     # The image's server gets no cookies, where the browser can do that.
-    return _document(_IMAGE, _IMAGE_POLICY, "credentialless", environ)
+    return _frame(_IMAGE, _IMAGE_POLICY, "credentialless", environ)
 
 
-def _document(text: str, policy: str, embedder_policy: str, environ: Mapping[str, str]) -> Response:
-    """Return a document under a policy, and under the administrator's own where there is one."""
-    response = HTMLResponse(text, headers=_HEADERS)
-    response.headers["Content-Security-Policy"] = policy
+def _frame(text: str, policy: str, embedder_policy: str, environ: Mapping[str, str]) -> Response:
+    response = HTMLResponse(text, headers=DOCUMENT_HEADERS)
     # A page with such a header (open-webui can send one) frames only what has one as well.
     response.headers["Cross-Origin-Embedder-Policy"] = embedder_policy
+    return under(response, policy, environ)
+
+
+def under(response: Response, policy: str, environ: Mapping[str, str]) -> Response:
+    """Put a document under a policy, and under the administrator's own where there is one."""
+    response.headers["Content-Security-Policy"] = policy
     own = environ.get(OWN_POLICY, "").strip()
     if re.fullmatch("[ -~]+", own):
         response.headers.append("Content-Security-Policy", own)
     return response
+
+
+def hash_source(text: str) -> str:
+    """Return the source expression that allows this very text inline (CSP level 3, 2.3.1)."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 _STYLE = "body{margin:0}img{display:block;max-width:100%}"
@@ -73,12 +82,8 @@ addEventListener('message', ({ source, origin, data }) => {
 """
 
 
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
 _IMAGE = f"{_HEAD}<style>{_STYLE}</style><script>{_SCRIPT}</script></head><body>"
 _IMAGE_POLICY = (
     "sandbox allow-scripts; default-src 'none'; img-src https:; "
-    f"script-src {_hash(_SCRIPT)}; style-src {_hash(_STYLE)}"
+    f"script-src {hash_source(_SCRIPT)}; style-src {hash_source(_STYLE)}"
 )

@@ -7,7 +7,7 @@ from starlette.websockets import WebSocketClose
 
 from .content_policy import AnswerHeaders
 from .front_end import StockLoader
-from .scopes import is_the_kits, route_path
+from .scopes import AUDITORS, is_the_kits, route_path
 
 
 class Layer:
@@ -42,6 +42,8 @@ class Layer:
         path = route_path(scope)
         if is_the_kits(path):
             return self._routes if scope["type"] == "http" else WebSocketClose()
+        if path in AUDITORS and scope["type"] == "http":
+            return self._routes
         if self._stock_loader and path == StockLoader.PATH and scope.get("method") in _READING:
             return self._stock_loader.response(scope) or self._app
         return self._app

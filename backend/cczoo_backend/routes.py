@@ -7,7 +7,8 @@ statement`` what the server states about itself; ``GET`` and ``PUT admin/setting
 administrators; ``POST relay/<provider>`` carries a page's request to an attestation service; ``GET
 page/<name>`` is a file of the page's part of the kit, ``GET worker`` its service worker, ``GET
 courier`` and ``GET image`` are documents for its frames, and with ``POST report`` a page says what
-it lacks. ``POST cookies`` ends those that a browser had got before it talked sealed.
+it lacks. ``POST cookies`` ends those that a browser had got before it talked sealed. ``GET /tee``,
+beside all that, is the page for auditors.
 Nothing here decides anything about trust: the browser checks all of it by itself. (``POST ohttp``
 and the sockets are the business of ``sealed``, which stands around this.)
 """
@@ -36,6 +37,7 @@ from . import SEALED_REQUIRED, sealing_mode
 from .administration import Administration
 from .administration_change import change_settings
 from .admission import Admission
+from .auditors import auditors_page
 from .bundle import Bundle
 from .collateral import (
     Collateral,
@@ -56,7 +58,7 @@ from .keys import Keyring
 from .rate_limits import RateLimiter
 from .relay import relay
 from .report import Reports
-from .scopes import ROOT, is_sealed, route_path
+from .scopes import AUDITORS, ROOT, is_sealed, route_path
 from .sealed.plain import refusal
 from .settings_table import SERVICES
 from .workload.statement import Stating
@@ -93,7 +95,7 @@ NamedEndpoint = Callable[[str, Request], Awaitable[Response]]
 
 
 class Routes:
-    """The ASGI application of everything under ``ROOT``.
+    """The ASGI application of everything under ``ROOT``, and of the page for auditors.
 
     Settings are ``administration``'s, read when a request needs them: a wrong one is told to
     whoever asks, and keeps nothing from starting. ``bundle`` is None where it is missing;
@@ -164,10 +166,14 @@ class Routes:
         await response(scope, receive, send)
 
     def _endpoint(self, request: Request) -> Endpoint:
-        what, slash, name = route_path(request.scope).removeprefix(f"{ROOT}/").partition("/")
-        if slash and what in self._named_endpoints:
+        endpoint: Endpoint
+        path = route_path(request.scope)
+        what, slash, name = path.removeprefix(f"{ROOT}/").partition("/")
+        if path in AUDITORS:
+            methods, endpoint = ("GET", "HEAD"), self._auditors
+        elif slash and what in self._named_endpoints:
             methods, named = self._named_endpoints[what]
-            endpoint: Endpoint = partial(named, name)
+            endpoint = partial(named, name)
         elif not slash and what in self._endpoints:
             methods, endpoint = self._endpoints[what]
         else:
@@ -356,6 +362,14 @@ class Routes:
         if bundle is None or bundle.worker is None:
             raise _not_found("The page has no service worker here.")
         return bundle.files[bundle.worker].response(request.scope, _WORKER)
+
+    async def _auditors(self, request: Request) -> Response:
+        """Answer with the page for auditors, which is for everybody: it holds nothing by itself."""
+        bundle = self._bundle
+        if bundle is None or bundle.auditors is None:
+            raise _not_found("The page for auditors is not in this kit.")
+        scripts = f"{PAGE_ROOT}/{bundle.loader}", f"{PAGE_ROOT}/{bundle.auditors}"
+        return auditors_page(request.scope, *scripts, self._environ)
 
     async def _report(self, request: Request) -> Response:
         """Note what a page lacks; anybody may tell, as a page may before sign-in."""

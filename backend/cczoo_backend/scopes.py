@@ -12,6 +12,9 @@ _BELOW_ROOT = f"{ROOT}/"
 TICKETS = f"{ROOT}/ws"
 """Where a sealed request asks for a socket; the sockets are below it."""
 
+AUDITORS = frozenset({"/tee", "/tee/"})
+"""Where the page for auditors is: the one thing of the kit's beside its root."""
+
 SEALED_STATE = "tee_sealed"
 """Member of a scope's state: true where the request came sealed. Other layers may look at it."""
 

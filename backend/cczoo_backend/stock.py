@@ -30,9 +30,9 @@ OWN_POLICY = "CONTENT_SECURITY_POLICY"
 # Variables with the names of headers by which a proxy says who is signed in.
 _TRUSTED = "WEBUI_AUTH_TRUSTED_"
 # What says nothing of a chat, is the same for everybody, and so may be asked for in the clear:
-# files of the front end and of each version's static folders, and whether the server is well. The
-# rest of "/assets" is not: the names of emojis are part of what people write. The page has the same
-# list (web/src/transport/outside.json; a test compares).
+# files of the front end and of each version's static folders, whether the server is well, and the
+# kit's page for auditors. The rest of "/assets" is not: the names of emojis are part of what people
+# write. The page has the same list (web/src/transport/outside.json; a test compares).
 OUTSIDE_FOLDERS = (
     "/_app/",
     "/static/",
@@ -46,6 +46,8 @@ OUTSIDE_FOLDERS = (
 )
 OUTSIDE_FILES = frozenset(
     {
+        "/tee",
+        "/tee/",
         "/health",
         "/health/db",
         "/ready",

@@ -115,7 +115,8 @@ const storedLanguage = (): string => {
 	}
 };
 
-void texts.speak(storedLanguage() || page.lang || navigator.language);
+/** Settles when the first texts are in the reader's language. */
+export const spoken = texts.speak(storedLanguage() || page.lang || navigator.language);
 new MutationObserver(() => void texts.speak(page.lang)).observe(page, {
 	attributeFilter: ['lang']
 });
@@ -141,7 +142,7 @@ const models = watchModels({
 	}
 });
 
-const parts: Parts = {
+export const parts: Parts = {
 	session,
 	settings,
 	texts: texts.state,

@@ -54,7 +54,7 @@ describe('the bundle', () => {
 		expect(Math.min(...weights)).toBeGreaterThan(1_000);
 	});
 
-	it('has a manifest that names each piece with its hash, and the loader', () => {
+	it('has a manifest that names each piece with its hash, and those that others begin with', () => {
 		const manifest = JSON.parse(read(bundle.files['manifest.json'] ?? '')) as unknown;
 		const hash = (contents: string | Uint8Array) =>
 			createHash('sha256').update(contents).digest('hex');
@@ -62,6 +62,7 @@ describe('the bundle', () => {
 			v: 1,
 			loader: expect.stringMatching(/^loader-[A-Z0-9]{8}\.js$/) as unknown,
 			worker: expect.stringMatching(/^worker-[A-Z0-9]{8}\.js$/) as unknown,
+			auditors: expect.stringMatching(/^auditors-[A-Z0-9]{8}\.js$/) as unknown,
 			files: Object.fromEntries(scripts().map(([name, contents]) => [name, hash(contents)]))
 		});
 		for (const [name] of scripts()) expect(name).toMatch(/^[A-Za-z0-9-]+\.js$/);

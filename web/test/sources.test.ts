@@ -10,7 +10,7 @@ const sources = readdirSync(FOLDER, { recursive: true, encoding: 'utf8' })
 /** What names the ways in which markup gets into a page, in order to stand in them. */
 const WATCHES_MARKUP = 'guard/markup.ts';
 /** Those that stand in the page itself, and not in its logic. */
-const OF_THE_PAGE = /^(page|loader|sealing|worker|reverted)\.ts$|^(ui|places|guard)\//;
+const OF_THE_PAGE = /^(page|auditors|loader|sealing|worker|reverted)\.ts$|^(ui|places|guard)\//;
 
 describe('the sources', () => {
 	const others = sources.filter(([name]) => name !== WATCHES_MARKUP);

@@ -40,7 +40,8 @@ def around(app: Any, keys: Keyring | None = None, **options: Any) -> SealedLayer
     environ = options.pop("environ", {})
     options = {"others": lambda: 0, "loader_url": f"{PAGE_ROOT}/{a_bundle().loader}", **options}
     statement = options.pop("statement", None) or a_statement()
-    routes = routes_of(environ, keys=keys, statement=statement)
+    bundle = options.pop("bundle", a_bundle())
+    routes = routes_of(environ, keys=keys, statement=statement, bundle=bundle)
     options["statement_holds"] = statement.holds
     return SealedLayer(Layer(app, routes, None), keys, environ=environ, **options)
 

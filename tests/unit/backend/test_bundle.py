@@ -38,12 +38,15 @@ def test_a_bundle_is_the_files_of_its_manifest(tmp_path: Path) -> None:
     folder = build(tmp_path)
     (folder / "more.js").write_text("not in the manifest")
     found = read_bundle(folder)
-    assert (found.loader, found.worker) == ("loader-1A2b.js", None)
+    assert (found.loader, found.worker, found.auditors) == ("loader-1A2b.js", None, None)
     assert {name: content.body for name, content in found.files.items()} == FILES
 
 
-def test_a_bundle_may_have_a_service_worker(tmp_path: Path) -> None:
-    assert read_bundle(build(tmp_path, worker="page-3C.js")).worker == "page-3C.js"
+@pytest.mark.parametrize("what", ["worker", "auditors"])
+def test_a_bundle_may_have_a_service_worker_and_a_page_for_auditors(
+    tmp_path: Path, what: str
+) -> None:
+    assert getattr(read_bundle(build(tmp_path, **{what: "page-3C.js"})), what) == "page-3C.js"
 
 
 def test_the_first_folder_that_has_one_counts(tmp_path: Path) -> None:
@@ -85,8 +88,10 @@ def test_the_folders_are_the_wheels_and_the_checkouts() -> None:
         {"worker": "other.js"},
         {"worker": ["page-3C.js"]},
         {"worker": ""},
+        {"auditors": "other.js"},
+        {"auditors": ["page-3C.js"]},
     ],
-    ids=range(17),
+    ids=range(19),
 )
 def test_a_manifest_that_is_none_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     with pytest.raises(BundleError, match=r"manifest\.json is no manifest"):

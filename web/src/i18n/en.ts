@@ -62,6 +62,24 @@ const en = {
 	'panel.note':
 		'Green: what this page asks goes sealed to the trust domain that answered, and nobody in between reads it. But the page itself comes from the machine being checked, or from whoever changed it on its way; cczoo-verify checks from your own machine.',
 
+	'panel.tee': 'See and share this on a page of its own',
+
+	'page.title': 'Remote attestation of {0}',
+	'page.sign-in': 'Sign in',
+	'page.outside': 'Check from your own machine',
+	'page.share': 'Link to share',
+	'page.share.how':
+		'Whoever opens it sees whether they measure the same. What stands after # stays in the browser.',
+
+	'link.refused':
+		'What stands after # in the address is no link that this page makes. Nothing of it was used.',
+	'link.differs': 'This server differs from what the link says.',
+	'link.same': 'This server is as the link says; that is worth as much as whoever made the link.',
+	'link.unknown': 'Nothing has been measured yet that could be compared with the link.',
+	'link.row.same': 'as in the link',
+	'link.row.differs': 'differs (in the link → measured here)',
+	'link.row.unknown': 'not measured',
+
 	'gate.failed': 'This server was not verified. Shall what you write go to it all the same?',
 	'gate.warned':
 		'This server was verified with warnings, or could not be verified now. Shall what you write go to it?',

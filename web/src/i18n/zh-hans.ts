@@ -39,6 +39,22 @@ const zhHans: Catalogue = {
 	'notice.changed': '这台服务器的检查结果有变化：{0}',
 	'notice.close': '关闭',
 
+	'panel.tee': '在单独的页面上查看并分享',
+
+	'page.title': '{0} 的远程证明',
+	'page.sign-in': '登录',
+	'page.outside': '从您自己的机器上检查',
+	'page.share': '分享链接',
+	'page.share.how': '打开它的人会看到自己的度量结果是否相同。# 之后的内容只留在浏览器中。',
+
+	'link.refused': '地址中 # 之后的内容不是本页生成的链接，其中的任何内容都没有采用。',
+	'link.differs': '这台服务器与链接所说的不同。',
+	'link.same': '这台服务器与链接所说的相同；这有多可信，取决于生成链接的人有多可信。',
+	'link.unknown': '还没有可与链接比较的度量结果。',
+	'link.row.same': '与链接相同',
+	'link.row.differs': '不同（链接中 → 此处度量）',
+	'link.row.unknown': '未度量',
+
 	'gate.failed': '这台服务器没有通过验证。您写的内容仍要发给它吗？',
 	'gate.warned': '这台服务器的验证带有警告，或者目前无法验证。要把您写的内容发给它吗？',
 	'gate.sealed': '内容会先密封，只有持有这台服务器所示密钥的一方才能读取。',

@@ -1,4 +1,5 @@
 import type { Finding } from '../base/checks';
+import { BOOT } from '../evidence/boot';
 import type { Replayed } from '../evidence/eventlog';
 import type { RuntimeData } from '../evidence/evidence';
 import { DOMAIN, presentFacts, type Fact, type Present } from '../evidence/facts';
@@ -38,9 +39,6 @@ export interface Workload {
 	/** Remember what is on show from now on; throws where storage does. */
 	accept?: () => void;
 }
-
-/** The registers that firmware and boot loader fill: who names them all knows what was started. */
-const BOOT = ['mr_td', 'rtmr_0', 'rtmr_1', 'rtmr_2'];
 
 /** What the application's log says of now, or null where it does not lead to the quoted register. */
 export const presentIn = ({ lines }: Replayed): Present | null => lines && presentFacts(lines);

@@ -14,6 +14,8 @@ describe('outside', () => {
 		['GET', '/health/db'],
 		['GET', '/manifest.json'],
 		['GET', '/user.png'],
+		['GET', '/tee'],
+		['HEAD', '/tee/'],
 		['POST', '/api/v1/tee/ohttp'],
 		['GET', '/api/v1/tee/quote?nonce=x']
 	])('is %s %s', (method, address) => {
@@ -23,6 +25,9 @@ describe('outside', () => {
 	it.each([
 		['GET', '/'],
 		['GET', '/c/1'],
+		['GET', '/tee/x'],
+		['GET', '/tee?q=words'],
+		['GET', '/teeth'],
 		['GET', '/cache/image/generations/1.png'],
 		['GET', '/api/config'],
 		['GET', '/api/v1/teeth'],

@@ -1,0 +1,155 @@
+import {
+	css,
+	html,
+	nothing,
+	type CSSResult,
+	type PropertyDeclarations,
+	type TemplateResult
+} from 'lit';
+import type { Translate } from '../i18n/texts';
+import { linkOf, measuredIn } from '../session/link';
+import type { State } from '../session/session';
+import { TrustElement, type Parts } from './element';
+import { mend } from './kept';
+import { linkView } from './link';
+import { panelStyles, panelView, type Actions } from './panel';
+
+/** Where this page is; open-webui has none there. */
+const ADDRESS = '/tee';
+/** Where one signs in, in every open-webui. */
+const SIGN_IN = '/auth';
+
+/** Does the server give evidence only to who is signed in? */
+const isSignedOut = (state: State): boolean =>
+	state.kind === 'done' && state.verdict.checks.some(({ code }) => code === 'signed-out');
+
+const shareView = (address: string, t: Translate): TemplateResult => html`
+	<h2>${t('page.share')}</h2>
+	<p>${t('page.share.how')}</p>
+	<p dir="ltr"><a class="value" data-testid="tee-share" href=${address}>${address}</a></p>
+`;
+
+/**
+ * `<cczoo-trust-page>`: the page for auditors and the curious. What the panel of the badge shows, how to
+ * check from outside, and a link for others, who see whether they measure the same.
+ */
+export class TrustPage extends TrustElement {
+	static override properties: PropertyDeclarations = { fragment: { state: true } };
+	static override styles: CSSResult[] = [
+		...TrustElement.styles,
+		panelStyles,
+		css`
+			.frame {
+				box-sizing: border-box;
+				min-height: 100vh;
+				padding: 1rem;
+				background: var(--ground);
+				font-size: 0.875rem;
+				overflow-wrap: anywhere;
+			}
+			.page {
+				max-width: 44rem;
+				margin-inline: auto;
+			}
+			.box {
+				margin-block: 1rem;
+				box-shadow: none;
+			}
+			h1 {
+				font-size: 1.25rem;
+			}
+			h2 {
+				font-size: 1rem;
+			}
+			a {
+				color: inherit;
+			}
+		`
+	];
+
+	/** What the address says after its path, the sign included: it stays here. */
+	declare fragment: string;
+
+	constructor() {
+		super();
+		this.fragment = location.hash;
+	}
+
+	protected override begin({ session, model }: Parts): (() => void)[] {
+		const look = (): void => {
+			this.fragment = location.hash;
+		};
+		addEventListener('hashchange', look);
+		return [
+			...this.follow(session.state, model),
+			session.attach(),
+			() => {
+				removeEventListener('hashchange', look);
+			}
+		];
+	}
+
+	#actions(parts: Parts): Actions {
+		const { session, settings } = parts;
+		/** It may take its own button away: the focus stays where the reader is. */
+		const act = (what: () => void): void => {
+			this.renderRoot.querySelector<HTMLElement>('[data-testid=tee-recheck]')?.focus();
+			what();
+		};
+		return {
+			recheck: session.recheck,
+			accept: () => {
+				act(session.accept);
+			},
+			mend: (remedy) => {
+				act(() => {
+					mend(parts, remedy);
+				});
+			},
+			forget: () => {
+				act(session.forget);
+			},
+			relax: () => {
+				const shown = session.state.get();
+				act(() => {
+					session.mend(() => {
+						if (shown.kind === 'done') shown.verdict.relax?.();
+					});
+				});
+			},
+			model: parts.model.get(),
+			review: () => {
+				settings.reload(); // what is shown is what is stored
+				const form = this.renderRoot.querySelector<HTMLDetailsElement>('.settings');
+				if (form) form.open = true;
+				form?.scrollIntoView();
+			}
+		};
+	}
+
+	protected override view(parts: Parts): TemplateResult {
+		const { t } = parts.texts.get();
+		const state = parts.session.state.get();
+		const measured = measuredIn(state);
+		const { host, origin } = location;
+		return html`
+			<div class="page">
+				<h1>${t('page.title', host)}</h1>
+				${linkView(this.fragment, measured, t)}
+				${
+					isSignedOut(state)
+						? html`<p><a href=${SIGN_IN} data-testid="tee-sign-in">${t('page.sign-in')}</a></p>`
+						: nothing
+				}
+				${panelView(state, t, this.#actions(parts), nothing)}
+				<h2>${t('page.outside')}</h2>
+				<p class="value whole" data-testid="tee-page-command" dir="ltr">cczoo-verify ${origin}</p>
+				${measured ? shareView(origin + ADDRESS + linkOf(measured), t) : nothing}
+				<details class="settings" data-testid="tee-page-settings">
+					<summary>${t('panel.settings')}</summary>
+					<cczoo-trust-settings .parts=${parts}></cczoo-trust-settings>
+				</details>
+			</div>
+		`;
+	}
+}
