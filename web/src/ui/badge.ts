@@ -308,6 +308,9 @@ export class TrustBadge extends TrustElement {
 					? html`<p class="note" role="note" data-testid="tee-rights">${t('panel.rights')}</p>`
 					: nothing
 			}
+			<p class="note">
+				<a class="link" data-testid="tee-page" href="/tee" target="_blank">${t('panel.tee')}</a>
+			</p>
 			${this.#settings(parts, t)}
 		`;
 	}
