@@ -90,6 +90,8 @@ _WORKER = {
     "Service-Worker-Allowed": "/",
 }
 
+READING: tuple[str, ...] = ("GET", "HEAD")
+
 Endpoint = Callable[[Request], Awaitable[Response]]
 NamedEndpoint = Callable[[str, Request], Awaitable[Response]]
 
@@ -170,7 +172,7 @@ class Routes:
         path = route_path(request.scope)
         what, slash, name = path.removeprefix(f"{ROOT}/").partition("/")
         if path in AUDITORS:
-            methods, endpoint = ("GET", "HEAD"), self._auditors
+            methods, endpoint = READING, self._auditors
         elif slash and what in self._named_endpoints:
             methods, named = self._named_endpoints[what]
             endpoint = partial(named, name)
