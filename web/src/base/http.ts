@@ -59,6 +59,14 @@ export const readBody = async (response: Response): Promise<string> => {
 	}
 };
 
+/**
+ * Read what nobody needs, to its end and in the background: a browser calls "canceled" what is cut
+ * off, and whoever looks for a fault looks there.
+ */
+export const readOut = (response: Response): void => {
+	readBody(response).catch(() => {});
+};
+
 /** Was the request sent elsewhere? A browser tells that and nothing else of such an answer. */
 const isRedirect = ({ type, status }: Response): boolean =>
 	type === 'opaqueredirect' || (status >= 300 && status < 400);
@@ -99,7 +107,7 @@ const exchange = async (
 	const asks = WHO_ARE_YOU.includes(response.status) && url.startsWith(`${env.api}/`);
 	const token = asks && env.token();
 	if (token) {
-		response.body?.cancel().catch(() => {});
+		readOut(response);
 		response = await send(env, signal, url, body, token);
 	}
 	if (isRedirect(response)) throw new Problem('internal', REDIRECT);

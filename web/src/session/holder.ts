@@ -1,7 +1,7 @@
 import { canonicalJson } from '../base/canonical';
 import { toBase64url } from '../base/encoding';
 import type { Environment } from '../base/environment';
-import { inTime, NO_CONNECTION, readBody } from '../base/http';
+import { inTime, NO_CONNECTION, readBody, readOut } from '../base/http';
 import { own, parseObject } from '../base/json';
 import { asProblem, Passing, Problem } from '../base/problem';
 import { createChannel } from '../transport/client';
@@ -40,8 +40,7 @@ export const askHolder = async (
 	const url = `${env.api}/tee/sealed`;
 	try {
 		await inTime(env, signal, 'quote-unreachable', async (inner) => {
-			const { body } = await channel.request({ method: 'GET', url, signal: inner });
-			await body?.cancel();
+			readOut(await channel.request({ method: 'GET', url, signal: inner }));
 		});
 	} catch (error) {
 		const problem = meaning(error);
