@@ -2,8 +2,10 @@
 
 /** Pixels at the top of the window where the app's own bar covers whatever reaches up there. */
 const NAVBAR = 72;
-/** Pixels of a panel: what is enough above, its greatest height, and what is left free beside it. */
-const ENOUGH = 180;
+/** Pixels of a panel: what is enough above, what anything can be read in, its greatest height, and
+ * what is left free beside it. */
+const ENOUGH = 260;
+const LEAST = 120;
 const GREATEST = 560;
 const MARGIN = 8;
 
@@ -11,8 +13,9 @@ const MARGIN = 8;
 export type Edges = Pick<DOMRect, 'top' | 'right' | 'bottom' | 'left'>;
 
 export interface Room {
-	side: 'above' | 'below';
-	/** Pixels from the badge's far edge (its bottom for `above`) to the near edge of the panel. */
+	/** `over` the box, where the window has room nowhere else: then all that is seen is the panel's. */
+	side: 'above' | 'below' | 'over';
+	/** Pixels from the badge's bottom to the panel's, for `above`, or else from its top to its top. */
 	offset: number;
 	/** Pixels that the panel may be high and wide. */
 	height: number;
@@ -20,7 +23,7 @@ export interface Room {
 }
 
 /**
- * Above the message box where there is enough, else on the side that has more.
+ * Above the message box where there is enough, else on the side that has more, else over it.
  *
  * @param box The message box that the badge stands in or beside; the badge itself where none is.
  * @param seen What of the page is seen around the badge.
@@ -30,13 +33,14 @@ export const roomBeside = (badge: Edges, box: Edges, seen: Edges): Room => {
 	const bottom = Math.max(badge.bottom, box.bottom);
 	const above = top - Math.max(NAVBAR, seen.top);
 	const below = seen.bottom - bottom - MARGIN;
+	const width = seen.right - seen.left - 2 * MARGIN;
+	if (Math.max(above, below) < LEAST) {
+		const height = seen.bottom - seen.top - 2 * MARGIN;
+		return { side: 'over', offset: seen.top + MARGIN - badge.top, height, width };
+	}
 	const side = above >= ENOUGH || above >= below ? 'above' : 'below';
-	return {
-		side,
-		offset: side === 'above' ? badge.bottom - top : bottom - badge.top,
-		height: Math.max(0, Math.min(GREATEST, side === 'above' ? above : below)),
-		width: seen.right - seen.left - 2 * MARGIN
-	};
+	const offset = side === 'above' ? badge.bottom - top : bottom - badge.top;
+	return { side, offset, height: Math.min(GREATEST, side === 'above' ? above : below), width };
 };
 
 /** Pixels from the badge's right edge to that of a panel of this width: both ends are seen. */

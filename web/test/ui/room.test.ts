@@ -26,8 +26,11 @@ describe('the room beside a message box', () => {
 	it('becomes small rather than reaching over it', () => {
 		const phone = roomBeside(edges(300, 332), edges(230, 340), window(360));
 		expect(phone).toMatchObject({ side: 'above', offset: 102, height: 158 });
-		const none = roomBeside(edges(20, 52), edges(0, 100), window(100));
-		expect(none).toMatchObject({ height: 0 });
+	});
+
+	it('is the whole window where nothing could be read anywhere else', () => {
+		const zoomed = roomBeside(edges(160, 192), edges(90, 195), window(200));
+		expect(zoomed).toMatchObject({ side: 'over', offset: -152, height: 184 });
 	});
 
 	it('is beside the badge itself where that is out of the box', () => {
