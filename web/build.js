@@ -14,6 +14,17 @@ import esbuild from 'esbuild';
 /** Bytes after gzip: of what every page loads at its start, of the worker, of all that comes on demand. */
 export const LIMITS = { loader: 14 * 1024, worker: 8 * 1024, onDemand: 120 * 1024 };
 
+/** Templates without the tabs that only make them easy to read: a browser sees one blank in either. */
+const withoutIndentation = {
+	name: 'without-indentation',
+	setup({ onLoad }) {
+		onLoad({ filter: /\/src\/ui\/.*\.ts$/ }, async ({ path }) => {
+			const text = await readFile(path, 'utf8');
+			return { contents: text.replace(/^\t+/gm, ''), loader: 'ts' };
+		});
+	}
+};
+
 /** Run one build and return its pieces by name, the names of its entries, and the packages in it. */
 const bundle = async (folder, entries, options) => {
 	const { outputFiles, metafile } = await esbuild.build({
@@ -28,6 +39,7 @@ const bundle = async (folder, entries, options) => {
 		legalComments: 'none',
 		logLevel: 'warning',
 		metafile: true,
+		plugins: [withoutIndentation],
 		write: false,
 		...options
 	});

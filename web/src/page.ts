@@ -9,6 +9,7 @@ import { markedStorage, openMarks } from './session/marks';
 import { forgetSealed } from './session/sealed';
 import { createSession } from './session/session';
 import { createSettings, MEMORY_KEY, STORAGE_KEY } from './session/settings';
+import { tellConsole } from './session/told';
 import { CONFIRMED, CONFIRMED_MODELS, confirmations } from './transport/confirmed';
 import { courierFetch } from './transport/courier';
 import type { Door } from './transport/door';
@@ -91,6 +92,8 @@ export const session = createSession(environment, settings, async (...args) => {
 	});
 	return attest(...args);
 });
+
+tellConsole(session.state, console);
 
 addEventListener('storage', ({ key }) => {
 	if (key === STORAGE_KEY || key === null) settings.reload();

@@ -21,6 +21,8 @@ interface Proof {
 
 /** The server's answer to one nonce (docs/evidence.md), parsed; nothing in it is trusted yet. */
 export interface Evidence {
+	/** The answer as it came. */
+	document: JsonObject;
 	quoteBytes: Uint8Array<ArrayBuffer>;
 	quote: Quote;
 	runtimeData: Uint8Array<ArrayBuffer>;
@@ -120,6 +122,7 @@ export const parseEvidence = (text: string): Evidence => {
 		const quoteBytes = fromHex(answer.quote);
 		const ccEventlog = optionalText(answer, 'cc_eventlog');
 		return {
+			document: answer,
 			quoteBytes,
 			quote: parseQuote(quoteBytes),
 			runtimeData: fromBase64url(shortText(answer, 'runtime_data')),

@@ -4,13 +4,16 @@ import type { Reached, Step } from '../base/steps';
 import type { READING, StoreName } from '../evidence/statement';
 import type { Chosen, NoteCode } from '../policy/notes';
 import type { ProviderId } from '../providers/registry';
+import type { Values } from '../session/memory';
 import type { Difference } from '../session/workload-memory';
 import { BROKEN } from './broken';
 
 /** What other parts of the page name; a code of theirs that has no text here does not compile. */
 type Named =
-	| `state.${Status | 'off' | 'pending' | 'simulated' | 'unavailable'}`
+	| `${'state' | 'summary'}.${Status | 'off' | 'pending' | 'changed' | 'simulated' | 'unavailable'}`
 	| `outcome.${Reached}`
+	| `reached.${Reached}`
+	| `field.${keyof Values}`
 	| `check.${CheckId}`
 	| `step.${Step}`
 	| `provider.${ProviderId}`
@@ -28,6 +31,7 @@ const en = {
 	'state.pending': 'Checking this server…',
 	'state.green': 'Verified: a genuine Intel TDX trust domain answered',
 	'state.amber': 'Verified, with warnings',
+	'state.changed': 'Verified, but not as it was before',
 	'state.simulated': 'Simulated TD: no hardware protection',
 	'state.red': 'Not verified',
 	'state.unavailable': 'Could not be checked now',
@@ -35,8 +39,62 @@ const en = {
 	'notice.changed': 'This server’s check has changed: {0}',
 	'notice.close': 'Close',
 
+	'summary.dcap': 'This browser, by documents that Intel signed,',
+	'summary.service': 'The attestation service {0} ({1})',
+	'summary.checked': '{0} checked this on {1}; it holds until {2}.',
+	'summary.tried': 'Last tried on {0}.',
+	'summary.off': 'Nothing is checked here: nothing proves who reads what you write.',
+	'summary.pending': 'Nothing is proved yet.',
+	'summary.green':
+		'A genuine Intel TDX trust domain answered, and only it can read what you send to it.',
+	'summary.elsewhere':
+		'A genuine Intel TDX trust domain answered, but the model in use may run outside of it: your words then leave it.',
+	'summary.amber': 'It answered as a trust domain does, but not all of that is proved: see below.',
+	'summary.changed':
+		'It answered as a trust domain does, but it is not as this browser remembers it.',
+	'summary.simulated':
+		'This is a simulation: no hardware protects what you write, whatever else passes.',
+	'summary.red': 'A check failed: nothing proves who reads what you write.',
+	'summary.unavailable':
+		'The check could not be made. That says nothing of this server, good or bad.',
+
+	copy: 'Copy',
+	'copy.done': 'Copied: {0}',
+	'copy.selected': 'It is selected now: copy it by your keyboard or menu.',
+
+	'compared.since': 'as on {0}',
+	'compared.expected': 'as expected',
+	'compared.changed': 'changed',
+
+	'field.mr_td': 'Firmware that it starts with',
+	'field.rtmr_0': 'Set-up of the machine',
+	'field.rtmr_1': 'Boot loader and kernel',
+	'field.rtmr_2': 'Start of the operating system',
+	'field.rtmr_3': 'What was loaded since then',
+	'field.mr_seam': 'Intel’s TDX module',
+	'field.mrsigner_seam': 'Signer of the TDX module',
+	'field.mr_config_id': 'Configuration named by its owner',
+	'field.mr_owner': 'Owner',
+	'field.mr_owner_config': 'Configuration of the owner',
+	'field.td_attributes': 'Attributes of the trust domain',
+	'field.xfam': 'Processor features',
+	'field.mr_servicetd': 'Service domains bound to it',
+	'field.simulated': 'Simulation',
+
 	'panel.recheck': 'Check again',
+	'panel.enable': 'Switch on',
+	'panel.changed': 'What has changed',
 	'panel.accept': 'Accept these measurements from now on',
+	'panel.accept.ask':
+		'This browser then takes the server as it is now for the expected one. You accept: {0}.',
+	'panel.accept.yes': 'Accept',
+	'panel.steps': 'What was checked',
+	'panel.fields': 'Measurements',
+	'panel.told': 'What else was told',
+	'panel.outside': 'Check from your own machine',
+	'panel.outside.how': 'Where cczoo-verify is installed, run:',
+	'panel.outside.keys': 'Save the keys that you pinned as {0} there first.',
+	'panel.evidence': 'Download the evidence, which it takes, too',
 	'panel.events': 'Event logs',
 	'panel.events.proof':
 		'✓ marks what the quote proves was measured. All else is this machine’s own word.',
@@ -60,7 +118,7 @@ const en = {
 		'This server asked for more before, and this browser goes on by that. It asked to: {0}.',
 	'panel.relax': 'Go by what it asks now: {0}',
 	'panel.note':
-		'Green: what this page asks goes sealed to the trust domain that answered, and nobody in between reads it. But the page itself comes from the machine being checked, or from whoever changed it on its way; cczoo-verify checks from your own machine.',
+		'What no badge proves: that this page itself is right. It comes from the machine being checked, or from whoever changed it on its way. cczoo-verify checks from your own machine.',
 
 	'panel.tee': 'See and share this on a page of its own',
 
@@ -98,6 +156,12 @@ const en = {
 	'outcome.fail': 'failed',
 	'outcome.skipped': 'skipped',
 	'outcome.not-reached': 'not reached',
+
+	'reached.pass': 'proved',
+	'reached.warn': 'with warnings',
+	'reached.fail': 'failed',
+	'reached.skipped': 'not proved',
+	'reached.not-reached': 'not reached',
 
 	'step.machine': 'This machine is genuine',
 	'step.software': 'It runs what you expect',

@@ -3,8 +3,8 @@ import { LANGUAGES, type Direction, type Languages } from './catalogues';
 import en, { type Catalogue, type TextKey } from './en';
 import { nearest } from './tags';
 
-/** A text in the page's language; `value` stands where the text says {0}. */
-export type Translate = (key: TextKey, value?: string | number) => string;
+/** A text in the page's language; the values stand where the text says {0}, {1} and so on. */
+export type Translate = (key: TextKey, ...values: (string | number)[]) => string;
 
 /** The language on show. */
 export interface Texts {
@@ -26,8 +26,8 @@ export interface TextStore {
 /** A function that reads from this catalogue. */
 export const translator =
 	(catalogue: Catalogue): Translate =>
-	(key, value = '') =>
-		catalogue[key].replace('{0}', () => String(value));
+	(key, ...values) =>
+		catalogue[key].replace(/\{(\d)\}/g, (_, place) => String(values[Number(place)] ?? ''));
 
 /** Is there a text of this name? */
 export const isText = (key: string): key is TextKey => Object.hasOwn(en, key);

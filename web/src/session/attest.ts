@@ -44,9 +44,18 @@ import { readKeyset } from '../transport/keyset';
 import { blameClock, type Clocks } from './clocks';
 import { askStatement } from './holder';
 import { hearProposal, type Proposal } from './enforcement';
+import { savedEvidence, serverAddress, type SavedEvidence } from './evidence-file';
 import { examineKept, type Keeping } from './keeping';
 import { bindKeys, type Keys } from './key-binding';
-import { recognise, remember, rememberEdition, valuesOf, type Change, type Values } from './memory';
+import {
+	recognise,
+	remember,
+	rememberEdition,
+	unchangedIn,
+	valuesOf,
+	type Change,
+	type Values
+} from './memory';
 import { rememberSealed, wasSealed } from './sealed';
 import { MEMORY_KEY, type Settings } from './settings';
 import { checkWorkload, isLogged, presentIn, type Workload } from './workload';
@@ -77,8 +86,14 @@ export interface Verdict extends Told {
 	choice?: Choice;
 	/** To show: from the quote and, where its signature holds, from the token. */
 	fields: Record<string, unknown>;
+	/** Milliseconds since 1970: when it was come to. */
+	at: number;
 	/** Milliseconds since 1970. */
 	expires: number;
+	/** The address of what was checked; missing where nobody was asked. */
+	server?: string;
+	/** What the server answered, for who verifies it elsewhere. */
+	saved?: SavedEvidence;
 	/**
 	 * Only where all that failed may pass by itself, so that the run says nothing about the machine:
 	 * the milliseconds that we were asked to wait before the next one.
@@ -86,10 +101,18 @@ export interface Verdict extends Told {
 	wait?: number;
 }
 
+/** Measurements that are what was expected of them. */
+export interface Compared {
+	names: readonly string[];
+	/** RFC 3339 date: since when this browser remembers them; missing where a policy names them. */
+	since?: string;
+}
+
 /** What some checks tell beyond their outcome. */
 interface Told extends Keeping, Keys, Workload, Proposal {
 	/** What differs from the measurements that this browser remembers. */
 	changes?: readonly Change[];
+	compared?: Compared;
 	/** What the event logs tell, where they lead to the quote's registers. */
 	events?: readonly LogRow[];
 }
@@ -167,6 +190,8 @@ const checkMemory = ({ env }: Context, values: Values, told: Told): Finding => {
 	// Nothing is remembered on settings, or in the place of a memory, that somebody else changed.
 	const mayBegin = told.unmarked === undefined;
 	const { finding, changes } = recognise(env.memory, values, env.now(), mayBegin);
+	const { detail: since } = finding;
+	if (since !== undefined) told.compared = { names: unchangedIn(values, changes), since };
 	if (finding.outcome === 'warn') {
 		const { accept } = told;
 		told.changes = changes;
@@ -335,7 +360,9 @@ const examine = async (
 	if (explicit) {
 		await check('reference-values', () => {
 			if (policyProblem) throw policyProblem;
-			return appraiseReferences(policy, quote.body);
+			const finding = appraiseReferences(policy, quote.body);
+			told.compared = { names: Object.keys(policy.reference_values) };
+			return finding;
 		});
 	}
 	// Whatever was not made for this page, or for the keys that it shows, costs nothing more: no log is
@@ -390,6 +417,7 @@ const withoutAsking = ({ findings, told }: Run, now: number): Verdict => ({
 	status: 'red',
 	checks: complete(findings, ABSENT.required),
 	fields: {},
+	at: now,
 	expires: now
 });
 
@@ -455,7 +483,10 @@ export const attest = async (
 		checks,
 		choice,
 		fields,
+		at: env.now(),
 		expires: endOf(result, checks, env.now(), policy),
+		server: serverAddress(env),
+		saved: evidence && savedEvidence(env, nonce, evidence),
 		wait: waitOf(run.problems)
 	};
 };

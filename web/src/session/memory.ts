@@ -124,6 +124,12 @@ export const recognise = (
 	}
 };
 
+/** The fields whose values are the remembered ones: not what is remembered by its log. */
+export const unchangedIn = (values: Values, changes: readonly Change[]): string[] =>
+	FIELDS.filter(
+		(name) => values[name] !== LOGGED && !changes.some(([changed]) => changed === name)
+	);
+
 /** Kinds of platforms that are remembered; Intel has some dozens. */
 const EDITIONS_MAX = 128;
 

@@ -69,6 +69,7 @@ const failure = (error: unknown, now: number, id: CheckId = 'evidence-format'): 
 		status: 'red',
 		checks: complete({ [id]: { id, outcome: 'fail', code, detail } }, [id]),
 		fields: {},
+		at: now,
 		expires: now,
 		wait: error instanceof Passing ? error.wait : undefined
 	};

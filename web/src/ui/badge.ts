@@ -11,7 +11,7 @@ import { TrustElement, type Parts } from './element';
 import { mend } from './kept';
 import { panelStyles, panelView, type Actions } from './panel';
 import { messageBox, roomBeside, seenAround, shiftOf } from './room';
-import { sign, signStyles } from './sign';
+import { sign } from './sign';
 import { kindOf, labelOf, stateOf } from './state';
 
 /** Milliseconds that a pointer rests before the panel opens: one on its way elsewhere does not. */
@@ -42,8 +42,7 @@ export class TrustBadge extends TrustElement {
 	};
 	static override styles: CSSResult[] = [
 		...TrustElement.styles,
-		panelStyles,
-		signStyles,
+		...panelStyles,
 		css`
 			.badge {
 				position: relative;
@@ -219,7 +218,7 @@ export class TrustBadge extends TrustElement {
 		const { side, offset, height, width } = roomBeside(badge, field, seen);
 		panel.style.maxWidth = `${width}px`;
 		panel.style.bottom = side === 'above' ? `${offset}px` : 'auto';
-		panel.style.top = side === 'below' ? `${offset}px` : 'auto';
+		panel.style.top = side === 'above' ? 'auto' : `${offset}px`;
 		panel.style.right = `${shiftOf(badge, panel.offsetWidth, seen)}px`;
 		box.style.maxHeight = `calc(${height}px - 1rem)`;
 	}
@@ -227,6 +226,17 @@ export class TrustBadge extends TrustElement {
 	#openSettings(): void {
 		this.settingsOpen = true;
 		this.#because({ pin: true }); // who writes may leave with the pointer
+	}
+
+	/** Switch the check on; where that cannot be stored, the form says why. */
+	#enable({ settings }: Parts): void {
+		try {
+			settings.change((draft) => {
+				draft.enabled = true;
+			});
+		} catch {
+			this.#openSettings();
+		}
 	}
 
 	#toggle(): void {
@@ -269,6 +279,13 @@ export class TrustBadge extends TrustElement {
 		const { session } = parts;
 		const actions: Actions = {
 			recheck: session.recheck,
+			close: () => {
+				this.#find('.button')?.focus();
+				this.#close();
+			},
+			enable: () => {
+				this.#enable(parts);
+			},
 			accept: () => {
 				this.#find('.recheck')?.focus(); // the other button is about to go
 				session.accept();

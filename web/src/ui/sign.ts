@@ -14,12 +14,13 @@ export const SHAPES: Record<Kind, string> = {
 		'M10 2a8 8 0 1 0 0 16 8 8 0 1 0 0-16ZM7.6 7.8a2.4 2.4 0 1 1 3.6 2.1c-.8.5-1.2.9-1.2 1.8m0 1.5v1.4'
 };
 
-/** The drawing of a kind, in the colour of the text around it. */
-export const sign = (kind: Kind): TemplateResult => html`
-	<svg class="sign" viewBox="0 0 20 20" aria-hidden="true">
-		${svg`<path d=${SHAPES[kind]}></path>`}
-	</svg>
+/** A path as a drawing, in the colour of the text around it. */
+export const drawing = (path: string): TemplateResult => html`
+	<svg class="sign" viewBox="0 0 20 20" aria-hidden="true">${svg`<path d=${path}></path>`}</svg>
 `;
+
+/** The drawing of a kind. */
+export const sign = (kind: Kind): TemplateResult => drawing(SHAPES[kind]);
 
 export const signStyles = css`
 	.sign {

@@ -1,7 +1,11 @@
 import { headline, type Status } from '../base/checks';
-import type { TextKey } from '../i18n/en';
+import type { ReasonCode } from '../base/reasons';
 import { judgeModel } from '../policy/notes';
+import type { Verdict } from '../session/attest';
 import type { State } from '../session/session';
+
+/** A state as it is told: texts are named for it. */
+export type Told = StateName | 'changed' | 'simulated' | 'unavailable';
 
 /** A state by one word: the badge's `data-state`. */
 export type StateName = 'off' | 'pending' | Status;
@@ -24,11 +28,11 @@ const isElsewhere = (state: State, model: string | null): boolean => {
 };
 
 /** Could nothing be checked, so that nothing speaks against the server? */
-const isUnavailable = (state: State): boolean => {
-	if (state.kind !== 'done' || state.verdict.status !== 'red') return false;
-	const { wait, checks } = state.verdict;
-	return wait !== undefined || headline(checks)?.code === 'offline';
-};
+export const isUnavailable = ({ status, wait, checks }: Verdict): boolean =>
+	status === 'red' && (wait !== undefined || headline(checks)?.code === 'offline');
+
+/** Codes of what is not as this browser remembers it. */
+const CHANGED: readonly (ReasonCode | undefined)[] = ['changed', 'workload-changed'];
 
 /** @param model The model in use, where one is. */
 export const stateOf = (state: State, model: string | null = null): StateName => {
@@ -38,15 +42,26 @@ export const stateOf = (state: State, model: string | null = null): StateName =>
 
 /** @param model The model in use, where one is. */
 export const kindOf = (state: State, model: string | null = null): Kind =>
-	isUnavailable(state) ? 'unavailable' : KINDS[stateOf(state, model)];
+	state.kind === 'done' && isUnavailable(state.verdict)
+		? 'unavailable'
+		: KINDS[stateOf(state, model)];
+
+/** What a verdict below green, and not red, is in words: the more telling, the earlier. */
+const amberLabel = (checks: Verdict['checks']): Told => {
+	if (checks.some(({ id, code }) => id === 'not-simulated' && code === 'simulated')) {
+		return 'simulated';
+	}
+	return checks.some(({ code }) => CHANGED.includes(code)) ? 'changed' : 'amber';
+};
+
+/** As what a state is told. */
+export const toldAs = (state: State, model: string | null = null): Told => {
+	if (state.kind === 'done' && isUnavailable(state.verdict)) return 'unavailable';
+	const name = stateOf(state, model);
+	if (state.kind !== 'done' || name !== 'amber') return name;
+	return amberLabel(state.verdict.checks);
+};
 
 /** The state in words. */
-export const labelOf = (state: State, model: string | null = null): TextKey => {
-	if (isUnavailable(state)) return 'state.unavailable';
-	const name = stateOf(state, model);
-	const simulated =
-		state.kind === 'done' &&
-		name === 'amber' &&
-		state.verdict.checks.some(({ id, code }) => id === 'not-simulated' && code === 'simulated');
-	return simulated ? 'state.simulated' : `state.${name}`;
-};
+export const labelOf = (state: State, model: string | null = null): `state.${Told}` =>
+	`state.${toldAs(state, model)}`;

@@ -86,7 +86,8 @@ export const base = css`
 		color: var(--red);
 	}
 	.off,
-	.skipped {
+	.skipped,
+	.not-reached {
 		color: var(--off);
 	}
 	.checking,

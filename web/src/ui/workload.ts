@@ -5,7 +5,7 @@ import { judgeModel, type Chosen, type Note } from '../policy/notes';
 import type { Translate } from '../i18n/texts';
 import type { Verdict } from '../session/attest';
 import type { Difference } from '../session/workload-memory';
-import { rows } from './rows';
+import { fold, rows } from './rows';
 import { named } from './words';
 
 /** Rows of a list from outside. */
@@ -54,7 +54,8 @@ const line = (level: Note['level'], code: string, text: string) => html`
 	</div>
 `;
 
-const day = (since: string): string => {
+/** The day of a date as the reader writes it; what is none, as it is. */
+export const day = (since: string): string => {
 	const date = new Date(since);
 	return isNaN(date.getTime())
 		? named(since)
@@ -68,6 +69,20 @@ const differenceText = ({ code, what, name, since }: Difference, t: Translate): 
 	const subject = isOwn ? ownName(name, t) : name && named(name);
 	return `${[what, subject].filter(Boolean).join(' ')}: ${words}`;
 };
+
+/** Is what the server states something else than what its own log says? */
+const isRefuted = ({ checks }: Verdict): boolean =>
+	checks.some(({ code }) => code === 'measured-mismatch');
+
+/** What differs from what this browser remembers, each in words. */
+export const differencesOf = (
+	verdict: Verdict,
+	t: Translate
+): { code: Difference['code']; text: string }[] =>
+	((!isRefuted(verdict) && verdict.workload?.differences) || []).map((difference) => ({
+		code: difference.code,
+		text: differenceText(difference, t)
+	}));
 
 const NAMES = ['name', 'id', 'server', 'version', 'type'];
 
@@ -103,23 +118,13 @@ export const workloadView = (
 	t: Translate,
 	model: string | null
 ): TemplateResult | typeof nothing => {
-	const { workload, checks } = verdict;
-	const isRefuted = checks.some(({ code }) => code === 'measured-mismatch');
-	if (!workload || isRefuted) return nothing;
-	const { notes, facts, proven, differences } = workload;
+	const { workload } = verdict;
+	if (!workload || isRefuted(verdict)) return nothing;
+	const { notes, facts, proven } = workload;
 	const chosen = model === null ? undefined : judgeModel(workload.sections, model);
 	return html`
-		<div data-testid="tee-workload">
-			${rows(
-				differences,
-				t,
-				(difference) =>
-					html`<div class="row" data-testid="tee-difference" data-code=${difference.code}>
-						${differenceText(difference, t)}
-					</div>`,
-				ROWS_MAX
-			)}
-			<div class="row strong">${t('panel.workload')}</div>
+		<section class="part" data-testid="tee-workload" aria-label=${t('panel.workload')}>
+			<h3>${t('panel.workload')}</h3>
 			${
 				chosen && model !== null
 					? line(chosen.level, chosen.code, chosenText(model, chosen, t))
@@ -133,13 +138,17 @@ export const workloadView = (
 			)}
 			${
 				facts.length > 0
-					? html`<details data-testid="tee-facts">
-							<summary class="muted">${t('panel.measured')}</summary>
-							<p class="muted">${t(proven ? 'panel.measured.proof' : 'panel.measured.word')}</p>
-							${rows(facts, t, factView, ROWS_MAX)}
-						</details>`
+					? fold(
+							'panel.measured',
+							t,
+							html`
+								<p class="muted">${t(proven ? 'panel.measured.proof' : 'panel.measured.word')}</p>
+								${rows(facts, t, factView, ROWS_MAX)}
+							`,
+							'facts'
+						)
 					: nothing
 			}
-		</div>
+		</section>
 	`;
 };

@@ -35,6 +35,9 @@ describe('the texts', () => {
 		const t = translator(en);
 		expect(t('settings.trust', '$& {0}')).toBe('Trust $& {0}');
 		expect(t('panel.more', 7)).toBe('7 more are not shown.');
+		expect(t('summary.checked', '{1}', 'now', 'then')).toBe(
+			'{1} checked this on now; it holds until then.'
+		);
 	});
 
 	it('are English from the start, and another language when its catalogue has come', async () => {

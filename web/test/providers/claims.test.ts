@@ -50,6 +50,7 @@ const judge = async (payload: object, now: number, policy = DEFAULT_POLICY, quot
 		subtle: crypto.subtle,
 		signal: new AbortController().signal,
 		evidence: {
+			document: {},
 			quoteBytes,
 			quote: parseQuote(quoteBytes),
 			runtimeData: new Uint8Array(),

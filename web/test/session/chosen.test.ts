@@ -31,7 +31,7 @@ let models: ChosenModels;
 
 const done = (more: Partial<Verdict> = {}): State => ({
 	kind: 'done',
-	verdict: { status: 'green', checks: [], fields: {}, expires: 0, ...more }
+	verdict: { status: 'green', checks: [], fields: {}, at: 0, expires: 0, ...more }
 });
 const knowing = (sections: Sections = SECTIONS): State =>
 	done({

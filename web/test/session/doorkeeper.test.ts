@@ -52,6 +52,7 @@ const verdict = (more: Partial<Verdict> = {}): Verdict => ({
 	status: 'green',
 	checks: PASSED,
 	fields: {},
+	at: clock.now(),
 	expires: clock.now() + 60_000,
 	keyset: KEYSET,
 	...more

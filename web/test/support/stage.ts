@@ -43,8 +43,9 @@ export const stage = (enabled = true, more: Partial<Environment> = {}) => {
 		(_env, chosen, signal) =>
 			new Promise((resolve, reject) => {
 				const end: Run['end'] = async (status = 'green', life = LIFE, more = {}) => {
-					const expires = clock.now() + life;
-					resolve({ status, checks: [], fields: { run: runs.length }, expires, ...more });
+					const at = clock.now();
+					const fields = { run: runs.length };
+					resolve({ status, checks: [], fields, at, expires: at + life, ...more });
 					await flush();
 				};
 				runs.push({

@@ -24,6 +24,7 @@ export const verdict = (
 		status,
 		checks: complete(Object.fromEntries(found.map((check) => [check.id, check])), []),
 		fields: {},
+		at: 0,
 		expires: 0,
 		...more
 	}
