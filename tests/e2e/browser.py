@@ -45,7 +45,7 @@ CHROMIUM_FLAGS = [
     "--use-fake-ui-for-media-stream",
 ]
 SETTINGS_KEY = "tee.settings"
-# As the panel lists them; verifier/checks.py has the same ids.
+# In the order of web/src/base/checks.ts; verifier/checks.py has the same ids.
 CHECKS = [
     "secure-context",
     "evidence-format",
@@ -335,7 +335,7 @@ class ChatPage:
         return self.open_panel().get_by_test_id("tee-reason").inner_text()
 
     def checks(self) -> dict[str, str]:
-        """Return each check's outcome as the panel lists them, in order."""
+        """Return each check's outcome, of every check that the panel lists."""
         rows = self.open_panel().get_by_test_id("tee-check")
         pairs: list[list[str]] = rows.evaluate_all(
             "rows => rows.map(r => [r.dataset.check, r.dataset.outcome])"
@@ -355,14 +355,21 @@ class ChatPage:
         }
 
     def row(self, check: str) -> Locator:
-        """Return the panel's row of a check."""
-        return self.open_panel().locator(f"[data-testid=tee-check][data-check={check}]")
+        """Return the panel's row of a check, with the step open that it belongs to."""
+        row = self.open_panel().locator(f"[data-testid=tee-check][data-check={check}]")
+        row.evaluate("row => { row.closest('details').open = true; }")
+        return row
+
+    def accept(self) -> None:
+        """Accept what has changed, and confirm it."""
+        self.open_panel().get_by_test_id("tee-accept").click()
+        self.panel.get_by_test_id("tee-accept-confirm").click()
 
     def fields(self) -> dict[str, str]:
         """Return each value that the panel shows."""
         rows = self.open_panel().get_by_test_id("tee-field")
         pairs: list[list[str]] = rows.evaluate_all(
-            "rows => rows.map(r => [r.dataset.field, r.innerText])"
+            "rows => rows.map(r => [r.dataset.field, r.textContent.trim()])"
         )
         return {row[0]: row[1] for row in pairs}
 

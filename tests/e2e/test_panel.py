@@ -1,0 +1,115 @@
+"""The badge's panel: how it fits, how it reads, and what it gives to take along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cczoo_verifier.__main__ import main
+from playwright.sync_api import ViewportSize, expect
+
+from e2e.browser import ChatPage, tee_settings
+from e2e.stack import Backend
+
+OpenChat = Callable[..., ChatPage]
+
+VERIFIED_SIMULATED = 3
+"""Of `cczoo-verify`, where all passed but that the root is not Intel's."""
+VIEWS = {
+    "narrow": ViewportSize(width=320, height=640),
+    "zoomed to 400%": ViewportSize(width=320, height=200),
+    "a phone that lies": ViewportSize(width=640, height=320),
+}
+OVERFLOW = "panel => panel.scrollWidth - panel.clientWidth"
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_it_can_be_read_to_its_end_and_closed(
+    simulated: Backend, open_chat: OpenChat, name: str
+) -> None:
+    view = VIEWS[name]
+    chat = open_chat(simulated, tee_settings("dcap"), viewport=view)
+    chat.expect_state("amber")
+    panel = chat.open_panel()
+    for summary in panel.locator("details:not([open]) > summary").all():
+        summary.click()
+    expect(panel.locator("details:not([open])")).to_have_count(0)
+    assert panel.evaluate(OVERFLOW) <= 0
+    for id_ in ("tee-summary", "tee-command", "tee-close"):
+        part = panel.get_by_test_id(id_)
+        part.scroll_into_view_if_needed()
+        box = part.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= view["width"]
+        assert 0 <= box["y"] < view["height"]
+    panel.get_by_test_id("tee-close").click()
+    expect(panel).to_be_hidden()
+
+
+def test_a_screen_reader_finds_a_heading_a_list_of_steps_and_named_groups(
+    bare: Backend, open_chat: OpenChat
+) -> None:
+    chat = open_chat(bare)
+    chat.expect_state("red")
+    expect(chat.open_panel()).to_match_aria_snapshot("""
+        - region "Remote attestation":
+          - heading "Not verified" [level=2]
+          - button "Check again"
+          - button "Close"
+          - list "What was checked":
+            - listitem:
+              - group: /This machine is genuine. failed/
+            - listitem:
+              - group: /It runs what you expect. not reached/
+            - listitem:
+              - group: /Only it can read your words. not reached/
+          - group "Check from your own machine"
+          - status
+    """)
+
+
+def test_its_evidence_is_what_cczoo_verify_takes(
+    own_root: Backend, test_pki: Path, open_chat: OpenChat, tmp_path: Path
+) -> None:
+    chat = open_chat(own_root, tee_settings("dcap"))
+    chat.expect_state("green")
+    panel = chat.open_panel()
+    panel.locator("summary", has_text="Check from your own machine").click()
+    expect(panel.get_by_test_id("tee-command")).to_have_text(f"cczoo-verify {own_root.url}")
+    with chat.page.expect_download() as download:
+        panel.get_by_test_id("tee-download").click()
+    file = tmp_path / "evidence.json"
+    download.value.save_as(file)
+    trust = ["--root", f"{test_pki}/root.pem", "--collateral", f"{test_pki}/collateral.json"]
+    assert main(["--evidence", str(file), *trust]) == VERIFIED_SIMULATED
+    assert chat.errors == []
+
+
+def test_a_measurement_is_copied(own_root: Backend, open_chat: OpenChat) -> None:
+    chat = open_chat(own_root, tee_settings("dcap"))
+    chat.expect_state("green")
+    chat.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    panel = chat.open_panel()
+    panel.locator("summary", has_text="Measurements").click()
+    panel.get_by_role("button", name="Copy: Firmware that it starts with").click()
+    expect(panel.get_by_test_id("tee-copied")).to_contain_text("Copied: Firmware")
+    copied = chat.page.evaluate("navigator.clipboard.readText()")
+    assert copied == chat.fields()["mr_td"]
+
+
+def test_developers_see_each_verdict_and_requests_that_end(
+    simulated: Backend, open_chat: OpenChat
+) -> None:
+    failed: list[str] = []
+    chat = open_chat(
+        simulated,
+        tee_settings("dcap"),
+        prepare=lambda context: context.on("requestfailed", lambda it: failed.append(it.url)),
+    )
+    chat.expect_state("amber")
+    chat.recheck()
+    told = [line for line in chat.console if line.startswith("info: Trust verification")]
+    assert len(told) == 2
+    assert [url for url in failed if "/api/v1/tee/" in url] == []
