@@ -39,8 +39,7 @@ def read(page: Page, key: str) -> str | None:
 
 def reason(chat: ChatPage) -> str:
     """Return what the panel says at the check, and not only in its headline."""
-    row = chat.open_panel().locator("[data-testid=tee-check][data-check=settings]")
-    return row.inner_text()
+    return chat.row("settings").inner_text()
 
 
 def confirm(chat: ChatPage) -> None:
