@@ -13,6 +13,7 @@ from .errors import HEADERS, TeeError
 from .host import User
 from .json_body import read_json_object
 from .settings_file import BYTES_MAX
+from .settings_table import TABLE
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ async def change_settings(administration: Administration, request: Request, user
     changes = document.get("values")
     if document.keys() != {"v", "values"} or document["v"] != ADMINISTRATION_VERSION:
         changes = None
-    if not isinstance(changes, dict):
+    if not isinstance(changes, dict) or len(changes) > len(TABLE):
         detail = 'Send {"v": 1, "values": {name: text, or null for the first value}}.'
         raise TeeError(400, "bad-request", detail)
     try:

@@ -48,7 +48,13 @@ class Admission:
         return await self._found(self._host.verified_user(request))
 
     async def administrator(self, request: Request) -> User:
-        """Return the administrator who asks; raise HTTPException for others."""
+        """Return the administrator who asks by a token; raise HTTPException for others.
+
+        A cookie is not enough: it goes along by itself, also with what others have a browser ask.
+        """
+        scheme, _space, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise HTTPException(403, "Not authenticated")
         user = await self._found(self._host.administrator(request))
         self._limiter.count(ADMINISTRATION_LIMIT, "administration", user.id)
         return user

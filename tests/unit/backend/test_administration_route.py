@@ -8,9 +8,20 @@ from typing import Any
 
 import httpx
 import pytest
-from host_double import ADA, EVE, Accounts, User, a_statement, client_of, routes_of
+from host_double import (
+    ADA,
+    EVE,
+    Accounts,
+    User,
+    a_statement,
+    answer_to,
+    client_of,
+    routes_of,
+    scope_of,
+)
 
 from cczoo_backend.keys import Keyring
+from cczoo_backend.settings_table import TABLE
 from error_document import assert_error
 
 PATH = "/api/v1/tee/admin/settings"
@@ -154,11 +165,20 @@ def test_a_proxy_may_have_made_the_version_a_weak_one(site: Site) -> None:
         {"v": 2, "values": {}},
         {"v": 1, "values": []},
         {"v": 1, "values": {}, "more": 1},
+        {"v": 1, "values": dict.fromkeys(map(str, range(len(TABLE) + 1)))},
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_other_documents_change_nothing(site: Site, document: Any) -> None:
     assert_error(site.put(document), 400, "bad-request")
+
+
+def test_nothing_of_a_strangers_body_is_read(site: Site) -> None:
+    for more in ({}, {"authorization": "Bearer eve-token"}, {"cookie": "token=ada-token"}):
+        headers = {"if_match": '"none"', "content_type": "application/json", **more}
+        # The application would fail where it asked for a message: there is none.
+        answer = answer_to(site.routes, scope_of(PATH, "PUT", **headers))
+        assert answer.status_code in (401, 403)
 
 
 def test_a_request_is_bounded_and_is_json(site: Site) -> None:

@@ -165,7 +165,10 @@ ADMIN = "/api/v1/tee/admin/settings"
 def test_administrators_are_open_webuis(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     bearer = {"authorization": "Bearer ada-token"}
     assert ask(app, ADMIN, **bearer).status_code == 200
-    assert ask(app, ADMIN, cookie="token=ada-token").status_code == 200
+    for alone in ({"cookie": "token=ada-token"}, {"x_api_key": "ada-token"}):
+        assert_error(ask(app, ADMIN, **alone), 403, "not-allowed", "Not authenticated")
+    other = {"cookie": "token=ada-token", "authorization": "Basic ada-token"}
+    assert_error(ask(app, ADMIN, **other), 403, "not-allowed", "Not authenticated")
     assert_error(ask(app, ADMIN), 403, "not-allowed", "Not authenticated")
     users = import_module("open_webui.utils.auth").USERS
     monkeypatch.setitem(users, "ada-token", ("ada", "user"))
