@@ -18,7 +18,7 @@ Every setting of the kit's. (Made by `tools/configuration_page.py` from the tabl
 reads them by: change that, not this page.)
 
 A setting is first what its variable says in the environment of open-webui's process. Administrators
-change it under its name, by
+change it in Admin Settings, General, or under its name by
 [`PUT /api/v1/tee/admin/settings`](backend.md#what-administrators-change): what they stored is in
 `<DATA_DIR>/cczoo/settings.json`, and goes before the variable. An empty variable counts as not set;
 an empty text that is stored, as the default.

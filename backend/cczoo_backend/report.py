@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 VERSION = 1
 REQUEST_BYTES = 1024
 REQUEST_SECONDS = 10.0
-# As in patches/open-webui/anchors.json.
+# Those that patches/open-webui/anchors.json has signs of.
 PLACES = frozenset({"badge", "settings"})
 # Origins that are told; whoever sends reports could make up any number of them.
 ORIGINS_MAX = 100

@@ -70,7 +70,7 @@ from quote_generator.simulator import Simulator
 
 ARTIFACTS = REPO / "out" / "e2e"
 SLOW_QUOTE_SECONDS = 1.0
-KINDS = ("hardware", "simulated", "bare", "refreshed")
+KINDS = ("hardware", "simulated", "bare", "refreshed", "administered")
 RECORDED = "recorded"
 """Name of the port of a proxy before one of them."""
 # All tests together are one user, at one address.

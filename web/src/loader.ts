@@ -34,8 +34,8 @@ export const RETRY = 15_000;
 /** Milliseconds after which a place says that what belongs there has not come yet. */
 export const LATE = 5_000;
 
-/** What the console says of a place that is missing. */
-const MISSING: Record<PlaceName, string> = {
+/** What the console says of a place that is missing; nothing says that there should be another. */
+const MISSING: Partial<Record<PlaceName, string>> = {
 	badge:
 		'The trust badge does not find its place in this open-webui, or the place is hidden; the badge is in the corner of the window instead.',
 	settings:
@@ -61,7 +61,7 @@ const mark = (place: HTMLElement): void => {
 };
 
 /**
- * Fill the places of badge and settings: the page's piece comes with the first of them.
+ * Fill the places of badge and forms: the page's piece comes with the first of them.
  *
  * @param self Address of this script: the other pieces are beside it, the kit's routes one above.
  * @param piece Name of the page's piece.

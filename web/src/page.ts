@@ -1,18 +1,20 @@
 import { atom } from 'nanostores';
 import type { Environment } from './base/environment';
 import { Passing } from './base/problem';
+import { brokenIn } from './i18n/broken';
 import { createTexts } from './i18n/texts';
 import { watchModels } from './session/chosen';
 import { keepDoor } from './session/doorkeeper';
 import { enforcementOf } from './session/enforcement';
 import { markedStorage, openMarks } from './session/marks';
 import { forgetSealed } from './session/sealed';
-import { createSession } from './session/session';
+import { createSession, type Verify } from './session/session';
 import { createSettings, MEMORY_KEY, STORAGE_KEY } from './session/settings';
 import { tellConsole } from './session/told';
 import { CONFIRMED, CONFIRMED_MODELS, confirmations } from './transport/confirmed';
 import { courierFetch } from './transport/courier';
 import type { Door } from './transport/door';
+import type { Desk } from './ui/admin-form';
 import { TrustBadge } from './ui/badge';
 import { createBlocked } from './ui/blocked';
 import type { Parts, TrustElement } from './ui/element';
@@ -86,12 +88,14 @@ const environment: Environment = {
 const settings = createSettings(storage);
 
 /** The verification comes as its own piece of code, and only when attestation is on. */
-export const session = createSession(environment, settings, async (...args) => {
+const verify: Verify = async (...args) => {
 	const { attest } = await import('./session/attest').catch(() => {
 		throw new Passing('internal', 'code');
 	});
 	return attest(...args);
-});
+};
+
+export const session = createSession(environment, settings, verify);
 
 tellConsole(session.state, console);
 
@@ -159,14 +163,42 @@ const ELEMENTS = {
 	badge: { tag: BADGE, element: TrustBadge },
 	settings: { tag: 'cczoo-trust-settings', element: TrustSettings }
 } as const;
+const ADMIN = 'cczoo-trust-admin';
 
 for (const { tag, element } of Object.values(ELEMENTS)) customElements.define(tag, element);
 customElements.define('cczoo-outside-image', OutsideImage);
 customElements.define('cczoo-trust-notice', TrustNotice);
 document.documentElement.append(Object.assign(new TrustNotice(), { parts }));
 
-/** Put the badge, or the settings, into a place; nothing happens where it already is. */
-export const mount = (place: HTMLElement, name: keyof typeof ELEMENTS): void => {
+/** What the administrators' form works with. */
+const desk: Desk = { env: environment, verify };
+/** That form, and what stands for it until it comes. */
+const forms = new WeakSet<Element>();
+
+/** Put the administrators' form into a place: it is a piece of its own, for the few who need it. */
+const mountForm = async (place: HTMLElement): Promise<void> => {
+	const { firstElementChild } = place;
+	if (firstElementChild && forms.has(firstElementChild)) return;
+	const holder = document.createElement('div');
+	forms.add(holder);
+	place.replaceChildren(holder);
+	try {
+		const { TrustAdmin } = await import('./ui/admin-form');
+		if (!customElements.get(ADMIN)) customElements.define(ADMIN, TrustAdmin);
+		const form = Object.assign(new TrustAdmin(), { parts, desk });
+		forms.add(form);
+		holder.replaceWith(form);
+	} catch {
+		holder.textContent = brokenIn(page.lang);
+	}
+};
+
+/** Put the badge, or a form, into a place; nothing happens where it already is. */
+export const mount = (place: HTMLElement, name: keyof typeof ELEMENTS | 'admin'): void => {
+	if (name === 'admin') {
+		void mountForm(place);
+		return;
+	}
 	const { element } = ELEMENTS[name];
 	const { firstElementChild } = place;
 	if (firstElementChild instanceof element && firstElementChild.parts) return;

@@ -54,6 +54,27 @@ describe('the page’s own wiring', () => {
 		expect(badge?.shadowRoot?.querySelector('[data-testid=tee-badge]')).not.toBeNull();
 	});
 
+	it('brings the administrators’ form where its place shows, once', async () => {
+		const one = place();
+		page.mount(one, 'admin');
+		page.mount(one, 'admin');
+		await vi.waitFor(() => {
+			expect(one.firstElementChild?.localName).toBe('cczoo-trust-admin');
+		});
+		const form = one.firstElementChild;
+		page.mount(one, 'admin');
+		await Promise.resolve();
+		expect([...one.children]).toEqual([form]);
+		const copy = one.cloneNode(true) as HTMLElement;
+		document.body.append(copy);
+		const empty = copy.firstElementChild;
+		page.mount(copy, 'admin');
+		await vi.waitFor(() => {
+			expect(copy.firstElementChild?.localName).toBe('cczoo-trust-admin');
+		});
+		expect(copy.firstElementChild).not.toBe(empty);
+	});
+
 	it('fills a copy of a place, in which an element without parts stands', () => {
 		const one = place();
 		page.mount(one, 'badge');

@@ -6,6 +6,7 @@ import errno
 import json
 import logging
 import os
+import re
 import signal
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -488,3 +489,30 @@ def test_nothing_stored_is_no_file(tmp_path: Path, caplog: pytest.LogCaptureFixt
         settings = administration(tmp_path)
     assert settings.document()["version"] == Stored().version
     assert caplog.text == ""
+
+
+# The form
+
+WEB = Path(__file__).resolve().parents[3] / "web" / "src"
+
+
+def texts_of_the_page(prefix: str) -> set[str]:
+    """What the page's catalogue has under names that begin so."""
+    catalogue = (WEB / "i18n" / "en.ts").read_text("utf-8")
+    return set(re.findall(rf"^\t'{re.escape(prefix)}([^']+)':", catalogue, re.MULTILINE))
+
+
+def test_the_page_has_every_setting_in_its_form_once() -> None:
+    source = (WEB / "session" / "administration.ts").read_text("utf-8")
+    groups = source.partition("GROUPS = {")[2].partition("} as const")[0]
+    assert sorted(re.findall(r"'(\w+)'", groups)) == sorted(BY_NAME)
+
+
+def test_the_page_has_words_for_every_choice_and_every_wrong_value() -> None:
+    words = {word for setting in TABLE for word in setting.kind.choices}
+    assert words <= texts_of_the_page("provider.") | texts_of_the_page("admin.is.")
+    written = {one.kind.name for one in TABLE if not one.kind.choices}
+    told = {code for code in texts_of_the_page("admin.") if code.startswith("bad-")}
+    # For these the catalogue has sentences already, of what users write (reason.*).
+    elsewhere = {"bad-address", "bad-keys", "bad-policy"}
+    assert {f"bad-{kind}" for kind in written} == told | elsewhere

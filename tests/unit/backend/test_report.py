@@ -120,5 +120,6 @@ def test_reports_are_limited_apart_from_quotes() -> None:
     assert client.get("/api/v1/tee/quote").status_code == 503  # let in, on a machine without TDX
 
 
-def test_the_known_places_are_those_of_the_anchors() -> None:
-    assert json.loads(ANCHORS.read_bytes())["places"].keys() == report.PLACES
+def test_the_known_places_are_those_that_can_be_missed() -> None:
+    places = json.loads(ANCHORS.read_bytes())["places"]
+    assert {name for name, site in places.items() if "expected" in site} == report.PLACES

@@ -117,14 +117,15 @@ const exchange = async (
 };
 
 /**
- * What takes its time, and as much of it as an answer may take: it ends then, or with the signal, even
+ * What takes its time, and as much of it as an answer may take, or `limit`: it ends then, or with the signal, even
  * where whoever works for it ignores that; throws `code` then, which may pass by itself.
  */
 export const inTime = <T>(
 	env: Pick<Environment, 'later'>,
 	signal: AbortSignal,
 	code: PassingCode,
-	run: (signal: AbortSignal) => Promise<T>
+	run: (signal: AbortSignal) => Promise<T>,
+	limit = TIME_LIMIT
 ): Promise<T> =>
 	new Promise((resolve, reject) => {
 		const controller = new AbortController();
@@ -132,7 +133,7 @@ export const inTime = <T>(
 			reject(new Passing(code, 'no answer in time'));
 			controller.abort();
 		};
-		const cancel = env.later(TIME_LIMIT, stop);
+		const cancel = env.later(limit, stop);
 		signal.addEventListener('abort', stop);
 		if (signal.aborted) stop();
 		run(controller.signal)

@@ -4,6 +4,7 @@ import type { Reached, Step } from '../base/steps';
 import type { READING, StoreName } from '../evidence/statement';
 import type { Chosen, NoteCode } from '../policy/notes';
 import type { ProviderId } from '../providers/registry';
+import type { Group, SettingName, Told } from '../session/administration';
 import type { Values } from '../session/memory';
 import type { Difference } from '../session/workload-memory';
 import { BROKEN } from './broken';
@@ -23,7 +24,9 @@ type Named =
 	| `store.${StoreName}`
 	| `people.${(typeof READING)[number]}`
 	| `reason.${ReasonCode}`
-	| `advice.${Advice}`;
+	| `advice.${Advice}`
+	| `admin.group.${Group}`
+	| `admin.${SettingName | Told['kind']}`;
 
 /** The English catalogue, and with that the list of all texts. */
 const en = {
@@ -476,7 +479,70 @@ const en = {
 	'settings.nothing': '(nothing)',
 	'settings.confirm': 'Confirm what is stored',
 	'settings.restore': 'Put back what this form stored last',
-	'settings.anew': 'Start anew'
+	'settings.anew': 'Start anew',
+
+	'admin.title': 'Remote attestation, for everybody here',
+	'admin.group.providers': 'Attestation services',
+	'admin.group.checking': 'How this server is checked',
+	'admin.group.pages': 'What pages must do',
+	'admin.group.sealing': 'Sealing',
+	'admin.group.asking': 'Who may ask',
+	'admin.group.limits': 'Limits',
+	'admin.providers': 'Services offered to users',
+	'admin.default_provider': 'Service for users who chose none',
+	'admin.alibaba_url': 'Alibaba Cloud: address',
+	'admin.alibaba_keys': 'Alibaba Cloud: keys to pin (JWK Set or PEM)',
+	'admin.trustee_url': 'CoCo Trustee: address',
+	'admin.trustee_keys': 'CoCo Trustee: keys to pin (JWK Set or PEM)',
+	'admin.relay': 'Services that this server passes evidence on to',
+	'admin.relay_timeout': 'Seconds for passing evidence on',
+	'admin.policy': 'Appraisal policy suggested to users (JSON)',
+	'admin.pccs_url': 'Where Intel’s collateral comes from (PCCS)',
+	'admin.pccs_update': 'Edition of Intel’s collateral',
+	'admin.collateral_timeout': 'Seconds for one set of collateral',
+	'admin.collateral_refresh': 'Seconds until collateral is asked for anew',
+	'admin.enforcement': 'Where a check warns or fails',
+	'admin.page_sources': 'What pages may ask besides this server (origins)',
+	'admin.sealed': 'Sealed requests',
+	'admin.statement': 'Measure and state what runs here',
+	'admin.quote_public': 'Auditors may ask without an account (where nothing is sealed)',
+	'admin.quote_timeout': 'Seconds for one quote',
+	'admin.quote_limit_user': 'Quotes for each user',
+	'admin.quote_limit_address': 'Quotes for each address without an account',
+	'admin.quote_limit_public': 'Quotes for all those addresses together',
+	'admin.is.off': 'off',
+	'admin.is.on': 'on',
+	'admin.is.true': 'yes',
+	'admin.is.false': 'no',
+	'admin.is.warn': 'ask before anything goes',
+	'admin.is.block': 'send nothing',
+	'admin.is.offered': 'possible',
+	'admin.is.required': 'required',
+	'admin.is.early': 'as soon as it is out',
+	'admin.is.standard': 'once platforms had time to follow',
+	'admin.unsaved': 'Not saved yet.',
+	'admin.stored': 'Set here.',
+	'admin.environment': 'From the environment ({0}).',
+	'admin.fixed': 'Fixed by the server’s environment ({0}).',
+	'admin.pending': 'Holds from the next start.',
+	'admin.back': 'Back to the first value',
+	'admin.bad-seconds': 'This must be a number above 0, and at most {0}.',
+	'admin.bad-limit': 'This must read like 60/minute.',
+	'admin.bad-origins': 'These must be origins such as https://example.com, or the word “off”.',
+	'admin.not-offered': 'This service is not among those offered.',
+	'admin.save': 'Save for everybody',
+	'admin.saved': 'Saved.',
+	'admin.wrong': 'Nothing was saved: see the fields.',
+	'admin.changed':
+		'Nothing was saved: somebody else has changed settings meanwhile. What you typed is still here; look at it and save again.',
+	'admin.not-saved': 'Nothing was saved.',
+	'admin.unsure': 'It is not known whether this was saved: check again.',
+	'admin.not-loaded': 'The server’s settings could not be had.',
+	'admin.unreadable':
+		'What was set here cannot be read, so pages send nothing. Have the file put right; or look at all that follows and save: every setting is then stored anew, and what you do not change has its first value.',
+	'admin.try': 'Test this service: {0}',
+	'admin.try.stop': 'Stop',
+	'admin.try.note': 'As a user would get it who takes over what stands here, saved or not.'
 } satisfies Record<Named, string> & Record<string, string>;
 
 export type TextKey = keyof typeof en;

@@ -1,6 +1,6 @@
 import data from '../../../patches/open-webui/anchors.json';
 
-export type PlaceName = 'badge' | 'settings';
+export type PlaceName = 'badge' | 'settings' | 'admin';
 
 /** Where the loader makes a place in an open-webui that brings none. */
 export interface Anchor {
@@ -18,8 +18,11 @@ export interface Sign {
 
 /** Where a place is to be, by what open-webui shows. */
 export interface Site {
-	/** One of them is enough: a version that renames one thing, or a browser that does not know it. */
-	expected: readonly Sign[];
+	/**
+	 * One of them is enough: a version that renames one thing, or a browser that does not know it.
+	 * Missing where nobody need be told that the place is.
+	 */
+	expected?: readonly Sign[];
 	/** Alternatives: the first that fits counts. */
 	anchors: readonly Anchor[];
 	/** Where one is as well, such as in channels and in a voice call: each that fits counts. */

@@ -29,7 +29,7 @@ const put = (place: HTMLElement, element: HTMLElement, position: Anchor['positio
 };
 
 /**
- * Finds the places of badge and settings: those that the app brings
+ * Finds the places of badge and forms: those that the app brings
  * (`<div data-tee-place="badge">`), and those that it makes at anchors where the app brings none.
  *
  * The app may rebuild, move and copy what is around them at any time. Whatever it does, there is
@@ -60,7 +60,8 @@ export class Finder {
 	 * came with an answer count: better a false alarm than a badge that goes missing silently.
 	 */
 	expected(name: PlaceName): HTMLElement[] {
-		return this.sites[name].expected.flatMap(({ selector }) => this.#select(selector));
+		const { expected = [] } = this.sites[name];
+		return expected.flatMap(({ selector }) => this.#select(selector));
 	}
 
 	/** All that people could write a message in. */

@@ -47,7 +47,11 @@ const isSeen = (place: HTMLElement): boolean => {
 export class Keeper {
 	readonly #finder: Finder;
 	readonly #window: Window;
-	readonly #filled: Record<PlaceName, Set<HTMLElement>> = { badge: new Set(), settings: new Set() };
+	readonly #filled: Record<PlaceName, Set<HTMLElement>> = {
+		badge: new Set(),
+		settings: new Set(),
+		admin: new Set()
+	};
 	readonly #timers = new Map<PlaceName, number>();
 	readonly #missing = new Set<PlaceName>();
 	/** Names whose places are there and hidden, as of the last examination. */

@@ -121,7 +121,7 @@ describe('the catalogues', () => {
 
 	it('leave no English in Chinese but names', async () => {
 		const names =
-			/\{0\}|https?:\/\/|“?iframe Sandbox Allow Same Origin”?|Terminal Preview Allow Same Origin|\b(Intel|TDX|TCB|TEE_RELAY|Quote|HTTPS|CORS|CA|PEM|JWK Set|JWK|JSON|Python|Redis|CoCo Trustee|Trustee|open-webui|cczoo-verify|iframe)\b/g;
+			/\{0\}|https:\/\/example\.com|https?:\/\/|60\/minute|“off”|“?iframe Sandbox Allow Same Origin”?|Terminal Preview Allow Same Origin|\b(Intel|TDX|TCB|TEE_RELAY|Quote|HTTPS|CORS|PCCS|CA|PEM|JWK Set|JWK|JSON|Python|Redis|CoCo Trustee|Trustee|open-webui|cczoo-verify|iframe)\b/g;
 		const { default: chinese } = await LANGUAGES['zh-hans'].load();
 		const all = [
 			...Object.values(chinese),

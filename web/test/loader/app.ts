@@ -50,6 +50,15 @@ export const makeSettings = () => {
 	return { tab, first };
 };
 
+/** The General tab of the administrators' settings. */
+export const makeAdmin = () => {
+	const form = element('form');
+	const scrolled = element('div', { class: 'mt-0.5 overflow-y-scroll' });
+	const help = element('a', { href: 'https://discord.gg/5rJgQTnV4s' });
+	within(form, scrolled, element('div'), help);
+	return { form, scrolled };
+};
+
 export const placesIn = (root: ParentNode, name = 'badge'): HTMLElement[] => [
 	...root.querySelectorAll<HTMLElement>(`[data-tee-place="${name}"]`)
 ];

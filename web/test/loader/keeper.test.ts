@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SITES, type PlaceName, type Site } from '../../src/places/anchors';
 import { isChat, isElsewhere } from '../../src/places/chat';
 import { FILLED_MAX, Keeper, PATIENCE } from '../../src/places/keeper';
-import { collectObservers, element, makeChat, makeSettings, placesIn } from './app';
+import { collectObservers, element, makeAdmin, makeChat, makeSettings, placesIn } from './app';
 
 /** Places that were filled, in order, and names that were missing. */
 let filled: [HTMLElement, PlaceName][];
@@ -63,6 +63,19 @@ describe('places', () => {
 		expect(placesIn(document, 'settings')).toEqual([first.nextElementSibling]);
 		await vi.advanceTimersByTimeAsync(2 * PATIENCE);
 		expect([filled.length, missing]).toEqual([2, []]);
+	});
+
+	it('are made for administrators where their settings show, and are never missed', async () => {
+		keep();
+		const { form, scrolled } = makeAdmin();
+		document.body.append(form);
+		await frame();
+		expect(placesIn(document, 'admin')).toEqual([scrolled.lastElementChild]);
+		expect(filled.map(([, name]) => name)).toEqual(['admin']);
+		document.body.append(element('form'));
+		form.remove();
+		await vi.advanceTimersByTimeAsync(2 * PATIENCE);
+		expect(missing).toEqual([]);
 	});
 
 	it('are filled where the app brings them, and made nowhere else then', async () => {

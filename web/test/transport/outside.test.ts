@@ -31,6 +31,8 @@ describe('outside', () => {
 		['GET', '/cache/image/generations/1.png'],
 		['GET', '/api/config'],
 		['GET', '/api/v1/teeth'],
+		['GET', '/api/v1/tee/admin/settings'],
+		['PUT', '/api/v1/tee/admin/settings'],
 		['GET', '/static'],
 		['GET', '/assets/emojis/1f622.svg'],
 		['GET', '/staticx/a'],
