@@ -17,7 +17,7 @@ from emulator.harness import Emulator
 OpenChat = Callable[..., ChatPage]
 
 SETTINGS = "/api/v1/tee/admin/settings"
-GENERAL = "/admin/settings/general"
+GENERAL = "/admin/settings"
 
 
 @pytest.fixture(scope="module")
