@@ -49,6 +49,7 @@ describe('the bundle', () => {
 		expect(bundle.weight.loader).toBeLessThanOrEqual(LIMITS.loader);
 		expect(bundle.weight.worker).toBeLessThanOrEqual(LIMITS.worker);
 		expect(bundle.weight.onDemand).toBeLessThanOrEqual(LIMITS.onDemand);
+		expect(bundle.weight.apart).toBeLessThanOrEqual(LIMITS.apart);
 		// None is empty, so that all were measured.
 		const weights = Object.values<number>({ ...bundle.weight });
 		expect(Math.min(...weights)).toBeGreaterThan(1_000);
@@ -109,8 +110,8 @@ describe('the bundle', () => {
 	});
 
 	it('is not built where it is too heavy', async () => {
-		for (const part of ['loader', 'worker', 'onDemand']) {
-			const limits = { loader: 1e6, worker: 1e6, onDemand: 1e6, [part]: 100 };
+		for (const part of ['loader', 'worker', 'onDemand', 'apart']) {
+			const limits = { loader: 1e6, worker: 1e6, onDemand: 1e6, apart: 1e6, [part]: 100 };
 			await expect(build(WEB, limits)).rejects.toThrow(`(${part})`);
 		}
 	});

@@ -127,7 +127,6 @@ const en = {
 
 	'page.title': 'Remote attestation of {0}',
 	'page.sign-in': 'Sign in',
-	'page.outside': 'Check from your own machine',
 	'page.share': 'Link to share',
 	'page.share.how':
 		'Whoever opens it sees whether they measure the same. What stands after # stays in the browser.',

@@ -55,7 +55,6 @@ const zhHans: Catalogue = {
 
 	'page.title': '{0} 的远程证明',
 	'page.sign-in': '登录',
-	'page.outside': '从您自己的机器上检查',
 	'page.share': '分享链接',
 	'page.share.how': '打开它的人会看到自己的度量结果是否相同。# 之后的内容只留在浏览器中。',
 

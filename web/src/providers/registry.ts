@@ -1,14 +1,11 @@
 import { recordOf } from '../base/record';
-import type { Provider } from './provider';
 
-/** What the page knows about a provider before its code has come; its name is in the catalogues. */
+/** What the page knows about a provider before its code has come (code.ts); its name is in the catalogues. */
 interface Registered {
 	/** The built-in address of its service; empty where it has none, null where it asks none. */
 	address: string | null;
 	/** Where below that address the service takes evidence; an address may be given with it. */
 	path: string;
-	/** Its code: a piece of its own, which comes when it is used. */
-	load: () => Promise<{ default: Provider }>;
 }
 
 const register = <Id extends string>(providers: Record<Id, Registered>) => providers;
@@ -17,15 +14,13 @@ const register = <Id extends string>(providers: Record<Id, Registered>) => provi
 export const PROVIDERS = register({
 	alibaba: {
 		address: 'https://attest.cn-beijing.aliyuncs.com',
-		path: '/v1/attestation',
-		load: () => import('./alibaba')
+		path: '/v1/attestation'
 	},
 	trustee: {
 		address: '',
-		path: '/attestation',
-		load: () => import('./trustee')
+		path: '/attestation'
 	},
-	dcap: { address: null, path: '', load: () => import('./dcap') }
+	dcap: { address: null, path: '' }
 });
 
 export type ProviderId = keyof typeof PROVIDERS;

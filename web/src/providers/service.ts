@@ -3,6 +3,7 @@ import type { CheckId, Finding } from '../base/checks';
 import type { JsonObject } from '../base/json';
 import { asProblem, Passing, Problem } from '../base/problem';
 import { mergedLog } from '../evidence/merged';
+import { keyOfChain, readPinned } from '../token/chain';
 import { parseJwt, verifyJwt, type Algorithm, type Jwt } from '../token/jwt';
 import { parseKeySet, parsePins, type Jwk, type Pins } from '../token/keys';
 import {
@@ -50,15 +51,12 @@ const pinnedKeys = async (
 	jwt: Jwt
 ): Promise<Jwk[]> => {
 	if (certificates.length === 0) return keys;
-	// What reads certificates is a piece of its own: few users pin any.
-	const { keyOfChain } = await import('../token/chain');
 	return [await keyOfChain(subtle, jwt.chain, certificates, env.now() / 1000)];
 };
 
 /** Can a token be held against these pins at all? If not, nobody need see the evidence. */
 const requireReadable = async ({ certificates }: Pins): Promise<void> => {
 	if (certificates.length === 0) return;
-	const { readPinned } = await import('../token/chain');
 	await readPinned(certificates);
 };
 

@@ -3,6 +3,7 @@ import {
 	complete,
 	deriveStatus,
 	type Check,
+	type CheckId,
 	type Finding,
 	type Findings,
 	type Status
@@ -38,8 +39,8 @@ import {
 	type Choice,
 	type ServerConfig
 } from '../providers/choice';
+import { CODE } from '../providers/code';
 import type { Context, Provider, Result, RunCheck } from '../providers/provider';
-import { PROVIDERS, type ProviderId } from '../providers/registry';
 import { readKeyset } from '../transport/keyset';
 import { blameClock, type Clocks } from './clocks';
 import { askStatement } from './holder';
@@ -132,32 +133,16 @@ const fetchConfig = async (
 	return { config, clocks: { ours: env.now(), theirs: date } };
 };
 
-/** Stands for a provider whose code did not come: its one check of its own fails. */
-const ABSENT: Provider = {
-	required: [
-		'secure-context',
-		'evidence-format',
-		'nonce-binding',
-		'key-binding',
-		'td-attributes',
-		'appraisal',
-		'settings'
-	],
-	async verify({ check }) {
-		await check('appraisal', () => {
-			throw new Passing('internal', 'code');
-		});
-		return null;
-	}
-};
-
-const loadProvider = async (id: ProviderId): Promise<Provider> => {
-	try {
-		return (await PROVIDERS[id].load()).default;
-	} catch {
-		return ABSENT;
-	}
-};
+/** What is required where it is not known whom to ask. */
+const WITHOUT_PROVIDER: readonly CheckId[] = [
+	'secure-context',
+	'evidence-format',
+	'nonce-binding',
+	'key-binding',
+	'td-attributes',
+	'appraisal',
+	'settings'
+];
 
 /** The user's policy; where it cannot be read the default one, with the problem. */
 const readPolicy = (text: string): { policy: Policy; problem?: Problem } => {
@@ -315,7 +300,7 @@ const chooseProvider = async (env: Environment, settings: Settings, signal: Abor
 		problem = asProblem(error);
 	}
 	const choice = choose(settings, config);
-	return { config, clocks, choice, provider: await loadProvider(choice.provider), problem };
+	return { config, clocks, choice, provider: CODE[choice.provider], problem };
 };
 
 /** Where the token is withheld, nobody may have the person sign in for it. */
@@ -415,7 +400,7 @@ const endOf = (
 const withoutAsking = ({ findings, told }: Run, now: number): Verdict => ({
 	...told,
 	status: 'red',
-	checks: complete(findings, ABSENT.required),
+	checks: complete(findings, WITHOUT_PROVIDER),
 	fields: {},
 	at: now,
 	expires: now

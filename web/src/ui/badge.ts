@@ -8,8 +8,8 @@ import {
 } from 'lit';
 import type { Translate } from '../i18n/texts';
 import { TrustElement, type Parts } from './element';
-import { mend } from './kept';
-import { panelStyles, panelView, type Actions } from './panel';
+import { panelStyles, panelView } from './panel';
+import { actionsOf } from './panel/actions';
 import { messageBox, roomBeside, seenAround, shiftOf } from './room';
 import { sign } from './sign';
 import { kindOf, labelOf, stateOf } from './state';
@@ -228,17 +228,6 @@ export class TrustBadge extends TrustElement {
 		this.#because({ pin: true }); // who writes may leave with the pointer
 	}
 
-	/** Switch the check on; where that cannot be stored, the form says why. */
-	#enable({ settings }: Parts): void {
-		try {
-			settings.change((draft) => {
-				draft.enabled = true;
-			});
-		} catch {
-			this.#openSettings();
-		}
-	}
-
 	#toggle(): void {
 		if (this.reasons.pin) this.#close();
 		else this.#because({ pin: true });
@@ -276,45 +265,20 @@ export class TrustBadge extends TrustElement {
 	}
 
 	#panel(parts: Parts, t: Translate): TemplateResult {
-		const { session } = parts;
-		const actions: Actions = {
-			recheck: session.recheck,
+		const actions = actionsOf(parts, {
+			keepFocus: () => this.#find('.recheck')?.focus(),
+			openSettings: () => {
+				this.#openSettings();
+			},
+			settingsOpen: this.settingsOpen,
 			close: () => {
 				this.#find('.button')?.focus();
 				this.#close();
-			},
-			enable: () => {
-				this.#enable(parts);
-			},
-			accept: () => {
-				this.#find('.recheck')?.focus(); // the other button is about to go
-				session.accept();
-			},
-			mend: (remedy) => {
-				this.#find('.recheck')?.focus();
-				mend(parts, remedy);
-			},
-			forget: () => {
-				this.#find('.recheck')?.focus();
-				session.forget();
-			},
-			relax: () => {
-				this.#find('.recheck')?.focus();
-				const shown = session.state.get();
-				session.mend(() => {
-					if (shown.kind === 'done') shown.verdict.relax?.();
-				});
-			},
-			model: parts.model.get(),
-			review: this.settingsOpen
-				? undefined
-				: () => {
-						parts.settings.reload(); // what is shown is what is stored
-						this.#openSettings();
-					}
-		};
+			}
+		});
+		const state = parts.session.state.get();
 		return html`
-			<div class="panel">${panelView(session.state.get(), t, actions, this.#extras(parts, t))}</div>
+			<div class="panel">${panelView(state, t, actions, this.#extras(parts, t))}</div>
 		`;
 	}
 

@@ -10,9 +10,9 @@ import type { Translate } from '../i18n/texts';
 import { linkOf, measuredIn } from '../session/link';
 import type { State } from '../session/session';
 import { TrustElement, type Parts } from './element';
-import { mend } from './kept';
 import { linkView } from './link';
-import { panelStyles, panelView, type Actions } from './panel';
+import { panelStyles, panelView } from './panel';
+import { actionsOf } from './panel/actions';
 
 /** Where this page is; open-webui has none there. */
 const ADDRESS = '/tee';
@@ -37,7 +37,7 @@ export class TrustPage extends TrustElement {
 	static override properties: PropertyDeclarations = { fragment: { state: true } };
 	static override styles: CSSResult[] = [
 		...TrustElement.styles,
-		panelStyles,
+		...panelStyles,
 		css`
 			.frame {
 				box-sizing: border-box;
@@ -89,42 +89,10 @@ export class TrustPage extends TrustElement {
 		];
 	}
 
-	#actions(parts: Parts): Actions {
-		const { session, settings } = parts;
-		/** It may take its own button away: the focus stays where the reader is. */
-		const act = (what: () => void): void => {
-			this.renderRoot.querySelector<HTMLElement>('[data-testid=tee-recheck]')?.focus();
-			what();
-		};
-		return {
-			recheck: session.recheck,
-			accept: () => {
-				act(session.accept);
-			},
-			mend: (remedy) => {
-				act(() => {
-					mend(parts, remedy);
-				});
-			},
-			forget: () => {
-				act(session.forget);
-			},
-			relax: () => {
-				const shown = session.state.get();
-				act(() => {
-					session.mend(() => {
-						if (shown.kind === 'done') shown.verdict.relax?.();
-					});
-				});
-			},
-			model: parts.model.get(),
-			review: () => {
-				settings.reload(); // what is shown is what is stored
-				const form = this.renderRoot.querySelector<HTMLDetailsElement>('.settings');
-				if (form) form.open = true;
-				form?.scrollIntoView();
-			}
-		};
+	#openSettings(): void {
+		const form = this.renderRoot.querySelector<HTMLDetailsElement>('.settings');
+		if (form) form.open = true;
+		form?.scrollIntoView();
 	}
 
 	protected override view(parts: Parts): TemplateResult {
@@ -132,6 +100,12 @@ export class TrustPage extends TrustElement {
 		const state = parts.session.state.get();
 		const measured = measuredIn(state);
 		const { host, origin } = location;
+		const actions = actionsOf(parts, {
+			keepFocus: () => this.renderRoot.querySelector<HTMLElement>('.recheck')?.focus(),
+			openSettings: () => {
+				this.#openSettings();
+			}
+		});
 		return html`
 			<div class="page">
 				<h1>${t('page.title', host)}</h1>
@@ -141,9 +115,7 @@ export class TrustPage extends TrustElement {
 						? html`<p><a href=${SIGN_IN} data-testid="tee-sign-in">${t('page.sign-in')}</a></p>`
 						: nothing
 				}
-				${panelView(state, t, this.#actions(parts), nothing)}
-				<h2>${t('page.outside')}</h2>
-				<p class="value whole" data-testid="tee-page-command" dir="ltr">cczoo-verify ${origin}</p>
+				${panelView(state, t, actions, nothing)}
 				${measured ? shareView(origin + ADDRESS + linkOf(measured), t) : nothing}
 				<details class="settings" data-testid="tee-page-settings">
 					<summary>${t('panel.settings')}</summary>

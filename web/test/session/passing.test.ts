@@ -1,7 +1,6 @@
 /** Which failures pass by themselves, and which are a word about the machine. */
 import { describe, expect, it, vi } from 'vitest';
 import { headline } from '../../src/base/checks';
-import { PROVIDERS } from '../../src/providers/registry';
 import { attest } from '../../src/session/attest';
 import { defaults, type Settings } from '../../src/session/settings';
 import { bits } from '../support/bytes';
@@ -108,11 +107,6 @@ describe('passes by itself', () => {
 			detail: 'HTTP 200 <html>'
 		});
 		expect(verdict.wait).toBe(9_000);
-	});
-
-	it('code that does not come', async () => {
-		vi.spyOn(PROVIDERS.trustee, 'load').mockRejectedValueOnce(new TypeError('no such piece'));
-		expect((await run({})).verdict.wait).toBe(0);
 	});
 
 	it('after as long as is asked for, in seconds or by a date', async () => {

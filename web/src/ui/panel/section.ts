@@ -22,9 +22,9 @@ export interface Actions {
 	/** Look at the settings as they are stored; missing where they are on show. */
 	review: (() => void) | undefined;
 	/** Have this server checked again, after the person had switched that off. */
-	enable?: () => void;
-	/** Close the panel; missing where it is part of a page. */
-	close?: () => void;
+	enable: () => void;
+	/** Close the panel; undefined where it is part of a page. */
+	close: (() => void) | undefined;
 }
 
 /** A part of the panel about a verdict; nothing where it has nothing to say. */
