@@ -20,9 +20,12 @@ describe('the sources', () => {
 		);
 	});
 
-	it('speak to the console in the loader only', () => {
+	/** What speaks to developers: there is nobody else at the console. */
+	const AT_THE_CONSOLE = ['loader.ts', 'session/told.ts'];
+
+	it('speak to the console in the loader, and of each verdict', () => {
 		const speaking = sources.filter(([, text]) => text.includes('console.'));
-		expect(speaking.map(([name]) => name)).toEqual(['loader.ts']);
+		expect(speaking.map(([name]) => name)).toEqual(AT_THE_CONSOLE);
 	});
 
 	it('say nothing in words of their own: texts for people are in the catalogues', () => {
@@ -33,7 +36,7 @@ describe('the sources', () => {
 		expect('html`<p class="note">No words</p>`').toMatch(words);
 		expect("html`<p class=${kind}>${t('panel.more')}</p>`").not.toMatch(words);
 		const speaking = sources
-			.filter(([name]) => !name.startsWith('i18n/') && name !== 'loader.ts') // the console's words
+			.filter(([name]) => !name.startsWith('i18n/') && !AT_THE_CONSOLE.includes(name))
 			.filter(([, text]) => words.test(text.replace(/\/\*[^]*?\*\/|\/\/ .*/g, '')));
 		expect(speaking.map(([name]) => name)).toEqual([]);
 	});
