@@ -3,6 +3,7 @@ export interface Weight {
 	loader: number;
 	worker: number;
 	onDemand: number;
+	apart: number;
 }
 
 export interface Bundle {

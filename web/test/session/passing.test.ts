@@ -1,5 +1,5 @@
 /** Which failures pass by themselves, and which are a word about the machine. */
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { headline } from '../../src/base/checks';
 import { attest } from '../../src/session/attest';
 import { defaults, type Settings } from '../../src/session/settings';
