@@ -16,6 +16,7 @@ import { courierFetch } from './transport/courier';
 import type { Door } from './transport/door';
 import type { Desk } from './ui/admin-form';
 import { TrustBadge } from './ui/badge';
+import { showBanner } from './ui/banner';
 import { createBlocked } from './ui/blocked';
 import type { Parts, TrustElement } from './ui/element';
 import { TrustNotice } from './ui/notice';
@@ -170,6 +171,9 @@ customElements.define('cczoo-outside-image', OutsideImage);
 customElements.define('cczoo-trust-notice', TrustNotice);
 document.documentElement.append(Object.assign(new TrustNotice(), { parts }));
 
+/** What stands at the message box, wherever the app shows that. */
+let placeBanner = (): void => undefined;
+
 /** What the administrators' form works with. */
 const desk: Desk = { env: environment, verify };
 /** That form, and what stands for it until it comes. */
@@ -206,6 +210,7 @@ export const mount = (place: HTMLElement, name: keyof typeof ELEMENTS | 'admin')
 	mounted.parts = parts;
 	if (name === 'badge') place.style.alignSelf = 'center'; // in the app's row of buttons
 	place.replaceChildren(mounted);
+	if (name === 'badge') placeBanner();
 };
 
 /** Have this page's requests go by what the verification finds. */
@@ -213,17 +218,19 @@ export const enter = (door: Door): void => {
 	keepDoor(environment, session, () => settings.state.get().settings, enforcement, door);
 	door.weigh(models.mind);
 	showModelQuestion(document, models, texts.state);
+	const badge = (place: HTMLElement) => {
+		offerSettings(); // the app shows none either
+		mount(place, 'badge');
+	};
 	showQuestion(document, door.gate, texts.state, {
 		async forget() {
 			forgetSealed(environment);
 			await door.forget();
 			location.reload();
 		},
-		badge(place) {
-			offerSettings(); // the app shows none either
-			mount(place, 'badge');
-		}
+		badge
 	});
+	placeBanner = showBanner(document, door.gate, texts.state, badge);
 };
 
 /** Another chat is open, by its number: it is attested anew. */

@@ -147,6 +147,11 @@ const en = {
 	'gate.plain': 'It then goes unsealed: whoever passes it on can read it.',
 	'gate.confirm': 'Go on',
 	'gate.refused': 'The connection to this server is closed',
+	'gate.waits': 'What you send waits until this server is verified. It has not left yet.',
+	'gate.despite.failed':
+		'You chose to go on: this server was not verified, and what you write goes to it.',
+	'gate.despite.warned':
+		'You chose to go on: this server was verified with warnings, or could not be verified now, and what you write goes to it.',
 
 	'image.blocked': 'An image from {0} was not loaded.',
 	'image.load': 'Load this image',
@@ -380,7 +385,7 @@ const en = {
 	'advice.operator':
 		'Tell whoever runs the service, or choose another one: see Settings › General › Remote attestation.',
 	'advice.update':
-		'Tell the administrator of this server that the machine’s firmware needs the update; send nothing confidential until then.',
+		'Tell the administrator of this server that the machine’s firmware needs the update (“4 < 6” is a part that has version 4 and needs 6); send nothing confidential until then.',
 	'advice.restart':
 		'Tell the administrator of this server to restart the TD; send nothing confidential until then.',
 	'advice.unprotected':

@@ -7,6 +7,8 @@ export const REFUSALS = {
 	en: {
 		'key-refuted':
 			'Nothing was sent: the key that this server names is not the one that its hardware vouches for.',
+		clock:
+			'Nothing was sent: this computer’s clock and this server’s differ, so its keys cannot be checked. Compare yours with a clock that you trust.',
 		'no-way-back':
 			'Nothing was sent: this browser talked to this server by a sealed connection before, and the server offers none now.',
 		blocked: 'Nothing was sent: the check of this server failed.',
@@ -18,6 +20,8 @@ export const REFUSALS = {
 	},
 	'zh-hans': {
 		'key-refuted': '没有发送任何内容：这台服务器所示的密钥，不是它的硬件所担保的密钥。',
+		clock:
+			'没有发送任何内容：这台电脑的时钟与服务器的时钟不一致，因此无法检查它的密钥。请与您信任的时钟核对。',
 		'no-way-back':
 			'没有发送任何内容：此浏览器以前与这台服务器之间是密封连接，而现在服务器不再提供。',
 		blocked: '没有发送任何内容：对这台服务器的检查没有通过。',

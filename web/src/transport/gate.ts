@@ -36,25 +36,43 @@ export interface Situation {
 }
 
 /**
- * Why a request is refused: the key is not the quote's; this origin was sealed once and names no key
+ * Why a request is refused: the key is not the quote's; whether it is cannot be told, as this
+ * computer's clock and the server's differ; this origin was sealed once and names no key
  * now (the person may forget it); a check failed, or warned, where that blocks; nobody decided in
  * time; too many wait; the model that it names is not inside, and the person does not want that, or
  * may not.
  */
 export type Refusal =
-	'key-refuted' | 'no-way-back' | 'blocked' | 'blocked-warned' | 'undecided' | 'crowded' | 'model';
+	| 'key-refuted'
+	| 'clock'
+	| 'no-way-back'
+	| 'blocked'
+	| 'blocked-warned'
+	| 'undecided'
+	| 'crowded'
+	| 'model';
+
+/** What the person is asked about, or has confirmed; `failed` says whether as failures. */
+export interface Asked {
+	causes: readonly Cause[];
+	failed: boolean;
+}
 
 export type Decision =
-	| { kind: 'open'; way: 'sealed' | 'plain' }
-	| { kind: 'wait' }
-	/** The person is asked about these; `failed` says whether as failures. */
-	| { kind: 'ask'; causes: readonly Cause[]; failed: boolean }
+	/** `despite` is what the person has confirmed, where it opens by that. */
+	| { kind: 'open'; way: 'sealed' | 'plain'; despite?: Asked }
+	/** Where something has come to nothing, and is tried again, `causes` say what. */
+	| { kind: 'wait'; causes?: readonly Cause[] }
+	| ({ kind: 'ask' } & Asked)
 	| { kind: 'refuse'; reason: Refusal };
 
 const WAIT: Decision = { kind: 'wait' };
 
 /** The cause that is always among those asked about where a confirmation has requests go plain. */
 export const NO_KEY: Cause = 'key-binding:key-none';
+
+/** That the key's time is over, or is yet to come, may be this computer's own clock. */
+const CLOCK: Cause = 'key-binding:clock-differs';
 
 /** Who confirms anything else, such as a key's silence, has not confirmed that there is none. */
 const withKey = (key: Key, causes: readonly Cause[]): readonly Cause[] => {
@@ -67,7 +85,9 @@ const withKey = (key: Key, causes: readonly Cause[]): readonly Cause[] => {
 /** Decide about every request alike: they are all somebody's words. */
 export const decide = (situation: Situation): Decision => {
 	const { enforcement, standing, key, known, causes, confirmed } = situation;
-	if (key === 'refuted') return { kind: 'refuse', reason: 'key-refuted' };
+	if (key === 'refuted') {
+		return { kind: 'refuse', reason: causes.includes(CLOCK) ? 'clock' : 'key-refuted' };
+	}
 	if (key === 'pending') return WAIT;
 	if (key === 'none' && known) return { kind: 'refuse', reason: 'no-way-back' };
 	const open: Decision = { kind: 'open', way: key === 'none' ? 'plain' : 'sealed' };
@@ -78,13 +98,14 @@ export const decide = (situation: Situation): Decision => {
 	const failed = standing === 'failed';
 	if (enforcement === 'block') {
 		// Time may cure only what could not be made.
-		if (standing === 'unreachable') return WAIT;
+		if (standing === 'unreachable') return { ...WAIT, causes };
 		return { kind: 'refuse', reason: failed ? 'blocked' : 'blocked-warned' };
 	}
 	const names = failed ? confirmed.failures : confirmed.warnings;
 	const asked = withKey(key, causes);
 	const isConfirmed = asked.every((cause) => names.has(cause));
-	return isConfirmed ? open : { kind: 'ask', causes: asked, failed };
+	const about: Asked = { causes: asked, failed };
+	return isConfirmed ? { ...open, despite: about } : { kind: 'ask', ...about };
 };
 
 /** Milliseconds for which a request waits for the verdict, and for a person. */

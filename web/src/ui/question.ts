@@ -1,19 +1,12 @@
 /** What stands over the page while its requests wait for the person, or are refused. */
 import type { ReadableAtom } from 'nanostores';
 import { refusalIn } from '../i18n/refusals';
-import { isText, type Texts } from '../i18n/texts';
+import type { Texts } from '../i18n/texts';
 import type { ChosenModels } from '../session/chosen';
 import { NO_KEY, type Decision, type Gate } from '../transport/gate';
+import { button, Cover, say } from './cover';
+import { causeIn } from './words';
 import { chosenText } from './workload';
-
-const OVER = `position: fixed; inset: 0; z-index: 2147483646; display: flex; justify-content: center;
-	font: 14px/1.5 sans-serif`;
-/** The page waits for an answer, */
-const ASKING = `${OVER}; align-items: center; background: #0008`;
-/** or can be used as far as it goes without the server: its badge says more. */
-const REFUSING = `${OVER}; align-items: start; pointer-events: none`;
-const BOX = `max-width: 34em; max-height: 80vh; overflow: auto; margin: 1em; padding: 1.5em;
-	border-radius: 1em; background: #fff; color: #222; box-shadow: 0 0 1em #0006; pointer-events: auto`;
 
 export const BADGE = 'cczoo-trust-badge';
 
@@ -31,41 +24,18 @@ export const showQuestion = (
 	texts: ReadableAtom<Texts>,
 	{ forget, badge }: { forget: () => Promise<void>; badge: (place: HTMLElement) => void }
 ): void => {
-	/** In a shadow root, out of reach of the app's styles. */
-	const host = page.createElement('div');
-	const root = host.attachShadow({ mode: 'open' });
+	const cover = new Cover(page, 'tee-question');
 	let shown = '';
-
-	const say = (tag: 'h2' | 'p' | 'li' | 'ul' | 'button', text: string): HTMLElement => {
-		const element = page.createElement(tag);
-		element.textContent = text;
-		return element;
-	};
-
-	const button = (text: string, name: string, act: () => void): HTMLElement => {
-		const element = say('button', text);
-		element.dataset.testid = name;
-		element.onclick = act;
-		return element;
-	};
-
-	/** In a person's words, where there are some. */
-	const sentence = (cause: string): string => {
-		const { t } = texts.get();
-		const [id = '', code = ''] = cause.split(':');
-		const inWords = (key: string, other: string) => (isText(key) ? t(key) : other);
-		return inWords(`check.${id}`, id) + t('check.colon') + inWords(`reason.${code}`, code);
-	};
 
 	const question = (asked: Asked): HTMLElement[] => {
 		const { t } = texts.get();
-		const list = say('ul', '');
-		list.append(...asked.causes.map((cause) => say('li', sentence(cause))));
+		const list = say(page, 'ul', '');
+		list.append(...asked.causes.map((cause) => say(page, 'li', causeIn(cause, t))));
 		return [
-			say('h2', t(asked.failed ? 'gate.failed' : 'gate.warned')),
+			say(page, 'h2', t(asked.failed ? 'gate.failed' : 'gate.warned')),
 			list,
-			say('p', t(asked.causes.includes(NO_KEY) ? 'gate.plain' : 'gate.sealed')),
-			button(t('gate.confirm'), 'tee-confirm', () => {
+			say(page, 'p', t(asked.causes.includes(NO_KEY) ? 'gate.plain' : 'gate.sealed')),
+			button(page, t('gate.confirm'), 'tee-confirm', () => {
 				gate.confirm(asked);
 			})
 		];
@@ -73,16 +43,14 @@ export const showQuestion = (
 
 	const refusal = (reason: Extract<Decision, { kind: 'refuse' }>['reason']): HTMLElement[] => {
 		const { t, language } = texts.get();
-		const parts = [say('h2', t('gate.refused')), say('p', refusalIn(language, reason))];
-		if (!page.querySelector(BADGE)) {
-			const place = page.createElement('div');
-			badge(place);
-			parts.push(place);
-		}
+		const parts = [say(page, 'h2', t('gate.refused')), say(page, 'p', refusalIn(language, reason))];
+		if (!page.querySelector(BADGE)) parts.push(page.createElement('div'));
 		if (reason !== 'no-way-back') return parts;
-		parts.push(say('p', t('panel.unsealed')));
-		parts.push(button(t('panel.forget'), 'tee-forget-sealed', () => void forget()));
-		return parts;
+		return [
+			...parts,
+			say(page, 'p', t('panel.unsealed')),
+			button(page, t('panel.forget'), 'tee-forget-sealed', () => void forget())
+		];
 	};
 
 	const show = (): void => {
@@ -91,20 +59,13 @@ export const showQuestion = (
 		const wanted = isAsked || decision.kind === 'refuse' ? JSON.stringify(decision) : '';
 		if (wanted === shown) return;
 		shown = wanted;
-		if (decision.kind !== 'ask' && decision.kind !== 'refuse') {
-			host.remove();
-			return;
-		}
-		const cover = page.createElement('div');
-		cover.dataset.testid = 'tee-question';
-		cover.style.cssText = decision.kind === 'ask' ? ASKING : REFUSING;
-		const box = page.createElement('div');
-		box.setAttribute('role', 'alertdialog');
-		box.style.cssText = BOX;
-		box.append(...(decision.kind === 'ask' ? question(decision) : refusal(decision.reason)));
-		cover.append(box);
-		root.replaceChildren(cover);
-		page.documentElement.append(host);
+		if (decision.kind === 'ask') cover.show(true, texts.get(), question(decision));
+		else if (decision.kind === 'refuse') {
+			const parts = refusal(decision.reason);
+			cover.show(false, texts.get(), parts);
+			const place = parts.find(({ localName }) => localName === 'div');
+			if (place) badge(place);
+		} else cover.hide();
 	};
 	gate.hear(show);
 	texts.listen(() => {
@@ -120,41 +81,30 @@ export const showModelQuestion = (
 	{ asked, answer }: Pick<ChosenModels, 'asked' | 'answer'>,
 	texts: ReadableAtom<Texts>
 ): void => {
-	const host = page.createElement('div');
-	const root = host.attachShadow({ mode: 'open' });
-
-	const add = (box: HTMLElement, tag: 'p' | 'button', text: string): HTMLElement => {
-		const element = page.createElement(tag);
-		element.textContent = text;
-		box.append(element);
-		return element;
-	};
+	const cover = new Cover(page, 'tee-model-question');
 
 	const show = (): void => {
 		const about = asked.get();
 		if (!about) {
-			host.remove();
+			cover.hide();
 			return;
 		}
 		const { t } = texts.get();
-		const cover = page.createElement('div');
-		cover.dataset.testid = 'tee-model-question';
-		cover.style.cssText = ASKING;
-		const box = page.createElement('div');
-		box.setAttribute('role', 'alertdialog');
-		box.style.cssText = BOX;
-		add(box, 'p', chosenText(about.model, about.chosen, t));
-		add(box, 'p', t('chosen.question'));
-		for (const yes of [true, false]) {
-			const button = add(box, 'button', t(yes ? 'gate.confirm' : 'chosen.decline'));
-			button.dataset.testid = yes ? 'tee-model-confirm' : 'tee-model-decline';
-			button.onclick = () => {
-				answer(yes);
-			};
-		}
-		cover.append(box);
-		root.replaceChildren(cover);
-		page.documentElement.append(host);
+		const choice = (yes: boolean) =>
+			button(
+				page,
+				t(yes ? 'gate.confirm' : 'chosen.decline'),
+				yes ? 'tee-model-confirm' : 'tee-model-decline',
+				() => {
+					answer(yes);
+				}
+			);
+		cover.show(true, texts.get(), [
+			say(page, 'p', chosenText(about.model, about.chosen, t)),
+			say(page, 'p', t('chosen.question')),
+			choice(true),
+			choice(false)
+		]);
 	};
 	asked.listen(show);
 	texts.listen(show);

@@ -1,4 +1,6 @@
-/** Words from outside among the page's own. */
+/** Words from outside among the page's own, and the gate's causes in a person's. */
+import { isText, type Translate } from '../i18n/texts';
+import type { Cause } from '../transport/gate';
 
 /** Characters of one name. */
 const NAME_MAX = 120;
@@ -16,4 +18,11 @@ export const named = (text: string): string => {
 		return `\\u{${code.toString(16)}}`;
 	});
 	return `\u2068${visible}${cut.length < text.length ? '…' : ''}\u2069`;
+};
+
+/** Why the gate does not simply open, in a person's words, where there are some. */
+export const causeIn = (cause: Cause, t: Translate): string => {
+	const [id = '', code = ''] = cause.split(':');
+	const inWords = (key: string, other: string) => (isText(key) ? t(key) : other);
+	return inWords(`check.${id}`, id) + t('check.colon') + inWords(`reason.${code}`, code);
 };

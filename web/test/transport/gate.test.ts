@@ -91,8 +91,23 @@ describe('the decision', () => {
 		}
 	});
 
+	it('says where that may be the fault of a clock', () => {
+		for (const one of all.filter(({ key }) => key === 'refuted')) {
+			expect(short({ ...one, causes: ['key-binding:clock-differs'] })).toBe('clock');
+		}
+	});
+
 	it('waits for a key under any setting', () => {
 		for (const one of all.filter(({ key }) => key === 'pending')) expect(short(one)).toBe('wait');
+	});
+
+	it('says why it waits where something has come to nothing', () => {
+		const waiting = { enforcement: 'block', causes: [CAUSE] } as const;
+		expect(decide(situation({ ...waiting, standing: 'unreachable' }))).toEqual({
+			kind: 'wait',
+			causes: [CAUSE]
+		});
+		expect(decide(situation({ ...waiting, standing: 'pending' }))).toEqual({ kind: 'wait' });
 	});
 
 	it('has no way back to plain', () => {
@@ -114,7 +129,11 @@ describe('the decision', () => {
 			causes: [CAUSE],
 			confirmed: { failures, warnings }
 		} as const;
-		expect(short(failed)).toBe('sealed');
+		expect(decide(situation(failed))).toEqual({
+			kind: 'open',
+			way: 'sealed',
+			despite: { causes: [CAUSE], failed: true }
+		});
 		expect(short({ ...failed, causes: [CAUSE, 'td-attributes:debug'] })).toBe('ask');
 		expect(short({ ...failed, standing: 'warned' })).toBe('ask');
 		expect(short({ ...failed, enforcement: 'block' })).toBe('blocked');

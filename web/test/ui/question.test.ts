@@ -1,7 +1,8 @@
 // @vitest-environment jsdom
-import { atom } from 'nanostores';
+import { atom, type WritableAtom } from 'nanostores';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import en from '../../src/i18n/en';
+import zh from '../../src/i18n/zh-hans';
 import { REFUSALS } from '../../src/i18n/refusals';
 import type { Texts } from '../../src/i18n/texts';
 import { NO_KEY, type Decision, type View } from '../../src/transport/gate';
@@ -12,6 +13,7 @@ const OPEN: Decision = { kind: 'open', way: 'sealed' };
 const asking = (...causes: string[]): Decision => ({ kind: 'ask', causes, failed: false });
 
 let view: View;
+let texts: WritableAtom<Texts>;
 let tell: () => void;
 const confirm = vi.fn();
 const forget = vi.fn(() => Promise.resolve());
@@ -31,7 +33,7 @@ const button = (name: string) =>
 beforeEach(() => {
 	vi.clearAllMocks();
 	view = { decision: OPEN, waiting: 0 };
-	const texts = atom<Texts>({ language: 'en', direction: 'ltr', t: (key) => en[key] });
+	texts = atom<Texts>({ language: 'en', direction: 'ltr', t: (key) => en[key] });
 	const gate = {
 		get view() {
 			return view;
@@ -70,6 +72,57 @@ describe('the question', () => {
 		decide(asking(NO_KEY, SILENT));
 		expect(shown()).not.toContain(en['gate.sealed']);
 		expect(shown()).toContain(en['gate.plain']);
+	});
+});
+
+describe('its box', () => {
+	const box = () => button('tee-question')?.firstElementChild as HTMLElement;
+
+	it('speaks its own language, in that one’s direction', () => {
+		document.documentElement.dir = 'rtl';
+		decide(asking(SILENT));
+		expect([box().lang, box().dir]).toEqual(['en', 'ltr']);
+		texts.set({ language: 'zh-hans', direction: 'ltr', t: (key) => zh[key] });
+		expect(box().lang).toBe('zh-hans');
+		expect(shown()).toContain(zh['gate.warned']);
+		document.documentElement.dir = '';
+	});
+
+	it('has the keyboard while it asks, and answers nobody who is just typing', () => {
+		const field = document.body.appendChild(document.createElement('input'));
+		field.focus();
+		decide(asking(SILENT));
+		expect(document.body.hasAttribute('inert')).toBe(true);
+		expect((box().getRootNode() as ShadowRoot).activeElement).toBe(box());
+		expect(box().getAttribute('aria-modal')).toBe('true');
+		decide(OPEN);
+		expect(document.body.hasAttribute('inert')).toBe(false);
+		expect(document.activeElement).toBe(field);
+		field.remove();
+	});
+
+	it('leaves the page to the keyboard where it only tells', () => {
+		const field = document.body.appendChild(document.createElement('input'));
+		field.focus();
+		decide({ kind: 'refuse', reason: 'blocked' });
+		expect(document.body.hasAttribute('inert')).toBe(false);
+		expect(document.activeElement).toBe(field);
+		expect([box().getAttribute('role'), box().hasAttribute('aria-modal')]).toEqual([
+			'alert',
+			false
+		]);
+		field.remove();
+	});
+
+	it('is named by what it asks', () => {
+		decide(asking(SILENT));
+		for (const [attribute, text] of [
+			['aria-labelledby', en['gate.warned']],
+			['aria-describedby', en['reason.quote-unreachable']]
+		] as const) {
+			const named = box().querySelector(`#${box().getAttribute(attribute) ?? ''}`);
+			expect(named?.textContent).toContain(text);
+		}
 	});
 });
 
