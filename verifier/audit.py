@@ -193,6 +193,7 @@ def describe(verdict: Verdict) -> dict[str, Any]:
             "module": _date(dates.module) if dates.module else None,
             "qe": _date(dates.qe),
         },
+        "short": list(judgement.short),
         "platform": dataclasses.asdict(verdict.grounds.flags) if verdict.grounds.flags else None,
         "crl_numbers": {
             "root": _digits(verdict.grounds.root_crl_number),
@@ -401,6 +402,7 @@ def _told(verdict: Verdict) -> PlatformState:
         date=verdict.tcb_date,
         evaluation=verdict.evaluation.lowest,
         flags=dataclasses.asdict(verdict.grounds.flags) if verdict.grounds.flags else None,
+        short=verdict.judgement.short,
     )
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import datetime
 import itertools
 import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from . import strictjson
@@ -34,6 +34,9 @@ _PLATFORM_STATUSES = frozenset(
 )
 _OWN_STATUSES = frozenset({"UpToDate", "OutOfDate", "Revoked"})
 """What a platform's level can be, and one of a TDX module or an enclave."""
+
+_WORD_MAX = 64
+"""Characters of a word about a component."""
 
 _DEPTH = 32
 """Levels of nesting, as in Intel's library; Intel's documents have 5."""
@@ -64,12 +67,15 @@ class Level:
 class PlatformSvns:
     """What a platform's level asks for: 16 SGX components, the PCE, 16 TDX components.
 
-    In this order Intel's library sorts by them.
+    In this order Intel's library sorts by them. The names say whose a component is and what it is,
+    as far as Intel does, such as "BIOS, Early Microcode Update".
     """
 
     sgx: tuple[int, ...]
     pce_svn: int
     tdx: tuple[int, ...]
+    sgx_names: tuple[str, ...] = field(compare=False)
+    tdx_names: tuple[str, ...] = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -241,13 +247,25 @@ def _level(value: Mapping[str, Any], svns: Svns, statuses: Collection[str]) -> L
 
 
 def _platform_svns(tcb: Mapping[str, Any]) -> PlatformSvns:
-    sgx, tdx = (
-        tuple(_number(item, "svn", 0xFF) for item in _list(_member(tcb, name, list)))
-        for name in ("sgxtcbcomponents", "tdxtcbcomponents")
-    )
+    sgx, tdx = (_list(_member(tcb, f"{kind}tcbcomponents", list)) for kind in ("sgx", "tdx"))
     if (len(sgx), len(tdx)) != (16, 16):
         raise ValueError(f"a TCB level has {len(sgx)} and {len(tdx)} components: expected 16 each")
-    return PlatformSvns(sgx, _number(tcb, "pcesvn", 0xFFFF), tdx)
+    return PlatformSvns(
+        sgx=_component_svns(sgx),
+        pce_svn=_number(tcb, "pcesvn", 0xFFFF),
+        tdx=_component_svns(tdx),
+        sgx_names=tuple(map(_component_name, sgx)),
+        tdx_names=tuple(map(_component_name, tdx)),
+    )
+
+
+def _component_svns(components: Iterable[Mapping[str, Any]]) -> tuple[int, ...]:
+    return tuple(_number(item, "svn", 0xFF) for item in components)
+
+
+def _component_name(component: Mapping[str, Any]) -> str:
+    words = (component.get("category"), component.get("type"))
+    return ", ".join(w for w in words if w and _is_name(w) and len(w) <= _WORD_MAX)
 
 
 def _evaluation(value: Mapping[str, Any]) -> int:

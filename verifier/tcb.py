@@ -7,8 +7,10 @@ module, Intel's quote verification library 1.27. The highest level that matches 
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from quote_generator.quote import Body
@@ -28,7 +30,7 @@ _NEEDS = {
 }
 """What each status says is wanting. Software hardening is not told of what is out of date."""
 
-REVOKED = "Revoked"
+UP_TO_DATE, REVOKED = "UpToDate", "Revoked"
 
 RELAUNCH, RELAUNCH_CONFIGURATION = "TDRelaunchAdvised", "TDRelaunchAdvisedConfigurationNeeded"
 """The statuses of a TD whose host was updated while it ran."""
@@ -61,13 +63,15 @@ class Judgement:
     """The TCB of a TD: at its start, by TEE_TCB_SVN, and now, by TEE_TCB_SVN2.
 
     `current` is None where quotes of this kind do not say. `status` is the one of the start,
-    which has a name of its own where only the TD is behind its host.
+    which has a name of its own where only the TD is behind its host. `short` is what the TD was
+    started with that is not up to date, such as "PCE 11 < 13": what it has, and what it needs.
     """
 
     launch: State
     current: State | None
     dates: Dates
     status: str
+    short: tuple[str, ...] = ()
 
     @property
     def advisory_ids(self) -> tuple[str, ...]:
@@ -81,6 +85,20 @@ class Judgement:
         return min(self.launch.date, self.current.date if self.current else self.launch.date)
 
 
+@dataclass(frozen=True)
+class _Machine:
+    """A TD to be judged, and by what. `tdx` are its TDX SVNs, of its start or of now.
+
+    `qe` is the ISVSVN of its quoting enclave.
+    """
+
+    tcb_info: TcbInfo
+    qe_levels: Levels
+    platform: Platform
+    qe: int
+    tdx: bytes
+
+
 def judge(
     tcb_info: TcbInfo, qe_levels: Levels, platform: Platform, body: Body, qe: int
 ) -> Judgement:
@@ -89,16 +107,19 @@ def judge(
     Raises Rejected (tcb-status): tdx-module, tcb-unknown, tcb-revoked.
     """
     _check_module(tcb_info, body)
+    machine = _Machine(tcb_info, qe_levels, platform, qe, body.tee_tcb_svn)
     enclave = _reached(qe_levels, qe)
     if enclave is None:
-        raise rejected("tcb-unknown", f"ISVSVN {qe} of the quoting enclave")
-    started = _launch_levels(tcb_info, platform, body.tee_tcb_svn)
+        raise rejected("tcb-unknown", ", ".join(_short(machine)))
+    started = _launch_levels(machine)
     running = _current_levels(tcb_info, platform, body.tee_tcb_svn2)
     launch = _merged([*started, enclave])
     current = _merged([*running, enclave]) if running else None
-    revoked = [state for state in (launch, current) if state and state.status == REVOKED]
-    if revoked:
-        raise rejected("tcb-revoked", ", ".join(revoked[0].advisory_ids))
+    if launch.status == REVOKED:
+        raise rejected("tcb-revoked", ", ".join(_short(machine)))
+    if current and current.status == REVOKED:
+        later = dataclasses.replace(machine, tdx=body.tee_tcb_svn2 or machine.tdx)
+        raise rejected("tcb-revoked", ", ".join(_short(later)))
     return Judgement(
         launch=launch,
         current=current,
@@ -108,6 +129,7 @@ def judge(
             qe=enclave.date,
         ),
         status=_relaunched(launch.status, current.status) if current else launch.status,
+        short=tuple(_short(machine)),
     )
 
 
@@ -122,11 +144,12 @@ def _check_module(tcb_info: TcbInfo, body: Body) -> None:
         raise rejected("tdx-module", "seam_attributes are not zero, or not those of its identity")
 
 
-def _launch_levels(tcb_info: TcbInfo, platform: Platform, tdx: bytes) -> list[Level]:
+def _launch_levels(machine: _Machine) -> list[Level]:
     """The levels of platform and TDX module, if that has a version of its own, at the start."""
-    level = _platform_level(tcb_info, platform, tdx)
+    tcb_info, tdx = machine.tcb_info, machine.tdx
+    level = _platform_level(tcb_info, machine.platform, tdx)
     if level is None:
-        raise rejected("tcb-unknown", "no TCB level is reached")
+        raise rejected("tcb-unknown", ", ".join(_short(machine)))
     identity = _module(tcb_info, tdx)
     if not tdx[1] or identity is None:
         return [level]
@@ -149,8 +172,7 @@ def _current_levels(tcb_info: TcbInfo, platform: Platform, tdx: bytes | None) ->
 
 def _platform_level(tcb_info: TcbInfo, platform: Platform, tdx: bytes) -> Level | None:
     """The highest level that the platform reaches with these TDX SVNs."""
-    # A module with a version of its own is judged by its identity, not by its two components.
-    skipped = 2 if tdx[1] else 0
+    skipped = _skipped(tdx)
     for level in tcb_info.levels.ordered:
         asked = level.svns
         if (
@@ -160,6 +182,14 @@ def _platform_level(tcb_info: TcbInfo, platform: Platform, tdx: bytes) -> Level 
         ):
             return level
     return None
+
+
+def _skipped(tdx: bytes) -> int:
+    """How many TDX components do not count for the platform.
+
+    A module with a version of its own is judged by its identity, not by its two components.
+    """
+    return 2 if tdx[1] else 0
 
 
 def _module(tcb_info: TcbInfo, tdx: bytes) -> Identity | None:
@@ -205,3 +235,59 @@ def _relaunched(launch: str, current: str) -> str:
 
 def _reaches(svns: Sequence[int], asked: Sequence[int]) -> bool:
     return all(has >= needs for has, needs in zip(svns, asked, strict=True))
+
+
+# --- what is short -------------------------------------------------------------------------------
+
+
+def _short(machine: _Machine) -> list[str]:
+    """What of a machine has to be updated until all of it is up to date, part by part."""
+    tdx, module = machine.tdx, _module(machine.tcb_info, machine.tdx)
+    return [
+        *_platform_lack(machine),
+        *(_own_lack("TDX module", module.levels, tdx[0]) if module else ()),
+        *_own_lack("quoting enclave", machine.qe_levels, machine.qe),
+    ]
+
+
+def _platform_lack(machine: _Machine) -> Iterator[str]:
+    reached = _platform_level(machine.tcb_info, machine.platform, machine.tdx)
+    goal = _goal_above(machine.tcb_info.levels, reached)
+    if goal is None:
+        return
+    platform, tdx, needs = machine.platform, machine.tdx, goal.svns
+    yield from _component_lacks("SGX", platform.components, needs.sgx, needs.sgx_names, 0)
+    yield from _lack("PCE", platform.pce_svn, needs.pce_svn)
+    yield from _component_lacks("TDX", tdx, needs.tdx, needs.tdx_names, _skipped(tdx))
+
+
+def _component_lacks(
+    kind: str, has: Sequence[int], needs: Sequence[int], names: Sequence[str], skipped: int
+) -> Iterator[str]:
+    for at in range(skipped, len(needs)):
+        name = f" ({names[at]})" if names[at] else ""
+        yield from _lack(f"{kind} component {at + 1}{name}", has[at], needs[at])
+
+
+def _own_lack(part: str, levels: Levels, svn: int) -> Iterator[str]:
+    """The same of what has one number only: a TDX module, or an enclave."""
+    goal = _goal_above(levels, _reached(levels, svn))
+    if goal is not None:
+        yield from _lack(part, svn, goal.svns)
+
+
+def _lack(part: str, has: int, needs: int) -> Iterator[str]:
+    """A part that is short: what it has, and what it needs."""
+    if has < needs:
+        yield f"{part} {has} < {needs}"
+
+
+def _goal_above(levels: Levels, reached: Level | None) -> Level | None:
+    """The lowest of the levels above the reached one, or of all, that is up to date.
+
+    None for one that is up to date itself.
+    """
+    if reached and reached.status == UP_TO_DATE:
+        return None
+    above = itertools.takewhile(lambda level: level is not reached, levels.ordered)
+    return next((level for level in reversed([*above]) if level.status == UP_TO_DATE), None)

@@ -36,7 +36,7 @@ FLAGS = {
 class PlatformState:
     """The platform's state, as far as it is known; None is what nobody tells.
 
-    `flags` has names of FLAGS.
+    `flags` has names of FLAGS. `short` is what is not up to date, part by part, as far as known.
     """
 
     status: str | None = None
@@ -44,6 +44,7 @@ class PlatformState:
     date: datetime.datetime | None = None
     evaluation: int | None = None
     flags: dict[str, bool] | None = None
+    short: tuple[str, ...] = ()
 
 
 def untold(told: PlatformState, policy: Policy) -> list[str]:
@@ -99,6 +100,8 @@ def _status(told: PlatformState, policy: Policy, now: float) -> Check:
     code = "tcb-status"
     if status in (RELAUNCH, RELAUNCH_CONFIGURATION):
         code, shown = "tcb-relaunch", f"{shown}: {_RESTART}"
+    if told.short:
+        shown = f"{shown}; not up to date, as has < needs: {', '.join(told.short)}"
     if status in policy.passing:
         return Check(_NAME, PASS, shown)
     if status in policy.warning:

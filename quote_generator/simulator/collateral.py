@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ..quote import Body
 from . import pki
@@ -95,17 +95,22 @@ def _tcb_info(
                 ],
             }
         ],
-        "tcbLevels": [
-            {
-                "tcb": {
-                    "sgxtcbcomponents": [{"svn": svn} for svn in pki.CPU_SVN],
-                    "pcesvn": pki.PCE_SVN,
-                    "tdxtcbcomponents": [{"svn": svn} for svn in tdx_components],
-                },
-                **level,
-            }
-        ],
+        "tcbLevels": list(_platform_levels(tdx_components, level)),
     }
+
+
+def _platform_levels(
+    tdx_components: Sequence[int], level: dict[str, str | list[str]]
+) -> Iterator[dict[str, object]]:
+    """The level that the platform has, and above one that is not up to date one that is."""
+    components: dict[str, object] = {
+        "sgxtcbcomponents": [{"svn": svn} for svn in pki.CPU_SVN],
+        "tdxtcbcomponents": [{"svn": svn} for svn in tdx_components],
+    }
+    if level["tcbStatus"] != "UpToDate":
+        newer = {**components, "pcesvn": pki.PCE_SVN + 1}
+        yield {"tcb": newer, "tcbDate": level["tcbDate"], "tcbStatus": "UpToDate"}
+    yield {"tcb": {**components, "pcesvn": pki.PCE_SVN}, **level}
 
 
 def _qe_identity(

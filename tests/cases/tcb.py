@@ -255,4 +255,109 @@ DATES = [
     )
 ]
 
-ENTRIES = [*MERGED, *RELAUNCH, *DATES]
+# --- what is short -------------------------------------------------------------------------------
+
+
+def _named(category: object, kind: object, **tcb: Any) -> dict[str, Any]:
+    """SVNs of a platform's level whose first SGX component has these words."""
+    asked = platform_tcb(**tcb)
+    words = {"category": category, "type": kind}
+    asked["sgxtcbcomponents"][0] |= {name: word for name, word in words.items() if word is not None}
+    return asked
+
+
+HAS = [4, 4, 2, 2, 4, 1, 0, 5] + [0] * 8
+WANTS = [6, *HAS[1:]]
+
+
+def _short(name: str, change: Change, *short: str, status: str = OLD) -> Entry:
+    told = {"short": list(short)}
+    if status in (OLD, OLD_AND_CONFIGURE):
+        return bad(f"short/{name}", 12, STATUS, change, status=status, told=told)
+    return good(f"short/{name}", 12, change, status, told=told)
+
+
+def _word(name: str, category: object, kind: object, part: str) -> Entry:
+    levels = (level(**_named(category, kind, sgx=WANTS)), level(OLD, **EXACT))
+    return _short(name, platform_levels(*levels), f"{part} 4 < 6")
+
+
+SHORT = [
+    _short("nothing", lambda world: None, status="UpToDate"),
+    _word("a component without words", None, None, "SGX component 1"),
+    _word("an empty word", "", "", "SGX component 1"),
+    _word("one word", "BIOS", None, "SGX component 1 (BIOS)"),
+    _word("words", "BIOS", "Early Update", "SGX component 1 (BIOS, Early Update)"),
+    _word("words that are none", 7, ["BIOS"], "SGX component 1"),
+    _word("a word with a line's end", "BIOS\n", "Update", "SGX component 1 (Update)"),
+    _word("a word of 64 characters", "x" * 64, None, f"SGX component 1 ({'x' * 64})"),
+    _word("a word of 65 characters", "x" * 65, "Update", "SGX component 1 (Update)"),
+    _short(
+        "every part",
+        both(
+            platform_levels(
+                level(**platform_tcb(sgx=WANTS, pce_svn=14, tdx=tdx_svns(0, 0, 3))),
+                level(OLD, **EXACT),
+            ),
+            module_identity(tcbLevels=[level(isvsvn=7), level(OLD, isvsvn=5)]),
+            document("qe_identity", tcbLevels=[level(isvsvn=8), level(OLD, isvsvn=4)]),
+        ),
+        "SGX component 1 4 < 6",
+        "PCE 13 < 14",
+        "TDX component 3 2 < 3",
+        "TDX module 5 < 7",
+        "quoting enclave 4 < 8",
+    ),
+    _short(
+        "the lowest level that is up to date is enough",
+        platform_levels(
+            level(**platform_tcb(pce_svn=16)),
+            level(**platform_tcb(pce_svn=15)),
+            level(HARDEN, **platform_tcb(pce_svn=14)),
+            level(OLD, **EXACT),
+        ),
+        "PCE 13 < 15",
+    ),
+    _short(
+        "a component that is newer than it need be",
+        platform_levels(
+            level(**platform_tcb(sgx=[6, 0, *HAS[2:]])),
+            level(OLD, **EXACT),
+        ),
+        "SGX component 1 4 < 6",
+    ),
+    _short("no level is up to date", platform_levels(level(OLD, **EXACT))),
+    _short(
+        "none above is up to date",
+        platform_levels(level(OLD, **EXACT), level(**platform_tcb(pce_svn=12))),
+    ),
+    _short(
+        "what the policy bears",
+        platform_levels(level(**platform_tcb(pce_svn=14)), level(CONFIGURE, **EXACT)),
+        "PCE 13 < 14",
+        status=CONFIGURE,
+    ),
+    bad(
+        "short/by what the TD was started with",
+        12,
+        STATUS,
+        UPDATED,
+        *NAMING,
+        status="TDRelaunchAdvised",
+        reason="tcb-relaunch",
+        told={"short": ["TDX module 4 < 7"]},
+    ),
+    _short(
+        "components of a module without a version",
+        both(
+            body(tee_tcb_svn=bytes([5, 0, 2]) + bytes(13)),
+            platform_levels(
+                level(**platform_tcb(tdx=tdx_svns(6, 0, 2))),
+                level(OLD, **platform_tcb(tdx=[0] * 16)),
+            ),
+        ),
+        "TDX component 1 5 < 6",
+    ),
+]
+
+ENTRIES = [*MERGED, *RELAUNCH, *DATES, *SHORT]

@@ -45,6 +45,7 @@ COMPARED = (
     "launch",
     "current",
     "dates",
+    "short",
     "evaluation",
     "crl_numbers",
     "platform",

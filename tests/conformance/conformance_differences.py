@@ -265,6 +265,7 @@ DIFFERENCES = (
             "merged/* + OutOfDate + *",
             "merged/* + OutOfDate",
             "merged/OutOfDate* + UpToDate + UpToDate",
+            "short/*",
         ),
     ),
     Difference(

@@ -78,6 +78,26 @@ def test_both_say_the_same_of_every_case_code_for_code() -> None:
         assert one == other, case.name
 
 
+def test_what_is_short_is_said_of_a_platform_that_gets_no_status() -> None:
+    """In the same words, which both put after their own."""
+    python, page = (answers_of(name) for name in sorted(OURS))
+    said = set()
+    for case, one, other in zip(CASES, python, page, strict=True):
+        if case.reason not in ("tcb-unknown", "tcb-revoked"):
+            continue
+        ours, theirs = (
+            check["detail"]
+            for answer in (one, other)
+            for check in answer["checks"]
+            if check["outcome"] == "fail" and check["id"] == "tcb-status"
+        )
+        short = theirs.partition(": ")[2]
+        if " < " in short or " < " in ours:
+            assert ours.endswith(f" ({short})"), case.name
+            said.add(case.reason)
+    assert said == {"tcb-unknown", "tcb-revoked"}
+
+
 def test_answers_have_their_shape(answers: list[Answer]) -> None:
     for case, answer in zip(CASES, answers, strict=True):
         assert answer["accepted"] is (case.expected == ACCEPTED), case.name

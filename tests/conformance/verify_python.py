@@ -43,6 +43,8 @@ ORDER = (
     "reference-values",
 )
 
+_OF_THE_TCB = ("status", "launch", "current", "dates", "short")
+
 Answer = dict[str, Any]
 
 
@@ -151,7 +153,7 @@ def _reason(check: Check) -> str | None:
 def _told(verdict: Verdict | None, grounds: Grounds | None, ends: float) -> Answer:
     """What is told beside the checks; null where the result does not come to it."""
     described = describe(verdict) if verdict else {}
-    told = {name: described.get(name) for name in ("status", "launch", "current", "dates")}
+    told = {name: described.get(name) for name in _OF_THE_TCB}
     if grounds is None:
         return told | dict.fromkeys(("evaluation", "crl_numbers", "platform", "expires"))
     evaluation, flags = grounds.evaluation, grounds.flags

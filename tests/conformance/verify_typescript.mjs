@@ -136,6 +136,7 @@ const factsOf = ({ tcb, evaluation, crlNumbers, platform, expires }) => {
 		launch: tcb?.launch ?? null,
 		current: tcb?.current ?? null,
 		dates: tcb?.dates ?? null,
+		short: tcb?.short ?? null,
 		evaluation: evaluation ? { fmspc, tcb_info, qe_identity } : null,
 		crl_numbers: crlNumbers ?? null,
 		platform: evaluation ? { dynamic_platform, cached_keys, smt } : null,

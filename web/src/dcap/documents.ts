@@ -22,9 +22,16 @@ export interface Level {
 	svn: number;
 }
 
+/** One of the components that a platform's level asks for. */
+export interface Component {
+	svn: number;
+	/** Whose it is and what it is, as far as Intel says so, such as `BIOS, Early Microcode Update`. */
+	name: string;
+}
+
 export interface PlatformLevel extends Level {
-	sgx: number[];
-	tdx: number[];
+	sgx: Component[];
+	tdx: Component[];
 }
 
 /** Who a TDX module or a quoting enclave must be; its levels with the highest first. */
@@ -145,6 +152,15 @@ const readLevel = (value: unknown, svn: string, statuses: readonly string[]): Le
 	return { status, advisories, date, svn: numberOf(own(value, 'tcb'), svn) };
 };
 
+/** Characters of a word about a component. */
+const WORD_MAX = 64;
+
+const readComponent = (value: unknown): Component => {
+	const words = [own(value, 'category'), own(value, 'type')];
+	const isWord = (word: unknown) => isName(word) && word !== '' && word.length <= WORD_MAX;
+	return { svn: numberOf(value, 'svn', 0xff), name: words.filter(isWord).join(', ') };
+};
+
 /** What a level asks for, so that the higher of two comes first. */
 const compare = (one: readonly number[], other: readonly number[]): number => {
 	const at = one.findIndex((svn, index) => svn !== other[index]);
@@ -160,7 +176,7 @@ const sorted = <T extends Level>(levels: T[], asked: (level: T) => number[]): T[
 
 const readPlatformLevel = (value: unknown): PlatformLevel => {
 	const components = (name: string) => {
-		const list = listOf(own(value, 'tcb'), name).map((item) => numberOf(item, 'svn', 0xff));
+		const list = listOf(own(value, 'tcb'), name).map(readComponent);
 		// A shorter list would leave components unchecked.
 		return list.length === 16 ? list : refuse(name);
 	};
@@ -225,9 +241,9 @@ export const parseTcbInfo = (text: string): TcbInfo => {
 		pceId: toHex(bytesOf(value, 'pceId', 2)),
 		// In this order Intel's library sorts by them.
 		levels: sorted(filledListOf(value, 'tcbLevels').map(readPlatformLevel), ({ sgx, svn, tdx }) => [
-			...sgx,
+			...sgx.map((component) => component.svn),
 			svn,
-			...tdx
+			...tdx.map((component) => component.svn)
 		]),
 		module: readIdentity(own(value, 'tdxModule'), 48, 8),
 		identities: readModuleIdentities(value)

@@ -1,7 +1,7 @@
 import { work } from '../base/der';
 import { fromHex, toHex } from '../base/encoding';
 import type { Quote } from '../evidence/quote';
-import type { Identity, Level, PlatformLevel, QeIdentity, TcbInfo } from './documents';
+import type { Component, Identity, Level, PlatformLevel, QeIdentity, TcbInfo } from './documents';
 import { parseEnclaveReport } from './enclave-report';
 import type { Platform } from './pck';
 import { isRevoked, relaunched, statusName, type Status } from './status';
@@ -26,6 +26,16 @@ export interface Judgement extends TcbState {
 	dates: { platform: string; module: string | null; qe: string };
 	/** The lower number of the two documents. */
 	evaluation: number;
+	/** What the TD was started with that is not up to date, such as `PCE 11 < 13`: has and needs. */
+	short: string[];
+}
+
+/** What there is of a TD to be judged: the TDX SVNs are those of its start, or of now. */
+interface Machine {
+	platform: Platform;
+	tdx: Uint8Array;
+	/** The ISVSVN of its quoting enclave. */
+	enclave: number;
 }
 
 /** The levels that count together; the first TDX module has none. */
@@ -40,8 +50,14 @@ const levelOf = ({ levels }: Identity, svn: number): Level | undefined =>
 	levels.find((level) => svn >= level.svn);
 
 /** Is every component, from one on, at least as new as the level wants it? */
-const reaches = (svns: ArrayLike<number>, level: number[], from: number): boolean =>
-	level.every((svn, at) => at < from || (svns[at] ?? -1) >= svn);
+const reaches = (svns: ArrayLike<number>, level: Component[], from: number): boolean =>
+	level.every(({ svn }, at) => at < from || (svns[at] ?? -1) >= svn);
+
+/**
+ * From which TDX component on platforms are compared. A module with an identity of its own is judged
+ * by that: its first two numbers are not to be compared across versions.
+ */
+const firstOf = (tdx: Uint8Array): number => ((tdx[1] ?? 0) > 0 ? 2 : 0);
 
 /** The platform's level with these TDX SVNs: the highest of which everything is reached. */
 const platformLevel = (
@@ -51,20 +67,67 @@ const platformLevel = (
 ): PlatformLevel | undefined =>
 	levels.find((level) => {
 		work.steps += 1;
-		// A module with an identity of its own is judged by that: its first two numbers are not to be
-		// compared across versions.
-		const first = (tdx[1] ?? 0) > 0 ? 2 : 0;
 		const platform = reaches(components, level.sgx, 0) && pceSvn >= level.svn;
-		return platform && reaches(tdx, level.tdx, first);
+		return platform && reaches(tdx, level.tdx, firstOf(tdx));
 	});
 
-/** The identity of a module with these SVNs; throws `internal` where Intel describes none. */
-const moduleOf = ({ module, identities }: TcbInfo, tdx: Uint8Array): Identity => {
-	const version = tdx[1] ?? 0;
-	if (version === 0) return module;
-	const wanted = `TDX_${toHex(Uint8Array.of(version)).toUpperCase()}`;
-	return identities.find(({ id }) => id === wanted) ?? refuse(`tdx-module: ${wanted}`);
+/** The name of the identity of a module with these SVNs, which the first version has not. */
+const moduleName = (tdx: Uint8Array): string => `TDX_${toHex(tdx.slice(1, 2)).toUpperCase()}`;
+
+/** The identity of a module with these SVNs; undefined where Intel describes none. */
+const describedModule = ({ module, identities }: TcbInfo, tdx: Uint8Array): Identity | undefined =>
+	tdx[1] ? identities.find(({ id }) => id === moduleName(tdx)) : module;
+
+/** The same; throws `internal` where Intel describes none. */
+const moduleOf = (info: TcbInfo, tdx: Uint8Array): Identity =>
+	describedModule(info, tdx) ?? refuse(`tdx-module: ${moduleName(tdx)}`);
+
+// --- what is short ------------------------------------------------------------------------------
+
+/** A part that is short: what it has, and what it needs. */
+const lack = (part: string, has: number, needs: number): string[] =>
+	has < needs ? [`${part} ${has} < ${needs}`] : [];
+
+/** The lowest of the levels above the reached one, or of all, that is up to date; none for one that is. */
+const goalAbove = <T extends Level>(levels: T[], reached?: T): T | undefined => {
+	if (reached?.status === 0) return undefined;
+	const above = reached ? levels.slice(0, levels.indexOf(reached)) : levels;
+	return above.filter(({ status }) => status === 0).at(-1);
 };
+
+/** The same of what has one number only: a TDX module, or an enclave. */
+const ownLack = (part: string, identity: Identity | undefined, svn: number): string[] => {
+	const goal = identity && goalAbove(identity.levels, levelOf(identity, svn));
+	return goal ? lack(part, svn, goal.svn) : [];
+};
+
+const platformLack = (info: TcbInfo, { platform, tdx }: Machine): string[] => {
+	const goal = goalAbove(info.levels, platformLevel(info, platform, tdx));
+	if (!goal) return [];
+	const lacks = (kind: string, wanted: Component[], svns: ArrayLike<number>, from = 0) =>
+		wanted.flatMap(({ svn, name }, at) => {
+			const part = `${kind} component ${at + 1}${name && ` (${name})`}`;
+			return at < from ? [] : lack(part, svns[at] ?? 0, svn);
+		});
+	return [
+		...lacks('SGX', goal.sgx, platform.components),
+		...lack('PCE', platform.pceSvn, goal.svn),
+		...lacks('TDX', goal.tdx, tdx, firstOf(tdx))
+	];
+};
+
+/** What of a machine has to be updated until all of it is up to date, part by part. */
+const shortOf = (info: TcbInfo, identity: QeIdentity, machine: Machine): string[] => [
+	...platformLack(info, machine),
+	...ownLack('TDX module', describedModule(info, machine.tdx), machine.tdx[0] ?? 0),
+	...ownLack('quoting enclave', identity, machine.enclave)
+];
+
+/** Refuse a machine, and say what of it is short. */
+const refuseShort = (word: string, short: string[]): never =>
+	refuse([word, short.join(', ')].filter(Boolean).join(': '));
+
+// --- what it comes to ----------------------------------------------------------------------------
 
 /** Is the TDX module one that Intel signed, and that has no attributes? None has been given any. */
 const checkModule = (info: TcbInfo, { body }: Quote): void => {
@@ -81,29 +144,17 @@ const moduleLevel = (info: TcbInfo, tdx: Uint8Array): Level | null => {
 };
 
 /** The levels with which the TD was started. */
-const launchLevels = (
-	info: TcbInfo,
-	identity: QeIdentity,
-	platform: Platform,
-	{ qeReport, body }: Quote
-): Levels => {
-	const tdx = fromHex(body.tcb_svn);
-	const enclave = levelOf(identity, parseEnclaveReport(qeReport).svn);
+const launchLevels = (info: TcbInfo, identity: QeIdentity, machine: Machine): Levels => {
+	const unknown = () => refuseShort('tcb-unknown', shortOf(info, identity, machine));
 	return {
-		enclave: enclave ?? refuse('tcb-unknown: ISVSVN of the QE'),
-		platform: platformLevel(info, platform, tdx) ?? refuse('tcb-unknown'),
-		module: moduleLevel(info, tdx)
+		enclave: levelOf(identity, machine.enclave) ?? unknown(),
+		platform: platformLevel(info, machine.platform, machine.tdx) ?? unknown(),
+		module: moduleLevel(info, machine.tdx)
 	};
 };
 
 /** The same of now: the quoting enclave and the SGX part of the platform cannot differ. */
-const currentLevels = (
-	info: TcbInfo,
-	enclave: Level,
-	platform: Platform,
-	tee_tcb_svn2: string
-): Levels => {
-	const tdx = fromHex(tee_tcb_svn2);
+const currentLevels = (info: TcbInfo, enclave: Level, { platform, tdx }: Machine): Levels => {
 	const unknown = () => refuse('tcb-unknown: TEE_TCB_SVN2');
 	const level = platformLevel(info, platform, tdx) ?? unknown();
 	try {
@@ -144,14 +195,16 @@ export const judge = (
 	platform: Platform
 ): Judgement => {
 	checkModule(info, quote);
-	const started = launchLevels(info, identity, platform, quote);
-	const { tee_tcb_svn2 } = quote.body;
-	const running =
-		tee_tcb_svn2 === undefined
-			? null
-			: currentLevels(info, started.enclave, platform, tee_tcb_svn2);
+	const { tcb_svn, tee_tcb_svn2 } = quote.body;
+	const enclave = parseEnclaveReport(quote.qeReport).svn;
+	const machine: Machine = { platform, enclave, tdx: fromHex(tcb_svn) };
+	const later = tee_tcb_svn2 === undefined ? null : { ...machine, tdx: fromHex(tee_tcb_svn2) };
+	const started = launchLevels(info, identity, machine);
+	const running = later && currentLevels(info, started.enclave, later);
 	const now = running ?? started;
-	if (isRevoked(mergedStatus(started) | mergedStatus(now))) refuse('tcb-revoked');
+	const short = (of: Machine) => shortOf(info, identity, of);
+	if (isRevoked(mergedStatus(started))) refuseShort('tcb-revoked', short(machine));
+	if (later && isRevoked(mergedStatus(now))) refuseShort('tcb-revoked', short(later));
 	const launch = stateOf(started);
 	const current = running && stateOf(running);
 	return {
@@ -165,6 +218,7 @@ export const judge = (
 			module: started.module?.date ?? null,
 			qe: started.enclave.date
 		},
-		evaluation: Math.min(info.evaluation, identity.evaluation)
+		evaluation: Math.min(info.evaluation, identity.evaluation),
+		short: short(machine)
 	};
 };

@@ -173,6 +173,8 @@ export interface Tcb {
 	date?: string;
 	/** `tcbEvaluationDataNumber` of the documents by which it was judged, the lower one. */
 	evaluation?: number;
+	/** What of it is not up to date, part by part, where that is known. */
+	short?: string[];
 	/** What its PCK certificate says of the machine; null where that has no word on it. */
 	platform?: Partial<Record<Flag, boolean>> | null;
 }
@@ -206,8 +208,10 @@ const graceEnd = ({ tcb }: Policy, { status = '', date = '' }: Tcb): number =>
 
 /** The status under a policy, as of now; throws `tcb-relaunch` or `tcb-status`. */
 const appraiseStatus = (policy: Policy, told: Tcb, now: number): Finding => {
-	const { status = '', advisories = [] } = told;
-	const detail = [status, ...advisories].join(' ');
+	const { status = '', advisories = [], short = [] } = told;
+	// What a person can have mended comes first: the end may be cut off.
+	const wanting = short.length > 0 ? [`(${short.join(', ')})`] : [];
+	const detail = [status, ...wanting, ...advisories].join(' ');
 	const code = RELAUNCH.includes(status) ? 'tcb-relaunch' : 'tcb-status';
 	if (policy.tcb.pass.includes(status)) return { outcome: 'pass', detail };
 	if (policy.tcb.warn.includes(status)) return { outcome: 'warn', code, detail };

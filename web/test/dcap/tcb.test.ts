@@ -47,7 +47,8 @@ describe('a TD under an updated TDX module', () => {
 				date: DATES.platform
 			},
 			dates: { platform: DATES.platform, module: DATES.old, qe: DATES.young },
-			evaluation: 17
+			evaluation: 17,
+			short: ['TDX module 5 < 9']
 		});
 	});
 
