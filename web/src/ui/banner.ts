@@ -73,8 +73,8 @@ export const showBanner = (
 		if (isIdle) host.remove();
 		else if (isBox) box.before(host);
 		else page.documentElement.append(host);
-		place.hidden = own !== null;
-		if (!own && !isIdle) badge(place);
+		if (own) place.replaceChildren();
+		else if (!isIdle) badge(place);
 	};
 
 	/** Be told when something has waited for long, whatever comes and goes meanwhile. */
