@@ -15,13 +15,16 @@ from typing import Any
 
 import pytest
 from cczoo_verifier.collateral import to_members
-from playwright.sync_api import BrowserContext, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Route, expect
 
-from e2e.browser import CHECKS, ChatPage, tee_settings
+from doubles.wire import recorded
+from e2e.browser import CHECKS, ChatPage, signed_in_context, tee_settings
 from e2e.changed import Changed
+from e2e.gates import Tab, assert_nothing_left
 from e2e.stack import Backend
 from quote_generator.evidence import encode_base64url
 from quote_generator.simulator import Simulator
+from quote_generator.simulator.pki import PCE_SVN
 from vectors import logs
 
 OpenChat = Callable[..., ChatPage]
@@ -177,6 +180,34 @@ def test_an_older_edition_of_intels_data_than_one_seen_before_warns(
     assert {c for c, o in chat.checks().items() if o == "warn"} == {"collateral"}
     expect(chat.open_panel().get_by_test_id("tee-reason")).to_contain_text("older edition")
     assert chat.errors == []
+
+
+def test_a_platform_that_needs_an_update_says_which_part_is_short(
+    own_root: Backend, test_pki: Path, open_chat: OpenChat
+) -> None:
+    """As after a recovery of Intel's TCB: what it has and what it needs, and whom to tell."""
+    supplied = Supplied(Simulator.open(test_pki, name="TEST"))
+    supplied.edition = {"tcb_status": "OutOfDate", "advisory_ids": ["INTEL-SA-00001"]}
+    chat = open_chat(own_root, settings(), prepare=supplied)
+    chat.expect_state("red")
+    assert chat.faults() == {"tcb-status": "tcb-status"}
+    short = f"OutOfDate (PCE {PCE_SVN} < {PCE_SVN + 1}) INTEL-SA-00001"
+    assert short in chat.row("tcb-status").inner_text()
+    expect(chat.panel).to_contain_text("Tell the administrator of this server")
+
+
+def test_a_wrong_clock_is_told_as_that(own_root: Backend, browser: Browser) -> None:
+    """By a day: all that has its time is over, or yet to come, and nothing is sent."""
+    with recorded(own_root.url) as wire:
+        context = signed_in_context(browser, wire.url, own_root.token, settings())
+        context.clock.install(time=time.time() + 86_400)
+        tab = Tab(context, wire).go()
+        tab.expect_question("Compare yours with a clock that you trust")
+        tab.expect_state("red")
+        assert set(tab.faults().values()) == {"clock-differs"}
+        expect(tab.panel).to_contain_text("date and time with a clock that you trust")
+        assert_nothing_left(wire, own_root.token)
+        context.close()
 
 
 def test_event_logs_say_what_is_proven_and_what_is_not(

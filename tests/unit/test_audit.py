@@ -119,7 +119,8 @@ def test_the_tcb_status_counts(td: Simulator, status: str, outcome: str) -> None
     report = run(td, make(td), trust=trust)
     assert report.result == outcomes(report)["tcb-status"] == outcome
     [check] = [check for check in report.checks if check.id == "tcb-status"]
-    assert check.detail == f"{status} (INTEL-SA-1)"
+    short = f"PCE {pki.PCE_SVN} < {pki.PCE_SVN + 1}"
+    assert check.detail == f"{status} (INTEL-SA-1); not up to date, as has < needs: {short}"
 
 
 def test_the_nonce_must_be_ours(td: Simulator) -> None:
