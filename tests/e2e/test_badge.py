@@ -10,11 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import BrowserContext, Request, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Request, Route, expect
 
-from e2e.browser import CHECKS, ChatPage, tee_settings
+from e2e.browser import CHECKS, ChatPage, signed_in_context, tee_settings
 from e2e.evidence import decode, field_of, quote_of, report_data_of, verify_nonce
 from e2e.stack import Backend
+from e2e.trustees import OTHER_HOST
 from e2e.walks import Passage
 
 OpenChat = Callable[..., ChatPage]
@@ -349,6 +350,50 @@ def test_without_tdx_the_badge_is_red_and_the_chat_works(
     chat.expect_reply("Still there?")
     chat.expect_state("red")
     assert set(chat.states()) <= {"pending", "red"}
+
+
+# d. What a person, or a little time, can cure
+
+
+def test_a_server_that_is_asked_too_often_is_asked_again_by_itself(
+    hardware: Backend, service: str, open_chat: OpenChat
+) -> None:
+    refusals = [1]
+
+    def refuse(route: Route) -> None:
+        if not refusals:
+            route.continue_()
+            return
+        detail = {"status": False, "code": "too-many-requests", "detail": "Ask again later."}
+        route.fulfill(status=429, headers={"Retry-After": "1"}, json=detail)
+
+    chat = open_chat(hardware, tee_settings("trustee", trustee=service))
+    chat.expect_state("green")
+    chat.page.context.route(f"**{QUOTE_PATH}*", refuse)
+    chat.open_panel().get_by_test_id("tee-recheck").click()
+    renewal = chat.panel.get_by_test_id("tee-renewal")
+    expect(renewal).to_contain_text("asked too often")
+    expect(renewal).to_contain_text("holds until")
+    refusals.clear()
+    expect(renewal).to_have_count(0)
+    chat.expect_state("green")
+    assert "red" not in chat.states()
+
+
+def test_a_page_that_came_without_https_says_that_nothing_can_be_checked(
+    browser: Browser, bare: Backend
+) -> None:
+    """Of another host than this one: browsers trust their own."""
+    url = bare.url.replace("127.0.0.1", OTHER_HOST)
+    context = signed_in_context(browser, url, bare.token, None)
+    chat = ChatPage(context.new_page(), url).open()
+    assert not chat.page.evaluate("isSecureContext")
+    chat.expect_state("red")
+    assert chat.faults() == {"secure-context": "insecure"}
+    assert "Without HTTPS" in chat.reason()
+    expect(chat.panel).to_contain_text("begins with https://")
+    assert chat.requests_to(QUOTE_PATH) == []
+    context.close()
 
 
 # e. Settings
