@@ -42,7 +42,7 @@ class Layer:
         path = route_path(scope)
         if is_the_kits(path):
             return self._routes if scope["type"] == "http" else WebSocketClose()
-        if path in AUDITORS and scope["type"] == "http":
+        if path == AUDITORS and scope["type"] == "http":
             return self._routes
         if self._stock_loader and path == StockLoader.PATH and scope.get("method") in _READING:
             return self._stock_loader.response(scope) or self._app

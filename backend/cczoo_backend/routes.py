@@ -171,7 +171,7 @@ class Routes:
         endpoint: Endpoint
         path = route_path(request.scope)
         what, slash, name = path.removeprefix(f"{ROOT}/").partition("/")
-        if path in AUDITORS:
+        if path == AUDITORS:
             methods, endpoint = READING, self._auditors
         elif slash and what in self._named_endpoints:
             methods, named = self._named_endpoints[what]

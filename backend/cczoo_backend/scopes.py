@@ -12,7 +12,7 @@ _BELOW_ROOT = f"{ROOT}/"
 TICKETS = f"{ROOT}/ws"
 """Where a sealed request asks for a socket; the sockets are below it."""
 
-AUDITORS = frozenset({"/tee", "/tee/"})
+AUDITORS = "/tee"
 """Where the page for auditors is: the one thing of the kit's beside its root."""
 
 SEALED_STATE = "tee_sealed"

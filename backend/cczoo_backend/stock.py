@@ -47,7 +47,6 @@ OUTSIDE_FOLDERS = (
 OUTSIDE_FILES = frozenset(
     {
         "/tee",
-        "/tee/",
         "/health",
         "/health/db",
         "/ready",

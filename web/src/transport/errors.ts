@@ -39,4 +39,4 @@ export const broken = (detail?: string) => new SealedError('sealed-broken', deta
 
 /** What asks for another verdict, and then once more. */
 export const isOutdated = (error: unknown): boolean =>
-	error instanceof SealedError && /^(key-unknown|statement-changed)$/.test(error.code);
+	error instanceof SealedError && ['key-unknown', 'statement-changed'].includes(error.code);

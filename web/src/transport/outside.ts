@@ -5,7 +5,7 @@
 import { files, folders, methods } from './outside.json';
 
 /** The kit's own routes, which carry what is sealed, or nothing worth it; but for administrators'. */
-const OWN = /^\/api\/v1\/tee\/(?!admin\/)/;
+const OWN = /^\/api\/v1\/tee\/(?!admin)/;
 /** Where a server may read another path than is written: an escape, a backslash, an empty step. */
 const AMBIGUOUS = /%|\\|\/\//;
 
