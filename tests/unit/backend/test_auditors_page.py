@@ -98,7 +98,7 @@ def test_where_the_bundle_has_no_such_page_it_is_missing(bundle: Bundle | None) 
 @pytest.mark.parametrize(
     "path", ["/teeth", "/tee/x", "/Tee", "//tee", "/x/tee", "/tee/", "/tee//", "/tee.html"]
 )
-def test_other_addresses_are_the_applications() -> None:
+def test_other_addresses_are_the_applications(path: str) -> None:
     assert answer_to(layer(), scope_of(path)).text == path
 
 

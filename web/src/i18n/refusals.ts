@@ -14,6 +14,8 @@ export const REFUSALS = {
 		blocked: 'Nothing was sent: the check of this server failed.',
 		'blocked-warned':
 			'Nothing was sent: this server was verified with warnings only, and that is not enough here.',
+		'blocked-off':
+			'Nothing was sent: the check of this server is switched off, and here nothing goes unchecked. Switch it on in the settings.',
 		undecided: 'Nothing was sent: the check of this server came to no result in time.',
 		crowded: 'Nothing was sent: too many requests wait for the check of this server.',
 		model: 'Nothing was sent: the model in use does not run inside.'
@@ -26,6 +28,8 @@ export const REFUSALS = {
 			'没有发送任何内容：此浏览器以前与这台服务器之间是密封连接，而现在服务器不再提供。',
 		blocked: '没有发送任何内容：对这台服务器的检查没有通过。',
 		'blocked-warned': '没有发送任何内容：这台服务器虽已验证，但有警告，而这里要求不得有警告。',
+		'blocked-off':
+			'没有发送任何内容：对这台服务器的检查已关闭，而这里不允许未经检查就发送。请在设置中开启检查。',
 		undecided: '没有发送任何内容：对这台服务器的检查没有及时得出结果。',
 		crowded: '没有发送任何内容：等待检查这台服务器的请求太多。',
 		model: '没有发送任何内容：所用的模型不在内部运行。'

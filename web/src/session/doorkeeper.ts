@@ -8,6 +8,7 @@ import type { Enforcement, Key, Standing } from '../transport/gate';
 import { readKeyset, type Keyset } from '../transport/keyset';
 import type { Verdict } from './attest';
 import { pause } from './backoff';
+import { hearServer } from './enforcement';
 import { wasSealed } from './sealed';
 import { fetchKeys } from './served-keys';
 import type { Session, State } from './session';
@@ -136,7 +137,12 @@ export const keepDoor = (
 	};
 
 	const found = async (state: State, signal: AbortSignal): Promise<Found | null> => {
-		if (state.kind === 'off') return unchecked({ standing: 'off', causes: [] }, signal);
+		if (state.kind === 'off') {
+			const heard = hearServer(env, signal).catch(() => undefined);
+			const keys = await unchecked({ standing: 'off', causes: [] }, signal);
+			await heard;
+			return keys;
+		}
 		return state.kind === 'done' ? examine(state.verdict, signal) : null;
 	};
 

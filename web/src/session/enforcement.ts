@@ -6,7 +6,9 @@
  * the person takes that back.
  */
 import type { Environment } from '../base/environment';
+import { request } from '../base/http';
 import { own, parseObject } from '../base/json';
+import { parseConfig } from '../providers/choice';
 import { ENFORCEMENTS, type Enforcement } from '../transport/gate';
 import { readMark } from './keeping';
 import { ENFORCEMENT_KEY, type Settings } from './settings';
@@ -82,6 +84,13 @@ export const hearProposal = async (
 		// then it holds as long as the verdict does
 	}
 	return { proposed };
+};
+
+/** The same where nothing else asks the server: who has switched the check off may not be laxer. */
+export const hearServer = async (env: Environment, signal: AbortSignal): Promise<Proposal> => {
+	const address = `${env.api}/tee/config`;
+	const { status, text } = await request(env, signal, address, 'quote-unreachable');
+	return hearProposal(env, status === 200 ? parseConfig(text).enforcement : undefined);
 };
 
 /** How strict the page is: by the person's settings, by what was asked for before, and by what is now. */

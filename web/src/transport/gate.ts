@@ -38,8 +38,8 @@ export interface Situation {
 /**
  * Why a request is refused: the key is not the quote's; whether it is cannot be told, as this
  * computer's clock and the server's differ; this origin was sealed once and names no key
- * now (the person may forget it); a check failed, or warned, where that blocks; nobody decided in
- * time; too many wait; the model that it names is not inside, and the person does not want that, or
+ * now (the person may forget it); a check failed, or warned, or is switched off, where that blocks;
+ * nobody decided in time; too many wait; the model that it names is not inside, and the person does not want that, or
  * may not.
  */
 export type Refusal =
@@ -48,6 +48,7 @@ export type Refusal =
 	| 'no-way-back'
 	| 'blocked'
 	| 'blocked-warned'
+	| 'blocked-off'
 	| 'undecided'
 	| 'crowded'
 	| 'model';
@@ -91,7 +92,11 @@ export const decide = (situation: Situation): Decision => {
 	if (key === 'pending') return WAIT;
 	if (key === 'none' && known) return { kind: 'refuse', reason: 'no-way-back' };
 	const open: Decision = { kind: 'open', way: key === 'none' ? 'plain' : 'sealed' };
-	if (enforcement === 'off' || standing === 'off') return open;
+	if (enforcement === 'off') return open;
+	if (standing === 'off') {
+		// Who need not be asked may still not be laxer than what was asked for.
+		return enforcement === 'block' ? { kind: 'refuse', reason: 'blocked-off' } : open;
+	}
 	if (standing === 'pending') return WAIT;
 	// A key that nobody has answered under, or none at all, is not what a verdict passes.
 	if (standing === 'passed' && key === 'proved') return open;

@@ -1,10 +1,10 @@
 /** What this browser remembers of how strict it was asked to be: nobody but the person takes it back. */
 import { describe, expect, it } from 'vitest';
 import type { Environment } from '../../src/base/environment';
-import { enforcementOf, hearProposal, remembered } from '../../src/session/enforcement';
+import { enforcementOf, hearProposal, hearServer, remembered } from '../../src/session/enforcement';
 import { markedStorage } from '../../src/session/marks';
 import { ENFORCEMENT_KEY } from '../../src/session/settings';
-import { fakeStorage, makeEnvironment, refusingStorage } from '../support/environment';
+import { fakeFetch, fakeStorage, makeEnvironment, refusingStorage } from '../support/environment';
 import { fakeMarks, noMarks } from '../support/kept';
 import { must } from '../support/must';
 
@@ -73,6 +73,16 @@ describe('a browser', () => {
 			expect(await enforcementOf(env, NOTHING, told)).toBe(proposed);
 		}
 		expect(await enforcementOf(env, NOTHING, await hearProposal(env, 'warn'))).toBe('warn');
+	});
+
+	it('hears it by itself where nothing else asks the server', async () => {
+		const config = (text: string) => fakeFetch({ '/tee/config': () => ({ text }) }).fetch;
+		const { signal } = new AbortController();
+		const { env } = browser({ fetch: config('{"enforcement":"block"}') });
+		expect(await hearServer(env, signal)).toEqual({ proposed: 'block' });
+		expect(await remembered(env)).toBe('block');
+		const none = browser({ fetch: fakeFetch({}).fetch });
+		expect(await hearServer(none.env, signal)).toEqual({});
 	});
 
 	it.each([

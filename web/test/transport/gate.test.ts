@@ -52,9 +52,9 @@ describe('the decision', () => {
 			['plain', 'wait', 'wait']
 		],
 		off: [
-			['sealed', 'sealed', 'sealed'],
-			['sealed', 'sealed', 'sealed'],
-			['plain', 'plain', 'plain']
+			['sealed', 'sealed', 'blocked-off'],
+			['sealed', 'sealed', 'blocked-off'],
+			['plain', 'plain', 'blocked-off']
 		],
 		passed: [
 			['sealed', 'sealed', 'sealed'],
