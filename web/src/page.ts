@@ -1,12 +1,15 @@
 import { atom } from 'nanostores';
+import { claim, whoseIn } from './base/account';
 import type { Environment } from './base/environment';
 import { Passing } from './base/problem';
 import { brokenIn } from './i18n/broken';
 import { createTexts } from './i18n/texts';
 import { watchModels } from './session/chosen';
+import { nameFor, openDrawer } from './session/drawer';
 import { keepDoor } from './session/doorkeeper';
 import { enforcementOf } from './session/enforcement';
 import { markedStorage, openMarks } from './session/marks';
+import { forget, rememberedIn, startAnew } from './session/remembered';
 import { forgetSealed } from './session/sealed';
 import { createSession, type Verify } from './session/session';
 import { createSettings, MEMORY_KEY, STORAGE_KEY } from './session/settings';
@@ -15,6 +18,7 @@ import { CONFIRMED, CONFIRMED_MODELS, confirmations } from './transport/confirme
 import { courierFetch } from './transport/courier';
 import type { Door } from './transport/door';
 import type { Desk } from './ui/admin-form';
+import { TrustControls } from './ui/controls';
 import { TrustBadge } from './ui/badge';
 import { showBanner } from './ui/banner';
 import { createBlocked } from './ui/blocked';
@@ -23,6 +27,7 @@ import { TrustNotice } from './ui/notice';
 import { OutsideImage } from './ui/outside-image';
 import { BADGE, showModelQuestion, showQuestion } from './ui/question';
 import { TrustSettings } from './ui/settings-form';
+import { findInSearch } from './ui/settings-search';
 import { chosenText } from './ui/workload';
 
 /** Tells this browser's other tabs that a mark was changed. */
@@ -35,15 +40,23 @@ const marks = openMarks(
 );
 
 /** This browser's storage. Asked for late: where it is forbidden, even its name throws. */
-const storage = markedStorage(
-	{
-		getItem: (key) => localStorage.getItem(key),
-		setItem: (key, value) => {
-			localStorage.setItem(key, value);
-		}
+const storage: Environment['memory'] = {
+	getItem: (key) => localStorage.getItem(key),
+	setItem: (key, value) => {
+		localStorage.setItem(key, value);
 	},
-	marks
-);
+	removeItem: (key) => {
+		localStorage.removeItem(key);
+	}
+};
+
+/** Whose things count now. */
+const here = () => whoseIn(() => storage);
+const whose = here();
+const drawer = openDrawer(storage, marks, whose);
+
+/** Milliseconds between two looks at who is signed in. */
+const GLANCE = 1_000;
 
 // This file is <api>/tee/page/<name>.
 const api = new URL('../..', import.meta.url).href.replace(/\/$/, '');
@@ -58,8 +71,8 @@ const later: Environment['later'] = (ms, call) => {
 const askService = courierFetch(document, api, later, (...args) => fetch(...args));
 
 /** What the person confirmed at the gate, in this browser or in this tab. */
-const warnings = confirmations(() => localStorage, CONFIRMED);
-const failures = confirmations(() => sessionStorage, CONFIRMED);
+const warnings = confirmations(() => localStorage, CONFIRMED, here);
+const failures = confirmations(() => sessionStorage, CONFIRMED, here);
 
 /** The real outside world. The only place that reads it for the session. */
 const environment: Environment = {
@@ -74,8 +87,8 @@ const environment: Environment = {
 	random: (length) => crypto.getRandomValues(new Uint8Array(length)),
 	// Missing where the page came without HTTPS, whatever the types say.
 	subtle: (globalThis.crypto as Crypto | undefined)?.subtle,
-	memory: storage,
-	marks,
+	...drawer,
+	whose,
 	token: () => storage.getItem('token') ?? '',
 	confirmed: (causes) => {
 		const names = [...warnings.read(), ...failures.read()];
@@ -86,7 +99,7 @@ const environment: Environment = {
 	later
 };
 
-const settings = createSettings(storage);
+const settings = createSettings(drawer.memory);
 
 /** The verification comes as its own piece of code, and only when attestation is on. */
 const verify: Verify = async (...args) => {
@@ -100,9 +113,19 @@ export const session = createSession(environment, settings, verify);
 
 tellConsole(session.state, console);
 
+/** What this page holds is one account's: it is loaded anew as soon as another one counts. */
+const lookWho = (): void => {
+	claim(markedStorage(storage, marks));
+	if (here() !== whose) location.reload();
+};
+lookWho();
+// Nothing tells a page what its own code stores.
+setInterval(lookWho, GLANCE);
+
 addEventListener('storage', ({ key }) => {
-	if (key === STORAGE_KEY || key === null) settings.reload();
-	if (key === MEMORY_KEY || key === null) session.restart();
+	lookWho();
+	if (key === nameFor(whose, STORAGE_KEY) || key === null) settings.reload();
+	if (key === nameFor(whose, MEMORY_KEY) || key === null) session.restart();
 });
 tabs.addEventListener('message', session.restart);
 addEventListener('offline', session.offline);
@@ -138,11 +161,12 @@ const enforcement = () => {
 	const heard = state.kind === 'done' ? state.verdict : {};
 	return enforcementOf(environment, settings.state.get().settings, heard);
 };
+const chosenModels = confirmations(() => localStorage, CONFIRMED_MODELS, here);
 const models = watchModels({
 	token: environment.token,
 	later,
 	session,
-	confirmed: confirmations(() => localStorage, CONFIRMED_MODELS),
+	confirmed: chosenModels,
 	enforcement,
 	say({ model, chosen }) {
 		const { t } = texts.state.get();
@@ -156,13 +180,26 @@ export const parts: Parts = {
 	texts: texts.state,
 	model: models.model,
 	chat,
+	whose,
+	kept: {
+		remembered: () => rememberedIn(environment),
+		forget(what) {
+			forget(environment, what);
+		},
+		async anew() {
+			await startAnew(environment, [warnings, failures, chosenModels]).catch(() => undefined);
+			location.reload();
+		}
+	},
+	enforcement,
 	settingsInPanel,
 	rightsTaken
 };
 
 const ELEMENTS = {
 	badge: { tag: BADGE, element: TrustBadge },
-	settings: { tag: 'cczoo-trust-settings', element: TrustSettings }
+	settings: { tag: 'cczoo-trust-settings', element: TrustSettings },
+	controls: { tag: 'cczoo-trust-controls', element: TrustControls }
 } as const;
 const ADMIN = 'cczoo-trust-admin';
 
@@ -197,6 +234,8 @@ const mountForm = async (place: HTMLElement): Promise<void> => {
 	}
 };
 
+findInSearch(document, texts.state);
+
 /** Put the badge, or a form, into a place; nothing happens where it already is. */
 export const mount = (place: HTMLElement, name: keyof typeof ELEMENTS | 'admin'): void => {
 	if (name === 'admin') {
@@ -204,6 +243,7 @@ export const mount = (place: HTMLElement, name: keyof typeof ELEMENTS | 'admin')
 		return;
 	}
 	const { element } = ELEMENTS[name];
+	lookWho(); // the app shows a place as soon as somebody has signed in
 	const { firstElementChild } = place;
 	if (firstElementChild instanceof element && firstElementChild.parts) return;
 	const mounted: TrustElement = new element();

@@ -1,4 +1,5 @@
 /** The page's sealed transport: the real outside world around its door. It comes with every page. */
+import { whoseIn } from './base/account';
 import { refusalIn } from './i18n/refusals';
 import { createChannel } from './transport/client';
 import { CONFIRMED, confirmations } from './transport/confirmed';
@@ -51,6 +52,8 @@ export const open = ({ fetch, WebSocket, failed }: Own): Door => {
 		return { channel, sockets, policy, statement };
 	};
 
+	const whose = () => whoseIn(() => localStorage);
+
 	const endCookies = (): void => {
 		fetch(`${api}/tee/cookies`, {
 			method: 'POST',
@@ -64,8 +67,8 @@ export const open = ({ fetch, WebSocket, failed }: Own): Door => {
 	const door: Door = new Door({
 		gate: new Gate<Held>({
 			later,
-			failures: confirmations(() => sessionStorage, CONFIRMED),
-			warnings: confirmations(() => localStorage, CONFIRMED),
+			failures: confirmations(() => sessionStorage, CONFIRMED, whose),
+			warnings: confirmations(() => localStorage, CONFIRMED, whose),
 			say: (reason) => refusalIn(document.documentElement.lang || navigator.language, reason)
 		}),
 		shared: openShared(store, bell, { now, later }),

@@ -1,3 +1,5 @@
+import type { Whose } from './account';
+
 /**
  * Which texts in this browser's storage the kit itself put there: kept in a second storage, apart
  * from the first, so that what others write or delete there is noticed.
@@ -34,9 +36,11 @@ export interface Environment {
 	/** Has the person confirmed all of these (`id:code`) for what goes to this server? */
 	confirmed: (causes: readonly string[]) => boolean;
 	/** This browser's storage for this origin; it may be missing, and then throws. */
-	memory: Pick<Storage, 'getItem' | 'setItem'>;
+	memory: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
 	/** What the kit itself put there. */
 	marks: Marks;
+	/** Whose things these are; those of the first account where it does not say. */
+	whose?: Whose;
 	/** This page's own origin, for example `https://chat.example`. */
 	origin: string;
 	/** Base of open-webui's API there, for example `/api/v1`. */

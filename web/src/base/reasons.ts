@@ -23,6 +23,7 @@ export type Advice =
 	| 'pin'
 	| 'storage'
 	| 'kept'
+	| 'others'
 	| 'lost'
 	| 'accept'
 	// It is for somebody else to mend
@@ -151,6 +152,7 @@ export const REASONS = {
 	'settings-off': { advice: 'kept' },
 	'settings-foreign': { advice: 'kept' },
 	'settings-unmarked': { advice: 'kept' },
+	'settings-others': { advice: 'others' },
 	'settings-differ': { advice: 'storage' },
 	marks: { advice: 'storage' },
 

@@ -309,6 +309,8 @@ const en = {
 	'reason.settings-foreign': 'Something other than this page’s own form changed what is stored.',
 	'reason.settings-unmarked':
 		'An older version, or something other than this page’s own form, stored this.',
+	'reason.settings-others':
+		'Nobody is signed in, and what is set here was set by somebody who was.',
 	'reason.settings-differ':
 		'The settings that hold on this page are not the stored ones; reload it.',
 	'reason.marks':
@@ -357,6 +359,8 @@ const en = {
 
 	'advice.accept': 'If you know why, accept them below; if not, send nothing confidential.',
 	'advice.kept': 'If you did not do that, send nothing confidential before you have looked at it.',
+	'advice.others':
+		'If these settings are yours, look at them and confirm them. If not, start anew: that holds for this page only.',
 	'advice.storage':
 		'Let this site store data in your browser, or use a window that is not private.',
 	'advice.settings': 'See Settings › General › Remote attestation.',
@@ -460,6 +464,7 @@ const en = {
 	'provider.trustee': 'CoCo Trustee',
 	'provider.dcap': 'In this browser',
 
+	'settings.keywords': 'TDX trust badge measurements policy service',
 	'settings.title': 'Remote attestation',
 	'settings.enabled': 'Check this server',
 	'settings.provider': 'Attestation service',
@@ -474,8 +479,29 @@ const en = {
 	'enforcement.warn': 'ask me before anything goes',
 	'enforcement.block': 'send nothing',
 	'settings.policy': 'Appraisal policy (JSON)',
+	'settings.file': 'Take the policy from a file',
+	'settings.demands': 'What this policy asks for',
 	'settings.local': 'Kept in this browser, not on this server.',
-	'settings.trust': 'Trust {0}',
+	'settings.not-stored': 'This browser did not store that: it holds for this page only.',
+	'settings.strict': 'Nothing may go unchecked here: while this is off, nothing is sent.',
+	'settings.other':
+		'Another account used this browser before. What it set or accepted here does not count for you.',
+	'settings.guest': 'Nobody is signed in: what you change here holds for this page only.',
+	'settings.suggested':
+		'Only this server names this service. Whoever runs the service decides whether the check passes: believe it only if you know from elsewhere that it is the right one.',
+	'settings.trust': 'Believe {0} from now on',
+	'settings.remembered': 'What this browser remembers of this server',
+	'settings.machine': 'Its measurements, since {0}',
+	'settings.workload': 'What runs there: {0}',
+	'settings.damaged': 'This cannot be read.',
+	'settings.forget': 'Forget this',
+	'settings.forget.sure':
+		'What the server shows next then counts as known, whatever it is. Forget this?',
+	'settings.everything': 'Forget everything and start anew',
+	'settings.everything.sure':
+		'What you set, confirmed and accepted for this server, and what this browser remembers of it, is then gone, and this page is loaded anew. Start anew?',
+	'settings.yes': 'Yes, forget',
+	'settings.no': 'No',
 	'settings.broken': 'The stored settings are unreadable: nothing is checked until you start anew.',
 	'settings.review': 'Review and confirm',
 	'settings.stored': 'What is stored as {0}',

@@ -1,6 +1,6 @@
 import data from '../../../patches/open-webui/anchors.json';
 
-export type PlaceName = 'badge' | 'settings' | 'admin';
+export type PlaceName = 'badge' | 'settings' | 'controls' | 'admin';
 
 /** Where the loader makes a place in an open-webui that brings none. */
 export interface Anchor {

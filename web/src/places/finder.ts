@@ -29,7 +29,7 @@ const put = (place: HTMLElement, element: HTMLElement, position: Anchor['positio
 };
 
 /**
- * Finds the places of badge and forms: those that the app brings
+ * Finds the places of badge, forms and what leads to them: those that the app brings
  * (`<div data-tee-place="badge">`), and those that it makes at anchors where the app brings none.
  *
  * The app may rebuild, move and copy what is around them at any time. Whatever it does, there is

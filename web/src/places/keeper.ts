@@ -50,7 +50,8 @@ export class Keeper {
 	readonly #filled: Record<PlaceName, Set<HTMLElement>> = {
 		badge: new Set(),
 		settings: new Set(),
-		admin: new Set()
+		admin: new Set(),
+		controls: new Set()
 	};
 	readonly #timers = new Map<PlaceName, number>();
 	readonly #missing = new Set<PlaceName>();

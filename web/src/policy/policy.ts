@@ -70,7 +70,7 @@ export interface Policy {
 }
 
 /** Characters, as of every text in the settings. */
-const TEXT_LIMIT = 1 << 16;
+export const TEXT_LIMIT = 1 << 16;
 
 export const DEFAULT_POLICY: Policy = {
 	tcb: {

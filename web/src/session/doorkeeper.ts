@@ -1,4 +1,5 @@
 /** What the verification found, told to the page's door; and what keeps the verification going for it. */
+import type { Whose } from '../base/account';
 import { causesOf } from '../base/checks';
 import { toBase64url, toUtf8 } from '../base/encoding';
 import type { Environment } from '../base/environment';
@@ -57,15 +58,15 @@ const isMissed = ({ checks }: Verdict): boolean =>
 const isPassing = ({ wait, checks }: Verdict): boolean =>
 	wait !== undefined || checks.some(({ code }) => code === 'offline');
 
-/** Names the settings under which keys are judged: what other ones let in stays theirs. */
+/** Names the settings under which keys are judged, and whose they are: what others let in stays theirs. */
 export const policyId = async (
 	subtle: SubtleCrypto | undefined,
-	settings: Settings
+	settings: Settings,
+	whose: Whose = ''
 ): Promise<string> => {
 	if (!subtle) return '';
-	return toBase64url(
-		new Uint8Array(await subtle.digest('SHA-256', toUtf8(JSON.stringify(settings))))
-	);
+	const text = JSON.stringify(settings) + String(whose);
+	return toBase64url(new Uint8Array(await subtle.digest('SHA-256', toUtf8(text))));
 };
 
 interface Found extends Pick<
@@ -156,7 +157,7 @@ export const keepDoor = (
 	};
 
 	const follow = async (state: State, signal: AbortSignal): Promise<void> => {
-		const policy = await policyId(env.subtle, settings());
+		const policy = await policyId(env.subtle, settings(), env.whose);
 		signal.throwIfAborted();
 		if (state.kind === 'pending') {
 			// What was found under other settings is void; under these it holds for its time.

@@ -1,3 +1,4 @@
+import { OWNER_KEY } from '../base/account';
 import type { Finding } from '../base/checks';
 import type { Environment } from '../base/environment';
 import { asProblem, Problem } from '../base/problem';
@@ -17,7 +18,14 @@ import {
 const PATIENCE = 30_000;
 
 /** What this browser keeps about trust besides the settings, by its names in the storage. */
-const OTHERS = [MEMORY_KEY, EDITIONS_KEY, SEALED_KEY, WORKLOAD_KEY, ENFORCEMENT_KEY] as const;
+const OTHERS = [
+	MEMORY_KEY,
+	EDITIONS_KEY,
+	SEALED_KEY,
+	WORKLOAD_KEY,
+	ENFORCEMENT_KEY,
+	OWNER_KEY
+] as const;
 
 /** One thing that is kept: what is stored now, and what the kit stored last. */
 export interface Kept {
@@ -130,13 +138,18 @@ const requireSettings = (env: Environment, settings: Kept, told: Keeping): void 
 	}
 };
 
-/** What changed and was not changed by the kit. */
+/** What changed and was not changed by the kit, or is somebody else's. */
 const tellChanged = (env: Environment, changed: Kept[], told: Keeping): Finding => {
+	const [{ name, text }] = changed as [Kept];
+	const settings = name === STORAGE_KEY ? text : null;
+	const isOthers = env.whose === null && settings !== null;
 	told.unmarked = changed;
-	told.remedies = [confirm(env, changed), ...restore(env, changed)];
-	const settings = changed.find(({ name }) => name === STORAGE_KEY)?.text ?? null;
+	told.remedies = [confirm(env, changed), ...(isOthers ? [anew(env)] : restore(env, changed))];
 	// Nothing is asked then, and nobody may take that for the person's wish.
-	if (settings !== null && !parseSettings(settings).enabled) throw new Problem('settings-off');
+	if (settings !== null && !parseSettings(settings).enabled) {
+		throw new Problem(isOthers ? 'settings-others' : 'settings-off');
+	}
+	if (isOthers) return { outcome: 'warn', code: 'settings-others' };
 	const unmarked = changed.every(({ mark }) => mark === null);
 	return {
 		outcome: 'warn',

@@ -63,5 +63,8 @@ export const markedStorage = (
 		if (value === before) return;
 		storage.setItem(name, value);
 		marks.follow(name, before, value);
+	},
+	removeItem(name) {
+		storage.removeItem(name);
 	}
 });

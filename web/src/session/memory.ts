@@ -66,7 +66,7 @@ const isWhole = (values: unknown): values is Values =>
 	isObject(values) && NAMES.every((name) => typeof own(values, name) === 'string');
 
 /** What is remembered, or null for nothing yet; throws for anything that is not whole. */
-const recall = (memory: Memory): Remembered | null => {
+export const recall = (memory: Memory): Remembered | null => {
 	const text = memory.getItem(MEMORY_KEY);
 	if (text === null) return null;
 	if (text.length > TEXT_LIMIT) throw new Error('size');

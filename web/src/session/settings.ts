@@ -42,9 +42,10 @@ export interface SettingsStore {
 	state: ReadableAtom<SettingsState>;
 	/**
 	 * Change and store; throws `bad-address`, `http-unpinned`, `keys-malformed` or
-	 * `settings-unreadable`, and then nothing is changed.
+	 * `settings-unreadable`, and then nothing is changed. False where this browser did not store it:
+	 * it then holds for this page only.
 	 */
-	change: (edit: (settings: Settings) => void) => void;
+	change: (edit: (settings: Settings) => void) => boolean;
 	/** Read the storage again: somebody else has written. */
 	reload: () => void;
 }
@@ -154,6 +155,16 @@ export const parseSettings = (text: string): Settings => {
 	};
 };
 
+/** Does a stored text choose anything but to be stricter? What cannot be read was some choice. */
+export const isOwnSay = (text: string): boolean => {
+	try {
+		const chosen = { ...parseSettings(text), enforcement: null };
+		return JSON.stringify(chosen) !== JSON.stringify(defaults());
+	} catch {
+		return true;
+	}
+};
+
 export const createSettings = (storage: Pick<Storage, 'getItem' | 'setItem'>): SettingsStore => {
 	const read = (): SettingsState => {
 		try {
@@ -164,6 +175,14 @@ export const createSettings = (storage: Pick<Storage, 'getItem' | 'setItem'>): S
 		}
 	};
 	const state = atom(read());
+	const put = (text: string): boolean => {
+		try {
+			storage.setItem(STORAGE_KEY, text);
+			return true;
+		} catch {
+			return false; // and the check `settings` says so
+		}
+	};
 	return {
 		state,
 		change(edit) {
@@ -172,12 +191,9 @@ export const createSettings = (storage: Pick<Storage, 'getItem' | 'setItem'>): S
 			edit(draft);
 			const text = JSON.stringify(draft);
 			const settings = parseSettings(text);
-			try {
-				storage.setItem(STORAGE_KEY, text);
-			} catch {
-				// the change then holds for this page only, and the check `settings` says so
-			}
+			const isStored = put(text);
 			state.set({ settings, broken: false });
+			return isStored;
 		},
 		reload() {
 			state.set(read());

@@ -37,7 +37,13 @@ export interface Difference {
  * a fact's digest; a model's digest (empty: none was known) and place; a function's digest; nothing
  * else for a way, for a store that was kept from others, and for what administrators may not do.
  */
-type Thing = readonly [what: string, name: string, value: string, place: string, day: string];
+export type Thing = readonly [
+	what: string,
+	name: string,
+	value: string,
+	place: string,
+	day: string
+];
 
 /** By what and name. */
 export type Remembered = ReadonlyMap<string, Thing>;

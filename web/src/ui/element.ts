@@ -7,10 +7,13 @@ import {
 	type TemplateResult
 } from 'lit';
 import type { ReadableAtom } from 'nanostores';
+import type { Whose } from '../base/account';
 import { brokenIn } from '../i18n/broken';
 import type { Texts } from '../i18n/texts';
+import type { Forgettable, Remembered } from '../session/remembered';
 import type { Session } from '../session/session';
 import type { SettingsStore } from '../session/settings';
+import type { Enforcement } from '../transport/gate';
 import { base } from './styles';
 import { dark } from './theme';
 
@@ -23,6 +26,17 @@ export interface Parts {
 	model: ReadableAtom<string | null>;
 	/** Names the open chat: changes whenever another one is opened. */
 	chat: ReadableAtom<string>;
+	/** Whose settings these are. */
+	whose: Whose;
+	/** What this browser remembers of this server, and what forgets it. */
+	kept: {
+		remembered: () => Remembered;
+		/** Throws where storage does. */
+		forget: (what: Forgettable) => void;
+		anew: () => Promise<void>;
+	};
+	/** How strict this page is now. */
+	enforcement: () => Promise<Enforcement>;
 	/** Does the badge's panel offer the settings, because the app has no place for them? */
 	settingsInPanel: ReadableAtom<boolean>;
 	/** Was a right of this page taken from something from outside, for which the app asked for it? */

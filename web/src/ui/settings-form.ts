@@ -1,7 +1,15 @@
-import { css, html, type CSSResult, type PropertyDeclarations, type TemplateResult } from 'lit';
+import {
+	css,
+	html,
+	nothing,
+	type CSSResult,
+	type PropertyDeclarations,
+	type TemplateResult
+} from 'lit';
 import { live } from 'lit/directives/live.js';
 import { asProblem } from '../base/problem';
-import { parsePolicy } from '../policy/policy';
+import { parsePolicy, TEXT_LIMIT } from '../policy/policy';
+import type { Translate } from '../i18n/texts';
 import type { Choice } from '../providers/choice';
 import {
 	DEFAULT_PROVIDER,
@@ -11,11 +19,27 @@ import {
 	type ProviderId
 } from '../providers/registry';
 import type { Settings } from '../session/settings';
+import type { Enforcement } from '../transport/gate';
 import { TrustElement, type Parts } from './element';
 import { keptView, mend } from './kept';
+import { policySummary } from './policy-summary';
+import { forgetView, rememberedView, type Asked, type Forgetting } from './remembered';
+import { believe, suggestionView } from './suggestion';
 
 /** What a person may ask for: `off` would ask for nothing. */
 const OWN = ['warn', 'block'] as const;
+
+/** Where something can be wrong; `form` for what belongs to no field. */
+type Field = 'address' | 'keys' | 'policy';
+type At = Field | 'form';
+
+/** At which field a reason for refusing a change is told; the others are about the form. */
+const AT: Partial<Record<string, Field>> = {
+	'bad-address': 'address',
+	'http-unpinned': 'address',
+	'keys-malformed': 'keys',
+	'policy-malformed': 'policy'
+};
 
 /**
  * `<cczoo-trust-settings>`: on or off, the service, its address and keys, how strict the page is, and
@@ -25,7 +49,11 @@ const OWN = ['warn', 'block'] as const;
  * typed stays as it is until something else has been stored.
  */
 export class TrustSettings extends TrustElement {
-	static override properties: PropertyDeclarations = { problem: { state: true } };
+	static override properties: PropertyDeclarations = {
+		problems: { state: true },
+		asked: { state: true },
+		strictness: { state: true }
+	};
 	static override styles: CSSResult[] = [
 		...TrustElement.styles,
 		css`
@@ -58,6 +86,23 @@ export class TrustSettings extends TrustElement {
 			}
 			option {
 				background: var(--ground);
+			}
+			[aria-invalid='true'] {
+				border-color: var(--red);
+			}
+			p {
+				margin: 0;
+			}
+			ul {
+				margin: 0;
+				padding-inline-start: 1rem;
+			}
+			li,
+			.value {
+				overflow-wrap: anywhere;
+			}
+			summary {
+				cursor: pointer;
 			}
 			.text {
 				width: 100%;
@@ -96,10 +141,14 @@ export class TrustSettings extends TrustElement {
 		`
 	];
 
-	/** What is wrong with what the user wrote. */
-	declare problem: string;
+	/** What is wrong with what the user wrote, or was not stored. */
+	declare problems: Partial<Record<At, string>>;
+	/** What the person is asked whether to forget. */
+	declare asked: Asked | '';
+	/** How strict this page is. */
+	declare strictness: Enforcement | undefined;
 	/** The newest answer about whom to ask; while a check is under way, the last one. */
-	#asked: Choice | undefined;
+	#choice: Choice | undefined;
 	/** Whose address and keys are in the fields. */
 	#shown: ProviderId | undefined;
 	/** What the fields were last filled with. */
@@ -108,18 +157,40 @@ export class TrustSettings extends TrustElement {
 
 	constructor() {
 		super();
-		this.problem = '';
+		this.problems = {};
+		this.asked = '';
 	}
 
-	protected override begin({ session, settings }: Parts): (() => void)[] {
+	protected override begin({ session, settings, enforcement }: Parts): (() => void)[] {
+		const weigh = async () => {
+			this.strictness = await enforcement();
+		};
+		document.addEventListener('click', this.#onSave, { capture: true });
 		return [
+			() => {
+				document.removeEventListener('click', this.#onSave, { capture: true });
+			},
+			settings.state.listen(() => void weigh()),
 			...this.follow(settings.state),
 			session.state.subscribe((state) => {
-				this.#asked = (state.kind === 'done' && state.verdict.choice) || this.#asked;
+				this.#choice = (state.kind === 'done' && state.verdict.choice) || this.#choice;
 				this.requestUpdate();
+				void weigh();
 			})
 		];
 	}
+
+	/** The app's own Save says that all was stored: it waits until that can be. */
+	readonly #onSave = (event: Event): void => {
+		const scroller = this.closest('[class*="overflow-y-"]');
+		const button = event.target instanceof Element ? event.target.closest('button') : null;
+		const isSave = scroller?.parentElement?.contains(button) === true && !scroller.contains(button);
+		const [wrong] = Object.keys(this.problems) as At[];
+		if (!button || !isSave || wrong === undefined) return;
+		event.preventDefault();
+		event.stopImmediatePropagation();
+		if (wrong !== 'form') this.#field(wrong).focus();
+	};
 
 	override disconnectedCallback(): void {
 		// Closing the dialogue with Escape takes a field away before its change event.
@@ -136,10 +207,11 @@ export class TrustSettings extends TrustElement {
 		const { settings: stored, broken } = settings.state.get();
 		const provider = this.#providerOf(stored);
 		const { address } = PROVIDERS[provider];
-		const suggested = this.#asked?.provider === provider ? this.#asked.address : '';
+		const suggested = this.#choice?.provider === provider ? this.#choice : undefined;
 		return html`
 			<div class="form" data-testid="tee-settings">
 				<div class="title">${t('settings.title')}</div>
+				${this.#whoseView(parts, t)}
 				${keptView(kept, t, (remedy) => {
 					mend(parts, remedy);
 				})}
@@ -151,10 +223,14 @@ export class TrustSettings extends TrustElement {
 						class="switch"
 						data-testid="tee-enabled"
 						aria-checked=${stored.enabled}
+						aria-describedby="strict"
 						.checked=${live(stored.enabled)}
 						@change=${this.#storeEnabled}
 					/>
 				</label>
+				<div class="muted" id="strict" data-testid="tee-strict">
+					${this.strictness === 'block' ? t('settings.strict') : nothing}
+				</div>
 				<label class="line">
 					${t('settings.provider')}
 					<select data-testid="tee-provider" @change=${this.#storeProvider}>
@@ -178,19 +254,16 @@ export class TrustSettings extends TrustElement {
 						inputmode="url"
 						spellcheck="false"
 						autocomplete="off"
-						placeholder=${address || suggested}
+						placeholder=${address || (suggested?.address ?? '')}
+						aria-invalid=${this.#isWrong('address')}
+						aria-describedby="wrong-address"
 						@change=${this.#storeTexts}
 					/>
 				</label>
-				<button
-					type="button"
-					class="link"
-					data-testid="tee-trust"
-					?hidden=${!this.#asked?.serverChosen || !suggested}
-					@click=${this.#trust}
-				>
-					${t('settings.trust', suggested)}
-				</button>
+				${this.#wrongView('address')}
+				${suggestionView(suggested, t, (choice) => {
+					this.#report(() => believe(settings, choice));
+				})}
 				<label>
 					${t(address === null ? 'settings.root' : 'settings.keys')}
 					<textarea
@@ -199,9 +272,12 @@ export class TrustSettings extends TrustElement {
 						rows="2"
 						spellcheck="false"
 						autocomplete="off"
+						aria-invalid=${this.#isWrong('keys')}
+						aria-describedby="wrong-keys"
 						@change=${this.#storeTexts}
 					></textarea>
 				</label>
+				${this.#wrongView('keys')}
 				<label class="line" ?hidden=${address === null}>
 					${t('settings.logs')}
 					<input
@@ -237,14 +313,78 @@ export class TrustSettings extends TrustElement {
 						rows="2"
 						spellcheck="false"
 						autocomplete="off"
+						aria-invalid=${this.#isWrong('policy')}
+						aria-describedby="wrong-policy"
 						@change=${this.#storePolicy}
 					></textarea>
 				</label>
-				<div class="red" role="alert" data-testid="tee-settings-error">
-					${this.problem || (broken ? t('settings.broken') : '')}
-				</div>
+				${this.#wrongView('policy')}
+				<label class="line">
+					${t('settings.file')}
+					<input
+						type="file"
+						accept=".json,application/json"
+						data-testid="tee-policy-file"
+						@change=${this.#readFile}
+					/>
+				</label>
+				${policySummary(stored.policy, t)}
+				${
+					broken && !this.problems.form
+						? html`<div class="red" role="alert" data-testid="tee-settings-error">
+								${t('settings.broken')}
+							</div>`
+						: this.#wrongView('form')
+				}
+				${this.#forgettingView(parts, t)}
 				<div class="muted">${t('settings.local')}</div>
 			</div>
+		`;
+	}
+
+	/** Whose settings these are, where they are not simply those of the one account that was ever here. */
+	#whoseView({ whose }: Parts, t: Translate): TemplateResult | typeof nothing {
+		if (whose === '') return nothing;
+		const text = t(whose === null ? 'settings.guest' : 'settings.other');
+		return html`<p class="muted" data-testid="tee-whose">${text}</p>`;
+	}
+
+	#isWrong(field: Field): 'true' | 'false' {
+		return this.problems[field] === undefined ? 'false' : 'true';
+	}
+
+	#wrongView(at: At): TemplateResult | typeof nothing {
+		const text = this.problems[at];
+		if (text === undefined) return nothing;
+		return html`
+			<div class="red" role="alert" id="wrong-${at}" data-testid="tee-settings-error" data-at=${at}>
+				${text}
+			</div>
+		`;
+	}
+
+	/** Where nobody is signed in, there is nothing of theirs to forget. */
+	#forgettingView(parts: Parts, t: Translate): TemplateResult | typeof nothing {
+		const { whose, kept, session } = parts;
+		if (whose === null) return nothing;
+		const acts: Forgetting = {
+			asked: this.asked,
+			ask: (what) => {
+				this.asked = what;
+			},
+			forget: (what) => {
+				this.asked = '';
+				if (what === 'everything') void kept.anew();
+				else {
+					session.mend(() => {
+						kept.forget(what);
+					});
+				}
+			}
+		};
+		return html`
+			${rememberedView(kept.remembered(), t, acts)}
+			<div>${forgetView('everything', t, acts)}</div>
 		`;
 	}
 
@@ -271,25 +411,41 @@ export class TrustSettings extends TrustElement {
 	}
 
 	#providerOf(stored: Settings): ProviderId {
-		return stored.provider ?? this.#asked?.provider ?? DEFAULT_PROVIDER;
+		return stored.provider ?? this.#choice?.provider ?? DEFAULT_PROVIDER;
 	}
 
-	#field(name: 'address' | 'keys' | 'policy'): HTMLInputElement | HTMLTextAreaElement {
+	#field(name: Field): HTMLInputElement | HTMLTextAreaElement {
 		const field = this.renderRoot.querySelector<HTMLInputElement>(`[data-testid="tee-${name}"]`);
 		if (!field) throw new Error(name);
 		return field;
 	}
 
-	#change(edit: (draft: Settings) => void): void {
+	#change(edit: (draft: Settings) => void, at: readonly At[] = []): void {
+		const { settings } = this.parts ?? {};
+		if (settings) this.#report(() => settings.change(edit), at);
+	}
+
+	/** Make a change, and say where it is what kept it from being stored; `at` is where it was made. */
+	#report(change: () => boolean, at: readonly At[] = []): void {
 		if (!this.parts) return;
-		const { texts, settings } = this.parts;
-		this.problem = '';
+		const { t } = this.parts.texts.get();
+		this.#clear('form', ...at);
 		try {
-			settings.change(edit);
+			if (!change()) this.#tell('form', t('settings.not-stored'));
 		} catch (error) {
 			const { code, detail } = asProblem(error);
-			this.problem = `${texts.get().t(`reason.${code}`)} ${detail}`.trim();
+			this.#tell(AT[code] ?? 'form', `${t(`reason.${code}`)} ${detail}`.trim());
 		}
+	}
+
+	#tell(at: At, text: string): void {
+		this.problems = { ...this.problems, [at]: text };
+	}
+
+	#clear(...at: At[]): void {
+		this.problems = Object.fromEntries(
+			Object.entries(this.problems).filter(([name]) => !at.includes(name as At))
+		);
 	}
 
 	/** Store address and keys; to write an address is to choose its provider. */
@@ -301,14 +457,17 @@ export class TrustSettings extends TrustElement {
 		const keys = this.#field('keys').value.trim();
 		const same = address === stored.addresses[provider] && keys === stored.keys[provider];
 		if (same) {
-			this.problem = '';
+			this.#clear('address', 'keys');
 			return;
 		}
-		this.#change((draft) => {
-			draft.provider = provider;
-			draft.addresses[provider] = address;
-			draft.keys[provider] = keys;
-		});
+		this.#change(
+			(draft) => {
+				draft.provider = provider;
+				draft.addresses[provider] = address;
+				draft.keys[provider] = keys;
+			},
+			['address', 'keys']
+		);
 	}
 
 	/** A policy by itself: one that is wrong keeps nothing else from being stored, and stays here. */
@@ -317,13 +476,30 @@ export class TrustSettings extends TrustElement {
 		if (!stored || this.#policy === undefined) return;
 		const text = this.#field('policy').value.trim();
 		if (text === stored.policy) {
-			this.problem = '';
+			this.#clear('policy');
 			return;
 		}
-		this.#change((draft) => {
-			if (text) parsePolicy(text);
-			draft.policy = text;
-		});
+		this.#change(
+			(draft) => {
+				if (text) parsePolicy(text);
+				draft.policy = text;
+			},
+			['policy']
+		);
+	}
+
+	/** A policy from a file goes through its field, where it can be read. */
+	async #readFile({ target }: Event): Promise<void> {
+		const file = target instanceof HTMLInputElement ? target.files?.[0] : undefined;
+		if (!file || !this.parts) return;
+		const { t } = this.parts.texts.get();
+		try {
+			if (file.size > TEXT_LIMIT) throw new Error('size');
+			this.#field('policy').value = await file.text();
+			this.#storePolicy();
+		} catch {
+			this.#tell('policy', `${t('reason.policy-malformed')} ${t('settings.file')}`);
+		}
 	}
 
 	#storeEnabled({ target }: Event): void {
@@ -357,18 +533,6 @@ export class TrustSettings extends TrustElement {
 		const { value } = target;
 		this.#change((draft) => {
 			draft.enforcement = OWN.find((word) => word === value) ?? null;
-		});
-	}
-
-	/** Trust the address that the server chose: it is then the user's own choice. */
-	#trust(): void {
-		const asked = this.#asked;
-		if (!asked) return;
-		this.#change((draft) => {
-			draft.provider = asked.provider;
-			const { address, path } = asked;
-			// One that itself ends in the well-known path would lose that where it is read.
-			draft.addresses[asked.provider] = address.endsWith(path) ? address + path : address;
 		});
 	}
 }

@@ -33,7 +33,7 @@ const ENGLISH = ['en', 'ltr', 'Not verified'];
 describe('the texts', () => {
 	it('put a value in as it is', () => {
 		const t = translator(en);
-		expect(t('settings.trust', '$& {0}')).toBe('Trust $& {0}');
+		expect(t('settings.trust', '$& {0}')).toBe('Believe $& {0} from now on');
 		expect(t('panel.more', 7)).toBe('7 more are not shown.');
 		expect(t('summary.checked', '{1}', 'now', 'then')).toBe(
 			'{1} checked this on now; it holds until then.'

@@ -641,7 +641,7 @@ describe('trust on first use', () => {
 	});
 
 	it('warns where there is no memory, and cannot be accepted away', async () => {
-		const memory = { getItem: () => null, setItem: refusingStorage.setItem };
+		const memory = { ...refusingStorage, getItem: () => null };
 		const { verdict } = await run(trustee({ env: { memory } }));
 		expect([verdict.status, check(verdict)?.code]).toEqual(['amber', 'memory']);
 		expect(verdict.accept).toThrow(DOMException);

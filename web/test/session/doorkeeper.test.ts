@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { causesOf, type Check } from '../../src/base/checks';
 import type { Verdict } from '../../src/session/attest';
 import { keepDoor, keyOf, policyId, standingOf } from '../../src/session/doorkeeper';
-import { defaults, SEALED_KEY, type Settings } from '../../src/session/settings';
+import { defaults, ENFORCEMENT_KEY, SEALED_KEY, type Settings } from '../../src/session/settings';
 import type { State } from '../../src/session/session';
 import type { Judgement } from '../../src/transport/door';
 import type { Enforcement } from '../../src/transport/gate';
@@ -78,7 +78,10 @@ beforeEach(() => {
 	enforcement = 'warn';
 	door.basis = null;
 	door.holds.mockReturnValue(false);
-	const { fetch, calls } = fakeFetch({ '/tee/keys': () => keys });
+	const { fetch, calls } = fakeFetch({
+		'/tee/keys': () => keys,
+		'/tee/config': () => answer({ enforcement: 'block' })
+	});
 	asked = () => calls.filter(({ url }) => url.includes('/tee/keys')).length;
 	const world = { now: clock.now, later: clock.later, memory, token: () => token };
 	keepDoor(
@@ -146,6 +149,11 @@ describe('the policy’s name', () => {
 		);
 		expect(await policyId(undefined, DEFAULTS)).toBe('');
 	});
+
+	it('is another for each account, and for nobody', async () => {
+		const names = ['', '@b0b', null].map((whose) => policyId(crypto.subtle, DEFAULTS, whose));
+		expect(new Set(await Promise.all(names)).size).toBe(3);
+	});
 });
 
 describe('the door', () => {
@@ -181,6 +189,17 @@ describe('the door', () => {
 		door.judge.mockClear();
 		find({ status: 'red', checks: [], wait: 0 });
 		expect(await judged()).toMatchObject({ standing: 'unreachable', key: 'unchecked' });
+	});
+
+	it('hears how strict the server asks to be while the check is off, before it opens', async () => {
+		keys = answer({ v: 1, keyset: KEYSET });
+		find();
+		await judged();
+		expect(memory.getItem(ENFORCEMENT_KEY)).toBeNull();
+		door.judge.mockClear();
+		state.set({ kind: 'off' });
+		await judged();
+		expect(memory.getItem(ENFORCEMENT_KEY)).toContain('block');
 	});
 
 	it.each([

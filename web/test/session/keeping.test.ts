@@ -113,7 +113,7 @@ describe('what the kit itself stored', () => {
 
 	it('is not what is in force where storage is full', async () => {
 		const marks = fakeMarks();
-		const full = { getItem: () => null, setItem: refusingStorage.setItem };
+		const full = { ...refusingStorage, getItem: () => null };
 		const memory = markedStorage(full, marks);
 		const settings = createSettings(memory);
 		settings.change((draft) => (draft.policy = POLICY));

@@ -56,7 +56,7 @@ describe('a marked storage', () => {
 		const follow = vi.fn();
 		const marks = { ...fakeMarks(), follow };
 		markedStorage(fakeStorage(new Map([['a', '1']])), marks).setItem('a', '1');
-		const full = { getItem: () => null, setItem: refusingStorage.setItem };
+		const full = { ...refusingStorage, getItem: () => null };
 		expect(() => {
 			markedStorage(full, marks).setItem('a', '1');
 		}).toThrow(DOMException);

@@ -301,7 +301,7 @@ describe('a damaged memory', () => {
 	});
 
 	it('that cannot be written, or forgets at once, warns', () => {
-		const full = { getItem: () => null, setItem: refusingStorage.setItem };
+		const full = { ...refusingStorage, getItem: () => null };
 		expect(look(full).finding).toEqual({ outcome: 'warn', code: 'memory' });
 		expect(look({ ...fakeStorage(), getItem: () => null }).finding).toEqual({
 			outcome: 'warn',

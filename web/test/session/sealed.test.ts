@@ -98,7 +98,7 @@ describe('a browser', () => {
 	});
 
 	it('whose storage is full says nothing more', () => {
-		const full = { getItem: () => null, setItem: refusingStorage.setItem };
+		const full = { ...refusingStorage, getItem: () => null };
 		const { env } = browser({ memory: full });
 		rememberSealed(env);
 		expect(() => {

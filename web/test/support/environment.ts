@@ -113,6 +113,9 @@ export const fakeStorage = (items = new Map<string, string>()) => ({
 	getItem: (name: string) => items.get(name) ?? null,
 	setItem: (name: string, value: string) => {
 		items.set(name, value);
+	},
+	removeItem: (name: string) => {
+		items.delete(name);
 	}
 });
 
@@ -123,6 +126,9 @@ export const refusingStorage = {
 	},
 	setItem: (): void => {
 		throw new DOMException('', 'QuotaExceededError');
+	},
+	removeItem: (): void => {
+		throw new DOMException('', 'SecurityError');
 	}
 };
 

@@ -32,6 +32,9 @@ export const keptBy = (
 		getItem: (name) => (name === STORAGE_KEY ? JSON.stringify(settings) : others.getItem(name)),
 		setItem: (name, value) => {
 			others.setItem(name, value);
+		},
+		removeItem: (name) => {
+			others.removeItem(name);
 		}
 	};
 	return { memory, marks: { ...noMarks, get: (name) => Promise.resolve(memory.getItem(name)) } };

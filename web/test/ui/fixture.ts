@@ -3,8 +3,10 @@ import { atom } from 'nanostores';
 import { complete, type Check } from '../../src/base/checks';
 import { createTexts } from '../../src/i18n/texts';
 import type { Verdict } from '../../src/session/attest';
+import type { Remembered } from '../../src/session/remembered';
 import type { Session, State } from '../../src/session/session';
 import { createSettings, STORAGE_KEY } from '../../src/session/settings';
+import type { Enforcement } from '../../src/transport/gate';
 import { TrustBadge } from '../../src/ui/badge';
 import type { Parts, TrustElement } from '../../src/ui/element';
 import { TrustSettings } from '../../src/ui/settings-form';
@@ -73,13 +75,47 @@ export const makeParts = (stored?: string) => {
 			storage.set(name, value);
 		}
 	});
+	const remembered: Remembered = { machine: null, workload: null };
+	const kept = {
+		remembered: () => remembered,
+		forget: note('forget'),
+		anew: () => {
+			note('anew')();
+			return Promise.resolve();
+		}
+	};
+	/** How strict the page is. */
+	const strict = { word: 'warn' as Enforcement };
 	const model = atom<string | null>(null);
 	const chat = atom('1');
 	const settingsInPanel = atom(false);
 	const rightsTaken = atom(false);
 	const texts = createTexts().state;
-	const parts: Parts = { session, settings, texts, model, chat, settingsInPanel, rightsTaken };
-	return { parts, calls, state, settings, storage, model, chat, settingsInPanel, rightsTaken };
+	const parts: Parts = {
+		session,
+		settings,
+		texts,
+		model,
+		chat,
+		whose: '',
+		kept,
+		enforcement: () => Promise.resolve(strict.word),
+		settingsInPanel,
+		rightsTaken
+	};
+	return {
+		parts,
+		calls,
+		state,
+		settings,
+		storage,
+		model,
+		chat,
+		remembered,
+		strict,
+		settingsInPanel,
+		rightsTaken
+	};
 };
 
 /** Put an element with these parts on the page, and wait until it shows them. */

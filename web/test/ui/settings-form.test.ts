@@ -4,6 +4,7 @@ import type { Remedy } from '../../src/session/keeping';
 import { choose, NO_CONFIG } from '../../src/providers/choice';
 import { STORAGE_KEY } from '../../src/session/settings';
 import { TrustSettings } from '../../src/ui/settings-form';
+import { settle } from '../support/environment';
 import { all, failed, find, fire, makeParts, MARKUP, need, show, textOf, verdict } from './fixture';
 
 const CHOICE = {
@@ -25,7 +26,9 @@ const open = async (stored?: string) => {
 		form,
 		field,
 		now: () => page.settings.state.get().settings,
-		problem: () => textOf(field('settings-error')),
+		problem: () => textOf(find(form, 'settings-error')) ?? '',
+		/** Where it says that something is wrong. */
+		wrong: () => all(form, 'settings-error').map(({ dataset }) => dataset.at),
 		/** Write into a field and leave it. */
 		write: async (id: string, value: string) => {
 			field(id).value = value;
@@ -197,18 +200,22 @@ describe('the settings form', () => {
 		await become('amber', [], { choice: CHOICE });
 		state.set({ kind: 'pending' });
 		await form.updateComplete;
-		expect([field('trust').hidden, field('address').placeholder]).toEqual([
-			false,
+		expect([find(form, 'trust') !== null, field('address').placeholder]).toEqual([
+			true,
 			'https://t.example'
 		]);
 	});
 
 	it('offers to trust the address that only the server named', async () => {
-		const { field, now, become, click } = await open();
-		expect(field('trust').hidden).toBe(true);
+		const { form, field, now, become, click } = await open();
+		expect(find(form, 'trust')).toBeNull();
+		await become('amber', [], { choice: { ...CHOICE, serverChosen: false } });
+		expect(find(form, 'trust')).toBeNull();
 		await become('amber', [], { choice: CHOICE });
 		expect(field('address').placeholder).toBe('https://t.example');
-		expect(textOf(field('trust'))).toBe('Trust https://t.example');
+		expect(textOf(field('trust'))).toBe('Believe \u2068https://t.example\u2069 from now on');
+		const meaning = field('trust').getAttribute('aria-describedby') ?? '';
+		expect(textOf(form.renderRoot.querySelector(`#${meaning}`))).toContain('Whoever runs');
 		await click('trust');
 		expect(now()).toMatchObject({
 			provider: 'trustee',
@@ -264,6 +271,172 @@ describe('the settings form', () => {
 		expect(field('policy').value).toBe('{"v":1,"tcb":{"pass":["Revoked"]}}');
 		await write('policy', '');
 		expect([now().policy, problem()]).toEqual(['', '']);
+	});
+
+	it('says what is wrong at its field, and keeps it there until that is mended', async () => {
+		const { form, field, write, wrong } = await open();
+		const states = () =>
+			(['address', 'keys', 'policy'] as const).map((id) => field(id).getAttribute('aria-invalid'));
+		expect([wrong(), states()]).toEqual([[], ['false', 'false', 'false']]);
+		await write('address', 'http://a.example');
+		await write('policy', '{');
+		expect([wrong(), states()]).toEqual([
+			['address', 'policy'],
+			['true', 'false', 'true']
+		]);
+		for (const id of ['address', 'policy']) {
+			const described = field(id).getAttribute('aria-describedby') ?? '';
+			expect(textOf(form.renderRoot.querySelector(`#${described}`))).not.toBe('');
+		}
+		await write('address', 'https://a.example');
+		await write('keys', '{}');
+		expect([wrong(), states()]).toEqual([
+			['keys', 'policy'],
+			['false', 'true', 'true']
+		]);
+		await write('keys', '');
+		await write('policy', '');
+		expect([wrong(), states()]).toEqual([[], ['false', 'false', 'false']]);
+	});
+
+	it('says that the browser did not store a change', async () => {
+		const { parts, form, field, click, problem } = await open();
+		const { settings } = parts;
+		form.parts = {
+			...parts,
+			settings: {
+				...settings,
+				change(edit) {
+					settings.change(edit);
+					return false;
+				}
+			}
+		};
+		await form.updateComplete;
+		await click('enabled');
+		expect([field('enabled').checked, problem()]).toEqual([
+			false,
+			'This browser did not store that: it holds for this page only.'
+		]);
+	});
+
+	it('keeps the app’s Save from saying that all was stored where it was not', async () => {
+		const tab = document.body.appendChild(document.createElement('div'));
+		const scroller = tab.appendChild(document.createElement('div'));
+		scroller.className = 'overflow-y-auto';
+		const inside = scroller.appendChild(document.createElement('button'));
+		const save = tab.appendChild(document.createElement('button'));
+		const clicks: unknown[] = [];
+		tab.addEventListener('click', ({ target }) => clicks.push(target));
+		const { form, field, write } = await open();
+		scroller.append(form);
+		await form.updateComplete;
+		save.click();
+		await write('address', 'http://a.example');
+		save.click();
+		expect(form.shadowRoot?.activeElement).toBe(field('address'));
+		inside.click();
+		await write('address', '');
+		save.click();
+		expect(clicks).toEqual([save, inside, save]);
+	});
+
+	it('takes a policy from a file, and no file that is too large', async () => {
+		const { form, field, now, problem, wrong } = await open();
+		const choose = async (size: number, text = '') => {
+			const file = { size, text: () => Promise.resolve(text) };
+			Object.defineProperty(field('policy-file'), 'files', { value: [file], configurable: true });
+			fire(field('policy-file'), 'change');
+			await settle(() => field('policy').value !== '' || wrong().length > 0);
+			await form.updateComplete;
+		};
+		const policy = '{"v":1,"max_age":60}';
+		await choose((1 << 16) + 1, policy);
+		expect([now().policy, wrong()]).toEqual(['', ['policy']]);
+		await choose(policy.length, policy);
+		await settle(() => now().policy !== '');
+		await form.updateComplete;
+		expect([now().policy, field('policy').value, problem()]).toEqual([policy, policy, '']);
+	});
+
+	it('lists what the policy asks for, defaults and all, as text', async () => {
+		const { form, write } = await open();
+		const lines = () => [...need(form, 'demands').querySelectorAll('li')].map(textOf);
+		expect(lines()).toContain('\u2068min_quote_version\u2069: \u20684\u2069');
+		expect(lines()).not.toContainEqual(expect.stringContaining('reference_values'));
+		const mr_td = [0, 1].map((n) => `${n}`.repeat(96));
+		const workload = { versions: { kit: ['<b>1</b>'] } };
+		await write(
+			'policy',
+			JSON.stringify({ v: 1, require_sealed: true, reference_values: { mr_td }, workload })
+		);
+		expect(lines()).toEqual(
+			expect.arrayContaining([
+				'\u2068require_sealed\u2069: \u2068true\u2069',
+				'\u2068reference_values\u2069: \u2068mr_td\u2069: (2)',
+				'\u2068workload\u2069: \u2068versions\u2069: \u2068kit\u2069: \u2068<b>1</b>\u2069'
+			])
+		);
+		await write('policy', '{');
+		expect(lines()).toContain('\u2068require_sealed\u2069: \u2068true\u2069'); // what is stored, and counts
+	});
+
+	it('says at the switch that nothing goes while it is off, where nothing may go unchecked', async () => {
+		const { form, field, strict, become } = await open();
+		const note = () => textOf(need(form, 'strict'));
+		expect([field('enabled').getAttribute('aria-describedby'), note()]).toEqual(['strict', '']);
+		strict.word = 'block';
+		await become('green');
+		await settle(() => note() !== '');
+		expect(note()).toContain('nothing is sent');
+	});
+
+	it('says whose settings these are, where that is not plain', async () => {
+		const { parts, form } = await open();
+		expect(find(form, 'whose')).toBeNull();
+		for (const [whose, words] of [
+			['@b0b', 'Another account'],
+			[null, 'Nobody is signed in']
+		] as const) {
+			form.parts = { ...parts, whose };
+			await form.updateComplete;
+			expect(textOf(need(form, 'whose'))).toContain(words);
+		}
+		// There is nothing of theirs to forget.
+		expect(find(form, 'forget-everything')).toBeNull();
+	});
+
+	it('lists what is remembered, and forgets it after one question', async () => {
+		const { form, remembered, calls, settings, click } = await open();
+		expect(find(form, 'remembered')).toBeNull();
+		remembered.machine = { since: '2026-01-02T03:04:05.000Z', values: { mr_td: MARKUP } as never };
+		remembered.workload = [['model', MARKUP, 'digest', 'inside', '2026-01-03']];
+		settings.reload();
+		form.requestUpdate();
+		await form.updateComplete;
+		expect(textOf(need(form, 'remembered-machine'))).toContain(MARKUP);
+		expect(textOf(need(form, 'remembered-workload'))).toContain(MARKUP);
+		expect(form.renderRoot.querySelector('img')).toBeNull();
+		for (const what of ['machine', 'workload'] as const) {
+			await click(`forget-${what}`);
+			await click('forget-no');
+			expect(calls).toEqual([]);
+			await click(`forget-${what}`);
+			await click('forget-yes');
+			expect(calls.splice(0)).toEqual([['mend'], ['forget', what]]);
+		}
+		remembered.machine = 'damaged';
+		form.requestUpdate();
+		await form.updateComplete;
+		expect(textOf(need(form, 'remembered-machine'))).toContain('cannot be read');
+	});
+
+	it('starts anew after one question', async () => {
+		const { calls, click } = await open();
+		await click('forget-everything');
+		expect(calls).toEqual([]);
+		await click('forget-yes');
+		expect(calls).toEqual([['anew']]);
 	});
 
 	it('shows the settings of another tab', async () => {
