@@ -7,7 +7,10 @@ another part of the app, a model's answer that got through.
 from __future__ import annotations
 
 import json
+import re
+import secrets
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -290,3 +293,144 @@ def test_a_window_that_keeps_no_marks_warns_and_says_why(
     assert {c for c, o in chat.checks().items() if o == "warn"} == {"settings"}
     assert "keeps no marks" in chat.reason()
     assert "green" not in chat.states()
+
+
+# The form
+
+
+def test_what_is_wrong_is_said_at_its_field_and_the_app_does_not_say_that_it_was_saved(
+    bare: Backend, open_chat: OpenChat, tmp_path: Path
+) -> None:
+    chat = open_chat(bare)
+    chat.expect_state("red")
+    block = chat.open_settings()
+    address = block.get_by_test_id("tee-address")
+    address.fill("http://a.example")
+    save = chat.page.locator(".modal").get_by_role("button", name="Save", exact=True)
+    save.click()
+    expect(address).to_have_attribute("aria-invalid", "true")
+    expect(address).to_have_accessible_description(re.compile("https://"))
+    save.click()
+    expect(address).to_be_focused()
+    expect(chat.page.get_by_text("Settings saved successfully!")).to_have_count(0)
+
+    address.fill("")
+    address.press("Tab")
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"v":1,"max_age":60}')
+    block.get_by_test_id("tee-policy-file").set_input_files(policy)
+    expect(block.get_by_test_id("tee-policy")).to_have_value('{"v":1,"max_age":60}')
+    expect(block.get_by_test_id("tee-settings-error")).to_have_count(0)
+    block.get_by_test_id("tee-demands").locator("summary").click()
+    expect(block.get_by_test_id("tee-demands").get_by_text("max_age")).to_contain_text("60")
+    save.click()
+    expect(chat.page.get_by_text("Settings saved successfully!").first).to_be_visible()
+    assert chat.stored_settings()["policy"] == '{"v":1,"max_age":60}'
+
+
+@pytest.mark.smoke
+def test_the_chats_controls_and_the_apps_search_lead_to_the_settings(
+    bare: Backend, open_chat: OpenChat
+) -> None:
+    chat = open_chat(bare)
+    chat.expect_state("red")
+    page = chat.page
+    page.get_by_label("Controls", exact=True).locator("visible=true").first.click()
+    page.get_by_test_id("tee-to-settings").click()
+    expect(page.locator(".modal").get_by_test_id("tee-settings")).to_be_visible()
+    chat.close_settings()
+
+    page.keyboard.press("Control+.")
+    modal = page.locator(".modal")
+    modal.get_by_text("Interface", exact=True).first.click()
+    modal.get_by_placeholder("Search").first.press_sequentially("attestation")
+    modal.get_by_test_id("tee-found").click()
+    expect(modal.get_by_test_id("tee-settings")).to_be_visible()
+    assert chat.errors == []
+
+
+def test_what_is_remembered_is_listed_and_forgotten_and_one_can_start_anew(
+    hardware: Backend, service: str, open_chat: OpenChat
+) -> None:
+    chat = open_chat(hardware, tee_settings("trustee", trustee=service))
+    chat.expect_state("green")
+    assert read(chat.page, MEMORY_KEY) is not None
+    block = chat.open_settings()
+    block.get_by_test_id("tee-remembered").locator("summary").click()
+    machine = block.get_by_test_id("tee-remembered-machine")
+    expect(machine).to_contain_text("mr_td")
+    machine.get_by_test_id("tee-forget-machine").click()
+    machine.get_by_test_id("tee-forget-yes").click()
+    chat.close_settings()
+    chat.expect_state("green")
+    assert chat.row("reference-values").get_attribute("data-code") == "first-use"
+
+    block = chat.open_settings()
+    block.get_by_test_id("tee-forget-everything").click()
+    with chat.page.expect_navigation():
+        block.get_by_test_id("tee-forget-yes").click()
+    chat.expect_state("amber")  # the service that only this server named
+    assert chat.checks()["settings"] == "pass"
+    assert read(chat.page, SETTINGS_KEY) is None
+
+
+# Several people, one browser
+
+
+@pytest.fixture
+def somebody_else(hardware: Backend) -> str:
+    """Return the token of another account, which has closed what the app tells newcomers."""
+    name = secrets.token_hex(4)
+    account = {"name": name, "email": f"{name}@example.com", "password": "x", "role": "user"}
+    token = str(hardware.call("POST", "/api/v1/auths/add", json=account).json()["token"])
+    version = hardware.call("GET", "/api/version").json()["version"]
+    settings = {"ui": {"version": version}}
+    hardware.call("POST", "/api/v1/users/user/settings/update", json=settings, token=token)
+    return token
+
+
+@pytest.mark.smoke
+def test_what_one_account_set_does_not_count_for_another(
+    hardware: Backend, service: str, somebody_else: str, open_chat: OpenChat
+) -> None:
+    chat = open_chat(hardware, tee_settings("trustee", enabled=False, trustee=service))
+    chat.expect_state("off")
+    page = chat.page
+    mine = read(page, SETTINGS_KEY)
+
+    with page.expect_navigation():  # as when the app has signed somebody else in
+        write(page, "token", somebody_else)
+    chat.expect_state("amber")  # the service that only this server named
+    assert chat.checks()["settings"] == "pass"
+    block = chat.open_settings()
+    expect(block.get_by_test_id("tee-whose")).to_contain_text("Another account")
+    expect(block.get_by_test_id("tee-enabled")).to_be_checked()
+    block.get_by_test_id("tee-trust").click()
+    chat.close_settings()
+    chat.expect_state("green")
+    assert read(page, SETTINGS_KEY) == mine
+
+    with page.expect_navigation():
+        write(page, "token", hardware.token)
+    chat.expect_state("off")
+    with page.expect_navigation():
+        write(page, "token", somebody_else)
+    chat.expect_state("green")
+    assert chat.errors == []
+
+
+def test_who_is_not_signed_in_goes_by_nobodys_settings_unasked(
+    hardware: Backend, service: str, open_chat: OpenChat
+) -> None:
+    chat = open_chat(hardware, tee_settings("trustee", trustee=service))
+    chat.expect_state("green")
+    page = ChatPage(chat.page.context.new_page(), hardware.url, confirms=False).page
+    write(chat.page, "token", None)
+    chat.page.close()
+    page.goto(f"{hardware.url}/auth")
+    question = page.get_by_test_id("tee-question")
+    expect(question).to_contain_text("was set by somebody who was")
+    question.get_by_test_id("tee-confirm").click()
+    expect(page.locator("input[type=password]")).to_be_visible(timeout=45_000)
+    page.reload()
+    expect(question).to_contain_text("was set by somebody who was")
