@@ -39,6 +39,9 @@ const newcomer = async (env: Environment, settings: Settings): Promise<Environme
 			getItem,
 			setItem(name, text) {
 				kept.set(name, text);
+			},
+			removeItem(name) {
+				kept.delete(name);
 			}
 		},
 		marks: { get: (name) => Promise.resolve(getItem(name)), set: nothing, follow: nothing },

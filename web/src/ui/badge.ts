@@ -277,9 +277,7 @@ export class TrustBadge extends TrustElement {
 			}
 		});
 		const state = parts.session.state.get();
-		return html`
-			<div class="panel">${panelView(state, t, actions, this.#extras(parts, t))}</div>
-		`;
+		return html` <div class="panel">${panelView(state, t, actions, this.#extras(parts, t))}</div> `;
 	}
 
 	#extras(parts: Parts, t: Translate): TemplateResult {

@@ -6,7 +6,7 @@ import { copyStatus, copyStyles } from './copy';
 import { changes } from './panel/changes';
 import { events } from './panel/events';
 import { measurements } from './panel/measurements';
-import { keeping, relaxing, unsealed } from './panel/offers';
+import { keeping, relaxing, suggested, unsealed } from './panel/offers';
 import { outside } from './panel/outside';
 import { nameOf, shown, why, type Actions, type Section } from './panel/section';
 import { reason, steps, stepsStyles } from './panel/steps';
@@ -25,6 +25,7 @@ const SECTIONS: readonly Section[] = [
 	changes,
 	unsealed,
 	relaxing,
+	suggested,
 	keeping,
 	steps,
 	workload,

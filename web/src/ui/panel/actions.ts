@@ -1,5 +1,6 @@
 import type { Parts } from '../element';
 import { mend } from '../kept';
+import { believe } from '../suggestion';
 import type { Actions } from './section';
 
 /** What depends on where the panel is shown. */
@@ -21,17 +22,29 @@ export const actionsOf = (parts: Parts, ways: Ways): Actions => {
 		ways.keepFocus();
 		what();
 	};
+	/** Store something; where that cannot be, the form says why. */
+	const store = (change: () => void): void => {
+		try {
+			change();
+		} catch {
+			ways.openSettings();
+		}
+	};
 	return {
 		recheck: session.recheck,
 		close: ways.close,
 		enable() {
-			try {
+			store(() => {
 				settings.change((draft) => {
 					draft.enabled = true;
 				});
-			} catch {
-				ways.openSettings(); // the form says why that cannot be stored
-			}
+			});
+		},
+		believe(asked) {
+			ways.keepFocus();
+			store(() => {
+				believe(settings, asked);
+			});
 		},
 		accept: act(session.accept),
 		mend: (remedy) => {

@@ -1,5 +1,6 @@
 import { html, nothing } from 'lit';
 import { remedyButtons } from '../kept';
+import { suggestionView } from '../suggestion';
 import type { Section } from './section';
 
 /** What to do about what this browser keeps; most of it takes a look at that first. */
@@ -35,3 +36,7 @@ export const relaxing: Section = ({ proposed, stricter, relax }, t, actions) =>
 				</button>
 			`
 		: nothing;
+
+/** A service that only this server names: it counts for nothing until the person believes it. */
+export const suggested: Section = ({ choice }, t, { review, believe }) =>
+	review ? suggestionView(choice, t, believe) : nothing;
