@@ -15,7 +15,7 @@ e2e-of = $(1)='env CCZOO_EDITION=$(1) CCZOO_WEBUI_PYTHON=$(call webui-python,$(1
 	$(VENV)/pytest tests/e2e $(2)'
 
 .PHONY: help demo test test-versions test-kernel test-trustee test-intel lint unit conformance native \
-	installer web wheel release e2e bench fuzz soak setup-dev setup-test clean
+	installer web wheel release e2e screenshots bench fuzz soak setup-dev setup-test clean
 .DELETE_ON_ERROR:
 # Suites share servers' ports, caches and two cores: one after the other, also under `make -j`.
 .NOTPARALLEL:
@@ -34,6 +34,7 @@ help:
 	@echo "make fuzz   every parser, and the page against Python, for FUZZ_SECONDS (300) each"
 	@echo "make soak   100,000 quotes with random faults (a minute or two)"
 	@echo "make bench  the figures, each against a baseline of the same run"
+	@echo "make screenshots   pictures of the page in all sizes, looks and languages: out/screenshots"
 	@echo "make clean  remove what these made in the checkout (the cache folder stays)"
 
 setup-dev:
@@ -125,6 +126,13 @@ e2e/%: setup-test
 
 smoke/%: setup-test
 	CCZOO_EDITION=$* CCZOO_WEBUI_PYTHON="$(call webui-python,$*)" $(VENV)/pytest tests/e2e -m smoke
+
+# To be looked at; no suite makes them.
+screenshots: setup-test
+	@$(MAKE) --no-print-directory $(addprefix screenshots/,$(call editions,full))
+
+screenshots/%: setup-test
+	CCZOO_EDITION=$* CCZOO_WEBUI_PYTHON="$(call webui-python,$*)" $(VENV)/pytest tests/e2e/pictures.py
 
 FUZZ_SECONDS ?= 300
 

@@ -208,6 +208,7 @@ def signed_in_context(
     settings: dict[str, Any] | None,
     *,
     theme: str = "light",
+    language: str = "en-US",
     marked: bool = True,
     **options: Any,
 ) -> BrowserContext:
@@ -215,12 +216,13 @@ def signed_in_context(
 
     ``marked``: as if by the kit's own form.
     """
-    stored = {"token": token, "locale": "en-US", "theme": theme}
+    stored = {"token": token, "locale": language, "theme": theme}
     if settings is not None:
         stored[SETTINGS_KEY] = json.dumps(settings)
     items = [{"name": name, "value": value} for name, value in stored.items()]
     options.setdefault("viewport", {"width": 1280, "height": 800})
     context = browser.new_context(
+        locale=language,
         storage_state={"cookies": [], "origins": [{"origin": url, "localStorage": items}]},
         **options,
     )

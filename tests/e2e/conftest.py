@@ -41,10 +41,17 @@ from doubles.model import MODEL
 from doubles.ollama_program import make_program
 from doubles.serving import serving
 from doubles.wire import Wire, recorded
-from e2e.browser import CHROMIUM, CHROMIUM_FLAGS, ChatPage, signed_in_context
+from e2e.browser import (
+    CHROMIUM,
+    CHROMIUM_FLAGS,
+    ChatPage,
+    signed_in_context,
+    tee_settings,
+)
 from e2e.changed import Changed
 from e2e.editions import Edition, this_edition
 from e2e.environments import Environment, installed_tree
+from e2e.gates import WRONG
 from e2e.relay_target import RelayTarget, relay_target
 from e2e.stack import (
     REPO,
@@ -417,6 +424,22 @@ def simulated(
 def sealed(start_backend: Callable[..., Backend], home: Path) -> Backend:
     """open-webui on a machine without TDX, with the simulator; sealed, and verified in the page."""
     return start_backend("sealed", sealed_simulator(home))
+
+
+@pytest.fixture
+def stored(service: str) -> dict[str, dict[str, Any] | None]:
+    """What a browser has stored, by the state that ``hardware`` then is in.
+
+    Its administrator suggests the service, which a person has not chosen (amber), has chosen
+    (green), or holds to a policy that no machine meets (red).
+    """
+    chosen = tee_settings("trustee", trustee=service)
+    return {
+        "green": chosen,
+        "amber": None,
+        "red": {**chosen, "policy": WRONG},
+        "off": {**chosen, "enabled": False},
+    }
 
 
 @pytest.fixture
