@@ -19,6 +19,22 @@ pytestmark = pytest.mark.way("plugin")
 
 OpenChat = Callable[..., ChatPage]
 PANEL = """
+- region "Remote attestation":
+  - heading /^Verified/ [level=2]
+  - button "Check again"
+  - button "Close"
+  - paragraph
+  - list "What was checked":
+    - listitem:
+      - group: /This machine is genuine. proved/
+    - listitem:
+      - group: /It runs what you expect./
+    - listitem:
+      - group: /Only it can read your words. proved/
+  - group "Measurements"
+  - group "Event logs"
+  - group "Check from your own machine"
+  - status
 """
 
 
@@ -87,6 +103,7 @@ def test_a_keyboard_is_enough_for_the_panel(
 ) -> None:
     chat = open_chat(hardware, stored["green"])
     page = chat.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     chat.expect_state("green")
     chat.input.focus()
     tab_to(page, "tee-badge")
@@ -95,13 +112,22 @@ def test_a_keyboard_is_enough_for_the_panel(
     expect(chat.panel).to_be_visible()
 
     tab_to(page, "tee-recheck")
+    page.evaluate("window.__states = []")
     page.keyboard.press("Enter")
-    chat.expect_state("green")
+    page.wait_for_function("window.__states.join() === 'pending,green'")
     assert focused(page)[0] == "tee-recheck"
 
-    tab_to(page, "tee-events", "summary")
+    tab_to(page, "tee-step", "summary")
     page.keyboard.press("Enter")
-    expect(chat.panel.get_by_test_id("tee-event").first).to_be_visible()
+    expect(chat.panel.get_by_test_id("tee-check").first).to_be_visible()
+
+    tab_to(page, "tee-fields", "summary")
+    page.keyboard.press("Enter")
+    tab_to(page, "tee-copy")
+    page.keyboard.press("Enter")
+    expect(chat.panel.get_by_test_id("tee-copied")).to_contain_text("Copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied in chat.fields().values()
 
     page.keyboard.press("Escape")
     expect(chat.panel).to_have_count(0)

@@ -7,18 +7,21 @@ const NAME_MAX = 120;
 
 /**
  * As it is, but for what does not show, or changes how what is beside it shows: that is spelled out.
- * In its own direction, whatever letters it has.
+ * Not more than `max` characters of it.
  */
-export const named = (text: string): string => {
-	const cut = Array.from(text.slice(0, 2 * NAME_MAX))
-		.slice(0, NAME_MAX)
+export const visible = (text: string, max: number): string => {
+	const cut = Array.from(text.slice(0, 2 * max))
+		.slice(0, max)
 		.join('');
-	const visible = cut.replace(/(?! )[\p{C}\p{Z}]/gu, (character) => {
+	const spelled = cut.replace(/(?! )[\p{C}\p{Z}]/gu, (character) => {
 		const code = character.codePointAt(0) ?? 0;
 		return `\\u{${code.toString(16)}}`;
 	});
-	return `\u2068${visible}${cut.length < text.length ? '…' : ''}\u2069`;
+	return cut.length < text.length ? `${spelled}…` : spelled;
 };
+
+/** A name among other words: in its own direction, whatever letters it has. */
+export const named = (text: string): string => `\u2068${visible(text, NAME_MAX)}\u2069`;
 
 /** Why the gate does not simply open, in a person's words, where there are some. */
 export const causeIn = (cause: Cause, t: Translate): string => {

@@ -67,7 +67,7 @@ const differenceText = ({ code, what, name, since }: Difference, t: Translate): 
 	if (code === 'not-remembered') return words;
 	const isOwn = what === 'storage' || what === 'people';
 	const subject = isOwn ? ownName(name, t) : name && named(name);
-	return `${[what, subject].filter(Boolean).join(' ')}: ${words}`;
+	return `${[named(what), subject].filter(Boolean).join(' ')}: ${words}`;
 };
 
 /** Is what the server states something else than what its own log says? */

@@ -15,9 +15,13 @@ export const measurementName = (id: string, t: Translate): string => {
 	return isText(key) ? t(key) : shown(id);
 };
 
+/** The same, with the id in small print beside a name for people. */
+export const measurementTitle = (id: string, t: Translate): TemplateResult | string =>
+	isText(`field.${id}`) ? named(measurementName(id, t), id) : shown(id);
+
 const changeView = ([name, before, now]: Change, t: Translate): TemplateResult => html`
 	<div class="row" data-testid="tee-change" data-field=${name}>
-		${named(measurementName(name, t), name)}${t('check.colon')}
+		${measurementTitle(name, t)}${t('check.colon')}
 		<span class="value" dir="ltr">${shown(before)} → ${shown(now)}</span>
 	</div>
 `;

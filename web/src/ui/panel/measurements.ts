@@ -5,8 +5,8 @@ import type { Verdict } from '../../session/attest';
 import { copyable } from '../copy';
 import { fold, rows } from '../rows';
 import { day } from '../workload';
-import { measurementName } from './changes';
-import { named, shown, type Section } from './section';
+import { measurementName, measurementTitle } from './changes';
+import { shown, type Section } from './section';
 
 /** Where Intel says what a security advisory is about. */
 const ADVISORIES = 'https://www.intel.com/content/www/us/en/security-center/advisory/';
@@ -69,9 +69,7 @@ const fieldView = (field: Field, verdict: Verdict, t: Translate): TemplateResult
 	const title = measurementName(name, t);
 	return html`
 		<div class="row">
-			<div class="muted">
-				${title === name ? name : named(title, name)} ${comparison(name, verdict, t)}
-			</div>
+			<div class="muted">${measurementTitle(name, t)} ${comparison(name, verdict, t)}</div>
 			${isMeasured(field) ? copyable(valueView(field), String(value), title, t) : valueView(field)}
 		</div>
 	`;
@@ -88,7 +86,8 @@ export const measurements: Section = (verdict, t) => {
 			? fold(
 					title,
 					t,
-					rows(own, t, (field) => fieldView(field, verdict, t))
+					rows(own, t, (field) => fieldView(field, verdict, t)),
+					'fields'
 				)
 			: nothing;
 	})}`;

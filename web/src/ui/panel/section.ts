@@ -5,6 +5,7 @@ import type { Translate } from '../../i18n/texts';
 import type { Choice } from '../../providers/choice';
 import type { Verdict } from '../../session/attest';
 import type { Remedy } from '../../session/keeping';
+import { visible } from '../words';
 
 /** Characters of a text from outside that are shown. */
 const TEXT_MAX = 8_192;
@@ -46,10 +47,7 @@ export const SIGNS: Record<Reached, string> = {
 };
 
 /** Text from outside: whatever it is, as text, and not more of it than anybody reads. */
-export const shown = (value: unknown): string => {
-	const text = String(value);
-	return text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}…` : text;
-};
+export const shown = (value: unknown): string => visible(String(value), TEXT_MAX);
 
 /** A name for people, and in small print the id. */
 export const named = (name: string, id: string): TemplateResult =>
