@@ -138,6 +138,16 @@ export class TrustSettings extends TrustElement {
 				padding-inline-start: 1rem;
 				background: #059669;
 			}
+			/* the reader's own colours leave no grounds: the knob, and on which side it is, say it */
+			@media (forced-colors: active) {
+				.switch {
+					border-color: currentColor;
+				}
+				.switch::before {
+					forced-color-adjust: none;
+					background: ButtonText;
+				}
+			}
 		`
 	];
 
