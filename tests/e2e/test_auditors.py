@@ -104,7 +104,7 @@ def test_who_has_no_account_sees_what_this_browser_found(
     checks = somebody.outcomes("check", "check")
     for name in ("nonce-binding", "key-binding", "quote-signature", "collateral"):
         assert checks[name] == "pass"
-    expect(somebody.find("page-command")).to_have_text(f"cczoo-verify {sealed.url}")
+    expect(somebody.find("command")).to_have_text(f"cczoo-verify {sealed.url}")
     assert share_of(somebody).startswith("#v=1&provider=dcap&mrtd=")
     page = somebody.page
     assert page.title() == f"Remote attestation of {urlsplit(sealed.url).netloc}"

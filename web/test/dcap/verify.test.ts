@@ -583,7 +583,7 @@ describe('a quote', () => {
 		[
 			'of an enclave older than all',
 			{ qeReport: (b) => void (b[258] = 3) },
-			'tcb-status tcb-unknown: ISVSVN of the QE'
+			'tcb-status tcb-unknown: quoting enclave 3 < 4'
 		],
 		// 9
 		['of another attestation key', { quoteSigner: keys.other }, 'quote-signature quote-forged'],
@@ -596,16 +596,20 @@ describe('a quote', () => {
 		// 10
 		['of another platform', { platform: { fmspc: Buffer.alloc(6) } }, 'collateral other-platform'],
 		['of another PCE', { platform: { pceId: Buffer.of(1, 0) } }, 'collateral other-platform'],
-		['of a PCE that is too old', { platform: { pceSvn: 12 } }, 'tcb-status tcb-unknown'],
+		[
+			'of a PCE that is too old',
+			{ platform: { pceSvn: 12 } },
+			'tcb-status tcb-unknown: PCE 12 < 13'
+		],
 		[
 			'of a component that is too old',
 			{ platform: { components: [4, 4, 2, 2, 4, 1, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0] } },
-			'tcb-status tcb-unknown'
+			'tcb-status tcb-unknown: SGX component 8 4 < 5'
 		],
 		[
 			'of a TDX component that is too old',
 			{ body: (b) => void (b[2] = 1) },
-			'tcb-status tcb-unknown'
+			'tcb-status tcb-unknown: TDX component 3 1 < 2'
 		],
 		[
 			'without any level',
@@ -748,7 +752,7 @@ describe('a quote', () => {
 			['evidence-format', 'pass', ''],
 			['collateral', 'fail', 'crl-expired'],
 			['quote-signature', 'fail', 'quote-forged'],
-			['tcb-status', 'fail', 'tcb-unknown'],
+			['tcb-status', 'fail', 'tcb-unknown: TDX component 3 0 < 2'],
 			['td-attributes', 'fail', 'debug']
 		]);
 	});
@@ -858,7 +862,9 @@ describe('TCB levels', () => {
 		);
 		expect(accepted(await verify({ tcbInfo: high }))).toBe(true);
 		const first = (b: Bytes) => void (b[1] = 0);
-		expect(failing(await verify({ tcbInfo: high, body: first }))).toBe('tcb-status tcb-unknown');
+		expect(failing(await verify({ tcbInfo: high, body: first }))).toBe(
+			'tcb-status tcb-unknown: TDX component 1 5 < 9, TDX component 2 0 < 9'
+		);
 		expect(accepted(await verify({ body: first }))).toBe(true);
 	});
 

@@ -31,17 +31,21 @@ interface Scene {
 	settings?: (settings: Settings) => void;
 }
 
+/** Each request gets an answer of its own. */
+const anew = (given?: Answer): Answer | undefined =>
+	given instanceof Response ? given.clone() : given;
+
 const run = async (scene: Scene) => {
 	let claims: Claims = {};
 	const { fetch, calls } = fakeFetch({
-		'/tee/config': () => scene.config ?? answer({}),
+		'/tee/config': () => anew(scene.config) ?? answer({}),
 		'/tee/quote': (call) => {
 			const made = makeEvidence(nonceOf(call), scene.td);
 			claims = earClaims(made.fields);
-			return scene.quote ?? answer(made.document);
+			return anew(scene.quote) ?? answer(made.document);
 		},
-		'/jwks.json': () => scene.keys ?? answer({ keys: [signer.jwk] }),
-		'/attestation': () => scene.service ?? { text: makeToken(signer, claims) }
+		'/jwks.json': () => anew(scene.keys) ?? answer({ keys: [signer.jwk] }),
+		'/attestation': () => anew(scene.service) ?? { text: makeToken(signer, claims) }
 	});
 	const settings = defaults();
 	settings.provider = 'trustee';

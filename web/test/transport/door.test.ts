@@ -258,10 +258,11 @@ describe('a door', () => {
 		const first = makeDoor(causes);
 		await first.judge(plain(asked));
 		await settle();
-		expect(decision(first)).toEqual({ kind: 'open', way: 'plain' });
+		const despite = { causes, failed: true };
+		expect(decision(first)).toEqual({ kind: 'open', way: 'plain', despite });
 		const same = makeDoor(causes);
 		await same.begin();
-		expect(decision(same)).toEqual({ kind: 'open', way: 'plain' });
+		expect(decision(same)).toEqual({ kind: 'open', way: 'plain', despite });
 		expect(same.basis).toBe('p');
 		const other = makeDoor();
 		await other.begin();

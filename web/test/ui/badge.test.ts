@@ -609,7 +609,7 @@ describe('what comes from outside', () => {
 		expect(panel.querySelector('img, script, a:not([data-testid=tee-page]), iframe')).toBeNull();
 		expect(textOf(panel.querySelector('[data-field=jti]'))).toBe(MARKUP);
 		expect(panel.querySelector('[data-field=mr_td]')).toBeNull();
-		expect(panel.textContent.split(MARKUP)).toHaveLength(15);
+		expect(panel.textContent.split(MARKUP)).toHaveLength(16);
 		expect('pwned' in window).toBe(false);
 	});
 

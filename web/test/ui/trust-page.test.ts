@@ -72,11 +72,6 @@ describe('the page for auditors', () => {
 		expect(calls).toContainEqual(['detach']);
 	});
 
-	it('names the command that checks from outside', async () => {
-		const { page } = await open();
-		expect(textOf(need(page, 'page-command'))).toBe(`cczoo-verify ${location.origin}`);
-	});
-
 	it('has a link to share where the checks have passed, and none where not', async () => {
 		const { page, now } = await open();
 		expect(find(page, 'share')).toBeNull();
