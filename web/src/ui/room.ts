@@ -4,7 +4,7 @@
 const NAVBAR = 72;
 /** Pixels of a panel: what is enough above, what anything can be read in, its greatest height, and
  * what is left free beside it. */
-const ENOUGH = 260;
+const ENOUGH = 180;
 const LEAST = 120;
 const GREATEST = 560;
 const MARGIN = 8;
