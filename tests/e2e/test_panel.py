@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from cczoo_verifier.__main__ import main
-from playwright.sync_api import ViewportSize, expect
+from playwright.sync_api import BrowserContext, Request, ViewportSize, expect
 
 from e2e.browser import ChatPage, tee_settings
 from e2e.stack import Backend
 
 OpenChat = Callable[..., ChatPage]
 
+QUOTE_PATH = "/api/v1/tee/quote"
 VERIFIED_SIMULATED = 3
 """Of `cczoo-verify`, where all passed but that the root is not Intel's."""
 VIEWS = {
@@ -107,15 +108,18 @@ def test_a_measurement_is_copied(own_root: Backend, open_chat: OpenChat) -> None
 def test_developers_see_each_verdict_and_requests_that_end(
     simulated: Backend, open_chat: OpenChat
 ) -> None:
-    failed: list[str] = []
-    chat = open_chat(
-        simulated,
-        tee_settings("dcap"),
-        prepare=lambda context: context.on("requestfailed", lambda it: failed.append(it.url)),
-    )
+    answered: list[Request] = []
+    failed: list[Request] = []
+
+    def listen(context: BrowserContext) -> None:
+        context.on("response", lambda response: answered.append(response.request))
+        context.on("requestfailed", failed.append)
+
+    chat = open_chat(simulated, tee_settings("dcap"), prepare=listen)
     chat.expect_state("amber")
-    failed.clear()  # the first check may have begun anew for another chat
     chat.recheck()
     told = [line for line in chat.console if line.startswith("info: Trust verification")]
     assert len(told) == 2
-    assert [url for url in failed if "/api/v1/tee/" in url] == []
+    assert any(QUOTE_PATH in request.url for request in answered)
+    cut_off = [request.url for request in failed if request in answered]
+    assert [url for url in cut_off if "/api/v1/tee/" in url] == []

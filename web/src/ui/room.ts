@@ -35,8 +35,11 @@ export const roomBeside = (badge: Edges, box: Edges, seen: Edges): Room => {
 	const below = seen.bottom - bottom - MARGIN;
 	const width = seen.right - seen.left - 2 * MARGIN;
 	if (Math.max(above, below) < LEAST) {
-		const height = seen.bottom - seen.top - 2 * MARGIN;
-		return { side: 'over', offset: seen.top + MARGIN - badge.top, height, width };
+		// Under the app's bar, if that leaves enough.
+		const hasBar = seen.bottom - NAVBAR - MARGIN >= ENOUGH;
+		const start = Math.max(seen.top + MARGIN, hasBar ? NAVBAR : 0);
+		const height = seen.bottom - start - MARGIN;
+		return { side: 'over', offset: start - badge.top, height, width };
 	}
 	const side = above >= ENOUGH || above >= below ? 'above' : 'below';
 	const offset = side === 'above' ? badge.bottom - top : bottom - badge.top;

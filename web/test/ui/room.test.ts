@@ -33,6 +33,11 @@ describe('the room beside a message box', () => {
 		expect(zoomed).toMatchObject({ side: 'over', offset: -152, height: 184 });
 	});
 
+	it('leaves the app’s bar free where that leaves enough', () => {
+		const lying = roomBeside(edges(235, 267), edges(185, 272), window(320));
+		expect(lying).toMatchObject({ side: 'over', offset: 72 - 235, height: 240 });
+	});
+
 	it('is beside the badge itself where that is out of the box', () => {
 		const badge = edges(756, 788);
 		expect(roomBeside(badge, edges(600, 700), window(800)).offset).toBe(188);
