@@ -256,7 +256,7 @@ def test_two_processes_keep_log_and_register_in_step(tmp_path: Path, machine: Sy
     pairs = []
     try:
         while any(writer.poll() is None for writer in writers):
-            pairs.append((len(lines_of(read_log(log_of(tmp_path)))), quoted(machine)))
+            pairs.append((len(lines_of(read_log(log_of(tmp_path), timeout=120))), quoted(machine)))
     finally:
         assert [writer.wait() for writer in writers] == [0, 0]
     lines = lines_of(log_bytes(tmp_path))

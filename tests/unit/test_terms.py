@@ -179,6 +179,7 @@ def test_the_platform_is_told(told: Callable[..., Any]) -> None:
         "crl_numbers": {"root": str(1 << 60), "pck": "1"},
         "earliest_expiry": date(cases.END),
         "second_opinion": "dcap-qvl agrees",
+        "short": ["TDX component 1 3 < 5"],
     }
     assert report["tcb_evaluation"]["fmspc"] == b"TEST\0\0".hex()
     assert "restart the TD" in check(report, "tcb-status")[2]
