@@ -27,6 +27,9 @@ from quote_generator.simulator import Simulator
 from quote_generator.simulator.pki import PCE_SVN
 from vectors import logs
 
+# Providers are the same in every open-webui: one way in is enough for these.
+pytestmark = pytest.mark.way("source")
+
 OpenChat = Callable[..., ChatPage]
 
 QUOTE_PATH = "/api/v1/tee/quote"

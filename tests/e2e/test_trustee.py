@@ -28,6 +28,9 @@ from e2e.stack import Backend, wait_until
 from e2e.trustees import FIRST_POSTS, VERSIONS, Behind, Running, evidence_of, setup
 from vectors import logs
 
+# Providers are the same in every open-webui: one way in is enough for these.
+pytestmark = pytest.mark.way("source")
+
 OpenChat = Callable[..., ChatPage]
 Start = Callable[..., Running]
 
@@ -137,7 +140,6 @@ def pem(certificate: bytes) -> str:
     return x509.load_der_x509_certificate(certificate).public_bytes(Encoding.PEM).decode()
 
 
-@pytest.mark.smoke
 @versions
 def test_green_under_a_pinned_key_and_evidence_leaves_once(
     hardware: Backend, start: Start, open_chat: OpenChat, version: str
