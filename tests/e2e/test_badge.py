@@ -400,11 +400,11 @@ def test_a_page_that_came_without_https_says_that_nothing_can_be_checked(
 
 
 def questions(chat: ChatPage, service: str) -> list[Request]:
-    """Return what was asked of server or service about trust; sealing asks for keys only."""
-    tee = "/api/v1/tee"
-    return chat.requests_to(
-        QUOTE_PATH, f"{tee}/config", f"{tee}/relay", "/attestation", "jwks", service
-    )
+    """Return what was asked of server or service about trust.
+
+    Sealing asks for keys only, and how strict the server wants pages to be is asked for always.
+    """
+    return chat.requests_to(QUOTE_PATH, "/api/v1/tee/relay", "/attestation", "jwks", service)
 
 
 @pytest.mark.smoke
