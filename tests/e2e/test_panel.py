@@ -113,7 +113,7 @@ def test_developers_see_each_verdict_and_requests_that_end(
 
     def listen(context: BrowserContext) -> None:
         context.on("response", lambda response: answered.append(response.request))
-        context.on("requestfailed", failed.append)
+        context.on("requestfailed", lambda request: failed.append(request))
 
     chat = open_chat(simulated, tee_settings("dcap"), prepare=listen)
     chat.expect_state("amber")
