@@ -120,6 +120,7 @@ def test_developers_see_each_verdict_and_requests_that_end(
     chat.recheck()
     told = [line for line in chat.console if line.startswith("info: Trust verification")]
     assert len(told) == 2
-    assert any(QUOTE_PATH in request.url for request in answered)
-    cut_off = [request.url for request in failed if request in answered]
+    # A check that another one overtakes is cut off, and rightly: so look at the last.
+    last = max(at for at, request in enumerate(answered) if QUOTE_PATH in request.url)
+    cut_off = [request.url for request in answered[last:] if request in failed]
     assert [url for url in cut_off if "/api/v1/tee/" in url] == []

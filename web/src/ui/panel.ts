@@ -59,8 +59,7 @@ const recheckButton = (state: State, t: Translate, { recheck, enable }: Actions)
 	const button = (id: string, text: string, act: () => void) => html`
 		<button type="button" class="action recheck" data-testid=${id} @click=${act}>${text}</button>
 	`;
-	if (state.kind === 'off')
-		return enable ? button('tee-enable', t('panel.enable'), enable) : nothing;
+	if (state.kind === 'off') return button('tee-enable', t('panel.enable'), enable);
 	return isWorthwhile(state) ? button('tee-recheck', t('panel.recheck'), recheck) : nothing;
 };
 
