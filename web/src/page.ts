@@ -113,10 +113,14 @@ export const session = createSession(environment, settings, verify);
 
 tellConsole(session.state, console);
 
-/** What this page holds is one account's: it is loaded anew as soon as another one counts. */
+/**
+ * What this page holds is one account's: it is loaded anew as soon as another one is signed in. Who
+ * signs out is led to another page by the app itself.
+ */
 const lookWho = (): void => {
 	claim(markedStorage(storage, marks));
-	if (here() !== whose) location.reload();
+	const now = here();
+	if (now !== null && now !== whose) location.reload();
 };
 lookWho();
 // Nothing tells a page what its own code stores.
