@@ -113,6 +113,9 @@ export const session = createSession(environment, settings, verify);
 
 tellConsole(session.state, console);
 
+/** Where people sign in. The app leaves it by itself, and one form of its address signs them out. */
+const SIGN_IN = '/auth';
+
 /**
  * What this page holds is one account's: it is loaded anew as soon as another one is signed in. Who
  * signs out is led to another page by the app itself.
@@ -120,7 +123,7 @@ tellConsole(session.state, console);
 const lookWho = (): void => {
 	claim(markedStorage(storage, marks));
 	const now = here();
-	if (now !== null && now !== whose) location.reload();
+	if (now !== null && now !== whose && location.pathname !== SIGN_IN) location.reload();
 };
 lookWho();
 // Nothing tells a page what its own code stores.
