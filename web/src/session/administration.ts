@@ -146,8 +146,8 @@ const readWrong = (given: unknown): Record<string, Wrong> =>
 type Known = Pick<Administered, 'rows' | 'version' | 'problem' | 'wrong'>;
 
 /** Read the settings as the server tells them; throws `internal` where that has another form. */
-const readSettings = (document: JsonObject): Known => {
-	const { v, version, problem, settings, errors } = document;
+const readSettings = (told: JsonObject): Known => {
+	const { v, version, problem, settings, errors } = told;
 	if (v !== 1 || typeof version !== 'string' || !isObject(settings)) {
 		throw new Problem('internal', 'settings');
 	}
@@ -190,7 +190,7 @@ const stillTyped = (draft: Draft, { rows, problem }: Known): Draft =>
 
 interface Answer {
 	status: number;
-	document: JsonObject;
+	body: JsonObject;
 }
 
 /** Ask for the settings, or with a body for a change of this version; sealed as the app's requests are. */
@@ -209,7 +209,7 @@ const ask = (env: Environment, version = '', body?: JsonObject): Promise<Answer>
 			referrerPolicy: 'no-referrer',
 			signal
 		});
-		return { status: response.status, document: parseObject(await readBody(response)) };
+		return { status: response.status, body: parseObject(await readBody(response)) };
 	});
 
 /** What it means that no answer came which can be read; where nothing was sent, nothing is stored. */
@@ -235,10 +235,10 @@ export const createAdministration = (env: Environment, changed: () => void): Adm
 	};
 
 	/** Hear a refusal; who is no administrator sees nothing. */
-	const refused = ({ status, document }: Answer, kind: Told['kind']): void => {
-		const isNobody = status === 401 || own(document, 'code') === 'not-allowed';
+	const refused = ({ status, body }: Answer, kind: Told['kind']): void => {
+		const isNobody = status === 401 || own(body, 'code') === 'not-allowed';
 		if (isNobody) state.set(NOBODY);
-		else set({ told: { kind, detail: shownText(own(document, 'detail')) } });
+		else set({ told: { kind, detail: shownText(own(body, 'detail')) } });
 	};
 
 	/** One thing after another. */
@@ -256,23 +256,23 @@ export const createAdministration = (env: Environment, changed: () => void): Adm
 
 	const look = async (told: Told | null): Promise<void> => {
 		const answer = await ask(env);
-		if (answer.status === 200) take(readSettings(answer.document), state.get().draft, told);
+		if (answer.status === 200) take(readSettings(answer.body), state.get().draft, told);
 		else refused(answer, 'not-loaded');
 	};
 
 	const change = async (sent: Draft): Promise<void> => {
 		const answer = await ask(env, state.get().version, { v: 1, values: sent });
-		const { status, document } = answer;
+		const { status, body } = answer;
 		if (status === 200) {
-			const known = readSettings(document);
+			const known = readSettings(body);
 			const typed = Object.entries(state.get().draft);
 			// What was typed meanwhile was not sent.
 			const later = typed.filter(([name, text]) => text !== sent[name]);
 			take(known, Object.fromEntries(later), { kind: 'saved' });
 			changed();
 		} else if (status === 412) await look({ kind: 'changed' });
-		else if (isObject(document.errors)) {
-			set({ wrong: readWrong(document.errors), told: { kind: 'wrong' } });
+		else if (isObject(body.errors)) {
+			set({ wrong: readWrong(body.errors), told: { kind: 'wrong' } });
 		} else refused(answer, 'not-saved');
 	};
 

@@ -201,7 +201,7 @@ describe('under the root that counts as Intel’s', () => {
 			{ collateral: other.SWHardeningNeeded },
 			'amber',
 			'warn',
-			'SWHardeningNeeded INTEL-SA-00837'
+			'SWHardeningNeeded (PCE 13 < 14) INTEL-SA-00837'
 		],
 		['is out of date', { collateral: other.OutOfDate }, 'red', 'fail', 'OutOfDate'],
 		[
@@ -212,7 +212,7 @@ describe('under the root that counts as Intel’s', () => {
 			},
 			'green',
 			'pass',
-			'SWHardeningNeeded INTEL-SA-00837'
+			'SWHardeningNeeded (PCE 13 < 14) INTEL-SA-00837'
 		],
 		[
 			'is out of date and may be',
@@ -232,7 +232,7 @@ describe('under the root that counts as Intel’s', () => {
 			},
 			'red',
 			'fail',
-			'SWHardeningNeeded INTEL-SA-00837'
+			'SWHardeningNeeded (PCE 13 < 14) INTEL-SA-00837'
 		],
 		[
 			'is older than the policy allows',

@@ -15,7 +15,7 @@ describe('outside', () => {
 		['GET', '/manifest.json'],
 		['GET', '/user.png'],
 		['GET', '/tee'],
-		['HEAD', '/tee/'],
+		['HEAD', '/tee'],
 		['POST', '/api/v1/tee/ohttp'],
 		['GET', '/api/v1/tee/quote?nonce=x']
 	])('is %s %s', (method, address) => {
@@ -25,6 +25,7 @@ describe('outside', () => {
 	it.each([
 		['GET', '/'],
 		['GET', '/c/1'],
+		['GET', '/tee/'],
 		['GET', '/tee/x'],
 		['GET', '/tee?q=words'],
 		['GET', '/teeth'],
