@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -108,6 +109,27 @@ def test_it_is_in_open_webuis_settings_and_pages_go_by_it(server: Backend, chat:
     row(form, "enforcement").get_by_test_id("tee-admin-back").click()
     save(form, "saved")
     assert stored(server, "enforcement") == "warn"
+    assert chat.errors == []
+
+
+def test_a_policy_that_it_proposes_counts_once_a_person_takes_it_over(
+    server: Backend, chat: ChatPage
+) -> None:
+    policy = json.dumps({"v": 1, "reference_values": {"mr_td": ["00" * 48]}})
+    form = open_form(chat.page, server.url)
+    field(form, "policy").fill(policy)
+    save(form, "saved")
+
+    chat.open()
+    chat.expect_state("green")
+    assert chat.stored_settings()["policy"] == ""
+    proposal = chat.open_panel().get_by_test_id("tee-suggestion")
+    expect(proposal).to_contain_text("know from elsewhere")
+    expect(proposal.get_by_test_id("tee-demands")).to_contain_text("reference_values")
+    proposal.get_by_test_id("tee-adopt").click()
+    chat.expect_state("red")
+    assert chat.checks()["reference-values"] == "fail"
+    assert chat.stored_settings()["policy"] == policy
     assert chat.errors == []
 
 

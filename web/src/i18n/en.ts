@@ -490,6 +490,13 @@ const en = {
 	'settings.suggested':
 		'Only this server names this service. Whoever runs the service decides whether the check passes: believe it only if you know from elsewhere that it is the right one.',
 	'settings.trust': 'Believe {0} from now on',
+	'settings.suggested.keys':
+		'This server proposes keys for the attestation service. Pinned, they alone count as that service’s: take them over only if you know from elsewhere that they are the right ones.',
+	'settings.suggested.shown': 'Show them',
+	'settings.pin': 'Pin these keys for {0}',
+	'settings.suggested.policy':
+		'This server proposes what to ask of it. Its policy replaces the built-in one, and may ask for less: take it over only if you know from elsewhere that it is the right one.',
+	'settings.adopt': 'Go by this policy from now on',
 	'settings.remembered': 'What this browser remembers of this server',
 	'settings.machine': 'Its measurements, since {0}',
 	'settings.workload': 'What runs there: {0}',

@@ -413,6 +413,13 @@ const zhHans: Catalogue = {
 	'settings.suggested':
 		'只有这台服务器提到这项服务。检查是否通过，由运营该服务的人决定：只有从别处得知它正是该用的服务时，才可信任它。',
 	'settings.trust': '从现在起信任 {0}',
+	'settings.suggested.keys':
+		'这台服务器为证明服务提供了密钥。固定之后，只有这些密钥才算是该服务的密钥：只有从别处得知它们正是该用的密钥时，才可采用。',
+	'settings.suggested.shown': '显示密钥',
+	'settings.pin': '为 {0} 固定这些密钥',
+	'settings.suggested.policy':
+		'这台服务器提供了一份检查自己的策略。它会取代内置策略，要求也可能更低：只有从别处得知它正是该用的策略时，才可采用。',
+	'settings.adopt': '从现在起采用此策略',
 	'settings.remembered': '此浏览器记住的有关这台服务器的内容',
 	'settings.machine': '它的度量值，自 {0} 起',
 	'settings.workload': '那里运行的内容：{0} 项',

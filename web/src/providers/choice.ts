@@ -1,5 +1,7 @@
 import { normaliseAddress } from '../base/address';
 import { own, parseObject } from '../base/json';
+import { parsePolicy } from '../policy/policy';
+import { parsePins } from '../token/keys';
 import { ENFORCEMENTS, type Enforcement } from '../transport/gate';
 import type { Target } from './provider';
 import { DEFAULT_PROVIDER, isProviderId, PROVIDERS, type ProviderId } from './registry';
@@ -23,6 +25,10 @@ export interface ServerConfig {
 	url: (id: ProviderId) => string;
 	/** The address to which the server offers to pass evidence on; empty where it offers none. */
 	relay: (id: ProviderId) => string;
+	/** Keys to be pinned for a provider's service, as text; empty where none are suggested. */
+	keys: (id: ProviderId) => string;
+	/** An appraisal policy, as text; empty where none is suggested. */
+	policy: string;
 	/** How strict pages shall be; undefined where nothing is said. It only ever makes them stricter. */
 	enforcement: Enforcement | undefined;
 	/** The root key of a simulator, as text; nothing that it vouches for is ever green. */
@@ -45,6 +51,17 @@ const parse = (text: string): unknown => {
 const readEnforcement = (word: unknown): Enforcement | undefined =>
 	word === undefined ? undefined : (ENFORCEMENTS.find((known) => known === word) ?? 'block');
 
+/** A text for somebody's settings; empty where it could not be one. */
+const readText = (value: unknown, check: (text: string) => void): string => {
+	if (typeof value !== 'string') return '';
+	try {
+		if (value) check(value);
+		return value;
+	} catch {
+		return '';
+	}
+};
+
 /** Read the server's suggestions; whatever is wrong in them counts as not said. */
 export const parseConfig = (text: string): ServerConfig => {
 	const config = parse(text);
@@ -63,6 +80,8 @@ export const parseConfig = (text: string): ServerConfig => {
 		url: (id) => addressIn(id, 'url', PROVIDERS[id].path),
 		// Without its well-known path already: a prefix of that name stays.
 		relay: (id) => addressIn(id, 'relay', ''),
+		keys: (id) => readText(own(about(id), 'keys'), parsePins),
+		policy: readText(own(config, 'policy'), parsePolicy),
 		enforcement: readEnforcement(own(config, 'enforcement')),
 		root: own(about('dcap'), 'root')
 	};
@@ -86,3 +105,19 @@ export const choose = (preferences: Preferences, config: ServerConfig): Choice =
 		serverChosen: builtIn !== null && (!trusted || suggestedProvider)
 	};
 };
+
+/** What this server suggests where the person's own settings say nothing; empty where that is nothing. */
+export interface Suggested {
+	/** Of the provider that is asked. */
+	keys: string;
+	policy: string;
+}
+
+export const suggestedTo = (
+	{ keys, policy }: Pick<Preferences, 'keys'> & { policy: string },
+	config: ServerConfig,
+	{ provider }: Choice
+): Suggested => ({
+	keys: keys[provider] ? '' : config.keys(provider),
+	policy: policy ? '' : config.policy
+});

@@ -36,8 +36,10 @@ import {
 	choose,
 	NO_CONFIG,
 	parseConfig,
+	suggestedTo,
 	type Choice,
-	type ServerConfig
+	type ServerConfig,
+	type Suggested
 } from '../providers/choice';
 import { CODE } from '../providers/code';
 import type { Context, Provider, Result, RunCheck } from '../providers/provider';
@@ -85,6 +87,8 @@ export interface Verdict extends Told {
 	checks: Check[];
 	/** Whom we asked; missing where the run ended before that was known. */
 	choice?: Choice;
+	/** What the person may take over into their settings; nothing of it counts before. */
+	suggested?: Suggested;
 	/** To show: from the quote and, where its signature holds, from the token. */
 	fields: Record<string, unknown>;
 	/** Milliseconds since 1970: when it was come to. */
@@ -467,6 +471,7 @@ export const attest = async (
 		status: deriveStatus(checks, provider.required),
 		checks,
 		choice,
+		suggested: suggestedTo(settings, config, choice),
 		fields,
 		at: env.now(),
 		expires: endOf(result, checks, env.now(), policy),

@@ -10,7 +10,6 @@ import { live } from 'lit/directives/live.js';
 import { asProblem } from '../base/problem';
 import { parsePolicy, TEXT_LIMIT } from '../policy/policy';
 import type { Translate } from '../i18n/texts';
-import type { Choice } from '../providers/choice';
 import {
 	DEFAULT_PROVIDER,
 	isProviderId,
@@ -24,7 +23,7 @@ import { TrustElement, type Parts } from './element';
 import { keptView, mend } from './kept';
 import { policySummary } from './policy-summary';
 import { forgetView, rememberedView, type Asked, type Forgetting } from './remembered';
-import { believe, suggestionView } from './suggestion';
+import { suggestionsView, type Heard } from './suggestion';
 
 /** What a person may ask for: `off` would ask for nothing. */
 const OWN = ['warn', 'block'] as const;
@@ -157,8 +156,8 @@ export class TrustSettings extends TrustElement {
 	declare asked: Asked | '';
 	/** How strict this page is. */
 	declare strictness: Enforcement | undefined;
-	/** The newest answer about whom to ask; while a check is under way, the last one. */
-	#choice: Choice | undefined;
+	/** What the newest verdict says of whom to ask; while a check is under way, the last one. */
+	#heard: Heard = {};
 	/** Whose address and keys are in the fields. */
 	#shown: ProviderId | undefined;
 	/** What the fields were last filled with. */
@@ -183,7 +182,7 @@ export class TrustSettings extends TrustElement {
 			settings.state.listen(() => void weigh()),
 			...this.follow(settings.state),
 			session.state.subscribe((state) => {
-				this.#choice = (state.kind === 'done' && state.verdict.choice) || this.#choice;
+				if (state.kind === 'done' && state.verdict.choice) this.#heard = state.verdict;
 				this.requestUpdate();
 				void weigh();
 			})
@@ -217,7 +216,7 @@ export class TrustSettings extends TrustElement {
 		const { settings: stored, broken } = settings.state.get();
 		const provider = this.#providerOf(stored);
 		const { address } = PROVIDERS[provider];
-		const suggested = this.#choice?.provider === provider ? this.#choice : undefined;
+		const heard = this.#heard.choice?.provider === provider ? this.#heard : {};
 		return html`
 			<div class="form" data-testid="tee-settings">
 				<div class="title">${t('settings.title')}</div>
@@ -264,15 +263,15 @@ export class TrustSettings extends TrustElement {
 						inputmode="url"
 						spellcheck="false"
 						autocomplete="off"
-						placeholder=${address || (suggested?.address ?? '')}
+						placeholder=${address || (heard.choice?.address ?? '')}
 						aria-invalid=${this.#isWrong('address')}
 						aria-describedby="wrong-address"
 						@change=${this.#storeTexts}
 					/>
 				</label>
 				${this.#wrongView('address')}
-				${suggestionView(suggested, t, (choice) => {
-					this.#report(() => believe(settings, choice));
+				${suggestionsView(heard, t, (edit, member) => {
+					this.#change(edit, [member]);
 				})}
 				<label>
 					${t(address === null ? 'settings.root' : 'settings.keys')}
@@ -421,7 +420,7 @@ export class TrustSettings extends TrustElement {
 	}
 
 	#providerOf(stored: Settings): ProviderId {
-		return stored.provider ?? this.#choice?.provider ?? DEFAULT_PROVIDER;
+		return stored.provider ?? this.#heard.choice?.provider ?? DEFAULT_PROVIDER;
 	}
 
 	#field(name: Field): HTMLInputElement | HTMLTextAreaElement {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { choose, parseConfig } from '../../src/providers/choice';
+import { choose, parseConfig, suggestedTo } from '../../src/providers/choice';
 import { defaults } from '../../src/session/settings';
 
 describe('the server’s suggestions', () => {
@@ -16,6 +16,24 @@ describe('the server’s suggestions', () => {
 		expect(config.defaultProvider).toBeNull();
 		expect(config.enforcement).toBeUndefined();
 		expect([config.url('trustee'), config.relay('trustee')]).toEqual(['', '']);
+	});
+
+	it('of keys and policy are texts that settings could hold', () => {
+		const KEYS = '{"keys":[{"kty":"RSA","n":"x","e":"AQAB"}]}';
+		const read = (keys: unknown, policy: unknown) => {
+			const config = parseConfig(JSON.stringify({ policy, providers: { trustee: { keys } } }));
+			const choice = { ...choose(defaults(), config), provider: 'trustee' as const };
+			return { config, ...suggestedTo(defaults(), config, choice), choice };
+		};
+		for (const wrong of [null, 1, {}, 'x', '{"v":2}', '[]', ' '.repeat(1 << 17)]) {
+			expect(read(wrong, wrong)).toMatchObject({ keys: '', policy: '' });
+		}
+		const { config, choice, keys, policy } = read(KEYS, '{"v":1}');
+		expect([keys, policy]).toEqual([KEYS, '{"v":1}']);
+		// Not where the person's own word stands.
+		const own = { ...defaults(), keys: { ...defaults().keys, trustee: 'K' }, policy: 'P' };
+		expect(suggestedTo(own, config, choice)).toEqual({ keys: '', policy: '' });
+		expect(suggestedTo(defaults(), config, { ...choice, provider: 'alibaba' }).keys).toBe('');
 	});
 
 	it('of the provider that asks nobody are no reason to trust less', () => {

@@ -51,6 +51,7 @@ const verdict: Required<Verdict> = {
 		logs: false,
 		serverChosen: true
 	},
+	suggested: { keys: HARMLESS, policy: HARMLESS },
 	fields: { mr_td: HARMLESS, tcb_status: HARMLESS, advisory_ids: HARMLESS, jti: HARMLESS },
 	at: 0,
 	expires: 0,

@@ -16,6 +16,11 @@ const CHOICE = {
 	serverChosen: true
 };
 
+const KEYS = JSON.stringify({
+	keys: [{ kty: 'RSA', kid: 'one', n: 'AQAB'.repeat(90), e: 'AQAB' }]
+});
+const POLICY = '{"v":1,"tcb":{"advisories":["INTEL-SA-1"]}}';
+
 /** The form on the page, over these stored settings. */
 const open = async (stored?: string) => {
 	const page = makeParts(stored);
@@ -221,6 +226,32 @@ describe('the settings form', () => {
 			provider: 'trustee',
 			addresses: { trustee: 'https://t.example' }
 		});
+	});
+
+	it('offers to take over the keys and the policy that the server proposes', async () => {
+		const { form, field, now, become, click } = await open();
+		const choice = { ...CHOICE, serverChosen: false };
+		await become('amber', [], { choice, suggested: { keys: '', policy: '' } });
+		expect(find(form, 'suggestion')).toBeNull();
+		await become('amber', [], { choice, suggested: { keys: KEYS, policy: POLICY } });
+		expect(find(form, 'trust')).toBeNull();
+		expect(textOf(find(form, 'suggestion'))).toContain('"kid"');
+		expect(textOf(find(form, 'suggestion')?.querySelector('li') ?? null)).toContain('INTEL-SA-1');
+		await click('pin');
+		await click('adopt');
+		expect(now()).toMatchObject({ provider: null, keys: { trustee: KEYS }, policy: POLICY });
+		expect([field('keys').value, field('policy').value]).toEqual([KEYS, POLICY]);
+	});
+
+	it('takes over an address without HTTPS where the proposed keys are pinned', async () => {
+		const { now, become, click, problem } = await open();
+		const choice = { ...CHOICE, address: 'http://t.example' };
+		await become('amber', [], { choice, suggested: { keys: KEYS, policy: '' } });
+		await click('trust');
+		expect([now().addresses.trustee, problem()]).toEqual(['', expect.stringContaining('http://')]);
+		await click('pin');
+		await click('trust');
+		expect([now().addresses.trustee, problem()]).toEqual(['http://t.example', '']);
 	});
 
 	it('trusts an address that itself ends in the well-known path, whole', async () => {

@@ -1,6 +1,5 @@
 import type { Parts } from '../element';
 import { mend } from '../kept';
-import { believe } from '../suggestion';
 import type { Actions } from './section';
 
 /** What depends on where the panel is shown. */
@@ -40,10 +39,10 @@ export const actionsOf = (parts: Parts, ways: Ways): Actions => {
 				});
 			});
 		},
-		believe(asked) {
+		take(edit) {
 			ways.keepFocus();
 			store(() => {
-				believe(settings, asked);
+				settings.change(edit);
 			});
 		},
 		accept: act(session.accept),

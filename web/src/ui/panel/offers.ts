@@ -1,6 +1,6 @@
 import { html, nothing } from 'lit';
 import { remedyButtons } from '../kept';
-import { suggestionView } from '../suggestion';
+import { suggestionsView } from '../suggestion';
 import type { Section } from './section';
 
 /** What to do about what this browser keeps; most of it takes a look at that first. */
@@ -37,6 +37,6 @@ export const relaxing: Section = ({ proposed, stricter, relax }, t, actions) =>
 			`
 		: nothing;
 
-/** A service that only this server names: it counts for nothing until the person believes it. */
-export const suggested: Section = ({ choice }, t, { review, believe }) =>
-	review ? suggestionView(choice, t, believe) : nothing;
+/** What this server proposes for the settings: it counts for nothing until the person takes it over. */
+export const suggested: Section = (verdict, t, { review, take }) =>
+	review ? suggestionsView(verdict, t, take) : nothing;

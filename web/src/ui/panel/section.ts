@@ -2,9 +2,9 @@ import { html, type nothing, type TemplateResult } from 'lit';
 import type { Check } from '../../base/checks';
 import type { Reached } from '../../base/steps';
 import type { Translate } from '../../i18n/texts';
-import type { Choice } from '../../providers/choice';
 import type { Verdict } from '../../session/attest';
 import type { Remedy } from '../../session/keeping';
+import type { Edit } from '../suggestion';
 import { visible } from '../words';
 
 /** Characters of a text from outside that are shown. */
@@ -21,8 +21,8 @@ export interface Actions {
 	relax: () => void;
 	/** The model that the last request named; null where none has yet. */
 	model: string | null;
-	/** Believe the service that this server named: it is then the person's own choice. */
-	believe: (asked: Choice) => void;
+	/** Take over what this server proposes: it is then the person's own choice. */
+	take: (edit: Edit) => void;
 	/** Look at the settings as they are stored; missing where they are on show. */
 	review: (() => void) | undefined;
 	/** Have this server checked again, after the person had switched that off. */
