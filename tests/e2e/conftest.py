@@ -31,6 +31,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, Playwright, expect, sync_playwright
@@ -244,6 +245,14 @@ def start_model(home: Path, start_server: Callable[..., str]) -> Callable[..., s
 def model(start_model: Callable[..., str]) -> str:
     """The address of one with a single model."""
     return start_model("model", [MODEL])
+
+
+@pytest.fixture
+def slow_model(model: str) -> Iterator[None]:
+    """The same one, so slow that a page on a busy machine shows its answer word by word."""
+    httpx.post(f"{model}/control", json={"delay": 0.25}, trust_env=False)
+    yield
+    httpx.post(f"{model}/control", json={"delay": 0.05}, trust_env=False)
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,7 @@ WATCH_FRAMES = """() => {
 
 
 @pytest.mark.smoke
+@pytest.mark.usefixtures("slow_model")
 def test_a_reply_streams_while_the_badge_is_shown(bare: Backend, open_chat: OpenChat) -> None:
     chat = open_chat(bare)
     chat.send("Count slowly, please.")

@@ -9,11 +9,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Route, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Route, ViewportSize, expect
 
-from e2e.browser import SEND, ChatPage, tee_settings
+from e2e.browser import SEND, ChatPage, signed_in_context, tee_settings
 from e2e.stack import Backend
 
 OpenChat = Callable[..., ChatPage]
@@ -22,6 +21,7 @@ PHONE = ViewportSize(width=360, height=740)
 LYING_PHONE = ViewportSize(width=740, height=360)
 REST_MS = 300  # as in web/src/ui/badge.ts
 LEAVE_MS = 600
+BADGE = "cczoo-trust-badge"
 SIDES = ("x", "y", "width", "height")
 
 
@@ -64,6 +64,20 @@ def rest(chat: ChatPage) -> None:
     chat.badge.hover()
 
 
+def what_is_seen(locator: Locator) -> set[str]:
+    """Return the names of the elements of the page that are on top all over this one."""
+    names = locator.evaluate(
+        """element => {
+            const { left, top, right, bottom } = element.getBoundingClientRect();
+            const at = (part, from, to) => from + (part * (to - from)) / 10;
+            const parts = [1, 3, 5, 7, 9];
+            return parts.flatMap((x) => parts.map((y) =>
+                document.elementFromPoint(at(x, left, right), at(y, top, bottom)).localName));
+        }"""
+    )
+    return set(names)
+
+
 # What opens it
 
 
@@ -73,6 +87,8 @@ def test_a_pointer_that_rests_opens_the_panel_beside_the_message_box(chat: ChatP
         rest(chat)
         expect(chat.panel).to_be_visible()
         expect_beside_the_box(chat)
+        # Not behind what the app proposes in a new chat.
+        assert what_is_seen(chat.panel) == {BADGE}
         # From there it gets to the panel, and stays.
         left, top, right, bottom = edges(chat.panel)
         chat.page.mouse.move((left + right) / 2, (top + bottom) / 2, steps=10)
@@ -84,6 +100,24 @@ def test_a_pointer_that_rests_opens_the_panel_beside_the_message_box(chat: ChatP
             chat.send("Hello.")
             chat.expect_reply("Hello.")
     assert chat.errors == []
+
+
+def test_a_question_stands_over_an_open_panel(
+    hardware: Backend, service: str, browser: Browser
+) -> None:
+    settings = tee_settings("trustee", trustee=service)
+    with signed_in_context(browser, hardware.url, hardware.token, settings) as context:
+        chat = ChatPage(context.new_page(), hardware.url, confirms=False).open()
+        chat.expect_state("green")
+        chat.open_panel()
+        context.route("**/api/v1/tee/quote*", lambda route: route.fulfill(status=404))
+        chat.panel.get_by_test_id("tee-recheck").click()
+        chat.expect_state("red")
+        chat.page.evaluate("void fetch('/api/v1/chats/')")
+        question = chat.page.get_by_test_id("tee-question")
+        expect(question).to_be_visible()
+        expect(chat.panel).to_be_visible()
+        assert what_is_seen(question) == {"div"}
 
 
 def test_a_pointer_on_its_way_to_send_opens_nothing(chat: ChatPage) -> None:
@@ -168,13 +202,6 @@ def test_a_click_elsewhere_closes_it(chat: ChatPage) -> None:
     chat.open_panel()
     chat.input.click()
     expect(chat.panel).to_be_hidden()
-
-
-@pytest.fixture
-def slow_model(model: str) -> Iterator[None]:
-    httpx.post(f"{model}/control", json={"delay": 0.25}, trust_env=False)
-    yield
-    httpx.post(f"{model}/control", json={"delay": 0.05}, trust_env=False)
 
 
 @pytest.mark.usefixtures("slow_model")

@@ -8,9 +8,10 @@ import {
 } from 'lit';
 import type { Translate } from '../i18n/texts';
 import { TrustElement, type Parts } from './element';
+import { lift } from './lift';
 import { panelStyles, panelView } from './panel';
 import { actionsOf } from './panel/actions';
-import { messageBox, roomBeside, seenAround, shiftOf } from './room';
+import { messageBox, roomBeside, startOf } from './room';
 import { sign } from './sign';
 import { kindOf, labelOf, stateOf } from './state';
 
@@ -79,11 +80,16 @@ export class TrustBadge extends TrustElement {
 				}
 			}
 			.panel {
-				position: absolute;
-				z-index: 50;
+				position: fixed;
+				inset: auto;
 				box-sizing: border-box;
 				width: 25rem;
-				padding-block: 0.5rem;
+				margin: 0;
+				border: 0;
+				padding: 0.5rem 0;
+				overflow: visible;
+				background: none;
+				color: inherit;
 			}
 		`
 	];
@@ -170,7 +176,8 @@ export class TrustBadge extends TrustElement {
 		if (!event.composedPath().includes(this)) this.#close();
 	};
 
-	readonly #onResize = (): void => {
+	/** The window's size, or what of the page is seen, has changed. */
+	readonly #onMoved = (): void => {
 		if (this.#open) this.requestUpdate();
 	};
 
@@ -180,7 +187,8 @@ export class TrustBadge extends TrustElement {
 		['pointerdown', this.#onPointer],
 		['focusin', this.#onFocus],
 		['input', this.#onElsewhere],
-		['resize', this.#onResize]
+		['resize', this.#onMoved],
+		['scroll', this.#onMoved]
 	] as const;
 
 	readonly #onEnter = (): void => {
@@ -207,19 +215,20 @@ export class TrustBadge extends TrustElement {
 		return this.renderRoot.querySelector<HTMLElement>(selector);
 	}
 
-	/** Beside the message box, and inside the window. */
+	/** Beside the message box, inside the window, and over whatever the app shows there. */
 	protected override updated(): void {
 		const panel = this.#find('.panel');
 		const box = this.#find('.box');
 		if (!panel || !box) return;
+		lift(panel);
 		const badge = this.getBoundingClientRect();
 		const field = messageBox(this).getBoundingClientRect();
-		const seen = seenAround(this);
-		const { side, offset, height, width } = roomBeside(badge, field, seen);
+		const seen = { width: innerWidth, height: innerHeight };
+		const { side, at, height, width } = roomBeside(badge, field, seen);
 		panel.style.maxWidth = `${width}px`;
-		panel.style.bottom = side === 'above' ? `${offset}px` : 'auto';
-		panel.style.top = side === 'above' ? 'auto' : `${offset}px`;
-		panel.style.right = `${shiftOf(badge, panel.offsetWidth, seen)}px`;
+		panel.style.bottom = side === 'above' ? `${seen.height - at}px` : 'auto';
+		panel.style.top = side === 'above' ? 'auto' : `${at}px`;
+		panel.style.left = `${startOf(badge, panel.offsetWidth)}px`;
 		box.style.maxHeight = `calc(${height}px - 1rem)`;
 	}
 
@@ -277,7 +286,11 @@ export class TrustBadge extends TrustElement {
 			}
 		});
 		const state = parts.session.state.get();
-		return html` <div class="panel">${panelView(state, t, actions, this.#extras(parts, t))}</div> `;
+		return html`
+			<div class="panel" popover="manual">
+				${panelView(state, t, actions, this.#extras(parts, t))}
+			</div>
+		`;
 	}
 
 	#extras(parts: Parts, t: Translate): TemplateResult {

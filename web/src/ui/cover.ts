@@ -1,7 +1,9 @@
 /** A box over the page that asks the person something, or tells why nothing goes. */
 import type { Texts } from '../i18n/texts';
+import { lift } from './lift';
 
-const OVER = `position: fixed; inset: 0; z-index: 2147483646; display: flex; justify-content: center;
+const OVER = `position: fixed; inset: 0; z-index: 2147483646; width: auto; height: auto; margin: 0;
+	border: 0; padding: 0; background: none; display: flex; justify-content: center;
 	font: 14px/1.5 sans-serif`;
 /** The page waits for an answer, */
 const ASKING = `${OVER}; align-items: center; background: #0008`;
@@ -58,6 +60,7 @@ export class Cover {
 		const cover = this.page.createElement('div');
 		cover.dataset.testid = this.name;
 		cover.style.cssText = asks ? ASKING : TELLING;
+		cover.popover = 'manual';
 		const box = this.page.createElement('div');
 		Object.assign(box, { lang: language, dir: direction });
 		box.setAttribute('role', asks ? 'alertdialog' : 'alert');
@@ -68,6 +71,7 @@ export class Cover {
 		cover.append(box);
 		this.#root.replaceChildren(cover);
 		this.page.documentElement.append(this.#host);
+		lift(cover);
 		if (!asks) return;
 		box.setAttribute('aria-modal', 'true');
 		this.#release = hold(this.page, box);

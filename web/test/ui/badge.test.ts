@@ -581,8 +581,12 @@ describe('the panel', () => {
 		Object.defineProperty(panel, 'offsetWidth', { value: 400 });
 		dispatchEvent(new Event('resize'));
 		await badge.updateComplete;
-		const { bottom, top, right } = panel.style;
-		expect({ bottom, top, right }).toEqual({ bottom: '132px', top: 'auto', right: '-108px' });
+		const { bottom, top, left } = panel.style;
+		expect({ bottom, top, left }).toEqual({
+			bottom: `${innerHeight - 600}px`,
+			top: 'auto',
+			left: '8px'
+		});
 		expect(need(badge, 'panel').style.maxHeight).toBe('calc(528px - 1rem)');
 	});
 });

@@ -1,68 +1,47 @@
 // @vitest-environment jsdom
 import { afterEach, describe, expect, it } from 'vitest';
-import { messageBox, roomBeside, seenAround, shiftOf } from '../../src/ui/room';
+import { messageBox, roomBeside, startOf } from '../../src/ui/room';
 
-const edges = (top: number, bottom: number, left = 0, right = 600) => ({
-	top,
-	right,
-	bottom,
-	left
-});
-/** All of a window that is so high. */
-const window = (height: number) => edges(0, height);
+const edges = (top: number, bottom: number, right = 600) => ({ top, right, bottom });
+/** A window that is so high. */
+const window = (height: number) => ({ width: 600, height });
 
 describe('the room beside a message box', () => {
 	it('is above it, not over it', () => {
 		const room = roomBeside(edges(700, 732), edges(640, 740), window(800));
-		expect(room).toEqual({ side: 'above', offset: 92, height: 560, width: 584 });
+		expect(room).toEqual({ side: 'above', at: 640, height: 560, width: 584 });
 		expect(roomBeside(edges(400, 432), edges(340, 440), window(800)).height).toBe(340 - 72);
 	});
 
 	it('is below it where there is not enough above', () => {
 		const room = roomBeside(edges(150, 182), edges(90, 190), window(800));
-		expect(room).toMatchObject({ side: 'below', offset: 40, height: 560 });
+		expect(room).toMatchObject({ side: 'below', at: 190, height: 560 });
 	});
 
 	it('becomes small rather than reaching over it', () => {
 		const phone = roomBeside(edges(300, 332), edges(230, 340), window(360));
-		expect(phone).toMatchObject({ side: 'above', offset: 102, height: 158 });
+		expect(phone).toMatchObject({ side: 'above', at: 230, height: 158 });
 	});
 
 	it('is the whole window where nothing could be read anywhere else', () => {
 		const zoomed = roomBeside(edges(160, 192), edges(90, 195), window(200));
-		expect(zoomed).toMatchObject({ side: 'over', offset: -152, height: 184 });
+		expect(zoomed).toMatchObject({ side: 'over', at: 8, height: 184 });
 	});
 
 	it('leaves the app’s bar free where that leaves enough', () => {
 		const lying = roomBeside(edges(235, 267), edges(185, 272), window(320));
-		expect(lying).toMatchObject({ side: 'over', offset: 72 - 235, height: 240 });
+		expect(lying).toMatchObject({ side: 'over', at: 72, height: 240 });
 	});
 
 	it('is beside the badge itself where that is out of the box', () => {
 		const badge = edges(756, 788);
-		expect(roomBeside(badge, edges(600, 700), window(800)).offset).toBe(188);
-		expect(roomBeside(badge, badge, window(800)).offset).toBe(32);
+		expect(roomBeside(badge, edges(600, 700), window(800)).at).toBe(600);
+		expect(roomBeside(badge, badge, window(800)).at).toBe(756);
 	});
 
-	it('is where the page is seen', () => {
-		const seen = edges(100, 500, 200, 500);
-		const room = roomBeside(edges(400, 432), edges(400, 432), seen);
-		expect(room).toMatchObject({ side: 'above', height: 300, width: 284 });
-		expect(shiftOf(edges(0, 0, 450, 480), 284, seen)).toBe(-12);
-		expect(shiftOf(edges(0, 0, 450, 500), 200, seen)).toBe(0);
-	});
-});
-
-describe('what is seen around the badge', () => {
-	it('is the window, without what something around it cuts off', () => {
-		const outer = document.body.appendChild(document.createElement('div'));
-		const badge = outer.appendChild(document.createElement('p'));
-		outer.getBoundingClientRect = () => edges(-50, 300, 100, 5000) as DOMRect;
-		const all = edges(0, innerHeight, 0, innerWidth);
-		expect(seenAround(badge)).toEqual(all);
-		outer.style.overflow = 'hidden';
-		expect(seenAround(badge)).toEqual({ ...all, bottom: 300, left: 100 });
-		outer.remove();
+	it('ends with the badge, unless it would start out of the window', () => {
+		expect(startOf(edges(0, 0, 480), 400)).toBe(80);
+		expect(startOf(edges(0, 0, 300), 400)).toBe(8);
 	});
 });
 
