@@ -122,7 +122,7 @@ def test_a_policy_that_it_proposes_counts_once_a_person_takes_it_over(
 
     chat.open()
     chat.expect_state("green")
-    assert chat.stored_settings()["policy"] == ""
+    assert "policy" not in chat.stored_settings()
     proposal = chat.open_panel().get_by_test_id("tee-suggestion")
     expect(proposal).to_contain_text("know from elsewhere")
     expect(proposal.get_by_test_id("tee-demands")).to_contain_text("reference_values")
