@@ -60,7 +60,9 @@ def assert_nothing_rendered(chat: ChatPage) -> None:
     assert chat.page.evaluate("window.__pwned") is None
     assert chat.dialogs == []
     badge = chat.page.locator("cczoo-trust-badge")
-    expect(badge.locator("img, script, iframe, object, embed, a[href], [onerror]")).to_have_count(0)
+    # But for what the panel itself leads to.
+    foreign = "img, script, iframe, object, embed, a[href]:not([data-testid=tee-page]), [onerror]"
+    expect(badge.locator(foreign)).to_have_count(0)
 
 
 def says_nothing(mode: str) -> bool:
