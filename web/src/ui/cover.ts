@@ -1,16 +1,78 @@
 /** A box over the page that asks the person something, or tells why nothing goes. */
+import { adoptStyles, css } from 'lit';
 import type { Texts } from '../i18n/texts';
 import { lift } from './lift';
+import { base } from './styles';
+import { dark } from './theme';
 
-const OVER = `position: fixed; inset: 0; z-index: 2147483646; width: auto; height: auto; margin: 0;
-	border: 0; padding: 0; background: none; display: flex; justify-content: center;
-	font: 14px/1.5 sans-serif`;
-/** The page waits for an answer, */
-const ASKING = `${OVER}; align-items: center; background: #0008`;
-/** or can be used as far as it goes without the server: its badge says more. */
-const TELLING = `${OVER}; align-items: start; pointer-events: none`;
-const BOX = `max-width: 34em; max-height: 80vh; overflow: auto; margin: 1em; padding: 1.5em;
-	border-radius: 1em; background: #fff; color: #222; box-shadow: 0 0 1em #0006; pointer-events: auto`;
+const styles = css`
+	.cover {
+		position: fixed;
+		inset: 0;
+		z-index: 2147483646;
+		box-sizing: border-box;
+		display: flex;
+		width: auto;
+		height: auto;
+		margin: 0;
+		border: 0;
+		padding: 0;
+		justify-content: center;
+		background: none;
+		font-size: 0.875rem;
+		line-height: 1.5;
+	}
+	/* the page waits for an answer, */
+	.asking {
+		align-items: center;
+		background: #0008;
+	}
+	/* or can be used as far as it goes without the server: its badge says more */
+	.telling {
+		align-items: start;
+		pointer-events: none;
+	}
+	.box {
+		box-sizing: border-box;
+		max-width: 34em;
+		max-height: 80vh;
+		overflow: auto;
+		overflow-wrap: anywhere;
+		margin: 1em;
+		border: 1px solid var(--line);
+		border-radius: 1em;
+		padding: 1.5em;
+		background: var(--ground);
+		color: var(--text);
+		box-shadow: 0 0 1em #0006;
+		pointer-events: auto;
+	}
+	h2 {
+		margin: 0;
+		font-size: 1rem;
+		font-weight: 600;
+	}
+	p {
+		margin: 0.5em 0 0;
+	}
+	ul {
+		margin: 0.5em 0;
+		padding-inline-start: 1.25em;
+	}
+	button {
+		margin-block-start: 1em;
+		margin-inline-end: 0.5em;
+		border-radius: 9999px;
+		padding: 0.5em 1.25em;
+		background: var(--soft);
+		font-weight: 500;
+	}
+	@media (forced-colors: active) {
+		button {
+			border: 1px solid;
+		}
+	}
+`;
 
 /** How many questions stand over the page: nothing behind one can be used. */
 let asking = 0;
@@ -36,7 +98,7 @@ const hold = (page: Document, box: HTMLElement): (() => void) => {
 export class Cover {
 	/** In a shadow root, out of reach of the app's styles. */
 	readonly #host: HTMLElement;
-	readonly #root: ShadowRoot;
+	readonly #cover: HTMLElement;
 	#release: () => void = () => undefined;
 
 	constructor(
@@ -44,7 +106,10 @@ export class Cover {
 		private readonly name: string
 	) {
 		this.#host = page.createElement('div');
-		this.#root = this.#host.attachShadow({ mode: 'open' });
+		this.#cover = page.createElement('div');
+		const root = this.#host.attachShadow({ mode: 'open' });
+		adoptStyles(root, [base, styles]);
+		root.append(this.#cover);
 	}
 
 	/**
@@ -57,19 +122,18 @@ export class Cover {
 		const [title, text] = parts;
 		if (title) title.id = 'title';
 		if (text) text.id = 'text';
-		const cover = this.page.createElement('div');
+		const cover = this.#cover;
 		cover.dataset.testid = this.name;
-		cover.style.cssText = asks ? ASKING : TELLING;
+		cover.className = `frame ${dark.get() ? 'dark' : 'light'} cover ${asks ? 'asking' : 'telling'}`;
 		cover.popover = 'manual';
 		const box = this.page.createElement('div');
 		Object.assign(box, { lang: language, dir: direction });
 		box.setAttribute('role', asks ? 'alertdialog' : 'alert');
 		box.setAttribute('aria-labelledby', 'title');
 		box.setAttribute('aria-describedby', 'text');
-		box.style.cssText = BOX;
+		box.className = 'box';
 		box.append(...parts);
-		cover.append(box);
-		this.#root.replaceChildren(cover);
+		cover.replaceChildren(box);
 		this.page.documentElement.append(this.#host);
 		lift(cover);
 		if (!asks) return;
@@ -79,6 +143,7 @@ export class Cover {
 
 	hide(): void {
 		this.#host.remove();
+		this.#cover.replaceChildren();
 		this.#release();
 		this.#release = () => undefined;
 	}

@@ -26,6 +26,8 @@ export const showQuestion = (
 ): void => {
 	const cover = new Cover(page, 'tee-question');
 	let shown = '';
+	/** The refusal that the person has read. */
+	let read = '';
 
 	const question = (asked: Asked): HTMLElement[] => {
 		const { t } = texts.get();
@@ -45,12 +47,18 @@ export const showQuestion = (
 		const { t, language } = texts.get();
 		const parts = [say(page, 'h2', t('gate.refused')), say(page, 'p', refusalIn(language, reason))];
 		if (!page.querySelector(BADGE)) parts.push(page.createElement('div'));
-		if (reason !== 'no-way-back') return parts;
-		return [
-			...parts,
-			say(page, 'p', t('panel.unsealed')),
-			button(page, t('panel.forget'), 'tee-forget-sealed', () => void forget())
-		];
+		if (reason === 'no-way-back') {
+			parts.push(
+				say(page, 'p', t('panel.unsealed')),
+				button(page, t('panel.forget'), 'tee-forget-sealed', () => void forget())
+			);
+		}
+		// The badge, and whatever is refused from now on, go on saying so.
+		const close = button(page, t('notice.close'), 'tee-refusal-read', () => {
+			read = shown;
+			cover.hide();
+		});
+		return [...parts, close];
 	};
 
 	const show = (): void => {
@@ -59,8 +67,9 @@ export const showQuestion = (
 		const wanted = isAsked || decision.kind === 'refuse' ? JSON.stringify(decision) : '';
 		if (wanted === shown) return;
 		shown = wanted;
+		if (wanted !== read) read = '';
 		if (decision.kind === 'ask') cover.show(true, texts.get(), question(decision));
-		else if (decision.kind === 'refuse') {
+		else if (decision.kind === 'refuse' && !read) {
 			const parts = refusal(decision.reason);
 			cover.show(false, texts.get(), parts);
 			const place = parts.find(({ localName }) => localName === 'div');

@@ -24,7 +24,9 @@ const decide = (decision: Decision, waiting = 1) => {
 	tell();
 };
 const shown = () =>
-	[...document.documentElement.children].map(({ shadowRoot }) => shadowRoot?.textContent).join('');
+	[...document.documentElement.children]
+		.map(({ shadowRoot }) => shadowRoot?.querySelector('[data-testid]')?.textContent)
+		.join('');
 const button = (name: string) =>
 	[...document.documentElement.children]
 		.map(({ shadowRoot }) => shadowRoot?.querySelector<HTMLElement>(`[data-testid=${name}]`))
@@ -133,6 +135,21 @@ describe('a refusal', () => {
 		expect(button('tee-confirm') ?? button('tee-forget-sealed')).toBeUndefined();
 	});
 
+	it('goes away once it is read, and comes back for another reason', () => {
+		decide({ kind: 'refuse', reason: 'blocked' });
+		button('tee-refusal-read')?.click();
+		expect(shown()).toBe('');
+		decide({ kind: 'refuse', reason: 'blocked' });
+		texts.set({ language: 'zh-hans', direction: 'ltr', t: (key) => zh[key] });
+		expect(shown()).toBe('');
+		decide({ kind: 'refuse', reason: 'clock' });
+		expect(shown()).toContain(REFUSALS['zh-hans'].clock);
+		button('tee-refusal-read')?.click();
+		decide(OPEN);
+		decide({ kind: 'refuse', reason: 'clock' });
+		expect(shown()).not.toBe('');
+	});
+
 	it('of an origin that was sealed is undone by the person alone', () => {
 		decide({ kind: 'refuse', reason: 'no-way-back' }, 0);
 		expect(forget).not.toHaveBeenCalled();
@@ -152,8 +169,8 @@ describe('a refusal', () => {
 
 	it('leaves the page to the person where it only says that nothing goes', () => {
 		decide({ kind: 'refuse', reason: 'key-refuted' });
-		expect(button('tee-question')?.style.pointerEvents).toBe('none');
+		expect(button('tee-question')?.classList).toContain('telling');
 		decide(asking(SILENT));
-		expect(button('tee-question')?.style.pointerEvents).toBe('');
+		expect(button('tee-question')?.classList).not.toContain('telling');
 	});
 });
