@@ -70,7 +70,7 @@ const later: Environment['later'] = (ms, call) => {
 
 const askService = courierFetch(document, api, later, (...args) => fetch(...args));
 
-/** What the person confirmed at the gate, in this browser or in this tab. */
+/** What the person confirmed at the gate: warnings for this browser, failures for one chat of this tab. */
 const warnings = confirmations(() => localStorage, CONFIRMED, here);
 const failures = confirmations(() => sessionStorage, CONFIRMED, here);
 
@@ -264,6 +264,9 @@ export const mount = (place: HTMLElement, name: keyof typeof ELEMENTS | 'admin')
 export const enter = (door: Door): void => {
 	keepDoor(environment, session, () => settings.state.get().settings, enforcement, door);
 	door.weigh(models.mind);
+	chat.listen(() => {
+		door.gate.another();
+	});
 	showModelQuestion(document, models, texts.state);
 	const badge = (place: HTMLElement) => {
 		offerSettings(); // the app shows none either

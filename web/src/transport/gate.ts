@@ -31,7 +31,7 @@ export interface Situation {
 	known: boolean;
 	/** Why it warned or failed, or could not be made. */
 	causes: readonly Cause[];
-	/** What the person has confirmed: failures for this tab only, warnings for this browser. */
+	/** What the person has confirmed: failures for the chat in this tab, warnings for this browser. */
 	confirmed: { failures: ReadonlySet<Cause>; warnings: ReadonlySet<Cause> };
 }
 
@@ -151,7 +151,7 @@ export interface Confirmations {
 }
 
 export interface GateEnvironment extends Pick<Environment, 'later'> {
-	/** Those of failures, which this tab keeps, and those of warnings, which this browser keeps. */
+	/** Those of failures, which this tab keeps for a chat, and those of warnings, which this browser keeps. */
 	failures: Confirmations;
 	warnings: Confirmations;
 	/** A refusal in the person's language. */
@@ -214,6 +214,12 @@ export class Gate<Channel> {
 		if (asked.kind !== 'ask') return;
 		const kept = asked.failed ? this.env.failures : this.env.warnings;
 		kept.write([...new Set([...asked.causes, ...kept.read()])].slice(0, CONFIRMED_MAX));
+		this.#settle(this.#decision());
+	}
+
+	/** Another chat is open: the person confirmed failures for the one before. What is under way goes on. */
+	another(): void {
+		this.env.failures.write([]);
 		this.#settle(this.#decision());
 	}
 

@@ -246,6 +246,20 @@ describe('the gate', () => {
 		expect(gate.view.decision.kind).toBe('ask');
 	});
 
+	it('asks anew in another chat what was confirmed as failures, and ends nothing', async () => {
+		gate.update({ ...PROVED, standing: 'failed', causes: [CAUSE] });
+		gate.confirm(gate.view.decision);
+		const { ended } = await gate.pass();
+		gate.another();
+		expect([gate.view.decision.kind, ended.aborted]).toEqual(['ask', false]);
+		gate.confirm(gate.view.decision);
+		gate.update({ standing: 'warned' });
+		expect(gate.view.decision.kind).toBe('ask');
+		gate.confirm(gate.view.decision);
+		gate.another();
+		expect(gate.view.decision.kind).toBe('open');
+	});
+
 	it('keeps the newest confirmations only', () => {
 		failures.write(Array.from({ length: CONFIRMED_MAX }, (_, at) => `check:${at}`));
 		gate.update({ ...PROVED, standing: 'failed', causes: [CAUSE] });
