@@ -75,7 +75,7 @@ def test_warnings_are_named_and_nothing_leaves_before_they_are_confirmed(
     assert wire.find(sealed.token) == []
 
 
-def test_a_failure_is_confirmed_in_each_tab(
+def test_a_failure_is_confirmed_in_each_chat_and_tab(
     wire: Wire, sealed: Backend, new_profile: NewProfile
 ) -> None:
     context = new_profile(WRONG)
@@ -88,6 +88,11 @@ def test_a_failure_is_confirmed_in_each_tab(
 
     tab.page.reload()
     tab.expect_app()
+    tab.new_chat()
+    tab.page.evaluate("void fetch('/api/v1/chats/')")  # whatever is asked for next
+    tab.expect_question("was not verified", "Expected measurements:")
+    tab.confirm().expect_app()
+    tab.chat("Still red, and I said yes once more.")
 
     other = Tab(context, wire).go()
     other.expect_question("was not verified", "Expected measurements:")
