@@ -25,6 +25,7 @@ from e2e.walks import TITLE, Site
 pytestmark = pytest.mark.way("plugin")
 
 UPLOAD = "input[type=file][multiple]"
+FILES = "/api/v1/files/"
 NOT_GOOD = edited(lambda _: {"simulated": True})
 ANEW = """() => {
     const bell = new BroadcastChannel('tee-sealed');
@@ -179,6 +180,14 @@ class Continue(Again):
         press(stage.page.locator("#continue-response-button").last)
 
 
+class Regenerate(Again):
+    """An answer that is made anew."""
+
+    def ask(self, stage: Stage) -> None:
+        for selector in stage.tab.front_end.regenerate:
+            press(stage.page.locator(selector).last)
+
+
 class Merge(Again):
     """Two answers that become one."""
 
@@ -216,34 +225,40 @@ class Suggestion(Way):
         stage.expect_heard(self.words)
 
 
-class Task(Way):
+class Tasks(Way):
     """What the app asks of a model by itself, as its own code does it."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    names = ("title", "tags", "follow_up", "queries", "auto", "emoji")
 
     def act(self, stage: Stage, words: str) -> None:
         stage.page.evaluate(
-            """([name, words]) => {
+            """([names, words]) => {
+                window.__refused = [];
                 const headers = {
                     authorization: `Bearer ${localStorage.token}`,
                     'content-type': 'application/json'
                 };
-                const messages = [{role: 'user', content: words}];
-                const body = JSON.stringify({
-                    model: 'stub', messages, prompt: words, type: 'search query', stream: false
-                });
-                const path = `/api/v1/tasks/${name}/completions`;
-                window.__sent = words;
-                fetch(path, {method: 'POST', headers, body}).catch(({detail}) => {
-                    window.__refused = detail;
-                });
+                for (const name of names) {
+                    const prompt = `${name} of ${words}`;
+                    const messages = [{role: 'user', content: prompt}];
+                    const asked = {model: 'stub', messages, prompt, type: 'search query'};
+                    const body = JSON.stringify({...asked, stream: false});
+                    const path = `/api/v1/tasks/${name}/completions`;
+                    fetch(path, {method: 'POST', headers, body}).catch(({detail}) => {
+                        if (detail.startsWith('Nothing was sent')) window.__refused.push(name);
+                    });
+                }
             }""",
-            [self.name, words],
+            [self.names, words],
         )
 
     def expect_kept(self, stage: Stage, words: str) -> None:
-        stage.page.wait_for_function("window.__refused?.startsWith('Nothing was sent')")
+        count = len(self.names)
+        stage.page.wait_for_function("(count) => window.__refused.length === count", arg=count)
+
+    def expect_arrived(self, stage: Stage, words: str) -> None:
+        for name in self.names:
+            stage.expect_heard(f"{name} of {words}")
 
 
 class Voice(Way):
@@ -264,23 +279,41 @@ class Voice(Way):
         expect(stage.tab.input).to_contain_text(self.spoken)
 
 
-class Upload(Way):
-    """A file that is chosen."""
+class Files(Way):
+    """A file that is chosen, one that is dropped on the page, and one that is pasted."""
 
     def act(self, stage: Stage, words: str) -> None:
         content = f"The word is {words}.".encode()
-        sent = {"name": f"{words}.txt", "mimeType": "text/plain", "buffer": content}
+        sent = {"name": f"chosen-{words}.txt", "mimeType": "text/plain", "buffer": content}
         stage.page.locator(UPLOAD).first.set_input_files(sent)
+        stage.tab.input.evaluate(
+            """(input, words) => {
+                const carried = (name) => {
+                    const data = new DataTransfer();
+                    data.items.add(new File([`The word is ${words}.`], name, {type: 'text/plain'}));
+                    return data;
+                };
+                const way = {bubbles: true, cancelable: true};
+                const dropped = {...way, dataTransfer: carried(`dropped-${words}.txt`)};
+                input.dispatchEvent(new DragEvent('dragover', dropped));
+                input.dispatchEvent(new DragEvent('drop', dropped));
+                const pasted = {...way, clipboardData: carried(`pasted-${words}.txt`)};
+                input.dispatchEvent(new ClipboardEvent('paste', pasted));
+            }""",
+            words,
+        )
 
     def expect_kept(self, stage: Stage, words: str) -> None:
         """The file is the person's own, and the page says that it was not sent."""
         expect(stage.page.get_by_text("Nothing was sent").first).to_be_visible()
 
     def expect_arrived(self, stage: Stage, words: str) -> None:
-        def stored() -> bool:
-            return words in stage.site.backend.call("GET", "/api/v1/files/").text
-
-        wait_until(stored, "the file", seconds=SECONDS / 1000)
+        for act in ("chosen", "dropped", "pasted"):
+            wait_until(
+                lambda name=f"{act}-{words}": name in stage.site.backend.call("GET", FILES).text,
+                f"the file that was {act}",
+                seconds=SECONDS / 1000,
+            )
 
 
 class Link(Way):
@@ -323,15 +356,16 @@ class Channel(Way):
         )
 
 
-WAYS: dict[str, Callable[[], Way]] = {
+WAYS: dict[str, type[Way]] = {
     "send": Send,
     "edit": Edit,
     "continue": Continue,
+    "regenerate": Regenerate,
     "merge": Merge,
     "a suggestion": Suggestion,
-    "a title": lambda: Task("title"),
+    "the app's own questions": Tasks,
     "voice": Voice,
-    "upload": Upload,
+    "files": Files,
     "a link": Link,
     "a channel": Channel,
 }

@@ -67,6 +67,8 @@ export class TrustSettings extends TrustElement {
 			.line {
 				display: flex;
 				align-items: center;
+				flex-wrap: wrap;
+				gap: 0.125rem 0.5rem;
 				justify-content: space-between;
 				padding: 0.125rem 0;
 			}
@@ -109,6 +111,7 @@ export class TrustSettings extends TrustElement {
 				padding: 0.375rem 0.75rem;
 			}
 			select {
+				max-width: 100%;
 				border-color: transparent;
 				padding: 0.5rem;
 				text-align: end;
