@@ -60,6 +60,11 @@ export const base = css`
 		outline: 2px solid #3b82f6;
 		outline-offset: 1px;
 	}
+	pre {
+		margin: 0;
+		white-space: pre-wrap;
+		overflow-wrap: anywhere;
+	}
 	.muted {
 		color: var(--muted);
 	}
