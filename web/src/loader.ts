@@ -24,7 +24,7 @@ declare global {
 /** What the loader calls of the page's piece. */
 type Piece = Pick<
 	typeof Page,
-	'mount' | 'openChat' | 'offerSettings' | 'blocked' | 'originAsked' | 'enter'
+	'mount' | 'askBy' | 'openChat' | 'offerSettings' | 'blocked' | 'originAsked' | 'enter'
 >;
 /** Loads a module by its address. */
 type Load = <Module>(address: string) => Promise<Module>;
@@ -75,6 +75,8 @@ export const start = (
 	load: (address: string) => Promise<Piece>,
 	asked: Promise<void>
 ): (() => Promise<Piece>) => {
+	/** As it is before the app comes. */
+	const ownFetch = window.fetch.bind(window);
 	let page: Promise<Piece> | undefined;
 	let failures = 0;
 	let timer: ReturnType<typeof setTimeout> | undefined;
@@ -94,6 +96,7 @@ export const start = (
 		const again = failures > 0 ? `?${failures}` : '';
 		try {
 			const loaded = await load(new URL(piece + again, self).href);
+			loaded.askBy(ownFetch);
 			loaded.openChat(openChat());
 			return loaded;
 		} catch (error) {

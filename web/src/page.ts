@@ -68,7 +68,18 @@ const later: Environment['later'] = (ms, call) => {
 	};
 };
 
-const askService = courierFetch(document, api, later, (...args) => fetch(...args));
+/**
+ * The page's `fetch` as the loader left it. An app may put its own in front, as open-webui 0.12.4 does:
+ * that one asks, of an answer to who is not signed in, whether somebody is, and that waits for us.
+ */
+let ownFetch: typeof fetch = (...args) => fetch(...args);
+
+/** Have what the page asks by itself go by this one. */
+export const askBy = (given: typeof fetch): void => {
+	ownFetch = given;
+};
+
+const askService = courierFetch(document, api, later, (...args) => ownFetch(...args));
 
 /** What the person confirmed at the gate: warnings for this browser, failures for one chat of this tab. */
 const warnings = confirmations(() => localStorage, CONFIRMED, here);
@@ -79,7 +90,7 @@ const environment: Environment = {
 	fetch: (input, init) => {
 		const address = input instanceof Request ? input.url : input;
 		const isOwn = new URL(address, location.href).origin === location.origin;
-		return isOwn ? fetch(input, init) : askService(input, init);
+		return isOwn ? ownFetch(input, init) : askService(input, init);
 	},
 	now: () => Date.now(),
 	elapsed: () => performance.now(),
@@ -305,8 +316,10 @@ export const blocked = createBlocked(document, {
 	tell: (directive, origin) => {
 		const body = JSON.stringify({ v: 1, blocked: { directive, origin } });
 		const headers = { 'content-type': 'application/json' };
-		fetch(`${api}/tee/report`, { method: 'POST', headers, body, credentials: 'omit' }).catch(() => {
-			// the browser has said so in its console
-		});
+		ownFetch(`${api}/tee/report`, { method: 'POST', headers, body, credentials: 'omit' }).catch(
+			() => {
+				// the browser has said so in its console
+			}
+		);
 	}
 });

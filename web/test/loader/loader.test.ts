@@ -16,6 +16,7 @@ const makePage = () => ({
 	offerSettings: vi.fn(),
 	blocked: vi.fn(),
 	originAsked: vi.fn(),
+	askBy: vi.fn(),
 	enter: vi.fn()
 });
 
@@ -73,6 +74,17 @@ describe('the loader', () => {
 		await frame();
 		expect(page.originAsked).toHaveBeenCalledTimes(1);
 		expect(console.warn).toHaveBeenCalledWith(expect.stringContaining('took that right'));
+	});
+
+	it('has the page ask by what was there before the app put its own in front', async () => {
+		begin();
+		const apps = vi.fn<typeof fetch>();
+		vi.stubGlobal('fetch', apps);
+		ask();
+		await frame();
+		const given = page.askBy.mock.lastCall?.[0] as typeof fetch;
+		await given('/api/v1/tee/config');
+		expect([send.mock.calls.length, apps.mock.calls.length]).toEqual([1, 0]);
 	});
 
 	it('loads the page’s piece with the first place, once, and fills all places', async () => {
