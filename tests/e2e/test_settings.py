@@ -143,7 +143,9 @@ def test_a_memory_that_a_script_changed_is_amber_until_confirmed(
     memory["values"]["mr_td"] = "77" * 48
     write(chat.page, MEMORY_KEY, json.dumps(memory))
     chat.reload().expect_state("amber")
-    assert {c for c, o in chat.checks().items() if o == "warn"} == {"settings", "reference-values"}
+    warned = {c for c, o in chat.checks().items() if o == "warn"}
+    # Other servers of these tests write into this TD's log: that looks like another workload.
+    assert warned - {"workload"} == {"settings", "reference-values"}
     assert MEMORY_KEY in reason(chat)
     restore(chat)
     chat.expect_state("green")

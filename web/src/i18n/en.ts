@@ -261,7 +261,7 @@ const en = {
 		'The browser may not ask this attestation service, and this server passes evidence on to no other address than:',
 	'reason.keys-unreachable': 'The attestation service gave no keys.',
 	'reason.keys-silent':
-		'The attestation service gave this page no keys: it is down or out of reach, it does not let this site read them (CORS), or it publishes none. A browser does not say which.',
+		'The attestation service gave this page no keys: it is not at this address, it is down or out of reach, it does not let this site read them (CORS), or it publishes none. A browser does not say which.',
 	'reason.keys-needed':
 		'The browser cannot have the attestation service’s keys, so nothing was sent to it: pin them.',
 	'reason.key-changed':
@@ -379,7 +379,7 @@ const en = {
 	'advice.address':
 		'Compare the address with the one that whoever runs the service gives: see Settings › General › Remote attestation.',
 	'advice.pin':
-		'Ask whoever runs the service for its keys, and pin them: see Settings › General › Remote attestation. If it is only down, this page goes on trying.',
+		'Compare the address with the one that whoever runs the service gives, ask for its keys, and pin them: see Settings › General › Remote attestation. If it is only down, this page goes on trying.',
 	'advice.lost':
 		'Look at what is stored, then put back what this page stored last, or start anew. If you did not delete or change it, send nothing confidential before.',
 	'advice.admit':

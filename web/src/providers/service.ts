@@ -1,6 +1,6 @@
 import { isPrivate } from '../base/address';
 import type { CheckId, Finding } from '../base/checks';
-import type { JsonObject } from '../base/json';
+import { own, parseObject, type JsonObject } from '../base/json';
 import { asProblem, Passing, Problem } from '../base/problem';
 import { mergedLog } from '../evidence/merged';
 import { keyOfChain, readPinned } from '../token/chain';
@@ -60,12 +60,22 @@ const requireReadable = async ({ certificates }: Pins): Promise<void> => {
 	await readPinned(certificates);
 };
 
+/** Is it what a service publishes, whatever the keys in it are worth? */
+const isKeySet = (text: string): boolean => {
+	try {
+		return Array.isArray(own(parseObject(text), 'keys'));
+	} catch {
+		return false;
+	}
+};
+
 /** The key set that a service published; a bad one says nothing about the machine. */
 const readPublished = (text: string): Jwk[] => {
 	try {
 		return parseKeySet(text);
 	} catch (error) {
-		throw new Passing('keys-malformed', asProblem(error).detail);
+		const code = isKeySet(text) ? 'keys-malformed' : 'service-kind';
+		throw new Passing(code, asProblem(error).detail);
 	}
 };
 

@@ -284,7 +284,9 @@ describe('keys', () => {
 	it.each<[string, Answer, ReasonCode]>([
 		['of a Trustee that publishes none', { status: 404, text: '' }, 'keys-needed'],
 		['out of reach', 'no connection', 'keys-silent'],
-		['that are none', { text: '{"keys":[]}' }, 'keys-malformed']
+		['that are none', { text: '{"keys":[]}' }, 'keys-malformed'],
+		['in the place of which there is a page', { text: '<!doctype html>' }, 'service-kind'],
+		['in the place of which there is something else', { text: '{"models":[]}' }, 'service-kind']
 	])('%s: nothing is sent', async (_name, keys, code) => {
 		const { asked, ...found } = await run({ keys });
 		expect([asked, found.code]).toEqual([[], code]);

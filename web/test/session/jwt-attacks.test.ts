@@ -370,13 +370,13 @@ describe.each(services)('%s', (service) => {
 		[
 			'names its keys twice',
 			{ text: `{"keys":[],"keys":[${json(SIGNERS[service].jwk)}]}` },
-			'keys-malformed',
+			'service-kind',
 			''
 		],
 		[
 			'has a key with a member twice',
 			{ text: `{"keys":[${json(SIGNERS[service].jwk).replace('{', '{"kid":"x",')}]}` },
-			'keys-malformed',
+			'service-kind',
 			''
 		],
 		[

@@ -128,8 +128,10 @@ export const stepsStyles = css`
 	.steps ul {
 		margin-bottom: 0;
 	}
+	.steps summary .strong {
+		flex: 1;
+	}
 	.mark {
 		display: flex;
-		margin-inline-start: auto;
 	}
 `;
