@@ -32,7 +32,7 @@ help:
 	@echo "make wheel  the kit's wheel, with the page's bundle inside: out/wheel"
 	@echo "make release   that wheel and what may run, signed: out/release (KEY=/path/to/key.pem)"
 	@echo "make fuzz   every parser, and the page against Python, for FUZZ_SECONDS (300) each"
-	@echo "make soak   100,000 quotes with random faults (a minute or two)"
+	@echo "make soak   100,000 quotes with random faults, a start killed at every step (minutes)"
 	@echo "make bench  the figures, each against a baseline of the same run"
 	@echo "make screenshots   pictures of the page in all sizes, looks and languages: out/screenshots"
 	@echo "make clean  remove what these made in the checkout (the cache folder stays)"
@@ -144,6 +144,7 @@ fuzz:
 soak:
 	@$(BOOTSTRAP) privileges system-test dev
 	$(VENV)/python tests/native/soak.py
+	CCZOO_EVERY_STEP=1 $(VENV)/pytest tests/native/test_measured_start.py
 
 bench: setup-test
 	@$(BOOTSTRAP) bench
