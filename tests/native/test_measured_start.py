@@ -28,7 +28,7 @@ KINDS = ["start", "kit", "open-webui", "front-end", "page", "environment", "func
 KINDS += ["settings", "function"]
 NOBODY = 65534
 # Between two steps at which something is done: `make soak` takes each of them, which takes minutes.
-STRIDE = 1 if "CCZOO_EVERY_STEP" in os.environ else 11 if ON_REAL_KERNEL else 5
+STRIDE = 1 if "CCZOO_EVERY_STEP" in os.environ else 41 if ON_REAL_KERNEL else 5
 
 
 @pytest.fixture(scope="module")

@@ -74,7 +74,7 @@ SUITE = [
 ]
 CHECKS = 38
 SUITE_AT_LEAST = 300  # tests that pass
-BOOT_SECONDS = 800
+BOOT_SECONDS = 1200
 
 
 def find(program: str) -> str | None:
