@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cczoo_installer import hook_line, hooked_package, package
+from cczoo_installer import hook_line, hooked_package, package, patchset
 from installer_kit import (
     BACKEND,
     CHILD,
@@ -535,7 +535,8 @@ def test_the_shipped_lists_are_used(environment: Environment, cczoo: Run) -> Non
     assert ", ".join(editions.versions(editions.PLUGIN)) in refused
     found = cczoo(environment.package, "--try", "--json", with_patches=None).json["found"]
     places = [finding["what"] for finding in found if "place" in finding["what"]]
-    assert places == ["a place for badge in the page", "a place for settings in the page"]
+    shipped = json.loads((patchset.default_root() / "anchors.json").read_text("utf-8"))
+    assert places == [f"a place for {place} in the page" for place in shipped["places"]]
 
 
 def test_a_package_that_is_linked_into_site_packages(
