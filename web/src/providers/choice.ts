@@ -113,6 +113,7 @@ export interface Suggested {
 	policy: string;
 }
 
+/** What is proposed to a person with these settings, of which the choice came. */
 export const suggestedTo = (
 	{ keys, policy }: Pick<Preferences, 'keys'> & { policy: string },
 	config: ServerConfig,
