@@ -89,10 +89,15 @@ class Wire:
         `among`: these messages, or else all. `part`: how much of it is telling.
         """
         patterns = spellings(canary, part)
+
+        @functools.cache  # the same files pass again and again
+        def tells(data: bytes) -> bool:
+            return any(pattern in data for pattern in patterns)
+
         return [
             f"{each.way} {each.what}"
             for each in (list(self.messages) if among is None else among)
-            if any(pattern in part for part in (each.head, each.body) for pattern in patterns)
+            if tells(each.head) or tells(bytes(each.body))
         ]
 
     def socket_sizes(self, way: str) -> list[int]:

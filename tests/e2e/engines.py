@@ -20,7 +20,7 @@ from selenium.webdriver import Remote
 from selenium.webdriver.webkitgtk.options import Options as WebKitGTKOptions
 from websocket import WebSocket, create_connection
 
-from e2e.stack import Process, free_port
+from e2e.stack import Process, ask, free_port
 
 FIREFOX = "/usr/bin/firefox-esr"
 WEBKIT_DRIVER = "/usr/bin/WebKitWebDriver"
@@ -181,7 +181,7 @@ def webkit(folder: Path) -> Iterator[Engine]:
 
 def _is_ready(port: int) -> bool:
     try:
-        answer = httpx.get(f"http://127.0.0.1:{port}/status", trust_env=False, timeout=5)
+        answer = ask("GET", f"http://127.0.0.1:{port}/status", timeout=5)
     except httpx.HTTPError:
         return False
     return bool(answer.json()["value"]["ready"])

@@ -8,12 +8,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import httpx
 from playwright.sync_api import Browser, BrowserContext, Locator, expect
 
 from doubles.wire import UP, Answer, Wire
 from e2e.browser import ChatPage, signed_in_context, tee_settings
-from e2e.stack import REPO
+from e2e.stack import REPO, ask
 from quote_generator import evidence
 from quote_generator.simulator import Simulator
 
@@ -93,7 +92,7 @@ def _is_outside(method: str, path: str) -> bool:
 
 def heard(models: str, words: str) -> bool:
     """Whether the model server at this address was told these words."""
-    return words in httpx.get(f"{models}/requests", trust_env=False, timeout=SECONDS / 1000).text
+    return words in ask("GET", f"{models}/requests").text
 
 
 def count(wire: Wire, what: str) -> int:

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import BrowserContext, FrameLocator, Locator, expect
 
 from e2e.browser import ChatPage, tee_settings
 from e2e.elsewhere import HEIGHT, WIDTH, Elsewhere, elsewhere
-from e2e.stack import Backend, wait_until
+from e2e.stack import Backend, ask, wait_until
 
 OpenChat = Callable[..., ChatPage]
 StartBackend = Callable[..., Backend]
@@ -108,8 +107,7 @@ def open_answer(
     """Open a chat in which the model answers something; nothing was asked elsewhere before."""
 
     def order(answer: str | None, delay: float) -> None:
-        with httpx.Client(trust_env=False) as client:
-            client.post(f"{model}/control", json={"answer": answer, "delay": delay})
+        ask("POST", f"{model}/control", json={"answer": answer, "delay": delay})
 
     def watch(context: BrowserContext) -> None:
         context.add_init_script(WATCH)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from cczoo_verifier.__main__ import main
 from playwright.sync_api import Browser
@@ -15,7 +14,7 @@ from playwright.sync_api import Browser
 from doubles.spellings import new_canary
 from doubles.wire import Wire, recorded
 from e2e.gates import QUOTE, SECONDS, TEE, Tab, edited, in_the_clear, profile
-from e2e.stack import Backend, Installation
+from e2e.stack import Backend, Installation, ask
 
 # The page is the same in both ways in: one of them is enough.
 pytestmark = pytest.mark.way("source")
@@ -98,12 +97,12 @@ def test_where_all_that_is_sealed_goes_to_the_genuine_machine_the_wrong_one_hear
     prompt, answer = new_canary("prompt"), new_canary("answer")
     tab.go().expect_app()
     tab.expect_state("green")
-    httpx.post(f"{model}/control", json={"answer": f"It is {answer}."}, trust_env=False)
+    ask("POST", f"{model}/control", json={"answer": f"It is {answer}."})
     try:
         tab.send(f"Say {prompt}.")
         tab.expect_reply(answer, seconds=SECONDS / 1000)
     finally:
-        httpx.post(f"{model}/control", json={"answer": None}, trust_env=False)
+        ask("POST", f"{model}/control", json={"answer": None})
     assert audited(relay.proxy.url, test_pki) == VERIFIED_SIMULATED
     for wire in (relay.heard, relay.proxy):
         assert in_the_clear(wire) == []

@@ -9,14 +9,13 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import BrowserContext, FrameLocator, Route, expect
 
 from e2e.browser import ChatPage, front_end_of, tee_settings
 from e2e.editions import Edition
 from e2e.hostile_answers import ACCOUNT, ANSWERS, ORDINARY, PAGE, fenced, seizing
-from e2e.stack import Backend
+from e2e.stack import Backend, ask
 
 OpenChat = Callable[..., ChatPage]
 Say = Callable[[str], None]
@@ -30,9 +29,8 @@ def say(model: str) -> Iterator[Say]:
     """Tell the model what it shall answer."""
 
     def order(answer: str | None) -> None:
-        with httpx.Client(trust_env=False) as client:
-            delay = 0.05 if answer is None else 0
-            client.post(f"{model}/control", json={"answer": answer, "delay": delay})
+        delay = 0.05 if answer is None else 0
+        ask("POST", f"{model}/control", json={"answer": answer, "delay": delay})
 
     yield order
     order(None)

@@ -14,14 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
 import pytest
 from fastapi import FastAPI, Response
 from playwright.sync_api import Page
 
 from doubles.serving import serving
 from doubles.wire import Answer
-from e2e.stack import wait_until
+from e2e.stack import ask, wait_until
 from e2e.walks import KIT, Walk
 
 # The page is the same in both ways in: one of them is enough.
@@ -84,7 +83,7 @@ class Keeper:
     def answer(self) -> Response:
         self.asked.set()
         self.let_go.wait(SECONDS)
-        answer = httpx.get(self.server + WORKER, trust_env=False)
+        answer = ask("GET", self.server + WORKER)
         names = ("content-type", "service-worker-allowed")
         return Response(answer.content, headers={name: answer.headers[name] for name in names})
 
