@@ -31,7 +31,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, Playwright, expect, sync_playwright
@@ -60,6 +59,7 @@ from e2e.stack import (
     BackendSpec,
     Installation,
     announcing_server,
+    ask,
     free_port,
 )
 from e2e.walks import Passage, Site, Walk
@@ -87,6 +87,7 @@ UNLIMITED = {
     "TEE_QUOTE_LIMIT_ADDRESS": "10000/minute",
     "TEE_QUOTE_LIMIT_PUBLIC": "10000/minute",
 }
+UNSTATED = {"TEE_STATEMENT": "off"}
 NOWHERE = "http://127.0.0.1:1"  # no test asks Intel for collateral
 ServerCommand = list[str | Path]
 Env = Mapping[str, str]
@@ -250,9 +251,9 @@ def model(start_model: Callable[..., str]) -> str:
 @pytest.fixture
 def slow_model(model: str) -> Iterator[None]:
     """The same one, so slow that a page on a busy machine shows its answer word by word."""
-    httpx.post(f"{model}/control", json={"delay": 0.25}, trust_env=False)
+    ask("POST", f"{model}/control", json={"delay": 0.25})
     yield
-    httpx.post(f"{model}/control", json={"delay": 0.05}, trust_env=False)
+    ask("POST", f"{model}/control", json={"delay": 0.05})
 
 
 @pytest.fixture(scope="session")
@@ -324,7 +325,9 @@ def start_backend(
 ) -> Iterator[Callable[..., Backend]]:
     """Start a backend of one of the three kinds, or of another that no service lets in.
 
-    Of another installation, and with the port and the data of another backend, on request.
+    Of another installation, and with the port and the data of another backend, on request. Unless
+    it ``states`` what runs there, as open-webui does by itself, it measures nothing: a start takes
+    twice as long with that, and a TD's log is one server's.
     """
     running: list[Backend] = []
 
@@ -335,6 +338,7 @@ def start_backend(
         *,
         of: Installation = installation,
         after: Backend | None = None,
+        states: bool = False,
     ) -> Backend:
         spec = BackendSpec(
             name=kind,
@@ -342,7 +346,7 @@ def start_backend(
             directory=after.spec.directory if after else home / kind,
             model_url=model,
             port=after.spec.port if after else ports.get(kind) or free_port(),
-            env={"TEE_PCCS_URL": NOWHERE, **UNLIMITED, **env},
+            env={"TEE_PCCS_URL": NOWHERE, **UNLIMITED, **({} if states else UNSTATED), **env},
             wrapper=wrapper,
         )
         running.append(Backend(spec))
@@ -389,7 +393,7 @@ def hardware(
         "TEE_COLLATERAL_TIMEOUT": "2",
         "TEE_QUOTE_TIMEOUT": "3",
     }
-    return start_backend("hardware", env, tuple(kernel.inside([])))
+    return start_backend("hardware", env, tuple(kernel.inside([])), states=True)
 
 
 @pytest.fixture(scope="session")
@@ -432,7 +436,7 @@ def simulated(
 @pytest.fixture(scope="session")
 def sealed(start_backend: Callable[..., Backend], home: Path) -> Backend:
     """open-webui on a machine without TDX, with the simulator; sealed, and verified in the page."""
-    return start_backend("sealed", sealed_simulator(home))
+    return start_backend("sealed", sealed_simulator(home), states=True)
 
 
 @pytest.fixture

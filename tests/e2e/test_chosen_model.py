@@ -26,11 +26,11 @@ def server(
 ) -> Backend:
     """Hardware that the page takes for Intel's, with connections that these tests change."""
     env = {
-        "TEE_STATEMENT": "on",
         "TEE_DEFAULT_PROVIDER": "dcap",
         "TEE_PCCS_URL": collateral_service.url,
     }
-    return start_backend("chosen", env, tuple(kernel.inside([])), of=own_root_installation)
+    wrapper = tuple(kernel.inside([]))
+    return start_backend("chosen", env, wrapper, of=own_root_installation, states=True)
 
 
 @pytest.fixture

@@ -54,7 +54,6 @@ def server(
 ) -> Backend:
     """Hardware that the page takes for Intel's, whose administrator has pages send nothing else."""
     env = {
-        "TEE_STATEMENT": "on",
         "TEE_ENFORCEMENT": "block",
         "TEE_DEFAULT_PROVIDER": "dcap",
         "TEE_PCCS_URL": collateral_service.url,
@@ -62,7 +61,8 @@ def server(
         "OLLAMA_BASE_URL": models,
         "OPENAI_API_BASE_URL": f"{models}/v1",
     }
-    backend = start_backend("blocking", env, tuple(kernel.inside([])), of=own_root_installation)
+    wrapper = tuple(kernel.inside([]))
+    backend = start_backend("blocking", env, wrapper, of=own_root_installation, states=True)
     connect(backend, models, [FAR])
     return backend
 

@@ -55,8 +55,8 @@ def machine(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Backend:
     """open-webui in a simulated TD of its own: nobody else tells its log anything."""
-    env = {"TEE_STATEMENT": "on", **sealed_simulator(tmp_path_factory.mktemp("workload"))}
-    return start_backend("workload", env, of=kit_in(own))
+    env = sealed_simulator(tmp_path_factory.mktemp("workload"))
+    return start_backend("workload", env, of=kit_in(own), states=True)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, Page
@@ -26,7 +25,7 @@ from doubles.spellings import PART, RANDOM, new_canary
 from doubles.wire import DOWN, UP, Message, Wire, recorded
 from e2e.browser import OBSERVER, ChatPage, front_end_of, signed_in_context
 from e2e.editions import this_edition
-from e2e.stack import Backend, Installation
+from e2e.stack import Backend, Installation, ask
 from emulator.harness import Emulator
 
 MODELS = ("stub", "other")
@@ -76,14 +75,11 @@ class Site:
 
     def models(self, **orders: Any) -> None:
         """Tell the models what to answer."""
-        httpx.post(
-            f"{self.model}/control", json=orders, trust_env=False, timeout=30
-        ).raise_for_status()
+        ask("POST", f"{self.model}/control", json=orders).raise_for_status()
 
     def asked(self) -> list[Any]:
         """What the models were asked for so far."""
-        answer = httpx.get(f"{self.model}/requests", trust_env=False, timeout=30)
-        return list(answer.json())
+        return list(ask("GET", f"{self.model}/requests").json())
 
 
 @dataclass
@@ -157,7 +153,7 @@ class Passage:
         """What was planted is found where it does pass."""
         for name, text in self.planted.items():
             before = len(self.site.wire.messages)
-            httpx.get(f"{self.url}/health", params={"words": text}, trust_env=False, timeout=30)
+            ask("GET", f"{self.url}/health", params={"words": text})
             passed = self.site.wire.messages[before:]
             assert self.site.wire.find(text, passed), f"{name} would never be found"
 
@@ -255,7 +251,7 @@ def start_site(
     """Start an open-webui with models of its own behind one who reads along."""
     with ExitStack() as stack:
 
-        def start(name: str, **env: str) -> Site:
+        def start(name: str, *, states: bool = False, **env: str) -> Site:
             model = start_model(f"{name}-model", MODELS, "--delay", "0.01")
             addresses = {
                 "OPENAI_API_BASE_URL": f"{model}/v1",
@@ -272,6 +268,7 @@ def start_site(
                 {**SETTINGS, **addresses, **env},
                 tuple(kernel.inside([])),
                 of=own_root_installation,
+                states=states,
             )
             wire = stack.enter_context(recorded(backend.url))
             return Site(backend, model, wire, accounts)
@@ -282,7 +279,7 @@ def start_site(
 @pytest.fixture(scope="session")
 def site(start_site: Callable[..., Site]) -> Site:
     """Where most walks are."""
-    return start_site("walked")
+    return start_site("walked", states=True)
 
 
 @pytest.fixture(scope="session")
