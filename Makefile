@@ -110,10 +110,9 @@ web:
 	cd web && npm run --silent check && npm run --silent test
 
 # In full what a new user gets, the newest version of each way; of the others a look.
-# Browser tests wait most of the time: those of two editions run side by side.
 e2e: setup-test
-	@$(VENV)/python tools/side_by_side.py $(foreach name,$(call editions,full),$(call e2e-of,$(name)))
 	@$(VENV)/python tools/side_by_side.py \
+		$(foreach name,$(call editions,full),$(call e2e-of,$(name))) \
 		$(foreach name,$(call editions,smoke),$(call e2e-of,$(name),-m smoke))
 
 # And what takes minutes and 4 GB: the front end is built in two folders, to the same bytes.

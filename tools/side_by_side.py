@@ -2,9 +2,10 @@
 
     python tools/side_by_side.py NAME='COMMAND' [NAME='COMMAND' ...]
 
-Browser tests wait most of the time: two suites of them take little longer than one. The exit code
-is 1 if any command failed; what those printed last then stands once more at the end, behind all
-that the others had to say. An interrupt, or the end of this process, ends all of them.
+Two at once, the others as those end: browser tests wait a lot, and two suites of them take less
+than one after the other. The exit code is 1 if any command failed; what those printed last then
+stands once more at the end, behind all that the others had to say. An interrupt, or the end of this
+process, ends all of them.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 
 FAILED, USAGE = 1, 2
+AT_ONCE = 2
 END_SECONDS = 30
 LAST_LINES = 8
 
@@ -30,55 +33,77 @@ def main(arguments: Sequence[str]) -> int:
         print(__doc__, file=sys.stderr)
         return USAGE
     signal.signal(signal.SIGTERM, _interrupted)
-    running = {name: _started(command) for name, _, command in named}
-    last = {name: deque[str](maxlen=LAST_LINES) for name in running}
-    readers = [
-        threading.Thread(target=_pass_on, args=(name, process, last[name]), daemon=True)
-        for name, process in running.items()
-    ]
+    commands = [Command(name, command) for name, _, command in named]
+    threads = ThreadPoolExecutor(AT_ONCE)
+    runs = [threads.submit(command.run) for command in commands]
     try:
-        for reader in readers:
-            reader.start()
-        codes = {name: process.wait() for name, process in running.items()}
+        codes = [run.result() for run in runs]
     finally:
-        _end(running.values())
-    for reader in readers:
-        reader.join(END_SECONDS)
-    for name, code in codes.items():
-        for line in last[name] if code else ():
-            print(f"[{name}] {line}", end="", flush=True)
-        print(f"[{name}] ended with {code}", flush=True)
-    return FAILED if any(codes.values()) else 0
+        threads.shutdown(wait=False, cancel_futures=True)
+        for command in commands:
+            command.interrupt()
+        for command in commands:
+            command.end()
+    for command, code in zip(commands, codes, strict=True):
+        if code:
+            command.repeat_last_lines()
+        command.say(f"ended with {code}\n")
+    return FAILED if any(codes) else 0
 
 
-def _started(command: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        shlex.split(command),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
+class Command:
+    """A command that is to run, runs, or has ended."""
 
+    def __init__(self, name: str, command: str) -> None:
+        self._name = name
+        self._words = shlex.split(command)
+        self._last = deque[str](maxlen=LAST_LINES)
+        self._process: subprocess.Popen[str] | None = None
+        self._may_start = True
+        self._starting = threading.Lock()
 
-def _pass_on(name: str, process: subprocess.Popen[str], last: deque[str]) -> None:
-    assert process.stdout is not None  # noqa: S101 - it was asked for
-    for line in process.stdout:
-        print(f"[{name}] {line}", end="", flush=True)
-        last.append(line)
+    def run(self) -> int:
+        """Run it, pass on what it prints, and return its exit code."""
+        with self._starting:
+            if not self._may_start:
+                return FAILED
+            self._process = subprocess.Popen(
+                self._words,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            )
+        assert self._process.stdout is not None  # noqa: S101 - it was asked for
+        for line in self._process.stdout:
+            self.say(line)
+            self._last.append(line)
+        return self._process.wait()
 
+    def say(self, line: str) -> None:
+        """Print a line with the name in front."""
+        print(f"[{self._name}] {line}", end="", flush=True)
 
-def _end(processes: Iterable[subprocess.Popen[str]]) -> None:
-    """End what still runs: politely, so that it ends its own children, and for sure."""
-    left = [process for process in processes if process.poll() is None]
-    for process in left:
-        process.send_signal(signal.SIGINT)
-    for process in left:
-        try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
+    def repeat_last_lines(self) -> None:
+        """Print once more what it printed last."""
+        for line in self._last:
+            self.say(line)
+
+    def interrupt(self) -> None:
+        """Ask it to end, so that it ends its own children; it does not start any more."""
+        with self._starting:
+            self._may_start = False
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+
+    def end(self) -> None:
+        """Wait for its end, and see to it."""
+        if self._process is not None:
+            try:
+                self._process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
 
 
 def _interrupted(_number: int, _frame: FrameType | None) -> None:

@@ -52,9 +52,18 @@ def test_they_run_at_the_same_time(tmp_path: Path) -> None:
     assert run(f"a={meets('a', 'b')}", f"b={meets('b', 'a')}").returncode == 0
 
 
-def test_an_end_is_the_end_of_all() -> None:
+def test_the_third_begins_when_one_of_them_has_ended(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    lasts = python(f"import os, time\nwhile not os.path.exists('{ran}'): time.sleep(.05)")
+    done = run(f"lasts={lasts}", f"ends={python('print(1)')}", f"third=touch {ran}")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0] == "[ends] 1"
+
+
+def test_an_end_is_the_end_of_all(tmp_path: Path) -> None:
     code = "import time; print('here', flush=True); time.sleep(600)"
     command = [sys.executable, str(TOOL), f"one={python(code)}", f"two={python(code)}"]
+    command += [f"three=touch {tmp_path}/started"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for _ in range(2):
@@ -63,6 +72,7 @@ def test_an_end_is_the_end_of_all() -> None:
         # It ends when nobody holds the pipe any more: neither it nor its commands.
         process.stdout.read()
         assert process.wait(SECONDS) != 0
+    assert not (tmp_path / "started").exists()
 
 
 def test_what_is_no_command_is_refused() -> None:
