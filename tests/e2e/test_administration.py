@@ -112,6 +112,7 @@ def test_it_is_in_open_webuis_settings_and_pages_go_by_it(server: Backend, chat:
     assert chat.errors == []
 
 
+@pytest.mark.way("plugin")
 def test_a_policy_that_it_proposes_counts_once_a_person_takes_it_over(
     server: Backend, chat: ChatPage
 ) -> None:
@@ -133,6 +134,7 @@ def test_a_policy_that_it_proposes_counts_once_a_person_takes_it_over(
     assert chat.errors == []
 
 
+@pytest.mark.way("plugin")
 def test_what_the_environment_fixes_is_shown_and_cannot_be_changed(
     server: Backend, chat: ChatPage, collateral_service: pccs.State
 ) -> None:
@@ -143,6 +145,7 @@ def test_what_the_environment_fixes_is_shown_and_cannot_be_changed(
     expect(row(form, "trustee_url")).to_contain_text("From the environment (TEE_TRUSTEE_URL)")
 
 
+@pytest.mark.way("plugin")
 def test_what_is_wrong_is_told_at_its_field(server: Backend, chat: ChatPage) -> None:
     form = open_form(chat.page, server.url)
     field(form, "quote_limit_user").fill("many")
@@ -159,6 +162,7 @@ def test_what_is_wrong_is_told_at_its_field(server: Backend, chat: ChatPage) -> 
     assert stored(server, "enforcement") == "off"
 
 
+@pytest.mark.way("plugin")
 def test_two_administrators_at_the_same_time(server: Backend, chat: ChatPage) -> None:
     form = open_form(chat.page, server.url)
     field(form, "relay_timeout").fill("20")

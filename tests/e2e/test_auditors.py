@@ -118,6 +118,7 @@ def test_who_has_no_account_sees_what_this_browser_found(
     somebody.expect_checked()
 
 
+@pytest.mark.way("plugin")
 def test_a_link_is_compared_with_what_the_one_who_opens_it_measures(
     sealed: Backend, auditor: Callable[..., Auditor]
 ) -> None:
@@ -127,6 +128,7 @@ def test_a_link_is_compared_with_what_the_one_who_opens_it_measures(
     assert other.outcomes("expected", "field") == dict.fromkeys(REGISTERS, "same")
 
 
+@pytest.mark.way("plugin")
 def test_a_link_that_differs_is_told_first_and_changes_nothing(
     sealed: Backend, auditor: Callable[..., Auditor]
 ) -> None:
@@ -153,6 +155,7 @@ def test_a_link_that_differs_is_told_first_and_changes_nothing(
     assert planted not in other.stored()
 
 
+@pytest.mark.way("plugin")
 @pytest.mark.parametrize(
     "fragment",
     [
@@ -192,6 +195,7 @@ def test_the_panel_leads_there_past_the_worker(
         expect(here.page.locator("#chat-input")).to_have_count(0)
 
 
+@pytest.mark.way("plugin")
 def test_where_evidence_is_for_users_it_leads_to_sign_in(
     bare: Backend, auditor: Callable[..., Auditor]
 ) -> None:
@@ -202,6 +206,7 @@ def test_where_evidence_is_for_users_it_leads_to_sign_in(
     expect(somebody.page.locator("input[type=email]")).to_be_visible(timeout=45_000)
 
 
+@pytest.mark.way("plugin")
 def test_where_requests_must_come_sealed_it_comes_in_the_clear_and_asks_for_nothing_else(
     start_backend: Callable[..., Backend], home: Path, auditor: Callable[..., Auditor]
 ) -> None:
@@ -220,6 +225,7 @@ def test_where_requests_must_come_sealed_it_comes_in_the_clear_and_asks_for_noth
     backend.stop()
 
 
+@pytest.mark.way("plugin")
 @pytest.mark.parametrize(
     ("stored", "options", "expected"),
     [

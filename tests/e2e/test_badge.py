@@ -8,13 +8,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Request, Route, expect
 
 from e2e.browser import CHECKS, ChatPage, signed_in_context, tee_settings
 from e2e.evidence import decode, field_of, quote_of, report_data_of, verify_nonce
-from e2e.stack import Backend
+from e2e.stack import Backend, ask
 from e2e.trustees import OTHER_HOST
 from e2e.walks import Passage
 
@@ -111,6 +110,7 @@ def test_green_shows_the_measurements_of_the_quote_that_this_page_asked_for(
     assert chat.errors == []
 
 
+@pytest.mark.way("source")
 def test_each_page_draws_its_own_nonce(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -136,6 +136,7 @@ def expect_more(
     pytest.fail(f"{len(which(chat))} requests, expected {count}")
 
 
+@pytest.mark.way("source")
 def test_green_with_the_default_provider(
     hardware: Backend, alibaba: str, open_chat: OpenChat
 ) -> None:
@@ -176,6 +177,7 @@ def test_an_existing_chat_shows_the_badge_and_attests_again(
     chat.expect_state("green")
 
 
+@pytest.mark.way("source")
 def test_the_service_that_only_this_server_named_never_gives_green(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -220,6 +222,7 @@ def test_another_chat_right_after_the_first_message_attests_again(
 # A result ends
 
 
+@pytest.mark.way("source")
 def test_green_is_renewed_before_it_ends_and_leaves_when_it_can_not_be(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -248,6 +251,7 @@ def test_green_is_renewed_before_it_ends_and_leaves_when_it_can_not_be(
 # b. Simulator
 
 
+@pytest.mark.way("source")
 def test_going_offline_leaves_green_and_coming_back_attests_again(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -260,6 +264,7 @@ def test_going_offline_leaves_green_and_coming_back_attests_again(
     chat.expect_state("green")
 
 
+@pytest.mark.way("source")
 def test_a_simulated_td_is_amber_and_never_green(
     simulated: Backend, simulator_service: str, open_chat: OpenChat
 ) -> None:
@@ -282,6 +287,7 @@ def test_a_simulated_td_is_amber_and_never_green(
     assert set(chat.states()) <= {"pending", "amber"}
 
 
+@pytest.mark.way("source")
 def test_simulated_evidence_does_not_become_green_by_a_servers_lie(
     simulated: Backend, simulator_service: str, open_chat: OpenChat
 ) -> None:
@@ -302,6 +308,7 @@ def test_simulated_evidence_does_not_become_green_by_a_servers_lie(
     assert "green" not in chat.states()
 
 
+@pytest.mark.way("source")
 def test_a_service_that_does_not_know_the_simulator_refuses_it(
     simulated: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -311,11 +318,12 @@ def test_a_service_that_does_not_know_the_simulator_refuses_it(
     assert "green" not in chat.states()
 
 
+@pytest.mark.way("source")
 def test_a_service_without_cors_is_reached_by_the_relay(
     simulated: Backend, closed_service: str, open_chat: OpenChat
 ) -> None:
     """The relay carries the evidence; the keys are never taken from it."""
-    keys = httpx.get(f"{closed_service}/.well-known/jwks.json", trust_env=False).text
+    keys = ask("GET", f"{closed_service}/.well-known/jwks.json").text
     settings = tee_settings("trustee", trustee=closed_service, trustee_keys=keys)
     chat = open_chat(simulated, settings)
     chat.expect_state("amber")
@@ -355,6 +363,7 @@ def test_without_tdx_the_badge_is_red_and_the_chat_works(
 # d. What a person, or a little time, can cure
 
 
+@pytest.mark.way("source")
 def test_a_server_that_is_asked_too_often_is_asked_again_by_itself(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -380,6 +389,7 @@ def test_a_server_that_is_asked_too_often_is_asked_again_by_itself(
     assert "red" not in chat.states()
 
 
+@pytest.mark.way("source")
 def test_a_page_that_came_without_https_says_that_nothing_can_be_checked(
     browser: Browser, bare: Backend
 ) -> None:
@@ -438,6 +448,7 @@ def test_switched_off_nothing_is_asked(
     assert len(questions(chat, service)) == asked
 
 
+@pytest.mark.way("source")
 def test_both_addresses_survive_going_back_and_forth(
     hardware: Backend, service: str, alibaba: str, open_chat: OpenChat
 ) -> None:
@@ -476,6 +487,7 @@ def test_both_addresses_survive_going_back_and_forth(
     assert attestations(chat)[-1].url == f"{alibaba}/v1/attestation"
 
 
+@pytest.mark.way("source")
 @pytest.mark.parametrize("address", ["ftp://as.example", "http://as.example", "not an address"])
 def test_a_bad_address_is_refused_and_nothing_is_lost(
     bare: Backend, service: str, open_chat: OpenChat, address: str
@@ -488,8 +500,9 @@ def test_a_bad_address_is_refused_and_nothing_is_lost(
     assert chat.stored_settings()["addresses"]["trustee"] == service
 
 
+@pytest.mark.way("source")
 def test_pinned_keys_decide(hardware: Backend, service: str, open_chat: OpenChat) -> None:
-    keys = httpx.get(f"{service}/.well-known/jwks.json", trust_env=False).text
+    keys = ask("GET", f"{service}/.well-known/jwks.json").text
     chat = open_chat(hardware, tee_settings("trustee", trustee=service, trustee_keys=keys))
     chat.expect_state("green")
     assert chat.requests_to("jwks") == []
@@ -507,6 +520,7 @@ def test_pinned_keys_decide(hardware: Backend, service: str, open_chat: OpenChat
 # A server that lies
 
 
+@pytest.mark.way("source")
 def test_another_nonces_evidence_is_refused_before_any_service_is_asked(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:

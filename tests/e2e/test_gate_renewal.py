@@ -18,6 +18,9 @@ from e2e.conftest import sealed_simulator
 from e2e.gates import QUOTE, SECONDS, Tab, count, edited, in_the_clear, profile
 from e2e.stack import Backend, free_port, wait_until
 
+# An older version's answer goes by the socket to the server that it was begun with: no replica's.
+pytestmark = pytest.mark.way("plugin")
+
 SIMULATOR = "QUOTE_GENERATOR_SIMULATOR_DIR"
 AGE = 300  # seconds that a result lasts
 POLICY = json.dumps({"v": 1, "max_age": AGE})
@@ -112,8 +115,6 @@ def test_after_a_restart_the_page_goes_on_and_nothing_typed_is_lost(
     assert_said_once(tab, "Before the restart.", "Typed before, sent after.")
 
 
-# An older version's answer goes by the socket to the server that it was begun with.
-@pytest.mark.way("plugin")
 def test_another_replica_is_attested_and_the_chat_goes_on(
     wire: Wire, replica: Backend, context: BrowserContext
 ) -> None:

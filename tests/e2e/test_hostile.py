@@ -16,6 +16,8 @@ from doubles.hostile import GOOD, TRUSTEE, Forger
 from e2e.browser import ChatPage, signed_in_context, tee_settings
 from e2e.stack import Backend
 
+pytestmark = pytest.mark.way("source")
+
 OpenChat = Callable[..., ChatPage]
 
 SIGNATURE, CLAIMS, APPRAISAL = "token-signature", "token-claims", "appraisal"

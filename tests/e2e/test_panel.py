@@ -12,6 +12,8 @@ from playwright.sync_api import BrowserContext, Request, ViewportSize, expect
 from e2e.browser import ChatPage, tee_settings
 from e2e.stack import Backend
 
+pytestmark = pytest.mark.way("plugin")
+
 OpenChat = Callable[..., ChatPage]
 
 VERIFIED_SIMULATED = 3

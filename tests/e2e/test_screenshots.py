@@ -15,6 +15,8 @@ import pytest
 from e2e.browser import ChatPage, tee_settings
 from e2e.stack import REPO, Backend
 
+pytestmark = pytest.mark.way("plugin")
+
 OpenChat = Callable[..., ChatPage]
 LIMIT = 250_000  # bytes of a picture in the README
 QUESTION = "What does my lab report mean?"
