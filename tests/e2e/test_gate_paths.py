@@ -372,9 +372,8 @@ WAYS: dict[str, type[Way]] = {
 @pytest.fixture(scope="module")
 def blocking(start_site: Callable[..., Site]) -> Site:
     """A site whose administrator has pages send nothing before a good verdict."""
-    return start_site(
-        "blocked-paths", TEE_ENFORCEMENT="block", ENABLE_AUTOCOMPLETE_GENERATION="true"
-    )
+    settings = {"TEE_ENFORCEMENT": "block", "ENABLE_AUTOCOMPLETE_GENERATION": "true"}
+    return start_site("blocked-paths", states=True, **settings)
 
 
 @pytest.fixture(scope="module")
