@@ -63,8 +63,9 @@ test: setup-test
 	@$(MAKE) --no-print-directory lint
 	@$(BOOTSTRAP) system-unit system-build node web page
 	@$(VENV)/python tools/side_by_side.py unit='$(MAKE) --no-print-directory unit' \
-		page='$(MAKE) --no-print-directory conformance web'
-	@$(MAKE) --no-print-directory native installer e2e
+		page='$(MAKE) --no-print-directory conformance web' \
+		native='$(VENV)/pytest tests/native tests/fuzz' installer='$(VENV)/pytest tests/installer'
+	@$(MAKE) --no-print-directory e2e
 
 lint: setup-dev
 	$(VENV)/ruff check .

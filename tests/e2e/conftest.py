@@ -19,7 +19,7 @@ this kit's wheel and, for a plug-in, the stock open-webui; CCZOO_E2E_TREE, an al
 built tree to use instead of installing one.
 
 Marks: ``smoke`` is what every edition has to pass; ``way("plugin")`` and ``way("source")`` are of
-one way only, and tests of the other way are left out.
+one way only, and tests of the other way are left out. A module's way is not its smoke tests'.
 """
 
 from __future__ import annotations
@@ -116,8 +116,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     way = this_edition().way
 
     def of_the_other_way(item: pytest.Item) -> bool:
-        mark = item.get_closest_marker("way")
-        return mark is not None and mark.args != (way,)
+        is_smoke = item.get_closest_marker("smoke") is not None
+        marks = item.own_markers if is_smoke else item.iter_markers()
+        return any(mark.name == "way" and mark.args != (way,) for mark in marks)
 
     left_out = [item for item in items if of_the_other_way(item)]
     config.hook.pytest_deselected(items=left_out)

@@ -15,6 +15,8 @@ from e2e.stack import Backend
 from e2e.test_places import ANCHORS, Somebody, fitting
 from emulator.harness import Emulator
 
+pytestmark = pytest.mark.way("plugin")
+
 OpenChat = Callable[..., ChatPage]
 
 SETTINGS = "/api/v1/tee/admin/settings"
@@ -112,7 +114,6 @@ def test_it_is_in_open_webuis_settings_and_pages_go_by_it(server: Backend, chat:
     assert chat.errors == []
 
 
-@pytest.mark.way("plugin")
 def test_a_policy_that_it_proposes_counts_once_a_person_takes_it_over(
     server: Backend, chat: ChatPage
 ) -> None:
@@ -134,7 +135,6 @@ def test_a_policy_that_it_proposes_counts_once_a_person_takes_it_over(
     assert chat.errors == []
 
 
-@pytest.mark.way("plugin")
 def test_what_the_environment_fixes_is_shown_and_cannot_be_changed(
     server: Backend, chat: ChatPage, collateral_service: pccs.State
 ) -> None:
@@ -145,7 +145,6 @@ def test_what_the_environment_fixes_is_shown_and_cannot_be_changed(
     expect(row(form, "trustee_url")).to_contain_text("From the environment (TEE_TRUSTEE_URL)")
 
 
-@pytest.mark.way("plugin")
 def test_what_is_wrong_is_told_at_its_field(server: Backend, chat: ChatPage) -> None:
     form = open_form(chat.page, server.url)
     field(form, "quote_limit_user").fill("many")
@@ -162,7 +161,6 @@ def test_what_is_wrong_is_told_at_its_field(server: Backend, chat: ChatPage) -> 
     assert stored(server, "enforcement") == "off"
 
 
-@pytest.mark.way("plugin")
 def test_two_administrators_at_the_same_time(server: Backend, chat: ChatPage) -> None:
     form = open_form(chat.page, server.url)
     field(form, "relay_timeout").fill("20")
@@ -178,7 +176,6 @@ def test_two_administrators_at_the_same_time(server: Backend, chat: ChatPage) ->
     assert stored(server, "relay_timeout") == "20"
 
 
-@pytest.mark.smoke
 def test_a_service_is_tried_with_what_stands_in_the_form(
     server: Backend, chat: ChatPage, service: str
 ) -> None:
@@ -228,7 +225,6 @@ PLACE = """() => {
 }"""
 
 
-@pytest.mark.smoke
 def test_who_is_no_administrator_sees_nothing(
     server: Backend, plain_user: Somebody, service: str, open_chat: OpenChat
 ) -> None:

@@ -23,6 +23,8 @@ from e2e.conftest import sealed_simulator
 from e2e.gates import TEE
 from e2e.stack import Backend
 
+pytestmark = pytest.mark.way("plugin")
+
 SIMULATED = "Simulated TD"
 REGISTERS = {"mr_td": "mrtd", "rtmr_0": "rtmr0", "rtmr_1": "rtmr1", "rtmr_2": "rtmr2"}
 # Of this page's: its own address, the kit's routes, and the icon that a browser asks for by itself.
@@ -118,7 +120,6 @@ def test_who_has_no_account_sees_what_this_browser_found(
     somebody.expect_checked()
 
 
-@pytest.mark.way("plugin")
 def test_a_link_is_compared_with_what_the_one_who_opens_it_measures(
     sealed: Backend, auditor: Callable[..., Auditor]
 ) -> None:
@@ -128,7 +129,6 @@ def test_a_link_is_compared_with_what_the_one_who_opens_it_measures(
     assert other.outcomes("expected", "field") == dict.fromkeys(REGISTERS, "same")
 
 
-@pytest.mark.way("plugin")
 def test_a_link_that_differs_is_told_first_and_changes_nothing(
     sealed: Backend, auditor: Callable[..., Auditor]
 ) -> None:
@@ -155,7 +155,6 @@ def test_a_link_that_differs_is_told_first_and_changes_nothing(
     assert planted not in other.stored()
 
 
-@pytest.mark.way("plugin")
 @pytest.mark.parametrize(
     "fragment",
     [
@@ -177,7 +176,6 @@ def test_what_is_no_link_is_refused_and_does_nothing(
         assert word not in somebody.stored()
 
 
-@pytest.mark.smoke
 def test_the_panel_leads_there_past_the_worker(
     sealed: Backend, open_chat: Callable[..., ChatPage]
 ) -> None:
@@ -195,7 +193,6 @@ def test_the_panel_leads_there_past_the_worker(
         expect(here.page.locator("#chat-input")).to_have_count(0)
 
 
-@pytest.mark.way("plugin")
 def test_where_evidence_is_for_users_it_leads_to_sign_in(
     bare: Backend, auditor: Callable[..., Auditor]
 ) -> None:
@@ -206,7 +203,6 @@ def test_where_evidence_is_for_users_it_leads_to_sign_in(
     expect(somebody.page.locator("input[type=email]")).to_be_visible(timeout=45_000)
 
 
-@pytest.mark.way("plugin")
 def test_where_requests_must_come_sealed_it_comes_in_the_clear_and_asks_for_nothing_else(
     start_backend: Callable[..., Backend], home: Path, auditor: Callable[..., Auditor]
 ) -> None:
@@ -225,7 +221,6 @@ def test_where_requests_must_come_sealed_it_comes_in_the_clear_and_asks_for_noth
     backend.stop()
 
 
-@pytest.mark.way("plugin")
 @pytest.mark.parametrize(
     ("stored", "options", "expected"),
     [

@@ -27,6 +27,8 @@ from error_document import assert_error
 from quote_generator.sealing.keyset import parse_keyset
 from vectors import logs
 
+pytestmark = pytest.mark.way("source")
+
 CLIENTS = 50
 
 

@@ -17,6 +17,8 @@ from e2e.stack import Backend, ask
 from e2e.trustees import OTHER_HOST
 from e2e.walks import Passage
 
+pytestmark = pytest.mark.way("source")
+
 OpenChat = Callable[..., ChatPage]
 
 REQUIRED = {
@@ -110,7 +112,6 @@ def test_green_shows_the_measurements_of_the_quote_that_this_page_asked_for(
     assert chat.errors == []
 
 
-@pytest.mark.way("source")
 def test_each_page_draws_its_own_nonce(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -136,7 +137,6 @@ def expect_more(
     pytest.fail(f"{len(which(chat))} requests, expected {count}")
 
 
-@pytest.mark.way("source")
 def test_green_with_the_default_provider(
     hardware: Backend, alibaba: str, open_chat: OpenChat
 ) -> None:
@@ -177,7 +177,6 @@ def test_an_existing_chat_shows_the_badge_and_attests_again(
     chat.expect_state("green")
 
 
-@pytest.mark.way("source")
 def test_the_service_that_only_this_server_named_never_gives_green(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -222,7 +221,6 @@ def test_another_chat_right_after_the_first_message_attests_again(
 # A result ends
 
 
-@pytest.mark.way("source")
 def test_green_is_renewed_before_it_ends_and_leaves_when_it_can_not_be(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -251,7 +249,6 @@ def test_green_is_renewed_before_it_ends_and_leaves_when_it_can_not_be(
 # b. Simulator
 
 
-@pytest.mark.way("source")
 def test_going_offline_leaves_green_and_coming_back_attests_again(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -264,7 +261,6 @@ def test_going_offline_leaves_green_and_coming_back_attests_again(
     chat.expect_state("green")
 
 
-@pytest.mark.way("source")
 def test_a_simulated_td_is_amber_and_never_green(
     simulated: Backend, simulator_service: str, open_chat: OpenChat
 ) -> None:
@@ -287,7 +283,6 @@ def test_a_simulated_td_is_amber_and_never_green(
     assert set(chat.states()) <= {"pending", "amber"}
 
 
-@pytest.mark.way("source")
 def test_simulated_evidence_does_not_become_green_by_a_servers_lie(
     simulated: Backend, simulator_service: str, open_chat: OpenChat
 ) -> None:
@@ -308,7 +303,6 @@ def test_simulated_evidence_does_not_become_green_by_a_servers_lie(
     assert "green" not in chat.states()
 
 
-@pytest.mark.way("source")
 def test_a_service_that_does_not_know_the_simulator_refuses_it(
     simulated: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -318,7 +312,6 @@ def test_a_service_that_does_not_know_the_simulator_refuses_it(
     assert "green" not in chat.states()
 
 
-@pytest.mark.way("source")
 def test_a_service_without_cors_is_reached_by_the_relay(
     simulated: Backend, closed_service: str, open_chat: OpenChat
 ) -> None:
@@ -344,7 +337,6 @@ def test_a_service_without_cors_is_reached_by_the_relay(
 # c. No TDX
 
 
-@pytest.mark.smoke
 def test_without_tdx_the_badge_is_red_and_the_chat_works(
     bare: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -363,7 +355,6 @@ def test_without_tdx_the_badge_is_red_and_the_chat_works(
 # d. What a person, or a little time, can cure
 
 
-@pytest.mark.way("source")
 def test_a_server_that_is_asked_too_often_is_asked_again_by_itself(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -389,7 +380,6 @@ def test_a_server_that_is_asked_too_often_is_asked_again_by_itself(
     assert "red" not in chat.states()
 
 
-@pytest.mark.way("source")
 def test_a_page_that_came_without_https_says_that_nothing_can_be_checked(
     browser: Browser, bare: Backend
 ) -> None:
@@ -417,7 +407,6 @@ def questions(chat: ChatPage, service: str) -> list[Request]:
     return chat.requests_to(QUOTE_PATH, "/api/v1/tee/relay", "/attestation", "jwks", service)
 
 
-@pytest.mark.smoke
 def test_switched_off_nothing_is_asked(
     hardware: Backend, passage: Passage, service: str, open_chat: OpenChat
 ) -> None:
@@ -448,7 +437,6 @@ def test_switched_off_nothing_is_asked(
     assert len(questions(chat, service)) == asked
 
 
-@pytest.mark.way("source")
 def test_both_addresses_survive_going_back_and_forth(
     hardware: Backend, service: str, alibaba: str, open_chat: OpenChat
 ) -> None:
@@ -487,7 +475,6 @@ def test_both_addresses_survive_going_back_and_forth(
     assert attestations(chat)[-1].url == f"{alibaba}/v1/attestation"
 
 
-@pytest.mark.way("source")
 @pytest.mark.parametrize("address", ["ftp://as.example", "http://as.example", "not an address"])
 def test_a_bad_address_is_refused_and_nothing_is_lost(
     bare: Backend, service: str, open_chat: OpenChat, address: str
@@ -500,7 +487,6 @@ def test_a_bad_address_is_refused_and_nothing_is_lost(
     assert chat.stored_settings()["addresses"]["trustee"] == service
 
 
-@pytest.mark.way("source")
 def test_pinned_keys_decide(hardware: Backend, service: str, open_chat: OpenChat) -> None:
     keys = ask("GET", f"{service}/.well-known/jwks.json").text
     chat = open_chat(hardware, tee_settings("trustee", trustee=service, trustee_keys=keys))
@@ -520,7 +506,6 @@ def test_pinned_keys_decide(hardware: Backend, service: str, open_chat: OpenChat
 # A server that lies
 
 
-@pytest.mark.way("source")
 def test_another_nonces_evidence_is_refused_before_any_service_is_asked(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:

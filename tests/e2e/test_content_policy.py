@@ -16,6 +16,8 @@ from e2e.browser import ChatPage, tee_settings
 from e2e.elsewhere import HEIGHT, WIDTH, Elsewhere, elsewhere
 from e2e.stack import Backend, ask, wait_until
 
+pytestmark = pytest.mark.way("source")
+
 OpenChat = Callable[..., ChatPage]
 StartBackend = Callable[..., Backend]
 
@@ -136,7 +138,6 @@ def placeholder(chat: ChatPage) -> Locator:
 IMAGE = "See ![a picture](ELSEWHERE/pixel?q=words) here."
 
 
-@pytest.mark.smoke
 def test_an_outside_image_is_asked_for_on_a_click_and_not_before(
     bare: Backend, open_answer: Callable[..., ChatPage], evil: Elsewhere
 ) -> None:
@@ -344,7 +345,6 @@ def expected(violation: str) -> bool:
     return "img.shields.io" in violation
 
 
-@pytest.mark.smoke
 def test_documents_of_others_have_an_origin_of_their_own(
     bare: Backend, open_answer: Callable[..., ChatPage], evil: Elsewhere
 ) -> None:

@@ -17,6 +17,8 @@ from e2e.editions import Edition
 from e2e.hostile_answers import ACCOUNT, ANSWERS, ORDINARY, PAGE, fenced, seizing
 from e2e.stack import Backend, ask
 
+pytestmark = pytest.mark.way("source")
+
 OpenChat = Callable[..., ChatPage]
 Say = Callable[[str], None]
 

@@ -81,7 +81,7 @@ def what_is_seen(locator: Locator) -> set[str]:
 # What opens it
 
 
-@pytest.mark.smoke
+@pytest.mark.way("plugin")
 def test_a_pointer_that_rests_opens_the_panel_beside_the_message_box(chat: ChatPage) -> None:
     for _ in ("a new chat", "a chat with a message"):
         rest(chat)

@@ -14,6 +14,8 @@ from e2e.browser import ChatPage, tee_settings
 from e2e.stack import Backend
 from emulator.harness import Emulator
 
+pytestmark = pytest.mark.way("source")
+
 OpenChat = Callable[..., ChatPage]
 
 QUOTE_PATH = "/api/v1/tee/quote"
@@ -128,7 +130,6 @@ def expect_renewed(chat: ChatPage) -> None:
     chat.expect_state("green")
 
 
-@pytest.mark.way("source")
 @pytest.mark.parametrize("answer", [abort, busy])
 @pytest.mark.parametrize("path", [QUOTE_PATH, CONFIG_PATH, SERVICE_PATH])
 def test_one_failed_request_of_a_refresh(
@@ -152,7 +153,6 @@ def test_one_failed_request_of_a_refresh(
     assert chat.results() == ["green"]
 
 
-@pytest.mark.smoke
 def test_a_restart_of_the_server(server: Backend, alibaba: str, open_chat: OpenChat) -> None:
     """While it is down the result holds, and once it is up again it is renewed."""
     chat = open_chat(server, settings(alibaba), prepare=own_clock)
@@ -176,7 +176,6 @@ def test_a_restart_of_the_server(server: Backend, alibaba: str, open_chat: OpenC
     assert set(chat.results()) == {"green"}
 
 
-@pytest.mark.way("source")
 def test_green_that_cannot_be_renewed_ends_and_comes_back_by_itself(
     server: Backend, alibaba: str, open_chat: OpenChat
 ) -> None:
@@ -197,7 +196,6 @@ def test_green_that_cannot_be_renewed_ends_and_comes_back_by_itself(
     expect_renewed(chat)
 
 
-@pytest.mark.way("source")
 def test_a_clock_set_back_keeps_no_result(
     server: Backend, alibaba: str, open_chat: OpenChat
 ) -> None:
@@ -210,7 +208,6 @@ def test_a_clock_set_back_keeps_no_result(
     chat.expect_state("red")
 
 
-@pytest.mark.way("source")
 def test_the_first_attestation_of_a_page_is_tried_again(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:

@@ -19,6 +19,8 @@ from playwright.sync_api import Page, expect
 from e2e.browser import SETTINGS_KEY, ChatPage, tee_settings
 from e2e.stack import Backend
 
+pytestmark = pytest.mark.way("source")
+
 OpenChat = Callable[..., ChatPage]
 
 MEMORY_KEY = "tee.memory"
@@ -64,7 +66,6 @@ def strict(service: str) -> dict[str, Any]:
     return {**tee_settings("trustee", trustee=service), "policy": STRICT}
 
 
-@pytest.mark.smoke
 def test_settings_that_a_script_changed_are_amber_until_confirmed(
     hardware: Backend, service: str, strict: dict[str, Any], open_chat: OpenChat
 ) -> None:
@@ -91,7 +92,6 @@ def test_settings_that_a_script_changed_are_amber_until_confirmed(
     assert chat.errors == []
 
 
-@pytest.mark.way("source")
 def test_a_page_that_is_open_notices_it_at_its_next_look(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -107,7 +107,6 @@ def test_a_page_that_is_open_notices_it_at_its_next_look(
     chat.reload().expect_state("green")
 
 
-@pytest.mark.way("source")
 def test_a_change_in_the_form_does_not_confirm_what_a_script_changed(
     hardware: Backend, service: str, strict: dict[str, Any], open_chat: OpenChat
 ) -> None:
@@ -122,7 +121,6 @@ def test_a_change_in_the_form_does_not_confirm_what_a_script_changed(
     assert chat.checks()["settings"] == "warn"
 
 
-@pytest.mark.way("source")
 def test_settings_of_an_older_kit_are_confirmed_once(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -134,7 +132,6 @@ def test_settings_of_an_older_kit_are_confirmed_once(
     chat.reload().expect_state("green")
 
 
-@pytest.mark.way("source")
 def test_a_memory_that_a_script_changed_is_amber_until_confirmed(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -167,7 +164,6 @@ def test_a_memory_that_a_script_changed_is_amber_until_confirmed(
     chat.reload().expect_state("green")
 
 
-@pytest.mark.way("source")
 def test_a_script_that_switches_the_check_off_does_not_get_off(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -198,7 +194,6 @@ LOST: dict[str, Callable[[dict[str, Any]], str | None]] = {
 }
 
 
-@pytest.mark.way("source")
 @pytest.mark.parametrize("name", LOST)
 def test_settings_that_are_lost_are_red_and_nobody_is_asked(
     hardware: Backend, strict: dict[str, Any], open_chat: OpenChat, name: str
@@ -224,7 +219,6 @@ def test_settings_that_are_lost_are_red_and_nobody_is_asked(
     assert chat.stored_settings()["policy"] == STRICT
 
 
-@pytest.mark.smoke
 def test_who_starts_anew_begins_with_the_defaults(
     hardware: Backend, service: str, strict: dict[str, Any], open_chat: OpenChat
 ) -> None:
@@ -245,7 +239,6 @@ def test_who_starts_anew_begins_with_the_defaults(
     chat.expect_state("green")
 
 
-@pytest.mark.way("source")
 def test_an_emptied_storage_is_no_first_visit(
     hardware: Backend, strict: dict[str, Any], open_chat: OpenChat
 ) -> None:
@@ -261,7 +254,6 @@ def test_an_emptied_storage_is_no_first_visit(
 # Other windows
 
 
-@pytest.mark.way("source")
 def test_what_one_tab_changes_by_the_form_is_not_foreign_in_another(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -291,7 +283,6 @@ def test_what_one_tab_changes_by_the_form_is_not_foreign_in_another(
     other.expect_state("green")
 
 
-@pytest.mark.way("source")
 def test_a_window_that_keeps_no_marks_warns_and_says_why(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -310,7 +301,6 @@ def test_a_window_that_keeps_no_marks_warns_and_says_why(
 # The form
 
 
-@pytest.mark.way("source")
 def test_what_is_wrong_is_said_at_its_field_and_the_app_does_not_say_that_it_was_saved(
     bare: Backend, open_chat: OpenChat, tmp_path: Path
 ) -> None:
@@ -362,7 +352,6 @@ def test_the_chats_controls_and_the_apps_search_lead_to_the_settings(
     assert chat.errors == []
 
 
-@pytest.mark.way("source")
 def test_what_is_remembered_is_listed_and_forgotten_and_one_can_start_anew(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:
@@ -403,7 +392,6 @@ def somebody_else(hardware: Backend) -> str:
     return token
 
 
-@pytest.mark.smoke
 def test_what_one_account_set_does_not_count_for_another(
     hardware: Backend, service: str, somebody_else: str, open_chat: OpenChat
 ) -> None:
@@ -433,7 +421,6 @@ def test_what_one_account_set_does_not_count_for_another(
     assert chat.errors == []
 
 
-@pytest.mark.way("source")
 def test_who_is_not_signed_in_goes_by_nobodys_settings_unasked(
     hardware: Backend, service: str, open_chat: OpenChat
 ) -> None:

@@ -171,7 +171,6 @@ def test_after_install_and_after_revert_the_right_page_is_shown_at_the_next_load
         expect_none(visitor.comes_back(backend, how))
 
 
-@pytest.mark.smoke
 def test_who_holds_page_and_loader_js_as_fresh_sees_the_badge_after_one_reload_at_most(
     stock: Installation,
     with_kit: Installation,
@@ -245,7 +244,6 @@ def become_an_older_kit(environment: Environment) -> None:
     (page / "manifest.json").write_text(json.dumps({**manifest, "loader": older}))
 
 
-@pytest.mark.smoke
 def test_after_an_upgrade_of_the_kit_the_newer_page_is_shown_at_the_next_load(
     own_environment: OwnEnvironment,
     kit_in: Callable[[Environment], Installation],

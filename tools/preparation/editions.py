@@ -1,7 +1,7 @@
 """The editions of open-webui that this kit supports: a way in and a version, as in "plugin-0.12.4".
 
     python3 tools/preparation/editions.py full     # those that the browser suite runs on in full
-    python3 tools/preparation/editions.py smoke    # those that it only looks at
+    python3 tools/preparation/editions.py smoke    # the other versions: it only looks at them
     python3 tools/preparation/editions.py all
 
 patches/open-webui/versions.json is the list; uses nothing but the standard library.
@@ -44,8 +44,10 @@ def full() -> list[str]:
 
 
 def smoke() -> list[str]:
-    """All the others."""
-    return [edition for edition in every() if edition not in full()]
+    """The newest way into each version that none of those is of."""
+    known = {way_and_version(edition)[1] for edition in full()}
+    ways = {version: way for version, ways in _listed() for way in ways if version not in known}
+    return [f"{way}-{version}" for version, way in ways.items()]
 
 
 def way_and_version(edition: str) -> tuple[str, str]:
