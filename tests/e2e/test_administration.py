@@ -87,7 +87,6 @@ def save(form: Locator, told: str) -> None:
     expect(form.get_by_test_id("tee-admin-told")).to_have_attribute("data-kind", told)
 
 
-@pytest.mark.smoke
 def test_it_is_in_open_webuis_settings_and_pages_go_by_it(server: Backend, chat: ChatPage) -> None:
     form = open_form(chat.page, server.url)
     assert fitting(chat.page, "admin") == 0, ANCHORS

@@ -98,7 +98,6 @@ def share_of(auditor: Auditor) -> str:
     return address.removeprefix(f"{auditor.url}/tee")
 
 
-@pytest.mark.smoke
 def test_who_has_no_account_sees_what_this_browser_found(
     sealed: Backend, auditor: Callable[..., Auditor]
 ) -> None:

@@ -14,6 +14,9 @@ from e2e.gates import QUOTE, SECONDS, Tab, count, heard, in_the_clear, profile
 from e2e.stack import Backend, Installation, wait_until
 from emulator import Emulator
 
+# An older version's answer goes by the socket that was there when it was begun, which ends then.
+pytestmark = pytest.mark.way("plugin")
+
 ELSEWHERE = "models.elsewhere.example:443"
 
 
@@ -76,8 +79,6 @@ def test_a_model_inside_leaves_the_badge_green(tab: Tab) -> None:
     expect(tab.open_panel()).to_contain_text("The model in use runs inside")
 
 
-# An older version's answer goes by the socket that was there when it was begun, which ends then.
-@pytest.mark.way("plugin")
 @pytest.mark.parametrize("answer", ["confirm", "decline"])
 def test_a_connection_that_is_added_is_asked_about_before_the_next_word(
     tab: Tab, server: Backend, wire: Wire, elsewhere: Callable[[], None], answer: str

@@ -112,12 +112,13 @@ def test_demo_from_start_to_ctrl_c(browser: Browser, tmp_path: Path, edition: Ed
         process.signal_group(signal.SIGINT)  # Ctrl-C on a terminal reaches make and its child
         wait_until(lambda: not processes_in(home), "end of all servers", seconds=30)
     assert "Stopped." in (tmp_path / "first.log").read_text()
+    if edition.way == "plugin":
+        return  # what follows is the same there
 
     started = time.monotonic()
     moved, tree = tmp_path / "moved", home / f"open-webui-{edition.version}"
-    if edition.way == "source":
-        tree.rename(moved)
-        wanted["OPENWEBUI_DIR"] = str(moved)
+    tree.rename(moved)
+    wanted["OPENWEBUI_DIR"] = str(moved)
     with demo(TOOL, home, port, tmp_path / "second.log", **wanted) as (process, again):
         print(f"second start: {time.monotonic() - started:.1f} s")
         assert again == (url, email, password)
