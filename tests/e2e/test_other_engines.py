@@ -277,9 +277,9 @@ def test_somebody_signs_up_chats_and_comes_back(where: Site, visit: Visit, tmp_p
     send_a_file(visit, passage)
     see_a_picture(visit, passage)
     keep_a_setting(visit, passage)
-    go_and_come_back(visit, passage, account)
-    # Last, as browsers tell of it where one would type next.
+    # After whatever is typed, as browsers tell of it where one would type next.
     save_the_file(visit, passage, tmp_path)
+    go_and_come_back(visit, passage, account)
     assert passage.by_socket() == (where.way == "websocket")
     passage.expect_sealed()
 
