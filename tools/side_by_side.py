@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 
@@ -76,10 +76,16 @@ class Command:
                 errors="replace",
             )
         assert self._process.stdout is not None  # noqa: S101 - it was asked for
-        for line in self._process.stdout:
+        reader = threading.Thread(target=self._pass_on, args=(self._process.stdout,), daemon=True)
+        reader.start()
+        code = self._process.wait()
+        reader.join(END_SECONDS)  # not for what it left behind, which may hold the pipe for ever
+        return code
+
+    def _pass_on(self, output: Iterable[str]) -> None:
+        for line in output:
             self.say(line)
             self._last.append(line)
-        return self._process.wait()
 
     def say(self, line: str) -> None:
         """Print a line with the name in front."""

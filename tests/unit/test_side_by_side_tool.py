@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import demo
+import side_by_side
 
 TOOL = Path(demo.__file__).with_name("side_by_side.py")
 SECONDS = 60
@@ -58,6 +62,15 @@ def test_the_third_begins_when_one_of_them_has_ended(tmp_path: Path) -> None:
     done = run(f"lasts={lasts}", f"ends={python('print(1)')}", f"third=touch {ran}")
     assert done.returncode == 0
     assert done.stdout.splitlines()[0] == "[ends] 1"
+
+
+def test_nobody_waits_for_what_a_command_leaves_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_by_side, "END_SECONDS", 0.1)
+    left = "import subprocess; print(subprocess.Popen(['sleep', '600']).pid)"
+    command = side_by_side.Command("one", python(left))
+    assert command.run() == 0
+    (pid,) = command._last
+    os.kill(int(pid), signal.SIGKILL)
 
 
 def test_an_end_is_the_end_of_all(tmp_path: Path) -> None:
