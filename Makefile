@@ -118,7 +118,7 @@ e2e: setup-test
 
 # And what takes minutes and 4 GB: the front end is built in two folders, to the same bytes.
 test-versions: setup-test
-	@$(MAKE) --no-print-directory $(addprefix e2e/,$(call editions,all))
+	@CCZOO_EVERY_TEST=1 $(MAKE) --no-print-directory $(addprefix e2e/,$(call editions,all))
 	CCZOO_BUILD_TWICE=1 $(VENV)/pytest tests/installer -k elsewhere
 
 e2e/%: setup-test

@@ -19,7 +19,9 @@ this kit's wheel and, for a plug-in, the stock open-webui; CCZOO_E2E_TREE, an al
 built tree to use instead of installing one.
 
 Marks: ``smoke`` is what every edition has to pass; ``way("plugin")`` and ``way("source")`` are of
-one way only, and tests of the other way are left out. A module's way is not its smoke tests'.
+one way only, and tests of the other way are left out. ``once("plugin")`` and ``once("source")``
+are of what is the same in every open-webui, and run in that way alone but for their smoke tests;
+with CCZOO_EVERY_TEST set they run in both.
 """
 
 from __future__ import annotations
@@ -87,6 +89,7 @@ UNLIMITED = {
     "TEE_QUOTE_LIMIT_ADDRESS": "10000/minute",
     "TEE_QUOTE_LIMIT_PUBLIC": "10000/minute",
 }
+EVERY_TEST = bool(os.environ.get("CCZOO_EVERY_TEST"))
 UNSTATED = {"TEE_STATEMENT": "off"}
 NOWHERE = "http://127.0.0.1:1"  # no test asks Intel for collateral
 ServerCommand = list[str | Path]
@@ -109,6 +112,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Name the marks of this suite."""
     config.addinivalue_line("markers", "smoke: what every edition of open-webui has to pass")
     config.addinivalue_line("markers", "way(name): only for editions of this way in")
+    config.addinivalue_line("markers", "once(name): the same in all editions, run in this way")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -116,9 +120,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     way = this_edition().way
 
     def of_the_other_way(item: pytest.Item) -> bool:
-        is_smoke = item.get_closest_marker("smoke") is not None
-        marks = item.own_markers if is_smoke else item.iter_markers()
-        return any(mark.name == "way" and mark.args != (way,) for mark in marks)
+        is_everywhere = EVERY_TEST or item.get_closest_marker("smoke") is not None
+        names = {"way"} if is_everywhere else {"way", "once"}
+        return any(mark.name in names and mark.args != (way,) for mark in item.iter_markers())
 
     left_out = [item for item in items if of_the_other_way(item)]
     config.hook.pytest_deselected(items=left_out)

@@ -15,7 +15,7 @@ from e2e.stack import Backend
 from e2e.test_places import ANCHORS, Somebody, fitting
 from emulator.harness import Emulator
 
-pytestmark = pytest.mark.way("plugin")
+pytestmark = pytest.mark.once("plugin")
 
 OpenChat = Callable[..., ChatPage]
 

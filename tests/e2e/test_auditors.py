@@ -23,7 +23,7 @@ from e2e.conftest import sealed_simulator
 from e2e.gates import TEE
 from e2e.stack import Backend
 
-pytestmark = pytest.mark.way("plugin")
+pytestmark = pytest.mark.once("plugin")
 
 SIMULATED = "Simulated TD"
 REGISTERS = {"mr_td": "mrtd", "rtmr_0": "rtmr0", "rtmr_1": "rtmr1", "rtmr_2": "rtmr2"}

@@ -27,7 +27,7 @@ from error_document import assert_error
 from quote_generator.sealing.keyset import parse_keyset
 from vectors import logs
 
-pytestmark = pytest.mark.way("source")
+pytestmark = pytest.mark.once("source")
 
 CLIENTS = 50
 

@@ -17,7 +17,7 @@ from e2e.stack import Backend, ask
 from e2e.trustees import OTHER_HOST
 from e2e.walks import Passage
 
-pytestmark = pytest.mark.way("source")
+pytestmark = pytest.mark.once("source")
 
 OpenChat = Callable[..., ChatPage]
 

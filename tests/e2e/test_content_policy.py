@@ -16,7 +16,7 @@ from e2e.browser import ChatPage, tee_settings
 from e2e.elsewhere import HEIGHT, WIDTH, Elsewhere, elsewhere
 from e2e.stack import Backend, ask, wait_until
 
-pytestmark = pytest.mark.way("source")
+pytestmark = pytest.mark.once("source")
 
 OpenChat = Callable[..., ChatPage]
 StartBackend = Callable[..., Backend]

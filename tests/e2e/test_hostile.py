@@ -16,7 +16,7 @@ from doubles.hostile import GOOD, TRUSTEE, Forger
 from e2e.browser import ChatPage, signed_in_context, tee_settings
 from e2e.stack import Backend
 
-pytestmark = pytest.mark.way("source")
+pytestmark = pytest.mark.once("source")
 
 OpenChat = Callable[..., ChatPage]
 

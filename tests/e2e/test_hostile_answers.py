@@ -17,7 +17,7 @@ from e2e.editions import Edition
 from e2e.hostile_answers import ACCOUNT, ANSWERS, ORDINARY, PAGE, fenced, seizing
 from e2e.stack import Backend, ask
 
-pytestmark = pytest.mark.way("source")
+pytestmark = pytest.mark.once("source")
 
 OpenChat = Callable[..., ChatPage]
 Say = Callable[[str], None]

@@ -81,7 +81,7 @@ def what_is_seen(locator: Locator) -> set[str]:
 # What opens it
 
 
-@pytest.mark.way("plugin")
+@pytest.mark.once("plugin")
 def test_a_pointer_that_rests_opens_the_panel_beside_the_message_box(chat: ChatPage) -> None:
     for _ in ("a new chat", "a chat with a message"):
         rest(chat)
@@ -102,7 +102,7 @@ def test_a_pointer_that_rests_opens_the_panel_beside_the_message_box(chat: ChatP
     assert chat.errors == []
 
 
-@pytest.mark.way("plugin")
+@pytest.mark.once("plugin")
 def test_a_question_stands_over_an_open_panel(
     hardware: Backend, service: str, browser: Browser
 ) -> None:
@@ -121,7 +121,7 @@ def test_a_question_stands_over_an_open_panel(
         assert what_is_seen(question) == {"div"}
 
 
-@pytest.mark.way("plugin")
+@pytest.mark.once("plugin")
 def test_a_pointer_on_its_way_to_send_opens_nothing(chat: ChatPage) -> None:
     chat.input.click()
     chat.page.keyboard.insert_text("Some words.")
@@ -148,7 +148,7 @@ def test_a_pointer_on_its_way_to_send_opens_nothing(chat: ChatPage) -> None:
     assert not chat.page.evaluate("window.__opened")
 
 
-@pytest.mark.way("plugin")
+@pytest.mark.once("plugin")
 def test_it_closes_while_something_is_typed(chat: ChatPage) -> None:
     chat.input.click()
     rest(chat)
@@ -160,7 +160,7 @@ def test_it_closes_while_something_is_typed(chat: ChatPage) -> None:
     expect(chat.input).to_contain_text("A")
 
 
-@pytest.mark.way("plugin")
+@pytest.mark.once("plugin")
 def test_on_a_phone_that_lies_it_scrolls_beside_the_box(bare: Backend, open_chat: OpenChat) -> None:
     chat = open_chat(bare, viewport=LYING_PHONE, has_touch=True)
     chat.expect_state("red")
@@ -202,14 +202,14 @@ def test_the_panel_opens_by_keyboard_and_closes_where_that_moves_on(chat: ChatPa
 # What closes it
 
 
-@pytest.mark.way("plugin")
+@pytest.mark.once("plugin")
 def test_a_click_elsewhere_closes_it(chat: ChatPage) -> None:
     chat.open_panel()
     chat.input.click()
     expect(chat.panel).to_be_hidden()
 
 
-@pytest.mark.way("plugin")
+@pytest.mark.once("plugin")
 @pytest.mark.usefixtures("slow_model")
 def test_escape_closes_it_and_the_answer_goes_on(chat: ChatPage) -> None:
     words = [f"word{number}" for number in range(24)]
@@ -272,7 +272,7 @@ def check_for_long(chat: ChatPage) -> ChatPage:
     return chat
 
 
-@pytest.mark.way("plugin")
+@pytest.mark.once("plugin")
 @pytest.mark.parametrize("theme", ["light", "dark", "oled-dark"])
 def test_its_sign_is_seen_on_the_app_s_own_ground(
     bare: Backend, simulated: Backend, open_chat: OpenChat, theme: str
@@ -293,7 +293,7 @@ def test_its_sign_is_seen_on_the_app_s_own_ground(
     assert len({chat.badge.locator("path").get_attribute("d") for chat in pages.values()}) == 4
 
 
-@pytest.mark.way("plugin")
+@pytest.mark.once("plugin")
 @pytest.mark.parametrize(("motion", "name"), [("reduce", "none"), ("no-preference", "pulse")])
 def test_it_moves_only_for_who_likes_that(
     bare: Backend, open_chat: OpenChat, motion: str, name: str
@@ -302,7 +302,7 @@ def test_it_moves_only_for_who_likes_that(
     expect(chat.badge).to_have_css("animation-name", name)
 
 
-@pytest.mark.way("plugin")
+@pytest.mark.once("plugin")
 def test_with_the_system_s_own_colours_it_is_a_button_with_a_shape(
     bare: Backend, open_chat: OpenChat
 ) -> None:
@@ -314,7 +314,7 @@ def test_with_the_system_s_own_colours_it_is_a_button_with_a_shape(
     expect(chat.panel).to_have_css("border-top-style", "solid")
 
 
-@pytest.mark.way("plugin")
+@pytest.mark.once("plugin")
 @pytest.mark.parametrize("view", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_in_a_chat_from_right_to_left_its_words_run_as_their_language_does(
     bare: Backend, open_chat: OpenChat, view: ViewportSize
@@ -332,7 +332,7 @@ def test_in_a_chat_from_right_to_left_its_words_run_as_their_language_does(
 # What it tells
 
 
-@pytest.mark.way("plugin")
+@pytest.mark.once("plugin")
 def test_a_verdict_for_the_worse_is_told_and_seen(
     simulated: Backend, simulator_service: str, open_chat: OpenChat
 ) -> None:

@@ -25,7 +25,7 @@ from e2e.test_sealed_accounts import let_sign_up
 from e2e.test_sealed_files import KEEP_BLOBS, SIDE, UPLOAD, picture
 from e2e.walks import AS_EVER, TAGS, TITLE, Passage, Site
 
-pytestmark = pytest.mark.way("plugin")
+pytestmark = pytest.mark.once("plugin")
 
 SECONDS = 45
 # Uploads a picture, and shows it by its address alone: what the worker is for.

@@ -12,7 +12,7 @@ from playwright.sync_api import BrowserContext, Request, ViewportSize, expect
 from e2e.browser import ChatPage, tee_settings
 from e2e.stack import Backend
 
-pytestmark = pytest.mark.way("plugin")
+pytestmark = pytest.mark.once("plugin")
 
 OpenChat = Callable[..., ChatPage]
 

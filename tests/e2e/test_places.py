@@ -19,7 +19,7 @@ from e2e.browser import ChatPage, confirm_questions, tee_settings
 from e2e.editions import Edition
 from e2e.stack import REPO, Backend, Installation, wait_until
 
-pytestmark = pytest.mark.way("source")
+pytestmark = pytest.mark.once("source")
 
 OpenChat = Callable[..., ChatPage]
 ANCHORS = REPO / "patches/open-webui/anchors.json"

@@ -52,7 +52,6 @@ def running(start: StartBackend, *arguments: Any, **options: Any) -> Iterator[Ba
 
 
 @pytest.mark.smoke
-@pytest.mark.way("plugin")
 def test_the_hook_is_all_that_is_added_and_its_removal_all_that_is_reverted(
     environment: Environment,
 ) -> None:

@@ -14,7 +14,7 @@ from e2e.browser import ChatPage, tee_settings
 from e2e.stack import Backend
 from emulator.harness import Emulator
 
-pytestmark = pytest.mark.way("source")
+pytestmark = pytest.mark.once("source")
 
 OpenChat = Callable[..., ChatPage]
 

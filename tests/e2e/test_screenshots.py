@@ -15,7 +15,7 @@ import pytest
 from e2e.browser import ChatPage, tee_settings
 from e2e.stack import REPO, Backend
 
-pytestmark = pytest.mark.way("plugin")
+pytestmark = pytest.mark.once("plugin")
 
 OpenChat = Callable[..., ChatPage]
 LIMIT = 250_000  # bytes of a picture in the README

@@ -19,7 +19,7 @@ from playwright.sync_api import Page, expect
 from e2e.browser import SETTINGS_KEY, ChatPage, tee_settings
 from e2e.stack import Backend
 
-pytestmark = pytest.mark.way("source")
+pytestmark = pytest.mark.once("source")
 
 OpenChat = Callable[..., ChatPage]
 

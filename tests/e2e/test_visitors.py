@@ -33,7 +33,7 @@ from e2e.editions import Edition, edition_before, python_of
 from e2e.environments import KIT, Environment
 from e2e.stack import Backend, Installation
 
-pytestmark = pytest.mark.way("plugin")
+pytestmark = pytest.mark.once("plugin")
 
 MONTH = 30 * 24 * 3600
 StartBackend = Callable[..., Backend]
