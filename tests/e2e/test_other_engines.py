@@ -22,24 +22,12 @@ from e2e.engines import CONTROL, ESCAPE, Engine, chord, click, firefox, webkit, 
 from e2e.gates import count, in_the_clear
 from e2e.stack import Backend, wait_until
 from e2e.test_sealed_accounts import let_sign_up
-from e2e.test_sealed_files import KEEP_BLOBS, SIDE, UPLOAD, picture
+from e2e.test_sealed_files import KEEP_BLOBS, SHOW_PICTURE, SIDE, UPLOAD, picture
 from e2e.walks import AS_EVER, TAGS, TITLE, Passage, Site
 
 pytestmark = pytest.mark.once("plugin")
 
 SECONDS = 45
-# Uploads a picture, and shows it by its address alone: what the worker is for.
-SHOW_PICTURE = """(async ([path, name, base64]) => {
-    const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-    const form = new FormData();
-    form.append('file', new File([bytes], name, {type: 'image/png'}));
-    const headers = {authorization: `Bearer ${localStorage.token}`};
-    const answer = await fetch(path, {method: 'POST', headers, body: form});
-    const image = new Image();
-    image.src = `/api/v1/files/${(await answer.json()).id}/content`;
-    await image.decode();
-    return image.naturalWidth;
-})"""
 ASK = """(async ([path, sent]) => {
     const headers = {
         authorization: `Bearer ${localStorage.token}`, 'content-type': 'application/json'
@@ -277,9 +265,9 @@ def test_somebody_signs_up_chats_and_comes_back(where: Site, visit: Visit, tmp_p
     send_a_file(visit, passage)
     see_a_picture(visit, passage)
     keep_a_setting(visit, passage)
-    # After whatever is typed, as browsers tell of it where one would type next.
-    save_the_file(visit, passage, tmp_path)
     go_and_come_back(visit, passage, account)
+    # Last, as browsers tell of it where one would type next.
+    save_the_file(visit, passage, tmp_path)
     assert passage.by_socket() == (where.way == "websocket")
     passage.expect_sealed()
 

@@ -8,9 +8,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from doubles.spellings import new_canary
-from e2e.browser import ChatPage
+from e2e.browser import ChatPage, front_end_of
+from e2e.editions import this_edition
 from e2e.stack import Backend, wait_until
-from e2e.test_sealed_files import expect_loaded, picture
+from e2e.test_sealed_files import SHOW_PICTURE, SIDE, expect_loaded, picture
 from e2e.walks import Walk, either_way
 
 # What 0.5.20's own page trips over when somebody signs out, also without the kit.
@@ -67,6 +68,11 @@ def test_somebody_signs_up_goes_and_comes_back(stranger: Walk) -> None:
     expect(chat.input).to_be_visible(timeout=45_000)
     stranger.hide("second token", page.evaluate("localStorage.token"))
     chat.expect_state("green")
+    # Shown by its address alone: the cookie of the sign-in went along.
+    sent = base64.b64encode(picture(stranger.plant("picture"))).decode()
+    upload = front_end_of(this_edition().version).upload
+    shown = [upload, f"{stranger.plant('file')}.png", sent]
+    assert page.evaluate(SHOW_PICTURE, shown) == SIDE
     assert set(chat.errors) <= {AT_SIGN_OUT}
 
 

@@ -61,6 +61,18 @@ DOWNLOAD_LARGE = """async ([id, text]) => {
         for (const byte of value) if (byte === block[size++ % 65536]) right += 1;
     }
 }"""
+# Uploads a picture, and shows it by its address alone: what the worker is for.
+SHOW_PICTURE = """(async ([path, name, base64]) => {
+    const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+    const form = new FormData();
+    form.append('file', new File([bytes], name, {type: 'image/png'}));
+    const headers = {authorization: `Bearer ${localStorage.token}`};
+    const answer = await fetch(path, {method: 'POST', headers, body: form});
+    const image = new Image();
+    image.src = `/api/v1/files/${(await answer.json()).id}/content`;
+    await image.decode();
+    return image.naturalWidth;
+})"""
 # Keeps the text of whatever the page makes an address for.
 KEEP_BLOBS = """() => {
     const make = URL.createObjectURL;

@@ -6,6 +6,7 @@ import type { Environment } from '../base/environment';
 import { Passing } from '../base/problem';
 import type { Door, Judgement } from '../transport/door';
 import type { Enforcement, Key, Standing } from '../transport/gate';
+import { NOBODYS } from '../transport/shared';
 import { readKeyset, type Keyset } from '../transport/keyset';
 import type { Verdict } from './attest';
 import { pause } from './backoff';
@@ -65,8 +66,8 @@ export const policyId = async (
 	whose: Whose = ''
 ): Promise<string> => {
 	if (!subtle) return '';
-	const text = JSON.stringify(settings) + String(whose);
-	return toBase64url(new Uint8Array(await subtle.digest('SHA-256', toUtf8(text))));
+	const hash = await subtle.digest('SHA-256', toUtf8(JSON.stringify(settings)));
+	return (whose ?? NOBODYS) + toBase64url(new Uint8Array(hash));
 };
 
 interface Found extends Pick<

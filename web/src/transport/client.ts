@@ -56,7 +56,7 @@ const pieces = (response: Response): Pull => {
 	const reader = response.body?.getReader();
 	return async () => {
 		const read = await reader?.read().catch(() => {
-			throw broken('broken off');
+			throw broken('truncated');
 		});
 		return read?.value ?? null;
 	};

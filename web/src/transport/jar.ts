@@ -1,7 +1,8 @@
 /**
  * Cookies of sealed answers. The browser's own would go along with plain requests, and be read on
  * the way; these are kept apart, for this origin and for the policy under which its key was judged,
- * and go inside sealed requests only.
+ * and go inside sealed requests only. Those that came while nobody was signed in are whose who signs
+ * in by them.
  */
 import type { Environment } from '../base/environment';
 import {
@@ -12,7 +13,7 @@ import {
 	type Asker,
 	type Cookie
 } from './cookies';
-import type { Store } from './shared';
+import { NOBODYS, type Store } from './shared';
 
 const JAR = 'jar';
 
@@ -56,17 +57,15 @@ const isCookie = (value: unknown): value is Cookie => {
 /** Read the jar of a policy; another policy's is empty, as is one that nobody of ours wrote. */
 const readJar = (value: unknown, policy: string): Cookie[] => {
 	const { policy: owner, cookies } = Object(value) as Partial<Kept>;
-	return owner === policy && Array.isArray(cookies) ? cookies.filter(isCookie) : [];
+	const counts = owner === policy || String(owner).startsWith(NOBODYS);
+	return counts && Array.isArray(cookies) ? cookies.filter(isCookie) : [];
 };
-
-const lengthOf = ({ name, value, path }: Cookie): number =>
-	name.length + value.length + path.length;
 
 /** The newest that fit. */
 const fitting = (cookies: readonly Cookie[]): Cookie[] => {
 	let room = CHARACTERS;
-	const newest = cookies.slice(-COOKIES).reverse();
-	return newest.filter((cookie) => (room -= lengthOf(cookie)) >= 0).reverse();
+	const fits = ({ name, value, path }: Cookie) => (room -= (name + value + path).length) >= 0;
+	return cookies.slice(-COOKIES).reverse().filter(fits).reverse();
 };
 
 /** Change the jar in one transaction: pages and worker may all want to. */
@@ -87,7 +86,7 @@ export const openTray = (store: Store, host: string, now: Environment['now']): T
 		if (SIGN_OUT.test(path)) return empty(store);
 		const at = { host, path, now: now() };
 		const set = lines.slice(0, LINES).flatMap((line) => parseCookie(line, at) ?? []);
-		if (set.length === 0) return;
+		if (!set.length) return;
 		await change(store, policy, (cookies) =>
 			set.reduce((all, one) => withCookie(all, one, now()), cookies)
 		);

@@ -29,6 +29,9 @@ export interface Store {
 	change: (name: string, of: (value: unknown) => unknown) => Promise<void>;
 }
 
+/** How the name of a policy begins by which keys were judged while nobody was signed in. */
+export const NOBODYS = '?';
+
 /** What is rung: something is kept anew, or the keys that are kept answer no more. */
 export type Word = 'changed' | 'stale';
 
@@ -58,7 +61,7 @@ export interface Permission {
 	keyset: Keyset | null;
 	/** Milliseconds since 1970. */
 	until: number;
-	/** Under which policy it was judged. */
+	/** Under which policy it was judged, and for whom: NOBODYS comes first where nobody is signed in. */
 	policy: string;
 	/** The hash of the statement that the verdict was about. */
 	statement?: string;

@@ -160,7 +160,7 @@ export const sealingWorker = (world: World): SealingWorker => {
 		if (location === null) return answer;
 		const to = new URL(location, url);
 		if (to.host === host) to.protocol = protocol;
-		return /^https?:$/.test(to.protocol) ? Response.redirect(to.href, status) : Response.error();
+		return /^https?:$/.test(to.protocol) ? Response.redirect(to, status) : Response.error();
 	};
 
 	/**

@@ -2,6 +2,7 @@ import { atom } from 'nanostores';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { causesOf, type Check } from '../../src/base/checks';
 import type { Verdict } from '../../src/session/attest';
+import { NOBODYS } from '../../src/transport/shared';
 import { keepDoor, keyOf, policyId, standingOf } from '../../src/session/doorkeeper';
 import { defaults, ENFORCEMENT_KEY, SEALED_KEY, type Settings } from '../../src/session/settings';
 import type { State } from '../../src/session/session';
@@ -152,7 +153,10 @@ describe('the policy’s name', () => {
 
 	it('is another for each account, and for nobody', async () => {
 		const names = ['', '@b0b', null].map((whose) => policyId(crypto.subtle, DEFAULTS, whose));
-		expect(new Set(await Promise.all(names)).size).toBe(3);
+		const [first, other, nobody] = await Promise.all(names);
+		expect(new Set([first, other, nobody]).size).toBe(3);
+		const isNobodys = (name?: string) => name?.startsWith(NOBODYS);
+		expect([first, other, nobody].map(isNobodys)).toEqual([false, false, true]);
 	});
 });
 

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CHARACTERS, COOKIES, LINES, openJar, type Jar } from '../../src/transport/jar';
-import { openStore } from '../../src/transport/shared';
+import { NOBODYS, openStore } from '../../src/transport/shared';
 import { fakeClock } from '../support/environment';
 import { pretendDatabase, type PretendedDatabase } from '../support/indexed-db';
 
@@ -59,6 +59,24 @@ describe('the jar', () => {
 		expect(await jar.header('/', 'lax')).toBe('other=1');
 	});
 
+	it('hands on what a sign-in set to whoever signed in, under whichever policy', async () => {
+		const nobodys = `${NOBODYS}lax`;
+		await jar.take('/api/v1/auths/signin', ['token=abc; Path=/'], nobodys);
+		expect(await another().header('/', POLICY)).toBe('token=abc');
+		expect((await jar.visible(POLICY)).map(({ name }) => name)).toEqual(['token']);
+
+		await jar.set('/', 'theme=dark', POLICY);
+		expect(await another().header('/', POLICY)).toBe('token=abc; theme=dark');
+		expect(await jar.header('/', nobodys)).toBe('');
+		expect(await jar.header('/', 'lax')).toBe('');
+	});
+
+	it('takes what comes late of before a sign-in, and has it for the account', async () => {
+		await jar.take('/', ['token=abc; Path=/'], POLICY);
+		await jar.take('/api/v1/auths/', ['token=new; Path=/'], `${NOBODYS}lax`);
+		expect(await jar.header('/', POLICY)).toBe('token=new');
+	});
+
 	it('is emptied at sign-out, whatever the answer sets', async () => {
 		await jar.take('/', ['token=abc', 'oauth_id_token=x'], POLICY);
 		await jar.take('/api/v1/auths/signout', ['token=; Max-Age=0', 'more=1'], POLICY);
@@ -100,6 +118,8 @@ describe('the jar', () => {
 			'x',
 			[],
 			{ policy: POLICY },
+			{ policy: 7, cookies: [] },
+			{ policy: NOBODYS, cookies: 7 },
 			{ policy: POLICY, cookies: [null, { name: 'a' }] }
 		]) {
 			state?.set('jar', value);
