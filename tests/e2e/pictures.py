@@ -76,6 +76,7 @@ def take_all(page: Page, folder: Path, state: str, language: str, show: Callable
     """Take a picture of what ``show`` brings into view, in each size and look."""
     for width, height in SIZES.items():
         page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(500)  # until the app has moved its parts
         for look in LOOKS:
             wear(page, look)
             show()
