@@ -111,6 +111,7 @@ describe('the badge', () => {
 		['quote-unreachable', 'Check again in a moment'],
 		['offline', 'Connect to a network'],
 		['insecure', 'begins with https://'],
+		['insecure', 'python -m cczoo_backend --https'],
 		['signed-out', 'Sign in'],
 		['too-many', 'asks again by itself'],
 		['service-silent', 'in a new tab'],
