@@ -113,14 +113,17 @@ def parse_name(text: str) -> Name:
 
 
 def own_names(host_name: str | None = None) -> list[Name]:
-    """Return what this machine is called, as far as it knows, and the addresses it sends from."""
+    """Return the addresses that this machine sends from, and what it is called, as far as it knows.
+
+    Those come first that others can most likely use.
+    """
     names: list[Name] = []
-    with suppress(ValueError):  # not every machine's name is one that others could use
-        names.append(parse_name(socket.gethostname() if host_name is None else host_name))
     for family, anywhere in _ANYWHERE:
         with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as one:
             one.connect((anywhere, 9))
             names.append(ipaddress.ip_address(one.getsockname()[0]))
+    with suppress(ValueError):  # not every machine's name is one that others could use
+        names.append(parse_name(socket.gethostname() if host_name is None else host_name))
     names += ["localhost", ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1")]
     return list(dict.fromkeys(names))
 
