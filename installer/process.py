@@ -98,25 +98,34 @@ def output_of(
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    output = b""
     try:
-        with child.stdout or contextlib.nullcontext() as pipe:
-            while pipe is not None and len(output) <= limit:
-                ready, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
-                piece = os.read(pipe.fileno(), 1 << 16) if ready else None
-                if piece is None:
-                    return None
-                if not piece:
-                    break
-                output += piece
-            else:
-                return None
+        output = _read(child, deadline, limit)
+        if output is None:  # with its whole group, while nobody else can have that number
+            _signal_group(child.pid, signal.SIGKILL)
+            return None
         child.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
         return None
     finally:
         _stop_group(child)
     return output if child.returncode == 0 else None
+
+
+def _read(child: subprocess.Popen[bytes], deadline: float, limit: int) -> bytes | None:
+    """Return all that a child writes until the end of its output; None for too much or too slow."""
+    output = bytearray()
+    if child.stdout is None:
+        return None
+    with child.stdout as pipe:
+        while len(output) <= limit:
+            ready, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                return None
+            piece = os.read(pipe.fileno(), 1 << 16)
+            if not piece:
+                return bytes(output)
+            output += piece
+    return None
 
 
 def _stop_group(child: subprocess.Popen[bytes]) -> None:

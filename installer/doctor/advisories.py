@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cczoo_installer.doctor.findings import Finding, note, ok, unknown, warning
+from cczoo_installer.doctor.findings import Finding, note, ok, unknown
 from cczoo_installer.doctor.scene import Scene
 
 LIST = Path(__file__).with_name("advisories.json")
@@ -47,7 +47,10 @@ def known(path: Path = LIST) -> Advisories:
 
 
 def look(scene: Scene) -> Sequence[Finding]:
-    """Return what is known of the version that is there."""
+    """Return what is known of the version that is there.
+
+    Whoever runs that version chose to, so this is never more than a note.
+    """
     listed = known()
     if scene.version is None:
         return [unknown("advisories", "the version of open-webui is not known", "")]
@@ -63,7 +66,7 @@ def look(scene: Scene) -> Sequence[Finding]:
             f"{len(closed)} of {count} known advisories are closed by the kit: {_ids(closed)}",
             advisories=[vars(one) for one in closed],
         ),
-        warning(
+        note(
             "advisories-open",
             f"{len(still)} are open, most of them between users of one server: {_ids(still)}",
             "Let in only people who may see each other's chats and files, or take a newer "

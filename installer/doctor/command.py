@@ -38,6 +38,7 @@ from cczoo_installer.doctor.scene import (
     belongs_to,
     folder_of,
     installer_of,
+    listens_at,
     state_of,
     text,
 )
@@ -128,6 +129,8 @@ def survey(options: Options) -> Scene:
     found = processes.serving(options.proc)
     if options.directory is not None:
         found = [one for one in found if belongs_to(one, options.directory)]
+    if len(found) > 1 and options.url is not None:
+        found = [one for one in found if listens_at(one, options.url, options.proc)] or found
     scene = Scene(options, found)
     python = options.python or (scene.server.python() if scene.server else None)
     installer, directory = None, options.directory

@@ -133,7 +133,7 @@ def _ports(scene: Scene) -> Iterator[Finding]:
             else:
                 yield ok("ports", f"open-webui listens at {shown}", **detail)
         return
-    if scene.options.url is not None:
+    if scene.options.url is not None or scene.servers:
         return
     port = scene.options.env.get("PORT", "")
     wanted = int(port) if re.fullmatch(r"[1-9]\d{0,4}", port) else DEFAULT_PORT

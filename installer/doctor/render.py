@@ -38,7 +38,7 @@ _SUMS = {
 
 def as_screen(title: str, groups: Sequence[Group], *, colours: bool = False) -> str:
     """Return the whole screen; the word for a state is always there, colour only adds to it."""
-    lines = [*textwrap.wrap(_shown(title), COLUMNS), ""]
+    lines = [*textwrap.wrap(_shown(title), COLUMNS, break_on_hyphens=False), ""]
     for group in groups:
         name = group.name
         for finding in group.findings:

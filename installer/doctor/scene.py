@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from cczoo_installer import package
 from cczoo_installer.doctor import processes
@@ -152,6 +153,14 @@ def belongs_to(process: Process, directory: Path) -> bool:
         return False
     environment = os.path.realpath(python.parent.parent)
     return f"{top}/".startswith(f"{environment}/")
+
+
+def listens_at(process: Process, url: str, proc: Path) -> bool:
+    """Whether a process takes connections at an address of this machine."""
+    parts = urlsplit(url)
+    is_here = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return is_here and port in {one.port for one in processes.addresses_of(process, proc)}
 
 
 def state_of(

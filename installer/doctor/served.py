@@ -18,6 +18,8 @@ TEE = "/api/v1/tee"
 _QUOTE_SECONDS = 25.0
 _EVIDENCE_BYTES = 8 << 20
 _NONCE_BYTES = 32
+# By which a server that takes sealed requests only knows who can set them up.
+_A_PAGE = {"Accept": "text/html"}
 _LOADER = re.compile(
     rb'<head(?:\s[^>]*)?><script src="(/api/v1/tee/page/([A-Za-z0-9-]{1,100}\.js))">'
 )
@@ -34,7 +36,7 @@ def look(scene: Scene) -> Sequence[Finding]:
         return [_not_running(scene)]
     nonce = base64.urlsafe_b64encode(os.urandom(_NONCE_BYTES)).rstrip(b"=").decode()
     page, config, keys, app, auditors, worker, quote = ask(
-        of_server(f"{url}/"),
+        of_server(f"{url}/", headers=_A_PAGE),
         of_server(f"{url}{TEE}/config"),
         of_server(f"{url}{TEE}/keys"),
         of_server(f"{url}/api/config"),

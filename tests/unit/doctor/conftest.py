@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from cczoo_installer import patchset
 from cczoo_installer.doctor.scene import Options, Scene
+from environment_double import Environment, make_environment
+
+from preparation import editions
 
 MakeScene = Callable[..., Scene]
 
@@ -47,3 +50,9 @@ def scene(proc: Path) -> MakeScene:
         return Scene(options, **members)
 
     return make
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    """A real environment with the oldest supported open-webui, and without the kit."""
+    return make_environment(tmp_path / "environment", editions.versions()[0])
