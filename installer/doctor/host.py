@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from cczoo_installer import frontend
 from cczoo_installer.doctor import processes
 from cczoo_installer.doctor.findings import Finding, failure, note, ok, unknown, warning
+from cczoo_installer.doctor.kit_facts import changeable_by
 from cczoo_installer.doctor.scene import DEFAULT_PORT, Scene, text
 from cczoo_installer.errors import BuildFailed
 from cczoo_installer.openwebui_tree import OpenWebuiTree
@@ -38,14 +40,21 @@ def _node(scene: Scene) -> Iterator[Finding]:
     """Say whether a source tree's front end could be built; a package needs no Node.js."""
     if not isinstance(scene.installer, OpenWebuiTree):
         return
+    node = shutil.which("node", path=scene.options.env.get("PATH"))
+    if node is not None and os.geteuid() == 0:
+        owner = changeable_by((Path(node), Path(os.path.realpath(node))))
+        if owner is not None:
+            yield unknown(
+                "node", f"{node} is not run as root: {owner} can change it", "Run as that user."
+            )
+            return
     try:
         found = frontend.toolchain(scene.options.env)
     except BuildFailed as trouble:
-        why = str(trouble).removesuffix(" Nothing was changed.")
-        is_built = scene.status is not None and scene.status.build is not None
-        if is_built:
+        if scene.status is not None and scene.status.build is not None:
             yield note("node", "no Node.js that could build the front end again; it is built")
         else:
+            why = str(trouble).removesuffix(" Nothing was changed.")
             yield warning("node", "no Node.js that can build the front end", why)
         return
     version = ".".join(map(str, found.version))

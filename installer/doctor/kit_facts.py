@@ -12,7 +12,7 @@ import pwd
 import shlex
 import stat
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ def _run(
     root: bool | None,
 ) -> Told:
     if os.geteuid() == 0 if root is None else root:
-        owner = _other_owner(python, path)
+        owner = changeable_by(_places(python, path))
         if owner is not None:
             cure = f"Run as that user: `sudo -u {shlex.quote(owner)} {again}`."
             if owner == _EVERYBODY:
@@ -124,14 +124,13 @@ def _run(
     return Told(found)
 
 
-def _other_owner(python: Path, path: str | None) -> str | None:
-    """Return who, other than root, can change what ``python`` runs; None where nobody can.
+def changeable_by(places: Iterable[Path]) -> str | None:
+    """Return who, other than root, can change one of these or a folder above it; None for nobody.
 
-    Looked at are the interpreter, where it leads, its environment's packages, PYTHONPATH, and the
-    folders above each.
+    Whoever can change what root runs is root.
     """
     seen: set[Path] = set()
-    for place in _places(python, path):
+    for place in places:
         for part in (place, *place.parents):
             if part in seen:
                 continue
@@ -148,6 +147,7 @@ def _other_owner(python: Path, path: str | None) -> str | None:
 
 
 def _places(python: Path, path: str | None) -> Iterator[Path]:
+    """Return what decides on what an interpreter runs: itself, its packages, PYTHONPATH."""
     absolute = Path(os.path.abspath(python))
     yield absolute
     yield Path(os.path.realpath(absolute))

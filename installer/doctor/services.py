@@ -16,6 +16,8 @@ from cczoo_installer.doctor.served import TEE
 _IDENTITY = "/tdx/certification/v4/qe/identity"
 _PCCS_ANSWER = "enclaveIdentity"
 _OK = 200
+# Where it is told how each is set up.
+_PAGES = {"alibaba": "docs/providers.md", "trustee": "docs/trustee.md"}
 
 
 def look(scene: Scene) -> Sequence[Finding]:
@@ -44,17 +46,18 @@ def _addresses(scene: Scene) -> tuple[dict[str, str], str | None]:
     told = scene.own.members.get("services")
     facts: Mapping[str, Any] = told if isinstance(told, dict) else {}
     found = facts.get("found")
-    named = (
-        {name: one for name, one in found.items() if _is_address(one)}
-        if (isinstance(found, dict))
-        else {}
-    )
-    named.update(_suggested(scene, set(named)))
+    by_environment = found if isinstance(found, dict) else {}
+    named = {
+        name: address
+        for name in _PAGES
+        if (address := text(by_environment, name)) and _is_address(address)
+    }
+    named.update(_suggested(scene))
     pccs = text(facts, "pccs") if facts.get("dcap", True) else None
     return named, pccs if _is_address(pccs) else None
 
 
-def _suggested(scene: Scene, known: set[str]) -> dict[str, str]:
+def _suggested(scene: Scene) -> dict[str, str]:
     """Return the addresses that the server tells to pages: administrators may have changed them."""
     if scene.url is None:
         return {}
@@ -67,7 +70,7 @@ def _suggested(scene: Scene, known: set[str]) -> dict[str, str]:
         return {}
     return {
         name: address
-        for name in ("alibaba", "trustee")
+        for name in _PAGES
         if name in offered and (address := text(providers, name, "url")) and _may_be_asked(address)
     }
 
@@ -86,7 +89,7 @@ def _service(name: str, address: str, reply: Reply) -> Finding:
         return warning(
             f"service-{name}",
             f"{name}: no answer from {shown(address)}: {reply}",
-            "Let people's browsers reach it; or suggest another (docs/providers.md).",
+            f"Let people's browsers reach it; or suggest another ({_PAGES[name]}).",
             address=shown(address),
         )
     return ok(f"service-{name}", f"{name}: {shown(address)} answers", status=reply.status)

@@ -50,6 +50,7 @@ class Environment:
         self,
         answers: Mapping[str, Says] | None = None,
         words: tuple[str, ...] = ("serve",),
+        folder: Path | None = None,
         **env: str,
     ) -> Iterator[Server]:
         """Run its open-webui until the end of the block."""
@@ -61,7 +62,7 @@ class Environment:
         child = subprocess.Popen(
             [self.python, script, *words],
             env={"CHAT_DOUBLE": str(file), **env},
-            cwd=self.python.parent,
+            cwd=folder or self.python.parent,
             stdout=subprocess.PIPE,
             text=True,
         )

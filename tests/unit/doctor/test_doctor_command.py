@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -180,3 +184,63 @@ def test_help_names_every_exit_code() -> None:
     text = command.parser().format_help()
     for code in {0, 2, 10, 11, 12}:
         assert f" {code} " in " ".join(text.split())
+
+
+def test_a_source_tree_is_found_by_the_process_that_serves_it(
+    environment: Environment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = tmp_path / "open-webui"
+    for name in ("src", "backend/open_webui"):
+        (tree / name).mkdir(parents=True)
+    version = editions.versions(editions.SOURCE)[-1]
+    (tree / "package.json").write_text(json.dumps({"name": "open-webui", "version": version}))
+    (tree / "backend" / "open_webui" / "main.py").touch()
+    words = ("open_webui.main:app", "--workers", "2")
+    with environment.serving(words=words, folder=tree / "backend", **QUIET) as server:
+        code = command.run(["--url", server.url, "--offline", "--json"])
+        document, found = found_in(capsys.readouterr().out)
+    assert code == 12
+    assert (document["directory"], document["pid"]) == (str(tree), server.pid)
+    assert document["python"] == str(environment.python)
+    assert (found["installed"]["state"], found["installed"]["detail"]["way"]) == (
+        "failure",
+        "source",
+    )
+    assert found["workers"]["state"] == "failure"
+    assert found["disk"]["detail"]["folder"] == str(tree / "backend" / "data")
+    assert "node" in found
+
+
+def test_several_servers_are_not_mixed_up(
+    environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["--openwebui-dir", str(environment.package), "--offline", "--json"]
+    with environment.serving(**QUIET) as one, environment.serving(**QUIET) as other:
+        command.run(argv)
+        document, found = found_in(capsys.readouterr().out)
+        assert found["server"]["state"] == "unknown"
+        assert document["pid"] is None
+        command.run([*argv, "--url", other.url])
+        document, _ = found_in(capsys.readouterr().out)
+        assert document["pid"] == other.pid != one.pid
+
+
+def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(120)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with subprocess.Popen(
+            [sys.executable, "-m", "cczoo_installer", "doctor", "--url", url, "--offline"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as child:
+            try:
+                connection, _ = silent.accept()
+                child.send_signal(signal.SIGINT)
+                out, err = child.communicate(timeout=120)
+                connection.close()
+            finally:
+                child.kill()
+    assert (child.returncode, out) == (130, "")
+    assert err == "cczoo-install: stopped.\n"

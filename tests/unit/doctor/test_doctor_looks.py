@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cczoo_installer import patchset
+from cczoo_installer import patchset, tree
 from cczoo_installer.doctor import (
     advisories,
     host,
@@ -163,8 +164,8 @@ def test_a_package_says_its_python_and_a_tree_does_not(
     root = patchset.default_root()
     package = installer_of(environment.package, root)
     assert python_look.python_beside(package) == environment.python
-    tree = OpenWebuiTree(tmp_path, root, Reporter(None))
-    assert python_look.python_beside(tree) is None
+    sources = OpenWebuiTree(tmp_path, root, Reporter(None))
+    assert python_look.python_beside(sources) is None
 
 
 def test_the_kit_in_the_environment(scene: MakeScene, environment: Environment) -> None:
@@ -374,16 +375,37 @@ def test_a_relative_data_folder_begins_where_the_server_does(scene: MakeScene) -
 
 
 def test_node_is_looked_for_where_a_source_tree_is(scene: MakeScene, tmp_path: Path) -> None:
-    tree = OpenWebuiTree(tmp_path, patchset.default_root(), Reporter(None))
+    sources = OpenWebuiTree(tmp_path, patchset.default_root(), Reporter(None))
     assert "node" not in states(host.look(scene()))
     env = {"PATH": str(tmp_path)}
-    assert the(host.look(scene(installer=tree, env=env)), "node").state is State.WARNING
+    assert the(host.look(scene(installer=sources, env=env)), "node").state is State.WARNING
     for name, says in (("node", "v22.13.1"), ("npm", "10")):
         (tmp_path / name).write_text(f"#!/bin/sh\necho {says}\n")
         (tmp_path / name).chmod(0o755)
     env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    found = the(host.look(scene(installer=tree, env=env)), "node")
+    found = the(host.look(scene(installer=sources, env=env)), "node")
     assert (found.state, found.detail) == (State.OK, {"version": "22.13.1"})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes another user's file")
+def test_a_users_node_is_not_run_as_root(scene: MakeScene, tmp_path: Path) -> None:
+    mark = tmp_path / "it-ran"
+    (tmp_path / "node").write_text(f"#!/bin/sh\ntouch {mark}; echo v22.13.1\n")
+    (tmp_path / "node").chmod(0o755)
+    os.chown(tmp_path / "node", 65534, 65534)
+    sources = OpenWebuiTree(tmp_path, patchset.default_root(), Reporter(None))
+    found = the(host.look(scene(installer=sources, env={"PATH": str(tmp_path)})), "node")
+    assert (found.state, mark.exists()) == (State.UNKNOWN, False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes another user's folder")
+def test_git_is_not_asked_about_a_users_checkout_as_root(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True, timeout=60)
+    commit = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b", "commit"]
+    subprocess.run([*commit, "-q", "--allow-empty", "-m", "x"], check=True, timeout=60)
+    assert tree.checkout(tmp_path) is not None
+    os.chown(tmp_path / ".git", 65534, 65534)
+    assert tree.checkout(tmp_path) is None
 
 
 def test_a_port_that_is_taken_is_told(scene: MakeScene, proc: Path) -> None:
