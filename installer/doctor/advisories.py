@@ -13,6 +13,7 @@ from cczoo_installer.doctor.scene import Scene
 
 LIST = Path(__file__).with_name("advisories.json")
 OPEN = "open"
+_NAME_IT = "Name --openwebui-dir or --python."
 ALL = "https://github.com/open-webui/open-webui/security/advisories"
 
 
@@ -53,7 +54,7 @@ def look(scene: Scene) -> Sequence[Finding]:
     """
     listed = known()
     if scene.version is None:
-        return [unknown("advisories", "the version of open-webui is not known", "")]
+        return [unknown("advisories", "the version of open-webui is not known", _NAME_IT)]
     if scene.version != listed.openwebui:
         what = f"this kit lists no advisories of open-webui {scene.version}"
         return [note("advisories", what, f"They are at {ALL}.")]

@@ -176,7 +176,8 @@ def _examined(name: str, look: Look, scene: Scene) -> Sequence[Finding]:
     try:
         return look(scene)
     except (InstallError, OSError) as trouble:
-        return [unknown(f"{name}-failed", f"this could not be looked at: {trouble}")]
+        what = f"this could not be looked at: {trouble}"
+        return [unknown(f"{name}-failed", what, "Run as the user who runs open-webui.")]
     except Exception as mistake:
         what = f"a mistake in the kit: {type(mistake).__name__} {mistake}"
         return [unknown(f"{name}-failed", what, "Report it, with this line.")]

@@ -35,8 +35,8 @@ class Finding:
     """One line of the screen.
 
     ``id`` is stable and meant for programs, ``text`` is a sentence without its full stop, ``cure``
-    says what to do and is empty where nothing is to be done. ``detail`` is for programs only. Text
-    from outside may be in all of them: who prints it escapes it.
+    says what to do and is empty where nothing is to be done, as with OK and some notes. ``detail``
+    is for programs only. Text from outside may be in all of them: who prints it escapes it.
     """
 
     id: str
@@ -56,12 +56,12 @@ def note(id_: str, text: str, cure: str = "", **detail: Any) -> Finding:
     return Finding(id_, State.NOTE, text, cure, detail)
 
 
-def unknown(id_: str, text: str, cure: str = "", **detail: Any) -> Finding:
+def unknown(id_: str, text: str, cure: str, **detail: Any) -> Finding:
     """Return a finding for what could not be made out."""
     return Finding(id_, State.UNKNOWN, text, cure, detail)
 
 
-def warning(id_: str, text: str, cure: str = "", **detail: Any) -> Finding:
+def warning(id_: str, text: str, cure: str, **detail: Any) -> Finding:
     """Return a finding with which things work, and not as they should."""
     return Finding(id_, State.WARNING, text, cure, detail)
 

@@ -12,6 +12,7 @@ from cczoo_installer import frontend
 from cczoo_installer.doctor import processes
 from cczoo_installer.doctor.findings import Finding, failure, note, ok, unknown, warning
 from cczoo_installer.doctor.kit_facts import changeable_by
+from cczoo_installer.doctor.processes import Listening
 from cczoo_installer.doctor.scene import DEFAULT_PORT, Scene, text
 from cczoo_installer.errors import BuildFailed
 from cczoo_installer.openwebui_tree import OpenWebuiTree
@@ -66,7 +67,8 @@ def _memory(proc: Path) -> Iterator[Finding]:
         with (proc / "meminfo").open("rb") as file:
             words = file.read(1 << 16).decode("ascii", "replace")
     except OSError as trouble:
-        yield unknown("memory", f"the kernel does not say how much memory there is: {trouble}")
+        what = f"the kernel does not say how much memory there is: {trouble}"
+        yield unknown("memory", what, "Mount /proc here.")
         return
     sizes = {
         name: int(kib) * 1024
@@ -128,19 +130,7 @@ def _store(scene: Scene) -> Iterator[Finding]:
 def _ports(scene: Scene) -> Iterator[Finding]:
     """Say at which addresses the server listens, or whether its port is free."""
     if scene.server is not None:
-        found = processes.addresses_of(scene.server, scene.options.proc)
-        if found:
-            shown = ", ".join(sorted({f"{one.host} port {one.port}" for one in found}))
-            detail = {"addresses": [[one.host, one.port] for one in found]}
-            if any(one.is_for_everybody for one in found) and _is_https(scene):
-                yield note(
-                    "ports",
-                    f"open-webui listens at {shown}: also past the HTTPS in front",
-                    "Where that is not wanted: --host 127.0.0.1, or a firewall.",
-                    **detail,
-                )
-            else:
-                yield ok("ports", f"open-webui listens at {shown}", **detail)
+        yield from _listening(scene, processes.addresses_of(scene.server, scene.options.proc))
         return
     if scene.options.url is not None or scene.servers:
         return
@@ -151,6 +141,22 @@ def _ports(scene: Scene) -> Iterator[Finding]:
         yield warning("ports", f"port {wanted} is taken by another program", cure, port=wanted)
     else:
         yield ok("ports", f"port {wanted} is free", port=wanted)
+
+
+def _listening(scene: Scene, found: Sequence[Listening]) -> Iterator[Finding]:
+    if not found:
+        return
+    shown = ", ".join(sorted({f"{one.host} port {one.port}" for one in found}))
+    what, detail = f"open-webui listens at {shown}", [[one.host, one.port] for one in found]
+    if not any(one.is_for_everybody for one in found):
+        yield ok("ports", what, addresses=detail)
+    elif _is_https(scene):
+        cure = "Where that is not wanted: --host 127.0.0.1, or a firewall."
+        yield note("ports", f"{what}: also past the HTTPS in front", cure, addresses=detail)
+    else:
+        why = "opened by http:// and an address, its badge is always red"
+        cure = "Put HTTPS in front, inside the TD (docs/sealed.md), and name its --url."
+        yield note("ports", f"{what}: {why}", cure, addresses=detail)
 
 
 def _is_https(scene: Scene) -> bool:

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cczoo_installer.doctor.asking import NoAnswerError, Reply, ask, of_server
-from cczoo_installer.doctor.findings import Finding, failure, note, ok, unknown, warning
+from cczoo_installer.doctor.asking import Answer, NoAnswerError, Reply, ask, of_server
+from cczoo_installer.doctor.findings import Finding, State, failure, note, ok, unknown, warning
 from cczoo_installer.doctor.scene import DEFAULT_PORT, Scene, text
 
 TEE = "/api/v1/tee"
@@ -23,8 +23,10 @@ _A_PAGE = {"Accept": "text/html"}
 _LOADER = re.compile(
     rb'<head(?:\s[^>]*)?><script src="(/api/v1/tee/page/([A-Za-z0-9-]{1,100}\.js))">'
 )
+_FILE = re.compile(r"[A-Za-z0-9-]{1,100}\.js")
+_MOST_FILES = 100
+_NO_REWRITING = "Switch off what minifies or rewrites on the way (docs/sealed.md); or restart it."
 _FORBIDDEN = 403
-_NOT_FOUND = 404
 _OK = 200
 _LEGACY = 400  # from here on, an answer's status is an error
 
@@ -48,7 +50,7 @@ def look(scene: Scene) -> Sequence[Finding]:
         return [
             failure("server", f"{url}: {page}", "Start open-webui, or name where people open it.")
         ]
-    found = [*_page(scene, url, page.body), *_sealing(keys, app)]
+    found = [*_page(scene, url, page), *_sealing(keys, app)]
     if any(one.id == "sealing" for one in found):
         found += [*_routes({"/tee": auditors, f"{TEE}/worker": worker}), *_settings(config)]
         found += _quote(quote)
@@ -68,9 +70,12 @@ def _not_running(scene: Scene) -> Finding:
     )
 
 
-def _page(scene: Scene, url: str, page: bytes) -> Sequence[Finding]:
-    match = _LOADER.search(page)
+def _page(scene: Scene, url: str, page: Answer) -> Sequence[Finding]:
+    match = _LOADER.search(page.body)
     if match is None:
+        if _is_packed(page):
+            packed = f"{url}: the page came compressed, which was not asked for"
+            return [unknown("loader", packed, "Ask past the proxy that does that: name its --url.")]
         cure = "Install the kit, then restart open-webui; its log says why the badge is not active."
         return [failure("loader", f"the page at {url} has no loader of the kit", cure)]
     path, name = match[1].decode(), match[2].decode()
@@ -80,33 +85,68 @@ def _page(scene: Scene, url: str, page: bytes) -> Sequence[Finding]:
         return [
             failure("loader", f"the page's loader is not served: {what}", "Restart open-webui.")
         ]
-    return [_bundle(scene, url, name, hashlib.sha256(script.body).hexdigest())]
+    found = _loader(_bundle(scene), url, name, script)
+    return [found, *_pieces(_bundle(scene), url)] if found.state is State.OK else [found]
 
 
-def _bundle(scene: Scene, url: str, name: str, digest: str) -> Finding:
-    """Compare the loader that is served with that of the kit which a restart would bring."""
-    detail = {"loader": name, "sha256": digest}
+def _bundle(scene: Scene) -> Mapping[str, str]:
+    """Return the page's files of the kit that a restart would bring, with their SHA-256 in hex.
+
+    None where the kit that is asked has none, or says something else.
+    """
     told = scene.theirs.members or scene.own.members
-    bundle = told.get("bundle") if isinstance(told.get("bundle"), dict) else {}
+    bundle = told.get("bundle")
     found = bundle.get("found") if isinstance(bundle, dict) else None
     files = found.get("files") if isinstance(found, dict) else None
     if not isinstance(files, dict):
+        return {}
+    return {
+        name: digest
+        for name, digest in list(files.items())[:_MOST_FILES]
+        if _FILE.fullmatch(name) and isinstance(digest, str)
+    }
+
+
+def _loader(files: Mapping[str, str], url: str, name: str, script: Answer) -> Finding:
+    """Compare the loader that is served with that of the kit which a restart would bring."""
+    digest = hashlib.sha256(script.body).hexdigest()
+    detail = {"loader": name, "sha256": digest}
+    if not files or _is_packed(script):
         return ok("loader", f"{url}: the page has the loader", **detail)
     if files.get(name) == digest:
         return ok("loader", f"{url}: the page has the loader, of this kit", **detail)
     if name in files:
-        return failure(
-            "loader",
-            f"{url}: the loader is not the one that this kit made: something rewrites scripts",
-            "Switch off what minifies or rewrites on the way (docs/sealed.md).",
-            **detail,
-        )
+        what = f"{url}: the loader is not the one that this kit made: something rewrites scripts"
+        return failure("loader", what, _NO_REWRITING, **detail)
     return warning(
         "loader",
         f"{url}: the page's loader is another kit's than the one that is installed",
         "Restart open-webui.",
         **detail,
     )
+
+
+def _pieces(files: Mapping[str, str], url: str) -> Sequence[Finding]:
+    """Compare all else that the badge is made of with the files of that kit."""
+    if not files:
+        return []
+    replies = ask(*(of_server(f"{url}{TEE}/page/{name}") for name in files))
+    wrong = [
+        name
+        for (name, digest), reply in zip(files.items(), replies, strict=True)
+        if isinstance(reply, NoAnswerError)
+        or reply.status != _OK
+        or (not _is_packed(reply) and hashlib.sha256(reply.body).hexdigest() != digest)
+    ]
+    if wrong:
+        named = f"{', '.join(wrong[:3])}{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}"
+        what = f"files of the badge are missing or not as they were made: {named}"
+        return [failure("badge", what, _NO_REWRITING, files=wrong)]
+    return [ok("badge", f"all {len(files)} files of the badge are served as they were made")]
+
+
+def _is_packed(answer: Answer) -> bool:
+    return answer.headers.get("content-encoding", "identity") != "identity"
 
 
 def _sealing(keys: Reply, app: Reply) -> Sequence[Finding]:
@@ -143,7 +183,8 @@ def _routes(replies: Mapping[str, Reply]) -> Sequence[Finding]:
 
 def _settings(config: Reply) -> Sequence[Finding]:
     if isinstance(config, NoAnswerError):
-        return [unknown("settings", f"the kit's settings cannot be had: {config}")]
+        what = f"the kit's settings cannot be had: {config}"
+        return [unknown("settings", what, "Look into open-webui's log.")]
     members = config.members()
     if config.status >= _LEGACY:
         what = text(members, "detail") or f"HTTP {config.status}"

@@ -38,7 +38,9 @@ def look(scene: Scene) -> Sequence[Finding]:
     ]
     if pccs is not None:
         found.append(_pccs(pccs, replies[-1]))
-    return [*found, *_clock(replies)] or [unknown("services", "no service is known", "")]
+    return [*found, *_clock(replies)] or [
+        unknown("services", "no service is known", "See docs/providers.md.")
+    ]
 
 
 def _addresses(scene: Scene) -> tuple[dict[str, str], str | None]:

@@ -68,6 +68,7 @@ def test_a_running_open_webui_is_found_by_its_folder(
     assert found["advisories-open"]["state"] == "note"
     assert found["installed"]["state"] == "failure"  # it is not hooked
     assert [one for one in found.values() if "-failed" in one["id"]] == []
+    assert all(one["cure"] or one["state"] in {"ok", "note"} for one in document["findings"])
     assert code == 12
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import hashlib
 import os
 import shutil
 import subprocess
@@ -294,6 +295,7 @@ def test_a_server_that_takes_sealed_requests_only(scene: MakeScene) -> None:
 @pytest.mark.parametrize(
     ("files", "state", "said"),
     [
+        ({}, State.OK, "has the loader"),
         ({LOADER: "0" * 64}, State.FAILURE, "rewrites"),
         ({"loader-Newer.js": "0" * 64}, State.WARNING, "another kit's"),
         ("nonsense", State.OK, "has the loader"),
@@ -306,6 +308,42 @@ def test_a_loader_is_held_against_the_installed_one(
     with chat(with_the_kit()) as server:
         found = the(served.look(scene(url=server.url, theirs=theirs)), "loader")
     assert (found.state, said in found.text) == (state, True)
+
+
+SCRIPT = b"window.cczooTrustBadge = {};"
+PIECE = "panel-Ef567890.js"
+
+
+@pytest.mark.parametrize(
+    ("says", "state"),
+    [
+        (Says(b"panel"), State.OK),
+        (Says(b"panel, minified"), State.FAILURE),
+        (Says(b"panel", 404), State.FAILURE),
+        (Says(b"\x1f\x8b", headers={"Content-Encoding": "gzip"}), State.OK),
+    ],
+)
+def test_every_file_of_the_badge_is_held_against_the_installed_ones(
+    scene: MakeScene, says: Says, state: State
+) -> None:
+    bodies = {LOADER: SCRIPT, PIECE: b"panel"}
+    files: dict[Any, Any] = {
+        name: hashlib.sha256(body).hexdigest() for name, body in bodies.items()
+    }
+    files |= {"../../etc/passwd": "0" * 64, "x.js": 7}  # never asked for
+    theirs = Told({"bundle": {"found": {"loader": LOADER, "files": files}}})
+    with chat({**with_the_kit(), f"/api/v1/tee/page/{PIECE}": says}) as server:
+        found = served.look(scene(url=server.url, theirs=theirs))
+    assert the(found, "loader").state is State.OK
+    assert the(found, "badge").state is state
+    assert not any("passwd" in one or "x.js" in one for one in server.asked)
+
+
+def test_a_page_that_came_compressed_is_not_judged(scene: MakeScene) -> None:
+    packed = Says(b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
+    with chat(with_the_kit(page=packed)) as server:
+        found = the(served.look(scene(url=server.url)), "loader")
+    assert found.state is State.UNKNOWN
 
 
 def test_no_server_is_told(scene: MakeScene) -> None:
@@ -416,6 +454,24 @@ def test_a_port_that_is_taken_is_told(scene: MakeScene, proc: Path) -> None:
     assert the(host.look(scene(env={"PORT": "8081"})), "ports").state is State.OK
     # Out of range, so open-webui's own port counts.
     assert the(host.look(scene(env={"PORT": "x"})), "ports").state is State.WARNING
+
+
+@pytest.mark.parametrize(
+    ("host_hex", "url", "state", "said"),
+    [
+        ("0100007F", None, State.OK, "127.0.0.1 port 8080"),
+        ("00000000", None, State.NOTE, "always red"),
+        ("00000000", "https://my.chat", State.NOTE, "past the HTTPS"),
+    ],
+)
+def test_where_the_server_listens(
+    scene: MakeScene, proc: Path, host_hex: str, url: str | None, state: State, said: str
+) -> None:
+    line = f"0: {host_hex}:1F90 0:0 0A 0:0 0:0 0 0 0 77 1 0"
+    (proc / "net" / "tcp").write_text(f"head\n{line}\n")
+    server = a_process(sockets=frozenset({77}))
+    found = the(host.look(scene(url=url, servers=[server])), "ports")
+    assert (found.state, said in found.text) == (state, True)
 
 
 @pytest.mark.parametrize(
