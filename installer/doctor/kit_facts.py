@@ -22,8 +22,8 @@ from cczoo_installer.process import output_of
 SECONDS = 60.0
 _LIMIT = 1 << 20
 _EVERYBODY = "everybody"
-# Run by the interpreter that is asked about, of any version from 3.8 on; it imports only what is
-# needed to find things, so that a broken open-webui is no trouble.
+# Run by the interpreter that is asked about (3.11 or newer, as open-webui needs): it imports only
+# what is needed to find things, so that a broken open-webui is no trouble.
 _PROBE = """
 import importlib.metadata, importlib.util, json, sys, sysconfig
 def version(name):
