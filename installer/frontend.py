@@ -18,6 +18,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -32,7 +33,7 @@ from cczoo_installer.files import (
     tree_hashes,
     write_durably,
 )
-from cczoo_installer.process import run
+from cczoo_installer.process import Outcome, run
 from cczoo_installer.report import Reporter
 
 BUILDER_FORMAT = 1  # raise it when the way of building changes what comes out
@@ -50,6 +51,9 @@ _COMPLETE = ".cczoo-complete"  # in node_modules, which `npm ci` begins by remov
 _INSTALL_SECONDS = 30 * 60
 _BUILD_SECONDS = 60 * 60
 _HEAP_MB = 4096  # with 2048, vite runs out of memory on open-webui
+
+_NO_ROOM = re.compile(r"\bENOSPC\b|\bEDQUOT\b|no space left on device|quota exceeded", re.I)
+_NO_ROOM_BYTES = 1 << 20
 
 Inputs = dict[str, Path | bytes]
 
@@ -284,6 +288,7 @@ class _Job:
         self.reporter.still()
         if outcome.ok:
             return
+        self._raise_if_full(outcome)
         how = (
             "took too long and was stopped"
             if outcome.returncode is None
@@ -299,6 +304,27 @@ class _Job:
             f"{outcome.tail()}\n{advice} and run again. The open-webui tree was not changed."
         )
 
+    def _raise_if_full(self, outcome: Outcome) -> None:
+        """Raise MachineTrouble where a full disk made npm fail: npm's own words are about npm.
+
+        Its log may be empty then, so the room that is left counts as well as what it says.
+        """
+        places = {
+            "the cache": self.workspace,
+            "npm's own cache": Path(self.env.get("HOME") or "/", ".npm"),
+            "the folder for temporary files": Path(tempfile.gettempdir()),
+        }
+        full = [f"{what} ({printable(where)})" for what, where in places.items() if _is_full(where)]
+        if not full and not _NO_ROOM.search(outcome.tail()):
+            return
+        which = f"The disk of {' and of '.join(full)} is full" if full else "A disk is full"
+        raise MachineTrouble(
+            f"{which}, or a quota used up, and npm could not go on. A build needs about 2 GB in "
+            "the cache: make room, or name another folder with CCZOO_CACHE, and run again. The "
+            f"open-webui tree was not changed. The end of the log, {printable(self.log)}:\n"
+            f"{outcome.tail()}"
+        )
+
     def _environment(self, key: str) -> dict[str, str]:
         env = dict(self.env)
         # NODE_ENV=production would leave out the build tools.
@@ -312,6 +338,15 @@ class _Job:
             "npm_config_update_notifier": "false",
             "CI": "1",
         }
+
+
+def _is_full(folder: Path) -> bool:
+    """Tell whether the file system of a folder has no room for a file of any size worth having."""
+    while not folder.exists():
+        folder = folder.parent
+    found = os.statvfs(folder)
+    room = found.f_bavail * found.f_frsize
+    return room < _NO_ROOM_BYTES or (found.f_files > 0 and found.f_favail == 0)
 
 
 def cached(cache: Path, key: str) -> Build | None:

@@ -26,6 +26,7 @@ from installer_kit import (
     make_patch_set,
     snapshot,
     started,
+    wait_for,
     write_files,
 )
 
@@ -456,32 +457,51 @@ def test_two_builds_of_the_same_sources_are_one(
     assert snapshot(twin / "build") == snapshot(small_tree / "build")
 
 
-def test_an_orphaned_build_keeps_its_workspace(
+def test_killed_while_npm_runs(
+    small_tree: Path,
+    child_command: Callable[..., list[str]],
+    cczoo: Run,
+    fake_tools: FakeTools,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """kill -9 of the installer ends npm and what that has started; the next run can build."""
+    monkeypatch.setenv("FAKE_NPM_DOES", "hang")
+    pid_file = Path(f"{fake_tools.log}.pid")
+    before = snapshot(small_tree)
+    with started(child_command(small_tree)) as child:
+        wait_for(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"))
+        child.send_signal(signal.SIGKILL)
+        child.wait(timeout=30)
+    grandchild = Path(f"/proc/{pid_file.read_text().strip()}")
+    wait_for(lambda: not grandchild.exists())
+    assert snapshot(small_tree) == before
+    (workspace,) = (cache / "frontend").iterdir()
+    with locked(workspace / "lock", busy="busy", wait=30):
+        pass
+    monkeypatch.delenv("FAKE_NPM_DOES")
+    assert cczoo(small_tree, "--json").json["build"] == "built anew"
+
+
+def test_an_npm_that_does_not_want_to_stop_is_stopped(
     small_tree: Path,
     child_command: Callable[..., list[str]],
     fake_tools: FakeTools,
     cache: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """kill -9 of the installer leaves npm running; nobody else may use the workspace then."""
-    import time
-
-    monkeypatch.setenv("FAKE_NPM_DOES", "linger")
+    """Until it is gone nobody else may use its workspace, even though the installer was killed."""
+    monkeypatch.setenv("FAKE_NPM_DOES", "stubborn")
     with started(child_command(small_tree)) as child:
-        deadline = time.monotonic() + 30
-        while not Path(f"{fake_tools.log}.started").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_for(lambda: Path(f"{fake_tools.log}.started").exists())
         child.send_signal(signal.SIGKILL)
         child.wait(timeout=30)
     (workspace,) = (cache / "frontend").iterdir()
-    try:
-        with pytest.raises(Locked), locked(workspace / "lock", busy="busy"):
-            pass
-    finally:
-        Path(f"{fake_tools.log}.go").touch()
-    with locked(workspace / "lock", busy="busy", wait=30):
+    wait_for(lambda: Path(f"{fake_tools.log}.asked").exists())
+    with pytest.raises(Locked), locked(workspace / "lock", busy="busy"):
         pass
+    with locked(workspace / "lock", busy="busy", wait=30):
+        assert not Path(f"{fake_tools.log}.done").exists()
 
 
 def test_inputs_and_key(small_tree: Path) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,34 +21,20 @@ from installer_kit import (
     Environment,
     FakeTools,
     Ran,
-    Snapshot,
+    in_mount_namespace,
     install_as_kit_0_1_0,
     make_patch_set,
+    needs_root,
     snapshot,
     started,
+    steps_of,
+    wait_for,
+    without_ours,
     write_files,
 )
 
 Run = Callable[..., Ran]
 Command = Callable[..., list[str]]
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
-
-
-def steps_of(patches: Path, *argv: str) -> list[str]:
-    """Every step that a run takes, repeated ones numbered."""
-    seen: list[str] = []
-
-    def on_step(name: str) -> None:
-        seen.append(name if name not in seen else f"{name}#{seen.count(name) + 1}")
-
-    assert command_line.run(argv, patches=patches, on_step=on_step) == 0
-    return seen
-
-
-def without_ours(found: Snapshot) -> Snapshot:
-    """A snapshot without the journal's folder."""
-    return {name: facts for name, facts in found.items() if not name.startswith(".cczoo-install")}
 
 
 def case_of(kind: str, request: pytest.FixtureRequest, patches: Path) -> Case:
@@ -359,25 +343,6 @@ def test_interrupted_while_staging(small_tree: Path, child_command: Command) -> 
         child.communicate(timeout=30)
     assert child.returncode == 130
     assert snapshot(small_tree) == before
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
-
-
-def in_mount_namespace(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a shell script where its mounts are nobody else's."""
-    return subprocess.run(
-        ["unshare", "--mount", "--propagation", "private", "sh", "-euc", script, "sh"]
-        + [str(argument) for argument in arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 # Where the tree lies on a small file system of its own with FREE KiB left on it.
