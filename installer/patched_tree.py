@@ -111,6 +111,7 @@ class PatchedTree(Installer):
         )
         if dry_run:
             return None, result
+        self.journal.require_changeable(contents, build=building is not None)  # before minutes pass
         plan = Plan(
             program=self.program,
             version=patches.version,
