@@ -32,6 +32,7 @@ from cczoo_installer.install import Result, Status
 from cczoo_installer.journal import Journal, Step
 from cczoo_installer.kit import kit_source, kit_version
 from cczoo_installer.openwebui_tree import OpenWebuiTree, check_fetch_version
+from cczoo_installer.owner import step_down
 from cczoo_installer.package import looks_like_package
 from cczoo_installer.report import Reporter
 from cczoo_installer.trustee_tree import TrusteeTree
@@ -112,8 +113,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the installer with ``argv`` (``sys.argv[1:]`` when None) and return its exit code."""
-    return run(sys.argv[1:] if argv is None else argv)
+    """Run the installer with ``argv`` (``sys.argv[1:]`` when None) and return its exit code.
+
+    Where root names a folder of somebody else's, this process is that user's afterwards.
+    """
+    return run(sys.argv[1:] if argv is None else argv, become_owner=True)
 
 
 def run(
@@ -121,10 +125,12 @@ def run(
     *,
     patches: Path | None = None,
     on_step: Step = lambda _name: None,
+    become_owner: bool = False,
 ) -> int:
     """Do what ``argv`` says with the program's patch sets in ``patches`` (default: the kit's own).
 
-    ``on_step`` is told each step of a change before it is taken.
+    ``on_step`` is told each step of a change before it is taken. With ``become_owner`` root gives
+    its rights up, for good, where the folder is somebody else's.
     """
     as_json = "--json" in argv
     journals: list[Journal] = []  # of what the command line names, once that is known
@@ -133,6 +139,8 @@ def run(
             options = _parser().parse_args(argv)
             reporter = Reporter(None if options.quiet else sys.stderr)
             try:
+                if become_owner:
+                    _become_owner(options, reporter)
                 installer = _installer(options, reporter, patches, on_step)
                 journals.append(installer.journal)
                 _command(installer, options)
@@ -167,6 +175,12 @@ def _signals_raise() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _become_owner(options: argparse.Namespace, reporter: Reporter) -> None:
+    told = step_down(Path(options.trustee_dir or options.openwebui_dir), os.environ)
+    if told is not None:
+        reporter.say(told)
 
 
 def _installer(

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import shlex
 import shutil
 import signal
 import stat
@@ -161,6 +162,14 @@ def _require_writable(folder: Path) -> None:
     if os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
         return
     read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+    owner, us = folder.stat().st_uid, os.geteuid()
+    if not read_only and owner not in {us, folder.parent.stat().st_uid}:
+        us_or_owner = folder.parent.stat().st_uid if us == 0 else us
+        raise MachineTrouble(
+            f"{printable(folder)} belongs to another user than the folder that it is in, as after "
+            f"an earlier run as root. Give it back (`sudo chown -R {us_or_owner} "
+            f"{printable(shlex.quote(str(folder)))}`) and run again. Nothing was changed."
+        )
     number = errno.EROFS if read_only else errno.EACCES
     raise OSError(number, os.strerror(number), str(folder))
 

@@ -272,6 +272,7 @@ FAKE_NPM = """\
     set -e
     echo "npm $* in $PWD" >> "$FAKE_NPM_LOG"
     env >> "${FAKE_NPM_LOG%.log}.env"
+    echo "RAN_AS=$(id -u)" >> "${FAKE_NPM_LOG%.log}.env"
     case "$1" in
       ci)
         rm -rf node_modules

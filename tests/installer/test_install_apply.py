@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -360,14 +359,3 @@ def test_a_home_that_is_not_ours(small_tree: Path, cczoo: Run, tmp_path: Path) -
     home.mkdir()
     (home / "applied").symlink_to(tmp_path / "elsewhere/applied")
     assert cczoo(small_tree, "--status", "--json").json["state"] == "not-installed"
-
-
-def test_owner_of_the_tree_owns_what_is_changed(small_tree: Path, cczoo: Run) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root can give files away")
-    for path in [small_tree, *small_tree.rglob("*")]:
-        os.chown(path, 4711, 4712)
-    cczoo(small_tree, "--no-build")
-    for path in (HOOKED, HOOKED_LAST, ".cczoo-install/applied/old/" + HOOKED):
-        status = (small_tree / path).stat()
-        assert (status.st_uid, status.st_gid) == (4711, 4712), path
