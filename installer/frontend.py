@@ -27,6 +27,7 @@ from cczoo_installer.errors import BuildFailed, MachineTrouble
 from cczoo_installer.files import (
     locked,
     printable,
+    read_small,
     remove_tree,
     sha256_bytes,
     sha256_file,
@@ -37,7 +38,13 @@ from cczoo_installer.process import Outcome, run
 from cczoo_installer.report import Reporter
 
 BUILDER_FORMAT = 1  # raise it when the way of building changes what comes out
+NODE_MAJORS = (20, 22)
 KEPT_BUILDS = 4  # finished front ends to keep, about 150 MB each
+
+# A folder that open-webui's build fills before it builds, from node_modules and the network. It
+# reads nothing of what it finds there; the one file that ships in it keeps the folder in place.
+_FILLED_BY_THE_BUILD = PurePosixPath("static/pyodide")
+_SHIPPED_IN_IT = _FILLED_BY_THE_BUILD / "pyodide-lock.json"
 
 # What `npm run build` reads: folders, and files at the top. Environment files (.env) are left
 # out on purpose: they hold secrets, and open-webui's front end uses none of them.
@@ -126,7 +133,9 @@ def inputs(tree: Path, changes: Mapping[str, Path | bytes | None] | None = None)
                         "not follow. Put the real folder in its place and run again."
                     )
             for path in (Path(parent, file) for file in names):
-                found[path.relative_to(tree).as_posix()] = path
+                relative = PurePosixPath(path.relative_to(tree).as_posix())
+                if _FILLED_BY_THE_BUILD not in relative.parents or relative == _SHIPPED_IN_IT:
+                    found[str(relative)] = path
     for name, content in (changes or {}).items():
         if content is None:
             found.pop(name, None)
@@ -334,7 +343,7 @@ class _Job:
             options = f"{options} --max-old-space-size={_HEAP_MB}".strip()
         return env | {
             "NODE_OPTIONS": options,
-            "APP_BUILD_HASH": f"cczoo-{key[:12]}",  # shown under Settings > About
+            "APP_BUILD_HASH": name_of_build(key),
             "npm_config_update_notifier": "false",
             "CI": "1",
         }
@@ -347,6 +356,21 @@ def _is_full(folder: Path) -> bool:
     found = os.statvfs(folder)
     room = found.f_bavail * found.f_frsize
     return room < _NO_ROOM_BYTES or (found.f_files > 0 and found.f_favail == 0)
+
+
+def name_of_build(key: str) -> str:
+    """Return what a front end calls itself: under Settings > About, and in its version.json."""
+    return f"cczoo-{key[:12]}"
+
+
+def built_key(folder: Path) -> str | None:
+    """Return the beginning of the key of a front end that we built; None for anybody else's."""
+    try:
+        version = json.loads(read_small(folder / "_app" / "version.json", 4096))["version"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    match = re.fullmatch(r"cczoo-([0-9a-f]{12})", str(version))
+    return match[1] if match else None
 
 
 def cached(cache: Path, key: str) -> Build | None:

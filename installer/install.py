@@ -65,6 +65,8 @@ class Result:
 class Status:
     """How a program stands: ``state`` is one of not-installed, installed, modified, unfinished.
 
+    For a source tree it can be ``unrecorded`` too: the kit is in it, and its record is gone.
+
     ``version`` is None where it cannot be told, or where open-webui is gone and our hook is left;
     ``current`` is None where nothing is installed, or nothing could take its place.
     """

@@ -57,6 +57,7 @@ BUILD = "build"  # where open-webui's backend looks for the front end (FRONTEND_
 PAGE = "index.html"  # the one file of a front end whose name says nothing about its content
 RECORD_FORMAT = 2
 TAKEN_BACK = "build-taken-back"  # beside the record, once our front end is out of the root
+STOCK = "stock"  # in our home: open-webui's own front end, on its way to BUILD
 COMING = ".coming"  # ends the name of a copy that is being made
 
 Phase = Literal["applying", "applied", "reverting"]
@@ -381,6 +382,43 @@ class Journal:
         """Raise MachineTrouble or OSError where one of the root's files could not be changed."""
         require_changeable(self.root, [HOME, *names, *([BUILD] if build else [])])
 
+    def adopt(self, record: Record, originals: Mapping[str, bytes]) -> None:
+        """Write the journal of an installation that is in place and has none.
+
+        ``originals`` has the content from before of the files that are there; nothing else of the
+        root changes.
+        """
+        self.home.mkdir(exist_ok=True)
+        write_durably(self.home / ".gitignore", b"*\n")
+        self.discard_leftovers()
+        staging = self.home / "staging"
+        for name, content in originals.items():
+            kept = staging / "old" / name
+            write_durably(kept, content, record.files[name].mode)
+        if record.build is not None:
+            hashes = tree_hashes(self.root / BUILD)
+            write_durably(staging / "build.json", json.dumps(hashes).encode())
+        write_durably(staging / "record.json", record.to_json())
+        for folder, _folders, _files in os.walk(staging):
+            sync_folder(Path(folder))
+        self.on_step("adopt:end")
+        self._enter("staging", "applied")
+
+    def place_stock(self, folder: Path) -> None:
+        """Copy a front end to where open-webui looks for it and nothing is: whole or not at all."""
+        stock = self.home / STOCK
+        self.home.mkdir(exist_ok=True)
+        remove_tree(stock)
+        copy_folder(folder, stock)
+        for parent, folders, names in os.walk(stock):
+            for name in (".", *folders, *names):
+                same_owner(Path(parent, name), self.root.stat())
+        self._date_page(stock, after=stock)
+        self.on_step("stock:place")
+        stock.rename(inside(self.root, BUILD))
+        sync_folder(self.root)
+        self.clean()
+
     def commit(self) -> None:
         """Take back what is installed, if anything, and install what is staged.
 
@@ -614,7 +652,7 @@ class Journal:
     def discard_leftovers(self) -> None:
         """Remove what a stopped run left half-written or half-removed."""
         self._drop_earlier_phases()
-        for name in ("staging", "trash", *(f"{phase}{COMING}" for phase in PHASES)):
+        for name in ("staging", "trash", STOCK, *(f"{phase}{COMING}" for phase in PHASES)):
             remove_tree(self.home / name)
 
     def clean(self) -> None:

@@ -297,6 +297,9 @@ FAKE_NPM = """\
         esac
         mkdir -p build/_app build/static
         (find src -type f | sort | xargs cat) > build/_app/app.js
+        if grep -rqs "HOOK = " src; then  # as the hook that names the build
+          printf '{"version":"%s"}' "$APP_BUILD_HASH" > build/_app/version.json
+        fi
         echo "<html>$APP_BUILD_HASH</html>" > build/index.html ;;
     esac
 """

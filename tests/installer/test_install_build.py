@@ -77,6 +77,120 @@ def test_an_older_build_comes_back_with_revert(
     assert snapshot(small_tree) == stock
 
 
+def test_revert_says_what_will_be_where_no_build_was(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools
+) -> None:
+    stock = snapshot(small_tree)
+    cczoo(small_tree)
+    told = cczoo(small_tree, "--revert", "--dry-run")
+    assert "would remove build/, of which there was none before\n" in told.out
+    assert "GET / with 404" in told.out
+    assert "--rebuild" in told.out
+    done = cczoo(small_tree, "--revert")
+    assert "GET / with 404" in done.out
+    assert snapshot(small_tree) == stock
+    assert "404" not in cczoo(small_tree, "--revert").out  # nothing was to do
+
+
+def test_revert_says_that_an_own_build_comes_back(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools
+) -> None:
+    write_files(small_tree, {"build/index.html": "the user's own"})
+    cczoo(small_tree)
+    for options in ([], ["--rebuild"]):
+        told = cczoo(small_tree, "--revert", "--dry-run", *options)
+        assert "would restore build/ as it was before\n" in told.out
+        assert "404" not in told.out
+        assert ("nothing is to be built" in told.out) == bool(options)
+    assert cczoo(small_tree, "--revert", "--rebuild", "--json").json["build"] == "restored"
+    assert fake_tools.builds() == 1
+
+
+def test_rebuild_leaves_stock_open_webui_with_its_own_front_end(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools
+) -> None:
+    stock = snapshot(small_tree)
+    cczoo(small_tree)
+    ours = page_second(small_tree)
+    told = cczoo(small_tree, "--revert", "--rebuild", "--dry-run")
+    assert "build open-webui's own\n" in told.out
+    assert fake_tools.builds() == 1
+    done = cczoo(small_tree, "--revert", "--rebuild", "--json")
+    assert (done.code, done.json["build"]) == (0, "rebuilt")
+    assert "HOOK" not in (small_tree / "build/_app/app.js").read_text()
+    assert page_second(small_tree) >= ours
+    left = snapshot(small_tree)
+    assert {name: facts for name, facts in left.items() if not name.startswith("build")} == stock
+
+    # It is the user's own then: kept by an installation, and put back.
+    cczoo(small_tree)
+    assert "HOOK" in (small_tree / "build/_app/app.js").read_text()
+    assert cczoo(small_tree, "--revert", "--json").json["build"] == "restored"
+    assert snapshot(small_tree) == left
+
+
+def test_rebuild_after_the_kit_is_gone(small_tree: Path, cczoo: Run, fake_tools: FakeTools) -> None:
+    cczoo(small_tree)
+    cczoo(small_tree, "--revert")
+    done = cczoo(small_tree, "--revert", "--rebuild", "--json")
+    assert (done.code, done.json["build"], done.json["changed"]) == (0, "rebuilt", True)
+    assert (small_tree / "build/index.html").is_file()
+    assert not (small_tree / ".cczoo-install").exists()
+
+
+def test_a_rebuild_that_fails_takes_nothing_back(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cczoo(small_tree)
+    before = snapshot(small_tree)
+    monkeypatch.setenv("FAKE_NPM_DOES", "fail")
+    assert cczoo(small_tree, "--revert", "--rebuild").code == 5
+    assert snapshot(small_tree) == before
+
+
+def test_a_rebuild_killed_before_its_last_step_can_be_done_again(
+    small_tree: Path,
+    cczoo: Run,
+    fake_tools: FakeTools,
+    child_command: Callable[..., list[str]],
+) -> None:
+    cczoo(small_tree)
+    killed = child_command(small_tree, "--revert", "--rebuild", at="stock:place")
+    assert subprocess.run(killed, capture_output=True, check=False).returncode == -signal.SIGKILL
+    assert cczoo(small_tree, "--status", "--json").json["state"] == "not-installed"
+    assert cczoo(small_tree, "--revert", "--rebuild").code == 0
+    assert (small_tree / "build/index.html").is_file()
+    assert not (small_tree / ".cczoo-install").exists()
+
+
+def test_a_restart_is_asked_for(small_tree: Path, cczoo: Run, fake_tools: FakeTools) -> None:
+    assert "an open-webui that is running: stop it first" in cczoo(small_tree).out
+    assert "Restart what is running of it" in cczoo(small_tree, "--revert").out
+    assert "Restart" not in cczoo(small_tree, "--revert").out
+
+
+def test_a_stock_build_in_the_tree_changes_nothing_for_the_cache(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools, cache: Path
+) -> None:
+    """open-webui's own build fills static/pyodide first, and leaves more than its build/."""
+    write_files(small_tree, {"static/pyodide/pyodide-lock.json": "{}"})
+    cczoo(small_tree)
+    cczoo(small_tree, "--revert")
+    write_files(
+        small_tree,
+        {
+            "static/pyodide/pyodide.asm.wasm": "",
+            "static/pyodide/numpy-2.0.2.whl": "",
+            ".svelte-kit/tsconfig.json": "{}",
+            "node_modules/svelte/package.json": "{}",
+            "build/index.html": "stock",
+        },
+    )
+    assert cczoo(small_tree, "--json").json["build"] == "from the cache"
+    (workspace,) = cache.glob("frontend/*/tree/static/pyodide")
+    assert [path.name for path in workspace.iterdir()] == ["pyodide-lock.json"]
+
+
 def page_second(tree: Path) -> int:
     """The modification time of the page as HTTP tells it: in whole seconds."""
     return int((tree / "build/index.html").stat().st_mtime)

@@ -237,6 +237,7 @@ def test_checkout(trustee: Case, cczoo: Run) -> None:
         ["--status", "--dry-run"],
         ["--status", "--no-build"],
         ["--revert", "--try"],
+        ["--revert", "--rebuild"],
     ],
 )
 def test_usage(trustee: Case, cczoo: Run, options: list[str]) -> None:
