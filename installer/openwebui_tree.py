@@ -124,8 +124,7 @@ class OpenWebuiTree(PatchedTree):
         record = self._record_of(self.version())
         self._refuse_edits(record)
         patches = self._patch_set(self.version())
-        unrecorded = self._unrecorded(patches)
-        contents = unrecorded.originals if unrecorded else {}
+        contents = self._unrecorded(patches) or {}
         sources, tools = self._sources(record, contents), frontend.toolchain(self.env)
         return frontend.build_sources(
             sources, self.cache, tools, reporter=self.reporter, env=self.env

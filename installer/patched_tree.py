@@ -37,14 +37,6 @@ class Building:
     make: Callable[[], NewBuild]
 
 
-@dataclass(frozen=True)
-class Unrecorded:
-    """An installation without a record: upstream's content of each file, and which are patched."""
-
-    originals: Mapping[str, bytes]
-    ours: tuple[str, ...]
-
-
 _TAKES_UP = (
     "This kit is installed here already and its record is gone; it is taken up again by what the "
     "files hold."
@@ -177,8 +169,6 @@ class PatchedTree(Installer):
                 if path is not None and (self.merge or self._was_merged(record, name, digest)):
                     found[name] = path
                     continue
-                if record is None and self._without_ours(patches, name) is not None:
-                    continue  # of an installation without a record: another file is in its way
                 edited.append(name)
             else:
                 found[name] = path
@@ -252,26 +242,21 @@ class PatchedTree(Installer):
             return False
         return sha256_bytes(path.read_bytes().replace(b"\r\n", b"\n")) == digest
 
-    def _unrecorded(self, patches: PatchSet) -> Unrecorded | None:
-        """Return what this kit has installed here where the record of that is gone.
+    def _unrecorded(self, patches: PatchSet) -> dict[str, bytes] | None:
+        """Return upstream's content of each file where the kit is in here without its record.
 
         A copy without dotfiles, `git clean` or a fork that has the kit committed leave such a
-        tree. None where a record is there, nothing is installed, or a file is neither as upstream
-        ships it nor as this kit patches it.
+        tree. None where a record is there, or a file is not as this kit patches it: what holds a
+        part of the patches is somebody else's work.
         """
         if self.journal.record() is not None:
             return None
-        paths = {name: inside(self.directory, name) for name in patches.upstream}
-        stock = {n for n, path in paths.items() if sha256_if_file(path) == patches.upstream[n]}
-        ours = [name for name in paths if name not in stock]
-        if not ours:
-            return None
-        originals = {name: paths[name].read_bytes() for name in stock}
-        for name in ours:
+        originals = {}
+        for name in patches.upstream:
             if (original := self._without_ours(patches, name)) is None:
                 return None
             originals[name] = original
-        return Unrecorded(originals, tuple(ours))
+        return originals
 
     def _without_ours(self, patches: PatchSet, name: str) -> bytes | None:
         """Return upstream's content of a file that this kit has patched; None if it has not."""
@@ -288,7 +273,7 @@ class PatchedTree(Installer):
         if found is None:
             return
         self.reporter.say(_TAKES_UP)
-        contents = patches.patched(found.originals)
+        contents = patches.patched(found)
         record = Record(
             program=self.program,
             version=patches.version,
@@ -296,7 +281,7 @@ class PatchedTree(Installer):
             patch_set=patches.digest,
             files={
                 name: FileChange(
-                    before=sha256_bytes(found.originals[name]),
+                    before=sha256_bytes(found[name]),
                     after=sha256_bytes(content),
                     mode=(self.directory / name).stat().st_mode & 0o7777,
                 )
@@ -305,7 +290,7 @@ class PatchedTree(Installer):
             build=self._build_of_ours(contents),
         )
         with uninterrupted():
-            self.journal.adopt(record, found.originals)
+            self.journal.adopt(record, found)
 
     def _build_of_ours(self, contents: Mapping[str, bytes]) -> BuildChange | None:
         """Return the front end in the tree if it is one that this kit has built."""
@@ -345,7 +330,7 @@ class PatchedTree(Installer):
             self._refuse_edits(record)
             unrecorded = self._unrecorded(known) if known else None
             if unrecorded is not None:
-                edited = unrecorded.ours
+                edited = tuple(unrecorded)
                 return Result("revert", True, self.way, edited=edited, notes=(_TAKES_UP,))
             return self._reverted(record)
         with self._lock():

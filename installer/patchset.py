@@ -229,7 +229,6 @@ def _git_apply(patch: Patch, work: Path, no_repository: Path, *options: str) -> 
     except ImportError:
         raise no_git from None
     path = patch.path.resolve()
-    path = patch.path.resolve()
     runner = git.Git(work)
     # GIT_DIR naming no repository ends git's search for one: inside somebody else's checkout
     # `git apply` would otherwise skip every file and call that success. No settings of the

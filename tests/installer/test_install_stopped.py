@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -57,6 +58,9 @@ def case_of(kind: str, request: pytest.FixtureRequest, patches: Path) -> Case:
 def case(request: pytest.FixtureRequest, patches: Path, fake_tools: FakeTools) -> Case:
     """Every shape of an installation."""
     return case_of(request.param, request, patches)
+
+
+FULL_AT_STEPS = Path(__file__).with_name("full_disk.py")
 
 
 def test_kill_at_every_step_of_an_installation(
@@ -397,6 +401,27 @@ def test_disk_full(
         codes[free] = done.returncode
     assert codes[0] == 6
     assert codes[512] == 0
+
+
+@needs_root
+def test_disk_full_from_each_step_on(
+    quick: Case, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there was room up to a step and none from there on; both to and fro."""
+    monkeypatch.setenv("PYTHON", sys.executable)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    named = [quick.name, quick.directory, *quick.options]
+    script = 'exec "$PYTHON" "$@"'
+    done = in_mount_namespace(script, FULL_AT_STEPS, quick.patches, quick.root, *named)
+    assert done.returncode == 0, done.stderr
+    results: dict[str, tuple[int, str]] = json.loads(done.stdout)
+    assert {step: wrong for step, (_code, wrong) in results.items() if wrong} == {}
+    codes = {step: code for step, (code, _wrong) in results.items()}
+    assert codes["install stage:begin"] == 6
+    assert codes["install commit:begin"] == 0
+    # What is taken back needs no room.
+    assert {code for step, code in codes.items() if step.startswith("revert")} == {0}
+    assert len(codes) > 10
 
 
 REVERT_ON_FULL_DISK = """

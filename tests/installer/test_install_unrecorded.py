@@ -117,31 +117,24 @@ def test_a_clone_of_a_fork_that_has_the_kit_committed(
     assert {name: (fork / name).read_bytes() for name in stock} == stock
 
 
-def test_one_file_put_back_by_hand(small_tree: Path, cczoo: Run) -> None:
-    stock = snapshot(small_tree)
-    original = (small_tree / HOOKED_TOO).read_bytes()
+@pytest.mark.parametrize("content", [None, b"mine\n"])
+def test_what_holds_a_part_of_the_patches_is_somebody_elses_work(
+    small_tree: Path, cczoo: Run, content: bytes | None
+) -> None:
+    """One file put back or edited: nothing is taken for ours, and what is to be done is said."""
+    stock = {name: (small_tree / name).read_bytes() for name in (HOOKED, HOOKED_TOO, HOOKED_LAST)}
     cczoo(small_tree, "--no-build")
     lose_record(small_tree)
-    (small_tree / HOOKED_TOO).write_bytes(original)
-    assert cczoo(small_tree, "--no-build", "--json").json["changed"] is True
-    assert "<!-- probe -->" in (small_tree / HOOKED_TOO).read_text()
-    assert cczoo(small_tree, "--revert").code == 0
-    assert snapshot(small_tree) == stock
-
-
-def test_an_edit_beside_it_is_named_alone_and_kept(small_tree: Path, cczoo: Run) -> None:
-    original = (small_tree / HOOKED_TOO).read_bytes()
-    cczoo(small_tree, "--no-build")
-    lose_record(small_tree)
-    (small_tree / HOOKED_TOO).write_text("mine\n")
+    (small_tree / HOOKED_TOO).write_bytes(stock[HOOKED_TOO] if content is None else content)
     before = snapshot(small_tree)
     refused = cczoo(small_tree, "--no-build")
     assert refused.code == 4
-    assert HOOKED_TOO in refused.err
-    assert HOOKED not in refused.err
+    assert all(name in refused.err for name in (HOOKED, HOOKED_LAST))
+    assert (HOOKED_TOO in refused.err) == (content is not None)
     assert cczoo(small_tree, "--revert", "--json").json["changed"] is False
     assert snapshot(small_tree) == before
-    (small_tree / HOOKED_TOO).write_bytes(original)
+    for name, text in stock.items():
+        (small_tree / name).write_bytes(text)
     assert cczoo(small_tree, "--no-build").code == 0
 
 
