@@ -22,7 +22,7 @@ from cczoo_installer.files import (
     sha256_if_file,
     uninterrupted,
 )
-from cczoo_installer.install import Installer, Result, Status
+from cczoo_installer.install import TAKES_UP, Installer, Result, Status
 from cczoo_installer.journal import BuildChange, FileChange, NewBuild, NewFile, Plan, Record
 from cczoo_installer.kit import kit_version
 from cczoo_installer.patchset import PatchSet
@@ -35,12 +35,6 @@ class Building:
 
     how: str
     make: Callable[[], NewBuild]
-
-
-_TAKES_UP = (
-    "This kit is installed here already and its record is gone; it is taken up again by what the "
-    "files hold."
-)
 
 
 @dataclass
@@ -123,7 +117,7 @@ class PatchedTree(Installer):
         record = self._record_of(patches.version)
         self._refuse_edits(record)
         if dry_run and record is None and self._unrecorded(patches) is not None:
-            return None, Result("install", changed=True, way=self.way, notes=(_TAKES_UP,))
+            return None, Result("install", changed=True, way=self.way, notes=(TAKES_UP,))
         released = self._not_as_released(patches, record)
         notes = (*self._notes(patches, record), *released)
         if record is not None and self._is_current(record, patches):
@@ -272,7 +266,7 @@ class PatchedTree(Installer):
         found = self._unrecorded(patches)
         if found is None:
             return
-        self.reporter.say(_TAKES_UP)
+        self.reporter.say(TAKES_UP)
         contents = patches.patched(found)
         record = Record(
             program=self.program,
@@ -331,7 +325,7 @@ class PatchedTree(Installer):
             unrecorded = self._unrecorded(known) if known else None
             if unrecorded is not None:
                 edited = tuple(unrecorded)
-                return Result("revert", True, self.way, edited=edited, notes=(_TAKES_UP,))
+                return Result("revert", True, self.way, edited=edited, notes=(TAKES_UP,))
             return self._reverted(record)
         with self._lock():
             if known is not None:

@@ -363,3 +363,18 @@ def test_a_home_that_is_not_ours(small_tree: Path, cczoo: Run, tmp_path: Path) -
     home.mkdir()
     (home / "applied").symlink_to(tmp_path / "elsewhere/applied")
     assert cczoo(small_tree, "--status", "--json").json["state"] == "not-installed"
+
+
+def test_help_is_readable_at_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from cczoo_installer.__main__ import main
+
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    said = " ".join(" ".join(lines).split())
+    for option in ("--merge", "--rebuild", "--revert", "--dry-run", "Exit codes: 0 done"):
+        assert option in said

@@ -15,6 +15,7 @@ from installer_kit import (
     HOOKED_TOO,
     VERSION,
     Case,
+    Environment,
     FakeTools,
     Ran,
     git,
@@ -145,6 +146,40 @@ def test_a_trustee_is_taken_up_too(trustee: Case, cczoo: Run) -> None:
     assert cczoo(trustee, "--status", "--json").json["state"] == "unrecorded"
     assert cczoo(trustee, "--revert").code == 0
     assert snapshot(trustee.root) == stock
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_hook_is_taken_up_too(environment: Environment, cczoo: Run, is_there: bool) -> None:
+    stock = snapshot(environment.site)
+    cczoo(environment.package)
+    installed = without_ours(snapshot(environment.site))
+    lose_record(environment.site)
+    status = cczoo(environment.package, "--status", "--json").json
+    assert status["state"] == "unrecorded"
+    for options in ([], ["--revert"]):
+        told = cczoo(environment.package, *options, "--dry-run", "--json").json
+        assert told["changed"] is True
+        assert "its record is gone" in told["notes"][0]
+    assert without_ours(snapshot(environment.site)) == installed
+    assert cczoo(environment.package, "--json").json["changed"] is False
+    lose_record(environment.site)
+    package = environment.package.rename(environment.site / "away") if not is_there else None
+    assert cczoo(environment.package, "--revert").code == 0
+    if package is not None:
+        package.rename(environment.package)
+    assert snapshot(environment.site) == stock
+
+
+def test_a_hook_that_says_something_else_is_not_ours(environment: Environment, cczoo: Run) -> None:
+    cczoo(environment.package)
+    lose_record(environment.site)
+    environment.hook.write_text(environment.hook.read_text() + "import thief\n")
+    before = snapshot(environment.site)
+    refused = cczoo(environment.package)
+    assert refused.code == 4
+    assert "no record says that it is ours" in refused.err
+    assert cczoo(environment.package, "--revert", "--json").json["changed"] is False
+    assert snapshot(environment.site) == before
 
 
 def test_killed_at_every_step_of_taking_it_up(
