@@ -33,7 +33,7 @@ from cczoo_installer.journal import Journal, Step
 from cczoo_installer.kit import kit_source, kit_version
 from cczoo_installer.openwebui_tree import OpenWebuiTree, check_fetch_version
 from cczoo_installer.owner import step_down
-from cczoo_installer.package import looks_like_package
+from cczoo_installer.package import locate, looks_like_package
 from cczoo_installer.report import Reporter
 from cczoo_installer.trustee_tree import TrusteeTree
 
@@ -197,7 +197,11 @@ def _signals_raise() -> Iterator[None]:
 
 
 def _become_owner(options: argparse.Namespace, reporter: Reporter) -> None:
-    told = step_down(Path(options.trustee_dir or options.openwebui_dir), os.environ)
+    """Become the owner of the folder that will be changed: of a package, the one of its hook."""
+    directory = Path(options.trustee_dir or options.openwebui_dir)
+    if options.trustee_dir is None and looks_like_package(directory):
+        directory = locate(directory).site
+    told = step_down(directory, os.environ)
     if told is not None:
         reporter.say(told)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from installer_kit import Case, FakeTools, needs_root, snapshot, write_files
+from installer_kit import Case, Environment, FakeTools, needs_root, snapshot, write_files
 
 pytestmark = needs_root
 
@@ -166,6 +166,23 @@ def test_a_folder_to_be_is_its_parents_owners(
     refused = as_root(home / "tree", "--no-build")
     assert refused.returncode == 3
     assert f"Going on as {UID}, who owns {home}" in refused.stderr
+
+
+def test_a_hook_is_the_work_of_whoever_owns_its_folder(
+    environment: Environment, as_root: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """As in a container: the package is a user's, and the folder that gets the hook is root's."""
+    give_away(environment.package)
+    done = as_root(environment.package)
+    assert done.returncode == 0, done.stderr
+    assert "Going on as" not in done.stderr
+    assert environment.hook.stat().st_uid == 0
+    assert as_root(environment.package, "--revert").returncode == 0
+    give_away(environment.site)
+    done = as_root(environment.package)
+    assert done.returncode == 0, done.stderr
+    assert f"Going on as {UID}, who owns {environment.site}" in done.stderr
+    assert environment.hook.stat().st_uid == UID
 
 
 def test_who_cannot_read_the_kit_is_told_so(
