@@ -123,11 +123,14 @@ def mount_of(path: Path) -> int:
     """Return the number of the mount that ``path`` lies on, as this process sees it.
 
     The number and not the device: a bind mount of one file system into itself has the same device,
-    and no rename leads across it either. A link is looked at itself. Raises OSError.
+    and no rename leads across it either. A link is looked at itself. Where /proc is missing the
+    device has to do. Raises OSError.
     """
     descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         facts = Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return os.fstat(descriptor).st_dev
     finally:
         os.close(descriptor)
     return int(dict(line.split(":", 1) for line in facts.splitlines())["mnt_id"])

@@ -190,6 +190,25 @@ def test_a_mount_inside_the_tree_is_seen_before_anything_changes(
     assert snapshot(small_tree) == before
 
 
+WITHOUT_PROC = """
+    child=$1 patches=$2 tree=$3
+    mount -t tmpfs tmpfs /proc
+    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$tree" --no-build --quiet
+    "$PYTHON" "$child" "$patches" none none --openwebui-dir "$tree" --revert --quiet
+"""
+
+
+@needs_root
+def test_a_root_without_proc_is_good_enough(
+    small_tree: Path, patches: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHON", sys.executable)
+    before = snapshot(small_tree)
+    done = in_mount_namespace(WITHOUT_PROC, CHILD, patches, small_tree)
+    assert done.returncode == 0, done.stderr
+    assert snapshot(small_tree) == before
+
+
 # A tree in a lower layer of an overlayfs, as in a container's image: its folders cannot be renamed.
 LAYERED = """
     base=$1; shift
