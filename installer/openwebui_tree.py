@@ -116,8 +116,11 @@ class OpenWebuiTree(PatchedTree):
         if record is not None and record.build is not None:
             return not record.build.replaced
         place = self.directory / BUILD
-        ours = record is None and frontend.built_key(place) is not None
-        return ours or not place.exists()
+        if not place.exists():
+            return True
+        if frontend.built_key(place) is None or not self._is_supported(self.version()):
+            return False
+        return self._unrecorded(self._patch_set(self.version())) is not None
 
     def _stock_build(self) -> frontend.Build:
         """Build the front end of the tree as it is without us; the tree is only read."""

@@ -138,6 +138,20 @@ def test_rebuild_after_the_kit_is_gone(small_tree: Path, cczoo: Run, fake_tools:
     assert not (small_tree / ".cczoo-install").exists()
 
 
+def test_a_front_end_of_the_kit_in_a_stock_tree_is_left_alone(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools
+) -> None:
+    """Somebody has copied it there: no record and no patched file says that it may go."""
+    cczoo(small_tree)
+    (small_tree / "build").rename(small_tree / "build.kept")
+    cczoo(small_tree, "--revert")
+    (small_tree / "build.kept").rename(small_tree / "build")
+    before = snapshot(small_tree)
+    done = cczoo(small_tree, "--revert", "--rebuild")
+    assert (done.code, "nothing is to be built" in done.out) == (0, True)
+    assert snapshot(small_tree) == before
+
+
 def test_a_rebuild_that_fails_takes_nothing_back(
     small_tree: Path, cczoo: Run, fake_tools: FakeTools, monkeypatch: pytest.MonkeyPatch
 ) -> None:
