@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cczoo_installer import __main__ as command_line
 from installer_kit import (
     CHILD,
     HOOKED,
@@ -28,8 +27,8 @@ Run = Callable[..., Ran]
 Command = Callable[..., list[str]]
 OWN_BUILD = {"build/_app/app.js": "", "build/index.html": "the user's own front end"}
 
-# root may write anywhere; without this capability it meets permissions as everybody does.
-AS_A_USER = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+# root may write anywhere; without these capabilities it meets permissions as everybody does.
+AS_A_USER = ["setpriv", "--bounding-set=-dac_override,-fowner"] if os.geteuid() == 0 else []
 
 
 @pytest.fixture
@@ -128,26 +127,20 @@ def test_a_restore_goes_on_past_what_is_right_already(
     assert snapshot(small_tree) == stock
 
 
-def test_trouble_nobody_could_foresee_is_rolled_back_all_the_same(
-    small_tree: Path,
-    patches: Path,
-    cache: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+@needs_root
+def test_trouble_that_no_look_foresees_is_rolled_back(
+    small_tree: Path, as_a_user: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    """A file that cannot be replaced although its folder is writable, such as an immutable one."""
+    """A folder that anybody may write to, but where only its owner may replace a file."""
+    folder = (small_tree / HOOKED_LAST).parent
+    folder.chmod(0o1777)
+    for path in (folder, small_tree / HOOKED_LAST):
+        os.chown(path, 4711, 4711)
     stock = snapshot(small_tree)
-    rename = Path.replace
-
-    def replace(path: Path, target: Path) -> Path:
-        if target == small_tree / HOOKED_LAST:
-            raise PermissionError(1, "Operation not permitted", str(target))
-        return rename(path, target)
-
-    monkeypatch.setattr(Path, "replace", replace)
-    argv = ["--openwebui-dir", str(small_tree), "--no-build"]
-    assert command_line.run(argv, patches=patches) == 6
-    assert "Nothing of the kit is installed." in capsys.readouterr().err
+    refused = as_a_user(small_tree, "--no-build")
+    assert refused.returncode == 6
+    assert "No permission" in refused.stderr
+    assert "Nothing of the kit is installed." in refused.stderr
     assert snapshot(small_tree) == stock
 
 
