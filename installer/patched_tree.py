@@ -160,7 +160,8 @@ class PatchedTree(Installer):
         for name, digest in patches.upstream.items():
             path = self.journal.original(name, record)
             if path is None or sha256_if_file(path) != digest:
-                if path is not None and (self.merge or self._was_merged(record, name, digest)):
+                wanted = self.merge or self._was_merged(record, name, digest)
+                if wanted and path is not None and path.stat().st_size <= MAX_CHANGED:
                     found[name] = path
                     continue
                 edited.append(name)

@@ -16,7 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from cczoo_installer.errors import BrokenPatchSet
-from cczoo_installer.files import is_plain_relative, printable, sha256_bytes, sha256_file
+from cczoo_installer.files import (
+    MAX_CHANGED,
+    is_plain_relative,
+    printable,
+    sha256_bytes,
+    sha256_file,
+)
 
 LIST = "release.sha256"
 _MANY = 1000  # files of one folder that get one line
@@ -90,6 +96,8 @@ def differences(
         path = ours.get(name, tree / name)
         if path is None or not path.is_file() or (tree / name).is_symlink():
             found.append(Difference(name, "missing"))
+        elif path.stat().st_size > MAX_CHANGED:  # no file of a release is: not worth reading
+            found.append(Difference(name, "changed"))
         elif sha256_file(path) != digest:
             found.append(Difference(name, _how(path, digest)))
     return sorted(found + _added(tree, released), key=lambda difference: difference.name)
@@ -107,6 +115,8 @@ def _folder_difference(tree: Path, name: str, digest: str) -> list[Difference]:
         return [Difference(name, "missing")]
     with os.scandir(folder) as entries:
         files = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
+    if any(entry.stat().st_size > MAX_CHANGED for entry in files):
+        return [Difference(name, "changed")]
     hashes = {f"{name}{entry.name}": sha256_bytes(Path(entry).read_bytes()) for entry in files}
     return [] if _digest(hashes) == digest else [Difference(name, "changed")]
 

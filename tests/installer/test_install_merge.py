@@ -102,6 +102,14 @@ def test_what_cannot_be_merged_is_refused(committed: Path, cczoo: Run, content: 
     assert snapshot(committed) == before
 
 
+def test_a_huge_file_is_not_read(committed: Path, cczoo: Run) -> None:
+    with (committed / HOOKED_LAST).open("r+b") as stream:
+        stream.truncate(1 << 40)
+    refused = cczoo(committed, "--merge", "--no-build")
+    assert refused.code == 4
+    assert HOOKED_LAST in refused.err
+
+
 def test_a_file_that_is_gone_is_no_edit_to_merge(committed: Path, cczoo: Run) -> None:
     (committed / HOOKED_LAST).unlink()
     refused = cczoo(committed, "--merge", "--no-build")

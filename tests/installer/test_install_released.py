@@ -94,6 +94,12 @@ def test_many_and_converted_ones_are_counted(pinned: Path, cczoo: Run) -> None:
     assert f"2 files differ from open-webui {VERSION} in their line ends only (CRLF)" in out
 
 
+def test_a_huge_file_is_not_read(pinned: Path, cczoo: Run) -> None:
+    with (pinned / "README.md").open("r+b") as stream:
+        stream.truncate(1 << 40)
+    assert "  changed: README.md\n" in cczoo(pinned, "--no-build").out
+
+
 def test_a_folder_of_very_many_files_has_one_line(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     folder = tree / "static/many"
@@ -115,6 +121,10 @@ def test_a_folder_of_very_many_files_has_one_line(tmp_path: Path) -> None:
     (folder / "more.svg").write_text("")
     assert found() == [("static/many/", "changed")]
     (folder / "more.svg").unlink()
+    with (folder / "9.svg").open("r+b") as stream:
+        stream.truncate(1 << 40)
+    assert found() == [("static/many/", "changed")]
+    (folder / "9.svg").write_text("9")
     (folder / "8.svg").unlink()
     (folder / "8.svg").symlink_to("7.svg")
     assert found() == [("static/many/", "changed")]
