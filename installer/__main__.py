@@ -32,7 +32,8 @@ from cczoo_installer.install import Result, Status
 from cczoo_installer.journal import Journal, Step
 from cczoo_installer.kit import kit_source, kit_version
 from cczoo_installer.openwebui_tree import OpenWebuiTree, check_fetch_version
-from cczoo_installer.package import looks_like_package
+from cczoo_installer.owner import step_down
+from cczoo_installer.package import locate, looks_like_package
 from cczoo_installer.report import Reporter
 from cczoo_installer.trustee_tree import TrusteeTree
 
@@ -41,6 +42,15 @@ _DOCTOR = "doctor"  # a word with options of its own, in place of a folder
 
 # What a command does to files that were there before, and to those that were not.
 _VERBS = {"install": ("change", "add"), "revert": ("restore", "remove")}
+
+# What happens to build/ of a source tree, where it is not placed.
+_BUILD_INTENTIONS = {
+    "none": "",
+    "restored": "would restore build/ as it was before\n",
+    "removed": "would remove build/, of which there was none before\n",
+    "rebuilt": "would remove build/ of the kit, if it is there, and build open-webui's own\n",
+}
+_RESTART = "Restart what is running of it: until then it goes on with what it has loaded."
 
 _AnyInstaller = OpenWebuiTree | HookedPackage | TrusteeTree
 
@@ -96,6 +106,16 @@ def _parser() -> argparse.ArgumentParser:
         help="first put the source of this version into DIR, if DIR is missing or empty",
     )
     parser.add_argument(
+        "--merge",
+        action="store_true",
+        help="keep local edits in the files of a source tree that are patched: three-way, by git",
+    )
+    parser.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="with --revert: build open-webui's own front end where there was none before",
+    )
+    parser.add_argument(
         "--dry-run", action="store_true", help="say what would change, and change nothing"
     )
     parser.add_argument(
@@ -115,8 +135,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the installer with ``argv`` (``sys.argv[1:]`` when None) and return its exit code."""
-    return run(sys.argv[1:] if argv is None else argv)
+    """Run the installer with ``argv`` (``sys.argv[1:]`` when None) and return its exit code.
+
+    Where root names a folder of somebody else's, this process is that user's afterwards.
+    """
+    return run(sys.argv[1:] if argv is None else argv, become_owner=True)
 
 
 def run(
@@ -124,10 +147,12 @@ def run(
     *,
     patches: Path | None = None,
     on_step: Step = lambda _name: None,
+    become_owner: bool = False,
 ) -> int:
     """Do what ``argv`` says with the program's patch sets in ``patches`` (default: the kit's own).
 
-    ``on_step`` is told each step of a change before it is taken.
+    ``on_step`` is told each step of a change before it is taken. With ``become_owner`` root gives
+    its rights up, for good, where the folder is somebody else's.
     """
     as_json = "--json" in argv
     if argv[:1] == [_DOCTOR]:
@@ -141,6 +166,8 @@ def run(
             options = _parser().parse_args(argv)
             reporter = Reporter(None if options.quiet else sys.stderr)
             try:
+                if become_owner:
+                    _become_owner(options, reporter)
                 installer = _installer(options, reporter, patches, on_step)
                 journals.append(installer.journal)
                 _command(installer, options)
@@ -191,6 +218,16 @@ def _signals_raise() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _become_owner(options: argparse.Namespace, reporter: Reporter) -> None:
+    """Become the owner of the folder that will be changed: of a package, the one of its hook."""
+    directory = Path(options.trustee_dir or options.openwebui_dir)
+    if options.trustee_dir is None and looks_like_package(directory):
+        directory = locate(directory).site
+    told = step_down(directory, os.environ)
+    if told is not None:
+        reporter.say(told)
+
+
 def _installer(
     options: argparse.Namespace, reporter: Reporter, patches: Path | None, on_step: Step
 ) -> _AnyInstaller:
@@ -198,13 +235,14 @@ def _installer(
     if options.trustee_dir is not None:
         directory = Path(options.trustee_dir)
         root = patches or patchset.default_root(patchset.TRUSTEE)
-        return TrusteeTree(directory, root, reporter, on_step=on_step)
+        return TrusteeTree(directory, root, reporter, on_step=on_step, merge=options.merge)
     directory = Path(options.openwebui_dir)
     root = patches or patchset.default_root()
+    wishes = {"build": not options.no_build, "rebuild": options.rebuild, "merge": options.merge}
     comes_first = options.fetch is not None and tree.is_empty_or_missing(directory)
     if looks_like_package(directory) and not comes_first:
         return HookedPackage(directory, root, reporter, on_step=on_step)
-    return OpenWebuiTree(directory, root, reporter, on_step=on_step, build=not options.no_build)
+    return OpenWebuiTree(directory, root, reporter, on_step=on_step, **wishes)
 
 
 def _command(installer: _AnyInstaller, options: argparse.Namespace) -> None:
@@ -216,6 +254,10 @@ def _command(installer: _AnyInstaller, options: argparse.Namespace) -> None:
             "Trustee is neither fetched nor built, and --try is for packages; leave --fetch, "
             "--no-build and --try out."
         )
+    if options.rebuild and not (options.revert and isinstance(installer, OpenWebuiTree)):
+        raise BadUsage("--rebuild goes with --revert of an open-webui source tree; leave it out.")
+    if options.merge and (options.status or options.revert or isinstance(installer, HookedPackage)):
+        raise BadUsage("--merge goes with installing into a source tree; leave it out.")
     if options.status:
         if options.no_build or options.dry_run or options.attempt:
             raise BadUsage("--status only looks; leave --dry-run, --no-build and --try out.")
@@ -307,6 +349,9 @@ def _print_status(status: Status, as_json: bool) -> None:
     if status.state == "not-installed":
         print("not installed")
         return
+    if status.state == "unrecorded":
+        print("installed, but its record is gone: install or --revert takes it up again")
+        return
     kit, digest = printable(status.kit), printable(status.patch_set)[:12]
     newer = f"; kit {kit_version()} would replace it" if status.current is False else ""
     print(f"{status.state}: kit {kit}, {_what_is_in_place(status, digest)}{newer}")
@@ -347,8 +392,7 @@ def _print_result(result: Result, installer: _AnyInstaller, options: argparse.Na
         _print_intentions(result)
     else:
         print(f"{printable(installer.directory)}: {result.action}ed{_counts(result)}.")
-        if result.action == "install":
-            print(_next_steps(installer, result))
+        print(_next_steps(installer, result) if result.action == "install" else _RESTART)
 
 
 def _print_findings(result: Result) -> None:
@@ -362,9 +406,7 @@ def _print_intentions(result: Result) -> None:
     for verb, names in zip(_VERBS[result.action], (result.edited, result.added), strict=True):
         for name in names:
             print(f"would {verb} {printable(name)}")
-    if result.build != "none":
-        verb = "place" if result.action == "install" else "restore"
-        print(f"would {verb} build/ ({result.build})")
+    print(_BUILD_INTENTIONS.get(result.build, f"would place build/ ({result.build})\n"), end="")
 
 
 def _counts(result: Result) -> str:
@@ -401,7 +443,7 @@ def _next_steps(installer: _AnyInstaller, result: Result) -> str:
         lines = [
             "Next:",
             f"  python -m pip install {what}    # with open-webui's Python: gives it the badge",
-            f"  cd {backend} && bash start.sh",
+            f"  cd {backend} && bash start.sh    # an open-webui that is running: stop it first",
         ]
         if result.build == "none":
             lines.insert(

@@ -7,14 +7,15 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cczoo_installer import keeper
 from cczoo_installer.files import printable
 
-_GRACE = 5.0  # seconds between asking a process group to stop and stopping it
 _POLL = 0.25
 _TAIL_BYTES = 64 * 1024
 
@@ -52,16 +53,17 @@ def run(
 ) -> Outcome:
     """Run ``command`` with its output appended to ``log``, for at most ``seconds``.
 
-    It gets a process group of its own, which is stopped as a whole when time is up or when we
-    are interrupted. Raises OSError when it cannot be started.
+    It gets a process group of its own, which is stopped as a whole when time is up, when we are
+    interrupted, and by its `keeper` when we are killed. A command that cannot be started ends
+    with 127.
     """
     began = time.monotonic()
     with log.open("ab") as output:
         child = subprocess.Popen(
-            list(command),
+            [sys.executable, "-I", "-S", keeper.__file__, *command],
             cwd=cwd,
             env=dict(env),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -78,6 +80,8 @@ def run(
                 on_wait(elapsed)
     finally:
         _stop_group(child)
+        if child.stdin is not None:
+            child.stdin.close()
 
 
 def output_of(
@@ -134,7 +138,7 @@ def _stop_group(child: subprocess.Popen[bytes]) -> None:
         return
     _signal_group(child.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        child.wait(_GRACE)
+        child.wait(keeper.GRACE)
     # While any grandchild lives, the group's number stays taken, so this hits no stranger.
     _signal_group(child.pid, signal.SIGKILL)
     child.wait()
