@@ -148,6 +148,8 @@ SYSTEM_NEEDS: dict[str, tuple[Callable[[], bool], tuple[str, ...]]] = {
     "webkit": (lambda: _has_command("WebKitWebDriver"), ("webkit2gtk-driver",)),
     "xvfb": (lambda: _has_command("Xvfb"), ("xvfb",)),
     "nginx": (lambda: _has_command("nginx", "/usr/sbin/nginx"), ("nginx-light", "nginx")),
+    "caddy": (lambda: _has_command("caddy"), ("caddy",)),
+    "systemd": (lambda: _has_command("systemd-analyze"), ("systemd",)),
     "qemu": (lambda: _has_command("qemu-system-x86_64"), ("qemu-system-x86",)),
     "busybox": (lambda: _has_command("busybox"), ("busybox-static",)),
     "cpio": (lambda: _has_command("cpio"), ("cpio",)),
@@ -158,8 +160,8 @@ SYSTEM_NEEDS: dict[str, tuple[Callable[[], bool], tuple[str, ...]]] = {
 BROWSERS = ("chromium", "firefox", "webkit", "xvfb")
 FOR_BUILDING = ("compiler", "libc headers", "git", "python", "python venv")
 FOR_FUZZING = (*FOR_BUILDING, "clang", "libfuzzer")
-FOR_UNIT_TESTS = (*FOR_BUILDING, "nginx")
-FOR_TESTING = (*FOR_FUZZING, "unshare", "libfuse2", "nginx", *BROWSERS)
+FOR_UNIT_TESTS = (*FOR_BUILDING, "nginx", "caddy", "systemd")
+FOR_TESTING = (*FOR_FUZZING, "unshare", "libfuse2", "nginx", "caddy", "systemd", *BROWSERS)
 FOR_KERNEL = (*FOR_BUILDING, "qemu", "busybox", "cpio", "make", "xz", "mke2fs")
 
 
