@@ -108,7 +108,8 @@ def brought_along() -> str:
     for folder in sorted(map(str, folders)):
         inside = f"$over/root{shlex.quote(folder)}"
         lines.append(f"mkdir -p {inside} && mount --bind {shlex.quote(folder)} {inside}")
-    for file in ("/etc/resolv.conf", "/etc/pip.conf", "/root/.config/pip/pip.conf"):
+    authorities = "/etc/ssl/certs/ca-certificates.crt"
+    for file in (authorities, "/etc/resolv.conf", "/etc/pip.conf", "/root/.config/pip/pip.conf"):
         if Path(file).exists():
             lines.append(f"install -D {file} $over/root{file}")
     return "; ".join(lines)
