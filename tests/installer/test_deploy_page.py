@@ -182,7 +182,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
         unshare -n chroot $over/root bash -eu /page/look
     """
     kept = {name: text for name, text in os.environ.items() if name.upper().startswith("PIP_")}
-    kept |= {"PATH": "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
+    ours = "" if FRESH else f"{sys.base_prefix}/bin:"  # a Python that can make environments
+    kept |= {"PATH": f"{ours}/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
     done = subprocess.run(
         ["unshare", "--mount", "--propagation=private", "bash", "-c", textwrap.dedent(script)],
         env=kept,

@@ -150,6 +150,9 @@ SYSTEM_NEEDS: dict[str, tuple[Callable[[], bool], tuple[str, ...]]] = {
     "nginx": (lambda: _has_command("nginx", "/usr/sbin/nginx"), ("nginx-light", "nginx")),
     "caddy": (lambda: _has_command("caddy"), ("caddy",)),
     "systemd": (lambda: _has_command("systemd-analyze"), ("systemd",)),
+    "curl": (lambda: _has_command("curl"), ("curl",)),
+    "openssl": (lambda: _has_command("openssl"), ("openssl",)),
+    "ip": (lambda: _has_command("ip", "/sbin/ip"), ("iproute2",)),
     "qemu": (lambda: _has_command("qemu-system-x86_64"), ("qemu-system-x86",)),
     "busybox": (lambda: _has_command("busybox"), ("busybox-static",)),
     "cpio": (lambda: _has_command("cpio"), ("cpio",)),
@@ -161,7 +164,8 @@ BROWSERS = ("chromium", "firefox", "webkit", "xvfb")
 FOR_BUILDING = ("compiler", "libc headers", "git", "python", "python venv")
 FOR_FUZZING = (*FOR_BUILDING, "clang", "libfuzzer")
 FOR_UNIT_TESTS = (*FOR_BUILDING, "nginx", "caddy", "systemd")
-FOR_TESTING = (*FOR_FUZZING, "unshare", "libfuse2", "nginx", "caddy", "systemd", *BROWSERS)
+FOR_PAGES = ("nginx", "caddy", "systemd", "curl", "openssl", "ip")  # what docs/deploy.md has
+FOR_TESTING = (*FOR_FUZZING, "unshare", "libfuse2", *FOR_PAGES, *BROWSERS)
 FOR_KERNEL = (*FOR_BUILDING, "qemu", "busybox", "cpio", "make", "xz", "mke2fs")
 
 
