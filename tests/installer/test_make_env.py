@@ -436,9 +436,12 @@ def test_every_version_has_locks_and_sizes(version: str, kind: str) -> None:
     lock = environment.read_lock(environment.LOCKS, version, kind)
     assert "--hash=sha256:" in lock.stock
     assert bool(lock.torch) == bool(lock.cuda) == (kind == "full")
-    # What RAG needs in the process itself, and what keeps 0.5.20's from breaking.
+    # What RAG needs in the process itself, and what keeps the oldest one's from breaking.
     assert ("sentence-transformers==" in lock.needs) == (kind == "full")
-    assert {"pyarrow==20.0.0", "posthog==5.4.0"} <= set(lock.needs.split())
+    pins = dict(line.split("==") for line in lock.needs.splitlines() if "==" in line)
+    assert pins["pyarrow"] == "20.0.0"
+    assert pins.get("posthog", "5.4.0") == "5.4.0"
+    assert pins.get("datasets", "3.6.0") == "3.6.0"
     sizes = environment.read_sizes(environment.LOCKS, version, kind)
     assert 0 < sizes.download < sizes.disk
 
