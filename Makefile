@@ -129,6 +129,7 @@ smoke/%: setup-test
 
 # To be looked at; no suite makes them.
 screenshots: setup-test
+	@$(BOOTSTRAP) system-pictures
 	@$(MAKE) --no-print-directory $(addprefix screenshots/,$(call editions,full))
 
 screenshots/%: setup-test

@@ -19,7 +19,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -38,6 +38,7 @@ from cczoo_installer.report import Reporter
 from cczoo_installer.trustee_tree import TrusteeTree
 
 PROGRAM = "cczoo-install"
+_DOCTOR = "doctor"  # a word with options of its own, in place of a folder
 
 # What a command does to files that were there before, and to those that were not.
 _VERBS = {"install": ("change", "add"), "revert": ("restore", "remove")}
@@ -65,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         "its front end built and placed where the backend serves it. An installed package, such "
         "as .../site-packages/open_webui, gets one hook file beside it and stays as it is; "
         "`python -m cczoo_backend` does the same without a hook. A source tree of CoCo Trustee, "
-        "the attestation service, is patched so that pages may ask it. All or nothing.",
+        "the attestation service, is patched so that pages may ask it. All or nothing. "
+        f"`{PROGRAM} {_DOCTOR}` says what stands between this machine and a green badge "
+        f"(`{PROGRAM} {_DOCTOR} --help`).",
         epilog="Exit codes: 0 done; 2 usage; 3 not open-webui (or Trustee), or an unsupported "
         "version; 4 local edits or a full folder in the way; 5 the front end could not be built; "
         "6 disk full, no permission or a missing tool; 7 another run is at work; 8 the source "
@@ -147,6 +150,11 @@ def run(
     taken.
     """
     as_json = "--json" in argv
+    if argv[:1] == [_DOCTOR]:
+        # Only now: it needs packages that installing does without, and time to load.
+        from cczoo_installer.doctor.command import run as look
+
+        return _word(lambda: look(argv[1:], patches=patches), as_json)
     journals: list[Journal] = []  # of what the command line names, once that is known
     try:
         with _signals_raise():
@@ -171,6 +179,20 @@ def run(
     except _Stopped as stopped:
         where = _where_it_stands(*journals)
         print(f"{PROGRAM}: stopped. {where} Run again to go on.", file=sys.stderr)
+        return 128 + stopped.number
+
+
+def _word(run_it: Callable[[], int], as_json: bool) -> int:
+    """Run what a word asks for, with options and exit codes of its own."""
+    try:
+        with _signals_raise():
+            return run_it()
+    except InstallError as trouble:
+        return _fail(trouble, as_json)
+    except OSError as trouble:
+        return _fail(_machine_trouble(trouble), as_json)
+    except _Stopped as stopped:
+        print(f"{PROGRAM}: stopped.", file=sys.stderr)
         return 128 + stopped.number
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import time
@@ -83,6 +84,54 @@ def run(
                 on_wait(elapsed)
     finally:
         _stop_group(child)
+
+
+def output_of(
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], seconds: float, limit: int
+) -> bytes | None:
+    """Return what ``command`` writes to its output; None where it fails, or never comes to an end.
+
+    It has ``seconds``, may write ``limit`` bytes, and is stopped as a whole after that. Raises
+    OSError when it cannot be started.
+    """
+    deadline = time.monotonic() + seconds
+    child = subprocess.Popen(
+        list(command),
+        cwd=cwd,
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        output = _read(child, deadline, limit)
+        if output is None:  # with its whole group, while nobody else can have that number
+            _signal_group(child.pid, signal.SIGKILL)
+            return None
+        child.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        _stop_group(child)
+    return output if child.returncode == 0 else None
+
+
+def _read(child: subprocess.Popen[bytes], deadline: float, limit: int) -> bytes | None:
+    """Return all that a child writes until the end of its output; None for too much or too slow."""
+    output = bytearray()
+    if child.stdout is None:
+        return None
+    with child.stdout as pipe:
+        while len(output) <= limit:
+            ready, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                return None
+            piece = os.read(pipe.fileno(), 1 << 16)
+            if not piece:
+                return bytes(output)
+            output += piece
+    return None
 
 
 def _stop_group(child: subprocess.Popen[bytes]) -> None:

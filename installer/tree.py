@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,9 +156,14 @@ def checkout(directory: Path) -> Checkout | None:
     """Return where a git checkout stands; None when ``directory`` is not one's top folder.
 
     A repository around the tree is somebody else's and says nothing about the tree. Only
-    reads: neither index nor configuration is touched.
+    reads: neither index nor configuration is touched. Of another user's, root asks nothing: git
+    goes by the configuration in it.
     """
-    if not (directory / ".git").exists():
+    try:
+        owner = (directory / ".git").stat().st_uid
+    except OSError:
+        return None
+    if os.geteuid() == 0 and owner != 0:
         return None
     with contextlib.suppress(ImportError):
         import git

@@ -45,6 +45,7 @@ SYSTEM_PARTS: dict[str, Callable[[], Part]] = {
     "system-unit": lambda: system_part(machine.FOR_UNIT_TESTS, 130, 510),
     "system-fuzz": lambda: system_part(machine.FOR_FUZZING, 300, 1200),
     "system-test": lambda: system_part(machine.FOR_TESTING, 600, 2200),
+    "system-pictures": lambda: system_part(machine.FOR_PICTURES, 600, 2200),
     "system-kernel": lambda: system_part(machine.FOR_KERNEL, 200, 900),
 }
 PARTS: dict[str, Callable[[], Part]] = {

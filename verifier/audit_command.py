@@ -21,6 +21,8 @@ from .options import (
     Parser,
     add_unsealed_option,
     add_verifier_options,
+    certificate_fingerprint,
+    check_pin,
     make_verifier,
     read_api_key,
     url,
@@ -29,12 +31,14 @@ from .output import abandon_stdout, complain, error_document, remark
 from .problems import EXIT_FAILED, EXIT_VERIFIED, EXIT_WARNED, FileError, Problem, UsageError
 from .times import YEAR_10000, seconds_of
 from .verification import (
+    PIN_OPTION,
     TOKEN_VARIABLE,
     UNSEALED_OPTION,
     AskForSections,
     Verifier,
     fetch_evidence,
     remarked,
+    shown_certificate,
 )
 
 _EXIT = {PASS: EXIT_VERIFIED, WARN: EXIT_WARNED, FAIL: EXIT_FAILED}
@@ -53,6 +57,7 @@ def main(argv: Sequence[str]) -> int:
         if options.write_reference_values:
             reference_files.check_target(options.write_reference_values)
         if options.url:
+            check_pin(options.url, options.certificate_fingerprint)
             key = _api_key(options)
         record = _record(options, key)
     except Problem as error:
@@ -82,7 +87,8 @@ def _api_key(options: argparse.Namespace) -> ApiKey:
 def _record(options: argparse.Namespace, key: ApiKey) -> Record:
     if options.evidence:
         return evidence_file.load(options.evidence)
-    return fetch_evidence(options.url, key.unsealed, timeout=options.timeout)
+    pin = options.certificate_fingerprint
+    return fetch_evidence(options.url, key.unsealed, timeout=options.timeout, pin=pin)
 
 
 def _verify(verifier: Verifier, record: Record, key: ApiKey, options: argparse.Namespace) -> Report:
@@ -110,7 +116,7 @@ def _ask(options: argparse.Namespace) -> Ask | None:
         return None
     from .sealed.asking import asking
 
-    return asking(options.url, timeout=options.timeout)
+    return asking(options.url, timeout=options.timeout, pin=options.certificate_fingerprint)
 
 
 def _ask_sections(options: argparse.Namespace, key: ApiKey) -> AskForSections | None:
@@ -119,7 +125,8 @@ def _ask_sections(options: argparse.Namespace, key: ApiKey) -> AskForSections | 
         return None
     from .sealed.asking import asking_sections
 
-    return asking_sections(options.url, key.sealed, timeout=options.timeout)
+    pin = options.certificate_fingerprint
+    return asking_sections(options.url, key.sealed, timeout=options.timeout, pin=pin)
 
 
 def _write_values(report: Report, verifier: Verifier, options: argparse.Namespace) -> None:
@@ -147,7 +154,9 @@ def _write_values(report: Report, verifier: Verifier, options: argparse.Namespac
 def _subject(record: Record, options: argparse.Namespace) -> dict[str, Any]:
     """What was verified. Nothing signs the address in a file, so it is only a claim."""
     if options.url:
-        return {"url": options.url}
+        pinned = options.certificate_fingerprint is not None
+        certificate = record.certificate and shown_certificate(record.certificate, pinned=pinned)
+        return {"url": options.url, "certificate": certificate}
     return {"evidence_file": str(options.evidence), "claimed_url": record.url}
 
 
@@ -185,6 +194,8 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
         parser.error("argument --root: not allowed with argument --simulator")
     if options.reference_values_days and not options.write_reference_values:
         parser.error("argument --reference-values-days: only with --write-reference-values")
+    if options.evidence and options.certificate_fingerprint:
+        parser.error(f"argument {PIN_OPTION}: not allowed with argument --evidence")
     if options.evidence and (options.token_file or options.send_token_unsealed):
         name = "--token-file" if options.token_file else UNSEALED_OPTION
         parser.error(f"argument {name}: not allowed with argument --evidence")
@@ -220,6 +231,14 @@ def _parser() -> argparse.ArgumentParser:
         f"unsealed only with {UNSEALED_OPTION}",
     )
     add_unsealed_option(parser)
+    parser.add_argument(
+        PIN_OPTION,
+        type=certificate_fingerprint,
+        metavar="SHA256",
+        help="accept the TLS certificate with this fingerprint from the server, whoever signed it, "
+        "and no other: for a self-signed one, such as `python -m cczoo_backend --https` makes. "
+        "Take it from the server's log",
+    )
     parser.add_argument(
         "--nonce", metavar="TEXT", help="the nonce (base64url) of evidence that was saved without"
     )

@@ -22,6 +22,8 @@ MAX_FILE = 8 << 20
 
 _KINDS: dict[str, type] = {"nonce": str, "collateral": dict, "token": str, "provider": str}
 
+_UNSAVED = "certificate"
+
 
 @dataclass
 class Record:
@@ -29,6 +31,7 @@ class Record:
 
     `evidence` is the server's answer as it came. `url` and `fetched` are the file's own words:
     nothing signs them. `token` is what the service behind `provider` made of the evidence.
+    `certificate` is the one (DER) that the server showed, and in no file: a file could claim any.
     """
 
     evidence: Any
@@ -38,6 +41,7 @@ class Record:
     collateral: Mapping[str, Any] | None = None
     provider: str | None = None
     token: str | None = None
+    certificate: bytes | None = None
 
 
 def read(path: Path, limit: int = MAX_FILE) -> bytes:
@@ -69,7 +73,7 @@ def load(path: Path) -> Record:
     for name, kind in _KINDS.items():
         if not isinstance(value.get(name), kind | None):
             raise FileError("evidence-malformed", f"{path}: {name} is not what it must be")
-    names = Record.__dataclass_fields__
+    names = Record.__dataclass_fields__.keys() - {_UNSAVED}
     return Record(**{name: item for name, item in value.items() if name in names})
 
 
@@ -95,7 +99,8 @@ def save(path: Path, record: Record) -> None:
 
     Any number of processes may do so at once: the file is that of one of them. Raises FileError.
     """
-    text = json.dumps({"format": FORMAT, **vars(record)}, indent=1) + "\n"
+    saved = {name: item for name, item in vars(record).items() if name != _UNSAVED}
+    text = json.dumps({"format": FORMAT, **saved}, indent=1) + "\n"
     target = _real(path)
     temporary = target.with_name(f".{target.name[:200]}-{secrets.token_hex(8)}")
     try:

@@ -16,6 +16,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from quote_generator.tls_certificate import fingerprint, is_self_signed
+
 from .problems import Unreachable
 
 MAX_ANSWER = 4 << 20
@@ -27,11 +29,29 @@ _LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer: status, body, and headers (names in lower case)."""
+    """An HTTP answer: status, body, and headers (names in lower case).
+
+    `certificate` is the one (DER) that the server showed on this very connection; None for http.
+    """
 
     status: int
     body: bytes
     headers: Mapping[str, str]
+    certificate: bytes | None = None
+
+
+class NotAccepted(Unreachable):
+    """NotAccepted: whoever answers there shows a TLS certificate (DER) that is not accepted."""
+
+    def __init__(self, code: str, message: str, certificate: bytes) -> None:
+        super().__init__(code, message)
+        self.certificate = certificate
+
+
+def describe_certificate(certificate: bytes) -> str:
+    """What people compare of a certificate (DER)."""
+    kind = "self-signed, " if is_self_signed(certificate) else ""
+    return f"{kind}SHA-256 fingerprint {fingerprint(certificate)}"
 
 
 def get(
@@ -41,11 +61,15 @@ def get(
     timeout: float,
     params: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
+    pin: str | None = None,
 ) -> Answer:
-    """GET `url` within `timeout` seconds over all. Raises Unreachable with this code."""
-    return _exchange(
-        "GET", url, code, timeout, {"params": dict(params or {}), "headers": dict(headers or {})}
-    )
+    """GET `url` within `timeout` seconds over all. Raises Unreachable with this code.
+
+    `pin` is the fingerprint (quote_generator.tls_certificate) of the one certificate that is
+    accepted then, whoever signed it; another one gets no byte of the request (NotAccepted).
+    """
+    arguments = {"params": dict(params or {}), "headers": dict(headers or {})}
+    return _exchange("GET", url, code, timeout, arguments, pin)
 
 
 def post(url: str, code: str, body: object, *, timeout: float) -> Answer:
@@ -54,10 +78,16 @@ def post(url: str, code: str, body: object, *, timeout: float) -> Answer:
 
 
 def post_bytes(
-    url: str, code: str, body: bytes, *, timeout: float, headers: Mapping[str, str]
+    url: str,
+    code: str,
+    body: bytes,
+    *,
+    timeout: float,
+    headers: Mapping[str, str],
+    pin: str | None = None,
 ) -> Answer:
-    """POST `body` as it is, as `post` does."""
-    return _exchange("POST", url, code, timeout, {"data": body, "headers": dict(headers)})
+    """POST `body` as it is, as `post` does; `pin` as in `get`."""
+    return _exchange("POST", url, code, timeout, {"data": body, "headers": dict(headers)}, pin)
 
 
 def is_private_enough(url: str) -> bool:
@@ -67,10 +97,15 @@ def is_private_enough(url: str) -> bool:
 
 
 def _exchange(
-    method: str, url: str, code: str, timeout: float, arguments: dict[str, Any]
+    method: str,
+    url: str,
+    code: str,
+    timeout: float,
+    arguments: dict[str, Any],
+    pin: str | None = None,
 ) -> Answer:
     # requests' own time-out starts anew with each byte; this one does not.
-    adapter = _Adapter()
+    adapter = _Adapter(pin)
     done = _in_thread(lambda: _send(adapter, method, url, code, timeout, arguments))
     try:
         outcome = done(timeout)
@@ -84,7 +119,7 @@ def _exchange(
 
 
 def _send(
-    adapter: HTTPAdapter,
+    adapter: _Adapter,
     method: str,
     url: str,
     code: str,
@@ -105,15 +140,32 @@ def _send(
                 # Following could carry the token elsewhere and say nothing about this service.
                 allow_redirects=False,
                 auth=_keep_headers,
+                verify=adapter.pin is None,
                 **arguments,
             )
             return Answer(
                 response.status_code,
                 _body(response, url, code),
                 {name.lower(): value for name, value in response.headers.items()},
+                adapter.shown,
             )
+    except requests.exceptions.SSLError as error:
+        certificate = _look(adapter, url, timeout)
+        if certificate is None:
+            raise Unreachable(code, f"{url} did not answer: {_reason(error)}") from error
+        why = f"{_reason(error)} ({describe_certificate(certificate)})"
+        raise NotAccepted(code, f"{url} did not answer: {why}", certificate) from error
     except requests.RequestException as error:
         raise Unreachable(code, f"{url} did not answer: {_reason(error)}") from error
+
+
+def _look(adapter: _Adapter, url: str, timeout: float) -> bytes | None:
+    """The certificate that is shown there, to be told; nothing is sent to whoever shows it."""
+    adapter.only_looks = True
+    with contextlib.suppress(_Seen, requests.RequestException), requests.Session() as session:
+        session.mount("https://", adapter)
+        session.get(url, timeout=timeout, verify=False)
+    return adapter.shown
 
 
 def _body(response: requests.Response, url: str, code: str) -> bytes:
@@ -162,13 +214,23 @@ def _in_thread(call: Callable[[], Answer]) -> Callable[[float], Answer | BaseExc
     return wait
 
 
+class _Seen(Exception):  # noqa: N818 - named for the state
+    """_Seen: the certificate is known, which was all that the connection was for."""
+
+
 class _Adapter(HTTPAdapter):
     """Keeps a hold on its sockets, so that a thread that waits for a byte can be ended.
 
     Without that, a server that sends one now and then would keep a thread of ours for ever.
+
+    `shown` is the last certificate that a connection showed. One with another fingerprint than
+    `pin` ends the connection before anything is sent; with `only_looks`, any certificate does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pin: str | None = None) -> None:
+        self.pin = pin
+        self.shown: bytes | None = None
+        self.only_looks = False
         self._held: list[socket.socket] = []
         self._aborted = False
         super().__init__()
@@ -199,6 +261,14 @@ class _Adapter(HTTPAdapter):
         class Secure(HTTPSConnection):
             def _new_conn(self) -> socket.socket:
                 return adapter._hold(super()._new_conn())
+
+            def connect(self) -> None:
+                # urllib3 compares it at the end of the handshake.
+                self.assert_fingerprint = None if adapter.only_looks else adapter.pin
+                super().connect()
+                adapter.shown = self.sock.getpeercert(binary_form=True)  # type: ignore[union-attr]
+                if adapter.only_looks:
+                    raise _Seen
 
         return {
             "http": type("Pool", (HTTPConnectionPool,), {"ConnectionCls": Plain}),

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from quote_generator.errors import BadInput
 from quote_generator.service_address import PCCS_PATHS, base_address
+from quote_generator.tls_certificate import parse_fingerprint
 
 from . import evidence_file
 from .output import error_document
@@ -20,7 +21,7 @@ from .problems import UsageError
 from .release import rules_of
 from .release_source import Releases
 from .trust import INTEL, TrustSource, from_files, from_simulator, read_root
-from .verification import DCAP, TOKEN_VARIABLE, UNSEALED_OPTION, Verifier
+from .verification import DCAP, PIN_OPTION, TOKEN_VARIABLE, UNSEALED_OPTION, Verifier
 
 if TYPE_CHECKING:
     from .services.relying import Service
@@ -297,6 +298,12 @@ def read_api_key(path: Path | None, address: str, *, unsealed: bool) -> ApiKey:
     return ApiKey(text, text)
 
 
+def check_pin(address: str, pin: str | None) -> None:
+    """Raise UsageError where a pin would check nothing: over http there is no certificate."""
+    if pin is not None and urlsplit(address).scheme != "https":
+        raise UsageError("usage", f"{PIN_OPTION} is for https, and {address} is not")
+
+
 # --- types of arguments --------------------------------------------------------------------------
 
 
@@ -312,6 +319,16 @@ def url(text: str) -> str:
     if parts.username is not None or parts.password is not None:
         raise argparse.ArgumentTypeError("an address with a password in it is not safe here")
     return text
+
+
+def certificate_fingerprint(text: str) -> str:
+    """The SHA-256 fingerprint of a certificate, in the form of quote_generator.tls_certificate."""
+    found = parse_fingerprint(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(
+            f"{text[:200]!r} is not a SHA-256 fingerprint: 64 hex digits, with colons or without"
+        )
+    return found
 
 
 def seconds(low: float, high: float) -> Callable[[str], float]:

@@ -66,6 +66,9 @@ def write_report(report: Report, stream: TextIO) -> None:
         if report.keys and report.result != FAIL:
             console.print()
             console.print(_rows({"sealed to": _key(report.keys)}))
+        if certificate := report.notes.get("certificate"):
+            console.print()
+            console.print(_rows({"certificate": _certificate(certificate)}))
         if report.quote:
             console.print()
             console.print(_measurements(report.quote.body.to_dict()))
@@ -124,6 +127,12 @@ def _workload(workload: Workload, model: Chosen | None) -> Table:
 
 def _level(is_ok: bool) -> str:
     return OK if is_ok else AMBER
+
+
+def _certificate(told: Mapping[str, Any]) -> str:
+    kind = "self-signed" if told["self_signed"] else "issued by another"
+    pinned = ", as you pinned it" if told["pinned"] else ""
+    return f"SHA-256 {told['sha256']} ({kind}{pinned})"
 
 
 def _key(keys: Keyset) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from quote_generator.evidence import encode_base64url
 from quote_generator.quote import Quote
 from quote_generator.sealing.keyset import Keyset
+from quote_generator.tls_certificate import fingerprint, is_self_signed
 
 from . import strictjson
 from .appraisal import Trust
@@ -44,36 +45,68 @@ AskForSections = Callable[[Keyset, object], Any]
 """Brings the sections of a statement, sealed to a keyset. Raises Unreachable."""
 
 UNSEALED_OPTION = "--send-token-unsealed"
+PIN_OPTION = "--certificate-fingerprint"
 
 TOKEN_VARIABLE = "CCZOO_VERIFY_TOKEN"  # noqa: S105 - the variable's name
 
 
-def fetch_evidence(url: str, token: str | None = None, *, timeout: float) -> Record:
+def fetch_evidence(
+    url: str, token: str | None = None, *, timeout: float, pin: str | None = None
+) -> Record:
     """Fresh evidence from a server.
 
     `token` is an API key of that server: whoever answers there gets it, where they ask for one.
-    Nothing is known of them then. Raises Unreachable (evidence-unreachable) where there is none.
+    Nothing is known of them then. `pin` is the fingerprint of the one TLS certificate that is
+    accepted. Raises Unreachable (evidence-unreachable) where there is none.
     """
+    from .fetching import NotAccepted
+
     try:
-        return _ask_for_evidence(url, None, timeout)
+        return _ask_for_evidence(url, None, timeout, pin)
     except _WhoAreYou:
         if token is None:
             raise
-        return _ask_for_evidence(url, token, timeout)
+        return _ask_for_evidence(url, token, timeout, pin)
+    except NotAccepted as error:
+        raise Unreachable(error.code, f"{error}. {_pinning(error.certificate, pin)}") from error
+
+
+def _pinning(certificate: bytes, pin: str | None) -> str:
+    """What to do about a certificate that is not accepted."""
+    shown = fingerprint(certificate)
+    if pin is not None:
+        return (
+            f"You pinned {pin}: the server has another certificate by now, which its log tells, "
+            "or somebody is in between"
+        )
+    return (
+        "If the server's own log tells this very fingerprint, accept that certificate and no "
+        f"other: {PIN_OPTION} {shown}; if you cannot compare them, somebody may be in between"
+    )
 
 
 class _WhoAreYou(Unreachable):
     """_WhoAreYou: the server gives evidence to those whom it knows only."""
 
 
-def _ask_for_evidence(url: str, token: str | None, timeout: float) -> Record:
+def shown_certificate(certificate: bytes, *, pinned: bool) -> dict[str, Any]:
+    """What a report tells of the certificate (DER) that the server showed."""
+    return {
+        "sha256": fingerprint(certificate),
+        "self_signed": is_self_signed(certificate),
+        "pinned": pinned,
+    }
+
+
+def _ask_for_evidence(url: str, token: str | None, timeout: float, pin: str | None) -> Record:
     from .fetching import get
 
     code = "evidence-unreachable"
     nonce = encode_base64url(secrets.token_bytes(NONCE_BYTES))
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     address = url.rstrip("/") + QUOTE_PATH
-    answer = get(address, code, timeout=timeout, params={"nonce": nonce}, headers=headers)
+    params = {"nonce": nonce}
+    answer = get(address, code, timeout=timeout, params=params, headers=headers, pin=pin)
     wait = asked_wait(answer.headers, time.time())
     try:
         document = strictjson.loads(answer.body)
@@ -84,7 +117,8 @@ def _ask_for_evidence(url: str, token: str | None, timeout: float) -> Record:
         kind = _WhoAreYou if answer.status in _WHO_ARE_YOU else Unreachable
         why = _why(answer.status, document, token)
         raise kind(code, f"{address} gave no evidence: {why}", wait=wait)
-    return Record(document, nonce, url, rfc3339(time.time()))
+    fetched = rfc3339(time.time())
+    return Record(document, nonce, url, fetched, certificate=answer.certificate)
 
 
 _WHO_ARE_YOU = (401, 403)

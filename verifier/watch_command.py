@@ -33,6 +33,8 @@ from .options import (
     Parser,
     add_unsealed_option,
     add_verifier_options,
+    certificate_fingerprint,
+    check_pin,
     make_verifier,
     read_api_key,
     seconds,
@@ -51,7 +53,7 @@ from .problems import (
 )
 from .sealed.asking import asking, asking_sections
 from .times import seconds_of
-from .verification import TOKEN_VARIABLE, UNSEALED_OPTION, Verifier, fetch_evidence
+from .verification import PIN_OPTION, TOKEN_VARIABLE, UNSEALED_OPTION, Verifier, fetch_evidence
 from .waiting import Countdown, pause
 from .workload_changes import Difference, Memory
 
@@ -273,19 +275,24 @@ def _changed_measurements(before: Outcome, after: Outcome) -> dict[str, Any]:
 # --- asking --------------------------------------------------------------------------------------
 
 
-def checker(address: str, key: ApiKey | None, verifier: Verifier) -> Callable[[], Outcome]:
-    """What asks a server once; it never raises. It remembers what ran there the last time."""
-    key = key or ApiKey()
-    ask = asking(address, timeout=verifier.timeout)
+def checker(
+    address: str, key: ApiKey | None, verifier: Verifier, pin: str | None = None
+) -> Callable[[], Outcome]:
+    """What asks a server once; it never raises. It remembers what ran there the last time.
+
+    `pin` is the fingerprint of the one TLS certificate that is accepted there.
+    """
+    key, timeout = key or ApiKey(), verifier.timeout
+    ask = asking(address, timeout=timeout, pin=pin)
     ask_sections = None
     if key.sealed is not None:
-        ask_sections = asking_sections(address, key.sealed, timeout=verifier.timeout)
+        ask_sections = asking_sections(address, key.sealed, timeout=timeout, pin=pin)
     seen: Memory | None = None
 
     def check() -> Outcome:
         nonlocal seen
         try:
-            record = fetch_evidence(address, key.unsealed, timeout=verifier.timeout)
+            record = fetch_evidence(address, key.unsealed, timeout=timeout, pin=pin)
             nonce = evidence_file.nonce_of(record.nonce or "")
             report = verifier.verify(record, nonce, ask=ask, ask_sections=ask_sections, before=seen)
             seen = _remembered(report, seen)
@@ -472,26 +479,16 @@ def _servers(options: argparse.Namespace) -> list[Server]:
     verifier.seen = HighestSeen()
     if verifier.service and not verifier.service.address:
         raise UsageError("usage", f"--provider {options.provider} needs --service URL")
-    tokens = _tokens(options)
-    return [Server(item, checker(item, tokens[item], verifier)) for item in options.urls]
+    tokens, pins = _tokens(options), _pins(options)
+    return [
+        Server(item, checker(item, tokens[item], verifier, pins.get(item))) for item in options.urls
+    ]
 
 
 def _tokens(options: argparse.Namespace) -> dict[str, ApiKey]:
     """URL -> its API key: nobody's key goes to anybody else."""
-    named: dict[str, Path] = {}
-    rest: list[Path] = []
-    for text in options.token_file:
-        owner = next((item for item in options.urls if text.startswith(f"{item}=")), None)
-        if owner is None:
-            rest.append(Path(text))
-        else:
-            named[owner] = Path(text.removeprefix(f"{owner}="))
-    if len(rest) > 1 or (rest and len(options.urls) > 1):
-        raise UsageError(
-            "usage", "with several servers, say whose key it is: --token-file URL=FILE"
-        )
-    if rest:
-        named = {options.urls[0]: rest[0]}
+    how = "say whose key it is: --token-file URL=FILE"
+    named = {item: Path(file) for item, file in _by_url(options, options.token_file, how).items()}
     alone = len(options.urls) == 1
     if not alone and os.environ.get(TOKEN_VARIABLE):
         raise UsageError("usage", f"{TOKEN_VARIABLE} is for one server; use --token-file URL=FILE")
@@ -501,6 +498,34 @@ def _tokens(options: argparse.Namespace) -> dict[str, ApiKey]:
         else ApiKey()
         for item in options.urls
     }
+
+
+def _pins(options: argparse.Namespace) -> dict[str, str]:
+    """URL -> the fingerprint of the one certificate that is accepted there."""
+    how = f"say whose certificate it is: {PIN_OPTION} URL=SHA256"
+    found = _by_url(options, options.certificate_fingerprint, how)
+    try:
+        pins = {item: certificate_fingerprint(text) for item, text in found.items()}
+    except argparse.ArgumentTypeError as error:
+        raise UsageError("usage", f"{PIN_OPTION}: {error}") from error
+    for item, pin in pins.items():
+        check_pin(item, pin)
+    return pins
+
+
+def _by_url(options: argparse.Namespace, given: Sequence[str], how: str) -> dict[str, str]:
+    """What was given as `URL=TEXT`, by URL; URL= can be left out where there is one server."""
+    named: dict[str, str] = {}
+    rest: list[str] = []
+    for text in given:
+        owner = next((item for item in options.urls if text.startswith(f"{item}=")), None)
+        if owner is None:
+            rest.append(text)
+        else:
+            named[owner] = text.removeprefix(f"{owner}=")
+    if len(rest) > 1 or (rest and len(options.urls) > 1):
+        raise UsageError("usage", f"with several servers, {how}")
+    return {options.urls[0]: rest[0]} if rest else named
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -533,6 +558,14 @@ def _parser() -> argparse.ArgumentParser:
         f"unsealed only with {UNSEALED_OPTION}",
     )
     add_unsealed_option(parser)
+    parser.add_argument(
+        PIN_OPTION,
+        action="append",
+        default=[],
+        metavar="[URL=]SHA256",
+        help="accept the TLS certificate with this fingerprint from that server, whoever signed "
+        "it, and no other; repeatable, once for each server. For a single one URL= can be left out",
+    )
     add_verifier_options(parser)
     return parser
 

@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from starlette.responses import Response
 from starlette.types import Scope
 
+from quote_generator.tls_certificate import parse_fingerprint
+
 from .content import HTML, Content
 from .frames import DOCUMENT_HEADERS, hash_source, under
+from .https_options import FINGERPRINT
 
 _STYLE = ":root{color-scheme:light dark}body{margin:0;font-family:system-ui,sans-serif}"
 # Scripts come from this server; frames are for the courier, which asks an attestation service. No
@@ -27,13 +30,16 @@ _POLICY = (
 def auditors_page(scope: Scope, loader: str, piece: str, environ: Mapping[str, str]) -> Response:
     """Return the answer to a GET or HEAD request; ``loader`` and ``piece`` are the scripts' paths.
 
-    The root element has no language: the page speaks the reader's, and says so when it does.
+    The root element has no language: the page speaks the reader's, and says so when it does. It
+    shows the fingerprint of the server's certificate where ``environ`` has one.
     """
+    fingerprint = parse_fingerprint(environ.get(FINGERPRINT, ""))
+    certificate = f' data-certificate="{fingerprint}"' if fingerprint else ""
     page = (
         f'<!doctype html><html><head><script src="{loader}"></script>'
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>Remote attestation</title><style>{_STYLE}</style>"
-        f'<script type="module" src="{piece}"></script></head><body><main>'
+        f'<script type="module" src="{piece}"></script></head><body><main{certificate}>'
         '<p lang="en">Loading the check of this server. If nothing comes, load this page again.</p>'
         '<noscript><p lang="en">This browser checks the server by scripts: allow them here, or '
         "check from your own machine with cczoo-verify.</p></noscript></main></body></html>"

@@ -105,8 +105,12 @@ def add_to(app: FastAPI) -> None:
 
 def find_administration() -> Administration:
     """Return the settings that count: administrators' are in a folder of open-webui's data."""
-    data = import_module(f"{PACKAGE}.env").DATA_DIR
-    return Administration(Path(data, _FOLDER), os.environ)
+    return Administration(kit_folder(), os.environ)
+
+
+def kit_folder() -> Path:
+    """Return the kit's own folder in open-webui's data directory; it need not be there yet."""
+    return Path(import_module(f"{PACKAGE}.env").DATA_DIR, _FOLDER)
 
 
 def _statement(app: FastAPI, mode: str, measurer: Measurer) -> Stating:

@@ -124,6 +124,7 @@ class FrontEnd:
     ``end_recording`` is the button that has it heard.
     ``chats_settings`` is where the settings import and ``export`` chats, and ``command`` how a
     prompt's is written down. ``sends_links``: what an address asks (`?q=`) goes by itself.
+    ``notes`` are there, and ``queues`` of messages written while an answer still comes.
     """
 
     since: str
@@ -140,6 +141,8 @@ class FrontEnd:
     export: str = "Export"
     command: str = "{name}"
     sends_links: bool = True
+    notes: bool = True
+    queues: bool = True
 
 
 # Oldest first; what is true of a version stays true until another one differs.
@@ -158,8 +161,10 @@ FRONT_ENDS = (
         chats_settings="Chats",
         export="Export Chats",
         command="/{name}",
+        notes=False,
+        queues=False,
     ),
-    FrontEnd("0.6.43", "textarea[rows='4']", REGENERATE_MENU),
+    FrontEnd("0.6.43", "textarea[rows='4']", REGENERATE_MENU, queues=False),
     FrontEnd(
         "0.12.4",
         "textarea[placeholder='Enter system prompt here']",

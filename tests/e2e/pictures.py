@@ -65,7 +65,10 @@ def sheet_of(folder: Path, state: str) -> str:
 def wear(page: Page, look: str) -> None:
     """Give the page a theme, or the colours of the reader's own system (forced colours)."""
     page.emulate_media(forced_colors="active" if look == "forced" else "none")
-    is_dark = "dark => document.documentElement.classList.toggle('dark', dark)"
+    is_dark = """dark => {
+        localStorage.theme = dark ? 'dark' : 'light';
+        document.documentElement.classList.toggle('dark', dark);
+    }"""
     page.evaluate(is_dark, look == "dark")
 
 
@@ -73,9 +76,10 @@ def take_all(page: Page, folder: Path, state: str, language: str, show: Callable
     """Take a picture of what ``show`` brings into view, in each size and look."""
     for width, height in SIZES.items():
         page.set_viewport_size({"width": width, "height": height})
-        show()
+        page.wait_for_timeout(500)  # until the app has moved its parts
         for look in LOOKS:
             wear(page, look)
+            show()
             file = file_of(folder, state, language, width, look)
             page.screenshot(path=file, animations="disabled")
 
@@ -122,7 +126,10 @@ def test_question(
     )
     page = context.new_page()
     page.goto(hardware.url)
-    question = page.get_by_test_id("tee-question")
-    expect(question).to_be_visible(timeout=45_000)
-    take_all(page, folder, "question", language, lambda: expect(question).to_be_visible())
+
+    def show() -> None:
+        page.reload()  # by then the app has begun with its theme
+        expect(page.get_by_test_id("tee-question")).to_be_visible(timeout=45_000)
+
+    take_all(page, folder, "question", language, show)
     context.close()

@@ -22,9 +22,11 @@ REPO = Path(__file__).resolve().parents[2]
 LOG_TAIL_CHARACTERS = 4000
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-# No server here speaks TLS: reading this machine's authorities for each request would cost more
-# than the request.
+# Nobody vouches for the certificate of a server here that speaks TLS: reading this machine's
+# authorities for each request would cost more than the request.
 NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+NO_AUTHORITIES.check_hostname = False
+NO_AUTHORITIES.verify_mode = ssl.CERT_NONE
 
 
 class StackError(Exception):
@@ -216,7 +218,8 @@ class BackendSpec:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        scheme = "https" if "--https" in self.installation.command else "http"
+        return f"{scheme}://127.0.0.1:{self.port}"
 
 
 class Backend:

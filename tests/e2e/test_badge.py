@@ -392,6 +392,7 @@ def test_a_page_that_came_without_https_says_that_nothing_can_be_checked(
     assert chat.faults() == {"secure-context": "insecure"}
     assert "Without HTTPS" in chat.reason()
     expect(chat.panel).to_contain_text("begins with https://")
+    expect(chat.panel).to_contain_text("python -m cczoo_backend --https")
     assert chat.requests_to(QUOTE_PATH) == []
     context.close()
 

@@ -142,7 +142,8 @@ def test_one_failed_request_of_a_refresh(
     chat.page.context.route(f"**{path}*", Fault(answer))
     wind(chat, left * 0.8)
     assert re.match(
-        r"The result could not be renewed\. .* Trying again at \d.* holds until \d", said(chat)
+        r"The result could not be renewed\. .* Trying again at \u2068\d.* holds until \u2068\d",
+        said(chat),
     )
     assert chat.results() == ["green"]
     expect_renewed(chat)

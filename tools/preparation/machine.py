@@ -113,6 +113,10 @@ def _has_library(soname: str) -> bool:
     return False
 
 
+def _has_font(file: str) -> bool:
+    return any(Path("/usr/share/fonts").rglob(file))
+
+
 def _has_python_headers() -> bool:
     code = (
         "import sysconfig, os, ensurepip; p = sysconfig.get_path('include'); "
@@ -147,6 +151,7 @@ SYSTEM_NEEDS: dict[str, tuple[Callable[[], bool], tuple[str, ...]]] = {
     "firefox": (lambda: _has_command("firefox-esr"), ("firefox-esr",)),
     "webkit": (lambda: _has_command("WebKitWebDriver"), ("webkit2gtk-driver",)),
     "xvfb": (lambda: _has_command("Xvfb"), ("xvfb",)),
+    "chinese letters": (lambda: _has_font("wqy-microhei.ttc"), ("fonts-wqy-microhei",)),
     "nginx": (lambda: _has_command("nginx", "/usr/sbin/nginx"), ("nginx-light", "nginx")),
     "caddy": (lambda: _has_command("caddy"), ("caddy",)),
     "systemd": (lambda: _has_command("systemd-analyze"), ("systemd",)),
@@ -166,6 +171,7 @@ FOR_FUZZING = (*FOR_BUILDING, "clang", "libfuzzer")
 FOR_UNIT_TESTS = (*FOR_BUILDING, "nginx", "caddy", "systemd")
 FOR_PAGES = ("nginx", "caddy", "systemd", "curl", "openssl", "ip")  # what docs/deploy.md has
 FOR_TESTING = (*FOR_FUZZING, "unshare", "libfuse2", *FOR_PAGES, *BROWSERS)
+FOR_PICTURES = (*FOR_TESTING, "chinese letters")
 FOR_KERNEL = (*FOR_BUILDING, "qemu", "busybox", "cpio", "make", "xz", "mke2fs")
 
 

@@ -38,10 +38,17 @@ _LATER = {429: None, 503: "sealed-busy"}
 """Status and code of answers that only ask for patience."""
 
 
-def asking(url: str, *, timeout: float, clock: Callable[[], float] = time.time) -> Ask:
+def asking(
+    url: str,
+    *,
+    timeout: float,
+    pin: str | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Ask:
     """Asks the server at `url`; waits `timeout` seconds over all for the answer.
 
-    `clock` gives seconds since 1970.
+    `pin` is the fingerprint of the one TLS certificate that is accepted there; `clock` gives
+    seconds since 1970.
     """
 
     def ask(keyset: Keyset) -> Callable[[], None]:
@@ -49,7 +56,7 @@ def asking(url: str, *, timeout: float, clock: Callable[[], float] = time.time) 
 
         def run() -> None:
             try:
-                _ask(url, keyset, timeout, clock)
+                _ask(url, keyset, timeout, pin, clock)
                 answered.set_result(None)
             except BaseException as error:
                 answered.set_exception(error)
@@ -61,9 +68,14 @@ def asking(url: str, *, timeout: float, clock: Callable[[], float] = time.time) 
 
 
 def asking_sections(
-    url: str, token: str, *, timeout: float, clock: Callable[[], float] = time.time
+    url: str,
+    token: str,
+    *,
+    timeout: float,
+    pin: str | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> Callable[[Keyset, object], Any]:
-    """Brings the sections of a statement from the server at `url`.
+    """Brings the sections of a statement from the server at `url`; `pin` as in `asking`.
 
     `token` is an API key of that server. It is sealed to the keyset, so nobody but the TD that a
     quote vouched for reads it. None where it is not accepted. Raises Unreachable where there are no
@@ -73,7 +85,7 @@ def asking_sections(
     def ask(keyset: Keyset, statement: object) -> Any:
         fields = ((b"authorization", f"Bearer {token}".encode()),)
         try:
-            status, body = _exchange(url, keyset, STATED, fields, timeout, clock)
+            status, body = _exchange(url, keyset, STATED, fields, timeout, pin, clock)
         except Rejected as error:  # it did answer before
             raise Unreachable(_CODE, f"no sections of the statement: {error}") from error
         return _sections(status, body, statement)
@@ -96,9 +108,11 @@ def _sections(status: int, body: bytes, statement: object) -> Any:
     return given.get("sections")
 
 
-def _ask(url: str, keyset: Keyset, timeout: float, clock: Callable[[], float]) -> None:
+def _ask(
+    url: str, keyset: Keyset, timeout: float, pin: str | None, clock: Callable[[], float]
+) -> None:
     """Return where the key's holder answered. Raises Rejected (key-silent) and Unreachable."""
-    _exchange(url, keyset, ASKED, (), timeout, clock)
+    _exchange(url, keyset, ASKED, (), timeout, pin, clock)
 
 
 def _exchange(
@@ -107,6 +121,7 @@ def _exchange(
     inside: str,
     fields: tuple[tuple[bytes, bytes], ...],
     timeout: float,
+    pin: str | None,
     clock: Callable[[], float],
 ) -> tuple[int, bytes]:
     """Status and body of the sealed answer to a GET. Raises Rejected (key-silent), Unreachable."""
@@ -116,7 +131,8 @@ def _exchange(
         sealed = exchange.end()
     except SealingError as error:  # no key at all, in form of one
         raise _silent(f"nothing can be sealed to the key: {error}") from error
-    answer = post_bytes(address, _CODE, sealed, timeout=timeout, headers=exchange.headers)
+    headers = exchange.headers
+    answer = post_bytes(address, _CODE, sealed, timeout=timeout, headers=headers, pin=pin)
     if answer.status != 200:
         raise _why_not(address, answer)
     try:

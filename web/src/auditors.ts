@@ -1,4 +1,5 @@
 /** The page for auditors, `/tee`: it has the page's piece, as the app's pages do, and its own element. */
+import { auditorsIn } from './i18n/auditors';
 import { parts, spoken } from './page';
 import { isDarkTheme } from './ui/theme';
 import { TrustPage } from './ui/trust-page';
@@ -22,13 +23,15 @@ wearTheme();
 scheme.addEventListener('change', wearTheme);
 
 customElements.define('cczoo-trust-page', TrustPage);
-document.querySelector('main')?.replaceChildren(Object.assign(new TrustPage(), { parts }));
+const main = document.querySelector('main');
+const { certificate } = main?.dataset ?? {};
+main?.replaceChildren(Object.assign(new TrustPage(), { parts, certificate }));
 
 // Not before: by its `lang` the app says in what language the page is to speak.
 void spoken.then(() =>
-	parts.texts.subscribe(({ language, direction, t }) => {
+	parts.texts.subscribe(({ language, direction }) => {
 		if (root.lang !== language) root.lang = language;
 		root.dir = direction;
-		document.title = t('page.title', location.host);
+		document.title = auditorsIn(language)('page.title', location.host);
 	})
 );

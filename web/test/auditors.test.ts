@@ -11,10 +11,12 @@ it('the page for auditors stands in its document, in the app’s language and th
 	vi.stubGlobal('matchMedia', () => ({ matches: false, addEventListener: () => undefined }));
 	const main = document.body.appendChild(document.createElement('main'));
 	main.textContent = 'Loading';
+	main.dataset.certificate = 'AB:CD';
 	await import('../src/auditors');
 	const { spoken } = await import('../src/page');
 	await spoken;
 	expect([...main.childNodes]).toEqual([expect.any(TrustPage)]);
+	expect(main.firstChild).toMatchObject({ certificate: 'AB:CD' });
 	const root = document.documentElement;
 	await vi.waitFor(() => {
 		expect([root.lang, root.dir, root.className]).toEqual(['zh-hans', 'ltr', 'dark']);

@@ -91,7 +91,9 @@ def _page(loader_url: str) -> str:
         f"<script>{_COMING_BACK}</script></head><body>"
         '<p id="waiting">Setting up a sealed connection to this server&hellip;</p>'
         '<p id="failed" hidden>This server takes sealed requests only, and this browser could not '
-        "set them up: it needs HTTPS and service workers, which some private windows lack.</p>"
+        "set them up: it needs HTTPS, which <code>python -m cczoo_backend --https</code> serves, "
+        "and service workers, which some private windows lack, and pages whose certificate the "
+        "browser does not trust.</p>"
         "<noscript><p>This server takes sealed requests only: allow scripts.</p></noscript>"
         "</body></html>"
     )

@@ -48,6 +48,20 @@ def test_it_is_the_same_for_whoever_asks() -> None:
     assert client.get("/tee", headers=ADA).content == client.get("/tee?x=<b>").content
 
 
+FINGERPRINT = ":".join(["AB"] * 32)
+
+
+def test_it_has_the_fingerprint_of_the_certificate_that_the_command_serves_by() -> None:
+    told = get(environ={"CCZOO_HTTPS_FINGERPRINT": FINGERPRINT}).text
+    assert f'<main data-certificate="{FINGERPRINT}">' in told
+    assert "<main>" in get().text
+
+
+@pytest.mark.parametrize("text", ["", "AB", '"><script>', FINGERPRINT + '"', FINGERPRINT + "\n"])
+def test_what_is_no_fingerprint_is_not_shown(text: str) -> None:
+    assert "<main>" in get(environ={"CCZOO_HTTPS_FINGERPRINT": text}).text
+
+
 def test_its_policy_lets_it_ask_this_server_and_nobody_else() -> None:
     answer = get()
     (policy,) = answer.headers.get_list(CSP)

@@ -14,7 +14,7 @@ export type Languages = Readonly<Record<string, Language>>;
 
 /**
  * The languages besides English, which every page has from the start. One more is a file beside
- * `en.ts`, its sentences in `broken.ts`, `refusals.ts` and `reverted.ts`, and an entry here:
+ * `en.ts`, its sentences in `auditors.ts`, `broken.ts`, `refusals.ts` and `reverted.ts`, and an entry here:
  * `fr: { direction: 'ltr', load: () => import('./fr') }`.
  */
 export const LANGUAGES = {

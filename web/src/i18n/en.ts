@@ -125,21 +125,6 @@ const en = {
 
 	'panel.tee': 'See and share this on a page of its own',
 
-	'page.title': 'Remote attestation of {0}',
-	'page.sign-in': 'Sign in',
-	'page.share': 'Link to share',
-	'page.share.how':
-		'Whoever opens it sees whether they measure the same. What stands after # stays in the browser.',
-
-	'link.refused':
-		'What stands after # in the address is no link that this page makes. Nothing of it was used.',
-	'link.differs': 'This server differs from what the link says.',
-	'link.same': 'This server is as the link says; that is worth as much as whoever made the link.',
-	'link.unknown': 'Nothing has been measured yet that could be compared with the link.',
-	'link.row.same': 'as in the link',
-	'link.row.differs': 'differs (in the link → measured here)',
-	'link.row.unknown': 'not measured',
-
 	'gate.failed': 'This server was not verified. Shall what you write go to it all the same?',
 	'gate.warned':
 		'This server was verified with warnings, or could not be verified now. Shall what you write go to it?',
@@ -373,7 +358,7 @@ const en = {
 	'advice.online':
 		'Connect to a network: this page then checks again by itself. Send nothing confidential until then.',
 	'advice.https':
-		'Open this site by an address that begins with https://. If there is none, send nothing confidential, and tell the administrator of this server.',
+		'Open this site by an address that begins with https://. If there is none, send nothing confidential, and tell the administrator of this server: python -m cczoo_backend --https brings one.',
 	'advice.clock':
 		'Compare this computer’s date and time with a clock that you trust, and set it if it is wrong. If it is right, leave it: send nothing confidential, and tell the administrator of this server.',
 	'advice.address':

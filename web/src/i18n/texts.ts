@@ -1,6 +1,6 @@
 import { atom, type ReadableAtom } from 'nanostores';
 import { LANGUAGES, type Direction, type Languages } from './catalogues';
-import en, { type Catalogue, type TextKey } from './en';
+import en, { type TextKey } from './en';
 import { nearest } from './tags';
 
 /** A text in the page's language; the values stand where the text says {0}, {1} and so on. */
@@ -23,10 +23,10 @@ export interface TextStore {
 	speak: (tag: string) => Promise<void>;
 }
 
-/** A function that reads from this catalogue. */
+/** A function that reads from this catalogue, or from a part's own. */
 export const translator =
-	(catalogue: Catalogue): Translate =>
-	(key, ...values) =>
+	<Key extends string>(catalogue: Readonly<Record<Key, string>>) =>
+	(key: Key, ...values: (string | number)[]): string =>
 		catalogue[key].replace(/\{(\d)\}/g, (_, place) => String(values[Number(place)] ?? ''));
 
 /** Is there a text of this name? */

@@ -53,19 +53,6 @@ const zhHans: Catalogue = {
 
 	'panel.tee': '在单独的页面上查看并分享',
 
-	'page.title': '{0} 的远程证明',
-	'page.sign-in': '登录',
-	'page.share': '分享链接',
-	'page.share.how': '打开它的人会看到自己的度量结果是否相同。# 之后的内容只留在浏览器中。',
-
-	'link.refused': '地址中 # 之后的内容不是本页生成的链接，其中的任何内容都没有采用。',
-	'link.differs': '这台服务器与链接所说的不同。',
-	'link.same': '这台服务器与链接所说的相同；这有多可信，取决于生成链接的人有多可信。',
-	'link.unknown': '还没有可与链接比较的度量结果。',
-	'link.row.same': '与链接相同',
-	'link.row.differs': '不同（链接中 → 此处度量）',
-	'link.row.unknown': '未度量',
-
 	'summary.dcap': '此浏览器依据 Intel 签名的资料',
 	'summary.service': '证明服务 {0}（{1}）',
 	'summary.checked': '{0}于 {1} 得出此结果，在 {2} 之前有效。',
@@ -304,7 +291,7 @@ const zhHans: Catalogue = {
 	'advice.slow': '请等待：一到允许的时间，本页面就会自动再次请求。在此之前不要发送任何机密内容。',
 	'advice.online': '请连接网络：之后本页面会自动重新检查。在此之前不要发送任何机密内容。',
 	'advice.https':
-		'请用以 https:// 开头的地址打开本站。如果没有这样的地址，不要发送任何机密内容，并告知这台服务器的管理员。',
+		'请用以 https:// 开头的地址打开本站。如果没有这样的地址，不要发送任何机密内容，并告知这台服务器的管理员：用 python -m cczoo_backend --https 启动就有。',
 	'advice.clock':
 		'请把这台电脑的日期和时间与您信任的时钟核对，如果不准就调准。如果是准的，就不要改动：不要发送任何机密内容，并告知这台服务器的管理员。',
 	'advice.address': '请把地址与证明服务运营方给出的地址核对：见“设置 › 通用 › 远程证明”。',

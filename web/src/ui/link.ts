@@ -1,5 +1,6 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { BOOT } from '../evidence/boot';
+import type { AuditorsTranslate } from '../i18n/auditors';
 import type { Translate } from '../i18n/texts';
 import { parseLink, type Measured } from '../session/link';
 
@@ -19,11 +20,13 @@ const compare = (
 export const linkView = (
 	fragment: string,
 	measured: Measured | null,
-	t: Translate
+	t: Translate,
+	said: AuditorsTranslate
 ): TemplateResult | typeof nothing => {
 	if (!fragment) return nothing;
 	const link = parseLink(fragment);
-	if (!link) return html`<p role="alert" data-testid="tee-link-refused">${t('link.refused')}</p>`;
+	if (!link)
+		return html`<p role="alert" data-testid="tee-link-refused">${said('link.refused')}</p>`;
 	const rows = BOOT.map((name) => {
 		const [expected, found] = [link.values[name], measured?.values[name]];
 		return { name, expected, found, outcome: compare(expected, found) };
@@ -33,7 +36,7 @@ export const linkView = (
 	return html`
 		<section data-testid="tee-link" data-outcome=${outcome}>
 			<div role=${outcome === 'differs' ? 'alert' : 'status'}>
-				<h2 class=${outcome === 'differs' ? 'failed' : ''}>${t(`link.${outcome}`)}</h2>
+				<h2 class=${outcome === 'differs' ? 'failed' : ''}>${said(`link.${outcome}`)}</h2>
 			</div>
 			<p class="muted">
 				${t('settings.provider')}${t('check.colon')}${t(`provider.${link.provider}`)}
@@ -42,7 +45,7 @@ export const linkView = (
 				${rows.map(
 					(row) => html`
 						<li data-testid="tee-expected" data-field=${row.name} data-outcome=${row.outcome}>
-							${row.name}${t('check.colon')}${t(`link.row.${row.outcome}`)}
+							${row.name}${t('check.colon')}${said(`link.row.${row.outcome}`)}
 							<div class="value" dir="ltr">
 								${row.expected}${row.outcome === 'differs' ? ` → ${row.found}` : ''}
 							</div>

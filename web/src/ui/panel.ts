@@ -14,6 +14,7 @@ import { summaryOf } from './panel/summary';
 import { sign, signStyles } from './sign';
 import { kindOf, labelOf } from './state';
 import { workloadView } from './workload';
+import { isolated } from './words';
 
 export type { Actions } from './panel/section';
 
@@ -34,7 +35,7 @@ const SECTIONS: readonly Section[] = [
 	outside
 ];
 
-const timeOfDay = (ms: number): string => new Date(ms).toLocaleTimeString();
+const timeOfDay = (ms: number): string => isolated(new Date(ms).toLocaleTimeString());
 
 const failureView = (check: Check, t: Translate) =>
 	html`${nameOf(check, t)}${t('check.colon')}${why(t, check)} ${shown(check.detail ?? '')}`;

@@ -4,7 +4,7 @@ import type { TextKey } from '../i18n/en';
 import type { Translate } from '../i18n/texts';
 import type { Forgettable, Remembered } from '../session/remembered';
 import { rows } from './rows';
-import { named } from './words';
+import { day, named } from './words';
 
 /** Rows of what runs there. */
 const ROWS_MAX = 50;
@@ -18,11 +18,6 @@ export interface Forgetting {
 	ask: (what: Asked | '') => void;
 	forget: (what: Asked) => void;
 }
-
-const day = (since: string): string => {
-	const date = new Date(since);
-	return isNaN(date.getTime()) ? named(since) : date.toLocaleDateString();
-};
 
 const button = (id: string, text: string, act: () => void) => html`
 	<button type="button" class="link" data-testid="tee-${id}" @click=${act}>${text}</button>

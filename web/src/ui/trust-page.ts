@@ -6,7 +6,7 @@ import {
 	type PropertyDeclarations,
 	type TemplateResult
 } from 'lit';
-import type { Translate } from '../i18n/texts';
+import { auditorsIn, type AuditorsTranslate } from '../i18n/auditors';
 import { linkOf, measuredIn } from '../session/link';
 import type { State } from '../session/session';
 import { TrustElement, type Parts } from './element';
@@ -23,10 +23,16 @@ const SIGN_IN = '/auth';
 const isSignedOut = (state: State): boolean =>
 	state.kind === 'done' && state.verdict.checks.some(({ code }) => code === 'signed-out');
 
-const shareView = (address: string, t: Translate): TemplateResult => html`
-	<h2>${t('page.share')}</h2>
-	<p>${t('page.share.how')}</p>
+const shareView = (address: string, said: AuditorsTranslate): TemplateResult => html`
+	<h2>${said('page.share')}</h2>
+	<p>${said('page.share.how')}</p>
 	<p dir="ltr"><a class="value" data-testid="tee-share" href=${address}>${address}</a></p>
+`;
+
+const certificateView = (fingerprint: string, said: AuditorsTranslate): TemplateResult => html`
+	<h2>${said('page.certificate')}</h2>
+	<p>${said('page.certificate.how')}</p>
+	<p dir="ltr" class="value" data-testid="tee-certificate">${fingerprint}</p>
 `;
 
 /**
@@ -34,7 +40,10 @@ const shareView = (address: string, t: Translate): TemplateResult => html`
  * check from outside, and a link for others, who see whether they measure the same.
  */
 export class TrustPage extends TrustElement {
-	static override properties: PropertyDeclarations = { fragment: { state: true } };
+	static override properties: PropertyDeclarations = {
+		fragment: { state: true },
+		certificate: { attribute: false }
+	};
 	static override styles: CSSResult[] = [
 		...TrustElement.styles,
 		...panelStyles,
@@ -69,6 +78,8 @@ export class TrustPage extends TrustElement {
 
 	/** What the address says after its path, the sign included: it stays here. */
 	declare fragment: string;
+	/** The fingerprint of the certificate by which the server says that it serves HTTPS, if it does. */
+	declare certificate: string | undefined;
 
 	constructor() {
 		super();
@@ -96,7 +107,8 @@ export class TrustPage extends TrustElement {
 	}
 
 	protected override view(parts: Parts): TemplateResult {
-		const { t } = parts.texts.get();
+		const { language, t } = parts.texts.get();
+		const said = auditorsIn(language);
 		const state = parts.session.state.get();
 		const measured = measuredIn(state);
 		const { host, origin } = location;
@@ -108,15 +120,16 @@ export class TrustPage extends TrustElement {
 		});
 		return html`
 			<div class="page">
-				<h1>${t('page.title', host)}</h1>
-				${linkView(this.fragment, measured, t)}
+				<h1>${said('page.title', host)}</h1>
+				${linkView(this.fragment, measured, t, said)}
 				${
 					isSignedOut(state)
-						? html`<p><a href=${SIGN_IN} data-testid="tee-sign-in">${t('page.sign-in')}</a></p>`
+						? html`<p><a href=${SIGN_IN} data-testid="tee-sign-in">${said('page.sign-in')}</a></p>`
 						: nothing
 				}
 				${panelView(state, t, actions, nothing)}
-				${measured ? shareView(origin + ADDRESS + linkOf(measured), t) : nothing}
+				${measured ? shareView(origin + ADDRESS + linkOf(measured), said) : nothing}
+				${this.certificate ? certificateView(this.certificate, said) : nothing}
 				<details class="settings" data-testid="tee-page-settings">
 					<summary>${t('panel.settings')}</summary>
 					<cczoo-trust-settings .parts=${parts}></cczoo-trust-settings>

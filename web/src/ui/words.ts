@@ -20,8 +20,19 @@ export const visible = (text: string, max: number): string => {
 	return cut.length < text.length ? `${spelled}…` : spelled;
 };
 
-/** A name among other words: in its own direction, whatever letters it has. */
-export const named = (text: string): string => `\u2068${visible(text, NAME_MAX)}\u2069`;
+/** Among other words, and in its own direction, whatever letters it has. */
+export const isolated = (text: string): string => `\u2068${text}\u2069`;
+
+/** A name among other words. */
+export const named = (text: string): string => isolated(visible(text, NAME_MAX));
+
+/** The day of a date as the reader writes it; what is none, as it is. */
+export const day = (since: string): string => {
+	const date = new Date(since);
+	return isNaN(date.getTime())
+		? named(since)
+		: isolated(date.toLocaleDateString(undefined, { dateStyle: 'long', timeZone: 'UTC' }));
+};
 
 /** Why the gate does not simply open, in a person's words, where there are some. */
 export const causeIn = (cause: Cause, t: Translate): string => {

@@ -6,7 +6,7 @@ import type { Translate } from '../i18n/texts';
 import type { Verdict } from '../session/attest';
 import type { Difference } from '../session/workload-memory';
 import { fold, rows } from './rows';
-import { named } from './words';
+import { day, named } from './words';
 
 /** Rows of a list from outside. */
 const ROWS_MAX = 50;
@@ -53,14 +53,6 @@ const line = (level: Note['level'], code: string, text: string) => html`
 		<b class=${CLASSES[level]} aria-hidden="true">${SIGNS[level]}</b> ${text}
 	</div>
 `;
-
-/** The day of a date as the reader writes it; what is none, as it is. */
-export const day = (since: string): string => {
-	const date = new Date(since);
-	return isNaN(date.getTime())
-		? named(since)
-		: date.toLocaleDateString(undefined, { dateStyle: 'long', timeZone: 'UTC' });
-};
 
 const differenceText = ({ code, what, name, since }: Difference, t: Translate): string => {
 	const words = t(`difference.${code}`, day(since));

@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { REASONS } from '../../src/base/reasons';
+import { AUDITORS, auditorsIn } from '../../src/i18n/auditors';
 import { BROKEN, brokenIn } from '../../src/i18n/broken';
 import { LANGUAGES } from '../../src/i18n/catalogues';
 import en, { type Catalogue } from '../../src/i18n/en';
@@ -110,9 +111,10 @@ describe('the catalogues', () => {
 	const entries = Object.entries(en) as [keyof Catalogue, string][];
 
 	it('have the same place for a value, or none, and no text that is empty or endless', async () => {
-		for (const catalogue of await texts()) {
-			for (const [key, text] of entries) {
-				const said = catalogue[key];
+		const all = (await texts()).map((catalogue) => ({ ...AUDITORS['zh-hans'], ...catalogue }));
+		for (const catalogue of all) {
+			for (const [key, text] of Object.entries({ ...AUDITORS.en, ...en })) {
+				const said = catalogue[key as keyof typeof catalogue];
 				expect([key, said.match(/\{.*?\}/g)]).toEqual([key, text.match(/\{.*?\}/g)]);
 				expect([key, said.length > 0 && said.length <= 2 * text.length + 10]).toEqual([key, true]);
 			}
@@ -121,10 +123,11 @@ describe('the catalogues', () => {
 
 	it('leave no English in Chinese but names', async () => {
 		const names =
-			/\{0\}|https:\/\/example\.com|https?:\/\/|60\/minute|“off”|“?iframe Sandbox Allow Same Origin”?|Terminal Preview Allow Same Origin|\b(Intel|TDX|TCB|TEE_RELAY|Quote|HTTPS|CORS|PCCS|CA|PEM|JWK Set|JWK|JSON|Python|Redis|CoCo Trustee|Trustee|open-webui|cczoo-verify|iframe)\b/g;
+			/\{0\}|python -m cczoo_backend --https|SHA-256|https:\/\/example\.com|https?:\/\/|60\/minute|“off”|“?iframe Sandbox Allow Same Origin”?|Terminal Preview Allow Same Origin|\b(Intel|TDX|TCB|TEE_RELAY|Quote|HTTPS|CORS|PCCS|CA|PEM|JWK Set|JWK|JSON|Python|Redis|CoCo Trustee|Trustee|open-webui|cczoo-verify|iframe)\b/g;
 		const { default: chinese } = await LANGUAGES['zh-hans'].load();
 		const all = [
 			...Object.values(chinese),
+			...Object.values(AUDITORS['zh-hans']),
 			BROKEN['zh-hans'],
 			...Object.values(REFUSALS['zh-hans']),
 			...Object.values(REVERTED['zh-hans'])
@@ -146,10 +149,12 @@ describe('the catalogues', () => {
 			expect(brokenIn(tag)).toBe(BROKEN['zh-hans']);
 			expect(refusalIn(tag, 'blocked')).toBe(REFUSALS['zh-hans'].blocked);
 			expect(revertedIn([tag, 'en'])).toBe(REVERTED['zh-hans']);
+			expect(auditorsIn(tag)('page.title', '{1}')).toBe('{1} 的远程证明');
 		}
 		for (const tag of ['zh-TW', 'zh-Hant', 'zh-HK', 'zh-MO']) {
 			await speak(tag);
 			expect([tag, state.get().language]).toEqual([tag, 'en']);
+			expect(auditorsIn(tag)('page.share')).toBe('Link to share');
 		}
 		expect(revertedIn(['fr', 'zh-CN', 'en'])).toBe(REVERTED['zh-hans']);
 		expect(revertedIn(['en-GB', 'zh-CN'])).toBe(REVERTED.en);

@@ -21,6 +21,7 @@ import {
 	textOf,
 	verdict
 } from './fixture';
+import { isolated } from '../../src/ui/words';
 
 let page: ReturnType<typeof makeParts>;
 let badge: TrustBadge;
@@ -110,6 +111,7 @@ describe('the badge', () => {
 		['quote-unreachable', 'Check again in a moment'],
 		['offline', 'Connect to a network'],
 		['insecure', 'begins with https://'],
+		['insecure', 'python -m cczoo_backend --https'],
 		['signed-out', 'Sign in'],
 		['too-many', 'asks again by itself'],
 		['service-silent', 'in a new tab'],
@@ -184,8 +186,8 @@ describe('the badge', () => {
 		const said = await shown(verdict('green'), { check, again: at('12:00:07'), until });
 		expect(said).toBe(
 			'The result could not be renewed. Evidence of this server evidence-format: This server gave no quote. ' +
-				`${MARKUP} Trying again at ${new Date(at('12:00:07')).toLocaleTimeString()}. ` +
-				`The result on show holds until ${new Date(until).toLocaleTimeString()}.`
+				`${MARKUP} Trying again at ${isolated(new Date(at('12:00:07')).toLocaleTimeString())}. ` +
+				`The result on show holds until ${isolated(new Date(until).toLocaleTimeString())}.`
 		);
 		expect(need(badge, 'badge').dataset.state).toBe('green');
 		expect(need(badge, 'panel').querySelector('img')).toBeNull();

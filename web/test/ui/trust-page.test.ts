@@ -90,6 +90,15 @@ describe('the page for auditors', () => {
 		expect(find(page, 'sign-in')).toBeNull();
 	});
 
+	it('shows the fingerprint of the server’s certificate where the server tells one, as text', async () => {
+		const { page } = await open();
+		expect(find(page, 'certificate')).toBeNull();
+		page.certificate = `AB:CD${MARKUP}`;
+		await page.updateComplete;
+		expect(textOf(need(page, 'certificate'))).toBe(`AB:CD${MARKUP}`);
+		expect(textOf(need(page, 'certificate').previousElementSibling)).toContain('own word');
+	});
+
 	it('has the settings of this browser, for who has no other place for them', async () => {
 		const { page, parts } = await open();
 		const form = need(page, 'page-settings').querySelector('cczoo-trust-settings');

@@ -4,7 +4,7 @@ import type { Translate } from '../../i18n/texts';
 import type { Verdict } from '../../session/attest';
 import { copyable } from '../copy';
 import { fold, rows } from '../rows';
-import { day } from '../workload';
+import { day, isolated } from '../words';
 import { measurementName, measurementTitle } from './changes';
 import { shown, type Section } from './section';
 
@@ -31,7 +31,7 @@ const fieldText = (name: string, value: unknown): string => {
 	const text = shown(value);
 	const time = new Date(Number(text) * 1000);
 	const isTime = /^(exp|iat)$/.test(name) && !isNaN(time.getTime());
-	return isTime ? `${time.toLocaleString()} (${text})` : text;
+	return isTime ? `${isolated(time.toLocaleString())} (${text})` : text;
 };
 
 /** Advisories lead to Intel's own pages; whatever else stands there is text. */

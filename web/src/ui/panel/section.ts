@@ -5,7 +5,7 @@ import type { Translate } from '../../i18n/texts';
 import type { Verdict } from '../../session/attest';
 import type { Remedy } from '../../session/keeping';
 import type { Edit } from '../suggestion';
-import { visible } from '../words';
+import { isolated, visible } from '../words';
 
 /** Characters of a text from outside that are shown. */
 const TEXT_MAX = 8_192;
@@ -60,4 +60,4 @@ export const why = (t: Translate, { code }: Check): string => (code ? t(`reason.
 
 /** A moment as the reader writes it. */
 export const moment = (ms: number): string =>
-	new Date(ms).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+	isolated(new Date(ms).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' }));

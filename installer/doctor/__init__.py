@@ -1,0 +1,1 @@
+"""`cczoo-install doctor`: what stands between this machine and a green badge, on one screen."""
