@@ -1,11 +1,11 @@
 """Command line: ``cczoo-install`` and ``python -m cczoo_installer``.
 
 Exit codes: 0 done, 1 a mistake in the kit, 2 usage, 3 not the program that it should
-be, or an unsupported version, 4 local edits in the way, 5 the front end could not be built, 6 the
-machine (disk full, no permission, a missing tool), 7 another run holds the lock, 8 the source could
-not be fetched, 128 + N stopped by signal N (130 for Ctrl-C). After anything but 0 all is as it was,
-except that 6 in the middle of a change says how it stands (see `_where_it_stands`) and that a
-source which ``--fetch`` put there stays.
+be, or an unsupported version, 4 local edits or a full folder in the way, 5 the front end could not
+be built, 6 the machine (disk full, no permission, a missing tool), 7 another run holds the lock,
+8 the source could not be fetched, 128 + N stopped by signal N (130 for Ctrl-C). After anything but
+0 all is as it was, except that 6 in the middle of a change says how it stands (see
+`_where_it_stands`) and that a source which ``--fetch`` put there stays.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from cczoo_installer import patchset, tree
+from cczoo_installer import environment, patchset, tree
+from cczoo_installer.environment import EnvironmentResult, EnvironmentStatus, NewEnvironment
 from cczoo_installer.errors import BadUsage, InstallError, MachineTrouble
 from cczoo_installer.files import STOPPING, printable
 from cczoo_installer.hooked_package import HookedPackage
@@ -79,11 +80,11 @@ def _parser() -> argparse.ArgumentParser:
         f"`{PROGRAM} {_DOCTOR}` says what stands between this machine and a green badge "
         f"(`{PROGRAM} {_DOCTOR} --help`).",
         epilog="Exit codes: 0 done; 2 usage; 3 not open-webui (or Trustee), or an unsupported "
-        "version; 4 local edits in the way; 5 the front end could not be built; 6 disk full, no "
-        "permission or a missing tool; 7 another run is at work; 8 the source could not be "
-        "fetched; 129, 130, 143 stopped by a signal (hang-up, Ctrl-C, SIGTERM); 1 a mistake in "
-        "the kit. After anything but 0 all is as it was, except that 6 in the middle of a change "
-        "says how it stands, and that a fetched source stays. "
+        "version; 4 local edits or a full folder in the way; 5 the front end could not be built; "
+        "6 disk full, no permission or a missing tool; 7 another run is at work; 8 the source "
+        "could not be fetched; 129, 130, 143 stopped by a signal (hang-up, Ctrl-C, SIGTERM); 1 a "
+        "mistake in the kit. After anything but 0 all is as it was, except that 6 in the middle of "
+        "a change says how it stands, and that a fetched source stays. "
         "The cache is $CCZOO_CACHE, or cczoo in $XDG_CACHE_HOME or ~/.cache.",
     )
     where = parser.add_mutually_exclusive_group(required=True)
@@ -96,6 +97,12 @@ def _parser() -> argparse.ArgumentParser:
         "--trustee-dir",
         metavar="DIR",
         help="a source tree of CoCo Trustee: a checkout or an unpacked archive",
+    )
+    where.add_argument(
+        "--make-env",
+        metavar="DIR",
+        help="make a Python environment with open-webui and the kit, in a folder that is missing "
+        "or empty; --dry-run says what it would download",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--status", action="store_true", help="say what is installed, and stop")
@@ -128,6 +135,17 @@ def _parser() -> argparse.ArgumentParser:
         help="install beside a package of any version, and say what was found of what the kit "
         "needs",
     )
+    parser.add_argument(
+        "--openwebui-version",
+        metavar="VERSION",
+        help="for --make-env: this open-webui (default: the newest that is tested)",
+    )
+    parser.add_argument(
+        "--lean",
+        action="store_true",
+        help="for --make-env: without torch; questions about files then need an embedding engine "
+        "elsewhere",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {kit_version()}")
@@ -146,13 +164,15 @@ def run(
     argv: Sequence[str],
     *,
     patches: Path | None = None,
+    locks: Path = environment.LOCKS,
     on_step: Step = lambda _name: None,
     become_owner: bool = False,
 ) -> int:
     """Do what ``argv`` says with the program's patch sets in ``patches`` (default: the kit's own).
 
-    ``on_step`` is told each step of a change before it is taken. With ``become_owner`` root gives
-    its rights up, for good, where the folder is somebody else's.
+    ``locks`` has those of new environments. ``on_step`` is told each step of a change before it is
+    taken. With ``become_owner`` root gives its rights up, for good, where the folder is somebody
+    else's.
     """
     as_json = "--json" in argv
     if argv[:1] == [_DOCTOR]:
@@ -166,6 +186,11 @@ def run(
             options = _parser().parse_args(argv)
             reporter = Reporter(None if options.quiet else sys.stderr)
             try:
+                if options.make_env is not None:
+                    _make_environment(options, reporter, patches, locks)
+                    return 0
+                if options.lean or options.openwebui_version is not None:
+                    raise BadUsage("--lean and --openwebui-version are for --make-env.")
                 if become_owner:
                     _become_owner(options, reporter)
                 installer = _installer(options, reporter, patches, on_step)
@@ -279,6 +304,62 @@ def _command(installer: _AnyInstaller, options: argparse.Namespace) -> None:
     else:
         result = installer.install(dry_run=options.dry_run)
     _print_result(result, installer, options)
+
+
+def _make_environment(
+    options: argparse.Namespace, reporter: Reporter, patches: Path | None, locks: Path
+) -> None:
+    """Make a new environment, or look at one, and print what came of it."""
+    if options.revert or options.no_build or options.attempt or options.fetch is not None:
+        raise BadUsage(
+            "--make-env makes an environment, and removing its folder takes it back; leave "
+            "--revert, --fetch, --no-build and --try out."
+        )
+    if options.status and options.dry_run:
+        raise BadUsage("--status only looks; leave --dry-run out.")
+    made = NewEnvironment(
+        Path(options.make_env),
+        patches or patchset.default_root(),
+        reporter,
+        version=options.openwebui_version,
+        lean=options.lean,
+        locks=locks,
+    )
+    found: EnvironmentStatus | EnvironmentResult
+    found = made.status() if options.status else made.make(dry_run=options.dry_run)
+    if options.json:
+        more = {} if options.status else {"dry_run": options.dry_run}
+        print(json.dumps({"ok": True, **more, **dataclasses.asdict(found)}, indent=2))
+    elif isinstance(found, EnvironmentStatus):
+        print(f"{printable(found.directory)}: {_what_is_there(found)}")
+    elif options.dry_run and found.changed:
+        print(f"would make {printable(found.directory)}: {environment.plan(found)}")
+    else:
+        print(_made(found, made))
+
+
+def _what_is_there(found: EnvironmentStatus) -> str:
+    what = f"open-webui {printable(found.version)}, {printable(found.kind)}"
+    return {
+        "absent": "nothing is there",
+        "foreign": "no environment of this kit's making",
+        "unfinished": f"half-made ({what}): nothing in it may be started. Run the same command as "
+        "before, which begins anew, or remove the folder",
+    }.get(found.state, f"made: {what}, with {printable(found.python)}, kit {printable(found.kit)}")
+
+
+def _made(result: EnvironmentResult, made: NewEnvironment) -> str:
+    shown, python = printable(result.directory), printable(shlex.quote(str(made.python)))
+    if not result.changed:
+        return f"{shown}: already made; nothing to do."
+    return "\n".join(
+        [
+            f"{shown}: made; open-webui {result.version}, {result.kind}.",
+            "Next:",
+            f"  {python} -m quote_generator transports    # can this machine make quotes?",
+            f"  {python} -m cczoo_backend --https         # open-webui with its badge, by HTTPS",
+        ]
+    )
 
 
 def _fetch_and_install(installer: OpenWebuiTree, options: argparse.Namespace) -> Result:

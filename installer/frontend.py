@@ -58,6 +58,10 @@ _COMPLETE = ".cczoo-complete"  # in node_modules, which `npm ci` begins by remov
 _INSTALL_SECONDS = 30 * 60
 _BUILD_SECONDS = 60 * 60
 _HEAP_MB = 4096  # with 2048, vite runs out of memory on open-webui
+# What open-webui's package.json takes under `engines`, and the packages of its lock file too:
+# its .npmrc has npm refuse anything else. The front end was built with both ends of it.
+OLDEST_NODE = (20, 18, 1)
+TOO_NEW_NODE = (23, 0, 0)
 
 _NO_ROOM = re.compile(r"\bENOSPC\b|\bEDQUOT\b|no space left on device|quota exceeded", re.I)
 _NO_ROOM_BYTES = 1 << 20
@@ -80,10 +84,7 @@ class Toolchain:
 
 def toolchain(env: Mapping[str, str] = os.environ) -> Toolchain:
     """Return the Node.js and npm on PATH; raises BuildFailed when they are missing or too old."""
-    wanted = (
-        "Building open-webui's front end needs Node.js 20.19 or newer in the 20 series, or 22.13 "
-        "or newer in the 22 series, with npm"
-    )
+    wanted = "Building open-webui's front end needs Node.js 20.18.1 or newer, up to 22, with npm"
     found = {name: shutil.which(name, path=env.get("PATH")) for name in ("node", "npm")}
     missing = [name for name, path in found.items() if path is None]
     if missing:
@@ -107,7 +108,7 @@ def toolchain(env: Mapping[str, str] = os.environ) -> Toolchain:
     if match is None:
         raise BuildFailed(f"{wanted}; `node --version` says {printable(output.strip())[:80]!r}.")
     version = (int(match[1]), int(match[2]), int(match[3]))
-    if not ((20, 19) <= version[:2] < (21,) or (22, 13) <= version[:2] < (23,)):
+    if not OLDEST_NODE <= version < TOO_NEW_NODE:
         raise BuildFailed(
             f"{wanted}; this is {output.strip()}. Install one of those and run again, or add "
             "--no-build to patch the sources only. Nothing was changed."

@@ -32,12 +32,18 @@ class Outcome:
         """Whether it ended by itself, with success."""
         return self.returncode == 0
 
-    def tail(self, lines: int = 20) -> str:
-        """Return the end of the log, safe to print, indented."""
+    def says(self, *texts: str) -> bool:
+        """Whether one of the texts is in the end of the log."""
+        return any(text in self._end() for text in texts)
+
+    def _end(self) -> str:
         with self.log.open("rb") as stream:
             stream.seek(max(0, os.fstat(stream.fileno()).st_size - _TAIL_BYTES))
-            text = stream.read().decode("utf-8", "replace")
-        kept = [line for line in text.splitlines() if line.strip()][-lines:]
+            return stream.read().decode("utf-8", "replace")
+
+    def tail(self, lines: int = 20) -> str:
+        """Return the end of the log, safe to print, indented."""
+        kept = [line for line in self._end().splitlines() if line.strip()][-lines:]
         return "\n".join(f"    {printable(line)[:300]}" for line in kept)
 
 

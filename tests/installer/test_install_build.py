@@ -370,16 +370,45 @@ def test_failed_build_leaves_an_installation_as_it_was(
     assert snapshot(small_tree) == before
 
 
+def test_what_builds_is_what_open_webui_and_its_packages_take(pristine: Path) -> None:
+    """By `engines`, which its .npmrc has npm hold to; asked of npm's own semver."""
+    assert "engine-strict=true" in (pristine / ".npmrc").read_text()
+    root = subprocess.run(["npm", "root", "-g"], capture_output=True, text=True, check=True)
+    script = """
+        const semver = require(process.argv[1] + '/npm/node_modules/semver');
+        const { packages } = require(process.argv[2]);
+        const takes = Object.values(packages)
+            .filter((each) => !each.optional && each.engines?.node)
+            .map((each) => each.engines.node);
+        for (const version of process.argv.slice(3))
+            console.log(takes.every((range) => semver.satisfies(version, range)));
+    """
+    tried = ["18.20.8", "20.18.0", "20.18.1", "21.0.0", "22.0.0", "22.99.9", "23.0.0"]
+    done = subprocess.run(
+        ["node", "-e", script, root.stdout.strip(), str(pristine / "package-lock.json"), *tried],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    takes = [line == "true" for line in done.stdout.split()]
+    ours = [
+        frontend.OLDEST_NODE <= tuple(map(int, each.split("."))) < frontend.TOO_NEW_NODE
+        for each in tried
+    ]
+    assert takes == ours == [False, False, True, True, True, True, False]
+
+
 @pytest.mark.parametrize(
     ("version", "good"),
     [
         ("v18.20.4", False),
-        ("v20.18.3", False),
-        ("v20.19.0", True),
-        ("v21.7.3", False),
-        ("v22.12.0", False),
-        ("v22.13.0", True),
-        ("v23.1.0", False),
+        ("v20.18.0", False),
+        ("v20.18.1", True),
+        ("v21.7.3", True),
+        ("v22.0.0", True),
+        ("v22.99.9", True),
+        ("v23.0.0", False),
         ("nonsense\x1b[2J", False),
     ],
 )
@@ -396,7 +425,7 @@ def test_node_version(
     done = cczoo(small_tree)
     assert done.code == (0 if good else 5)
     if not good:
-        assert "20.19" in done.err
+        assert "20.18.1" in done.err
         assert "\x1b" not in done.err
         assert snapshot(small_tree) == before
         assert fake_tools.calls() == []
