@@ -90,6 +90,16 @@ class Model:
                 return self.blob(layer["digest"]).decode()
         return ""
 
+    def takes_tools(self) -> bool:
+        """Return whether its template has a place for tools."""
+        return ".Tools" in self.layer("template")
+
+    def full_name(self) -> str:
+        """Return its name with its place, which some errors show."""
+        return f"{self.manifest.parents[2].name}/{self.manifest.parents[1].name}/" + (
+            f"{self.manifest.parent.name}:{self.manifest.name}"
+        )
+
     def blob(self, digest: str) -> bytes:
         """Return the bytes that are kept under a digest."""
         store = next(one for one in self.manifest.parents if (one / "blobs").is_dir())
@@ -220,6 +230,8 @@ def _add_answers(app: FastAPI, state: State) -> None:
         body = await _asked(request, state)
         if isinstance(body, Response):
             return body
+        if body.get("tools") and (model := state.find(body["model"])) and not model.takes_tools():
+            return _error(400, f"{model.full_name()} does not support tools")
         if not body.get("messages"):
             return _json(_said(body, "") | {"done_reason": "load", "done": True})
         state.requests.append(body)

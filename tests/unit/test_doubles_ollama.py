@@ -292,6 +292,22 @@ def test_signs_of_html_travel_as_go_writes_them(url: str) -> None:
     assert "\\u003cthis\\u003e \\u0026 that" in ask(url, "POST-api-chat-once").text
 
 
+def test_tools_are_refused_where_the_template_has_no_place_for_them(
+    url: str, store: OllamaStore
+) -> None:
+    tool = {"type": "function", "function": {"name": "look"}}
+    body = {"model": NAME, "messages": MESSAGES, "tools": [tool], "stream": False}
+    answer = CLIENT.post(f"{url}/api/chat", json=body)
+    assert answer.status_code == 400
+    # As a real 0.5.7 said of this name.
+    assert answer.json() == {
+        "error": "registry.ollama.ai/library/smollm2:latest does not support tools"
+    }
+    assert CLIENT.post(f"{url}/api/chat", json=body | {"tools": []}).is_success
+    store.add(f"{NAME}/latest", {**LAYERS, "template": b"{{ .Tools }}{{ .Prompt }}"}, CONFIG)
+    assert CLIENT.post(f"{url}/api/chat", json=body).is_success
+
+
 def test_what_is_wrong_with_a_request_is_told(url: str, state: State) -> None:
     state.fault = "too hot"
     answer = ask(url, "POST-api-chat-stream")
