@@ -377,6 +377,9 @@ def ollama_environment(ollama: Ollama) -> dict[str, str]:
         "RAG_EMBEDDING_ENGINE": "ollama",
         "RAG_OLLAMA_BASE_URL": ollama.url,
         "RAG_EMBEDDING_MODEL": ollama.embedding,
+        # Later versions of open-webui send tools with every chat otherwise, which Ollama refuses
+        # for each model whose template has no place for them (DeepSeek-R1's has none).
+        "DEFAULT_MODEL_PARAMS": '{"function_calling": "legacy"}',
     }
 
 
@@ -451,6 +454,7 @@ def start_open_webui(
             "ENABLE_TITLE_GENERATION",
             "ENABLE_TAGS_GENERATION",
             "ENABLE_AUTOCOMPLETE_GENERATION",
+            "ENABLE_FOLLOW_UP_GENERATION",
         ],
         "false",
     )

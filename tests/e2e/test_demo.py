@@ -93,7 +93,8 @@ def ask_about_a_file(url: str, email: str, password: str) -> None:
         state = data.get("status", "completed")
         return "" if state in ("pending", "processing") else str(state)
 
-    assert wait_until(processed, "the file's processing", seconds=300) == "completed"
+    ended = wait_until(processed, "the file's processing", seconds=300, interval=0.5)
+    assert ended == "completed"
     (model,) = ask("GET", f"{url}/api/models", **signed_in).json()["data"]
     body = {
         "model": model["id"],

@@ -145,6 +145,7 @@ def test_the_given_ollama_is_used_for_chats_and_files(
         "RAG_EMBEDDING_ENGINE": "ollama",
         "RAG_OLLAMA_BASE_URL": ollama_url,
         "RAG_EMBEDDING_MODEL": "small:latest",
+        "DEFAULT_MODEL_PARAMS": '{"function_calling": "legacy"}',
     }
 
 
