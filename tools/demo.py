@@ -378,7 +378,7 @@ def ollama_environment(ollama: Ollama) -> dict[str, str]:
         "RAG_OLLAMA_BASE_URL": ollama.url,
         "RAG_EMBEDDING_MODEL": ollama.embedding,
         # Later versions of open-webui send tools with every chat otherwise, which Ollama refuses
-        # for each model whose template has no place for them (DeepSeek-R1's has none).
+        # for each model whose template has no place for them.
         "DEFAULT_MODEL_PARAMS": '{"function_calling": "legacy"}',
     }
 
