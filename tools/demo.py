@@ -4,8 +4,8 @@ By default a source tree is patched and its front end built; with PLUGIN=1 an in
 gets the kit beside it, and nothing is rebuilt. What is needed for that is made side by side first.
 
 Starts three servers on loopback and stops them all on Ctrl-C or when one ends: a model server
-(your Ollama, or a small local model), the attestation service under the simulator's root
-(`cczoo-verify serve`), and open-webui with a simulated TD.
+(your Ollama where it has models, or a small local one), the attestation service under the
+simulator's root (`cczoo-verify serve`), and open-webui with a simulated TD.
 
 Environment: PLUGIN, VERSION (default: the newest of patches/open-webui/versions.json for that way),
 PORT (default 8080), OPENWEBUI_DIR (a source tree, default out/demo/open-webui-<version>),
@@ -17,7 +17,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import math
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -29,8 +31,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import requests
+from cczoo_installer.doctor.asking import Answer, NoAnswerError, Question, Reply, ask, shown_address
 
 from preparation import editions, environments
 from preparation.editions import REPO
@@ -42,6 +46,12 @@ HOME = Path(os.environ.get("DEMO_HOME") or REPO / "out" / "demo").resolve()
 EMAIL = "demo@example.org"
 HOST = "127.0.0.1"
 LOCAL_OLLAMA = f"http://{HOST}:11434"
+OK = 200
+MODEL_NAME = re.compile(r"[\w./:-]{1,256}", re.ASCII)
+SMALL_MODEL = "SmolLM2-135M-Instruct"
+# Characters of a file that are searched, and put before a question, as one: whatever the language,
+# no more tokens than tools/model_server.py takes at once.
+SMALL_CHUNK = "500"
 START_TIMEOUT_SECONDS = 180.0
 STOP_TIMEOUT_SECONDS = 10.0
 
@@ -277,18 +287,100 @@ def plugged_in(edition: str) -> OpenWebui:
 # --- The servers --------------------------------------------------------------------------------
 
 
-def ollama_address() -> str | None:
-    """The Ollama to use: the one that was named, else one that answers on this machine."""
-    named = os.environ.get("OLLAMA_BASE_URL")
-    if not named and answers(f"{LOCAL_OLLAMA}/api/version"):
-        return LOCAL_OLLAMA
-    return named or None
+@dataclass(frozen=True)
+class Ollama:
+    """An Ollama that answers, and which of its models turns the words of files into numbers."""
+
+    url: str
+    embedding: str
 
 
-def ollama_environment(url: str) -> dict[str, str]:
-    """Settings that point open-webui at an Ollama."""
-    print(f"Using the Ollama at {url}", file=sys.stderr)
-    return {"ENABLE_OLLAMA_API": "true", "OLLAMA_BASE_URL": url, "ENABLE_OPENAI_API": "false"}
+def usable_ollama() -> Ollama | None:
+    """The Ollama to use: the one that was named, else one of this machine; None without models.
+
+    Why one is not used is told, with its cure. That this machine has none is no fault.
+    """
+    named = (os.environ.get("OLLAMA_BASE_URL") or "").strip().rstrip("/")
+    url = named or LOCAL_OLLAMA
+    (reply,) = ask(Question(f"{url}/api/tags"))
+    if isinstance(reply, NoAnswerError) and reply.code == "unreachable" and not named:
+        return None
+    models = local_models(reply)
+    if not models:
+        tell_unused(readable(shown_address(url)), reply)
+        return None
+    return Ollama(url, embedding_model(models))
+
+
+def local_models(reply: Reply) -> list[dict[str, Any]]:
+    """The models in an Ollama's answer that run where it runs, none in any other answer."""
+    if isinstance(reply, NoAnswerError) or not is_list_of_models(reply):
+        return []
+    return [
+        model
+        for model in reply.members()["models"]
+        if isinstance(model, dict) and is_model_name(model.get("name"))
+        # What its maker's cloud answers for would be sent every word of a file.
+        if not model.get("remote_host")
+    ]
+
+
+def is_list_of_models(answer: Answer) -> bool:
+    return answer.status == OK and isinstance(answer.members().get("models"), list)
+
+
+def is_model_name(name: object) -> bool:
+    return isinstance(name, str) and bool(MODEL_NAME.fullmatch(name))
+
+
+def embedding_model(models: Sequence[Mapping[str, Any]]) -> str:
+    """The name of one that was made for it, else of the smallest: any model of Ollama's can."""
+
+    def rank(model: Mapping[str, Any]) -> tuple[bool, float]:
+        details, size = model.get("details"), model.get("size")
+        family = details.get("family") if isinstance(details, dict) else ""
+        is_made_for_it = "embed" in model["name"] or "bert" in str(family)
+        return not is_made_for_it, size if isinstance(size, int | float) else math.inf
+
+    return str(min(models, key=rank)["name"])
+
+
+def tell_unused(shown: str, reply: Reply) -> None:
+    """Say why the Ollama at an address is not used, and how that can be mended."""
+    if isinstance(reply, NoAnswerError):
+        # What cannot be read is repeated in the reason, with all that is in it.
+        why = "cannot be read" if reply.code == "bad-answer" else readable(str(reply))
+        what = f"No Ollama answers at {shown} ({why})."
+        cure = f"Start it, or set OLLAMA_BASE_URL to where it is, such as {LOCAL_OLLAMA}."
+    elif not is_list_of_models(reply):
+        what = f"What answers at {shown} is no Ollama (HTTP {reply.status})."
+        cure = f"Set OLLAMA_BASE_URL to one, such as {LOCAL_OLLAMA}."
+    else:
+        what = f"The Ollama at {shown} has no models of its own."
+        cure = "Fetch one, for example `ollama pull deepseek-r1:1.5b`, and start again."
+    last = "Meanwhile the demonstration uses its own small model."
+    print(f"{what}\n  {cure}\n  {last}", file=sys.stderr)
+
+
+def readable(text: str) -> str:
+    """A text from outside as one line that cannot tell a terminal anything."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)[:300]
+
+
+def ollama_environment(ollama: Ollama) -> dict[str, str]:
+    """Settings that point open-webui at an Ollama, for chats and for files."""
+    print(f"Using the Ollama at {readable(shown_address(ollama.url))}", file=sys.stderr)
+    return {
+        "ENABLE_OLLAMA_API": "true",
+        "OLLAMA_BASE_URL": ollama.url,
+        "ENABLE_OPENAI_API": "false",
+        "RAG_EMBEDDING_ENGINE": "ollama",
+        "RAG_OLLAMA_BASE_URL": ollama.url,
+        "RAG_EMBEDDING_MODEL": ollama.embedding,
+        # Later versions of open-webui send tools with every chat otherwise, which Ollama refuses
+        # for each model whose template has no place for them.
+        "DEFAULT_MODEL_PARAMS": '{"function_calling": "legacy"}',
+    }
 
 
 def start_small_model(group: Servers, web_port: int) -> dict[str, str]:
@@ -303,6 +395,14 @@ def start_small_model(group: Servers, web_port: int) -> dict[str, str]:
         "ENABLE_OPENAI_API": "true",
         "OPENAI_API_BASE_URL": f"http://{HOST}:{port}/v1",
         "OPENAI_API_KEY": "none",
+        "RAG_EMBEDDING_ENGINE": "openai",
+        "RAG_OPENAI_API_BASE_URL": f"http://{HOST}:{port}/v1",
+        "RAG_OPENAI_API_KEY": "none",
+        "RAG_EMBEDDING_MODEL": SMALL_MODEL,
+        "CHUNK_SIZE": SMALL_CHUNK,
+        "CHUNK_OVERLAP": "50",
+        # It is too small to think of a better question than the one that it was asked.
+        "ENABLE_RETRIEVAL_QUERY_GENERATION": "false",
     }
 
 
@@ -354,17 +454,18 @@ def start_open_webui(
             "ENABLE_TITLE_GENERATION",
             "ENABLE_TAGS_GENERATION",
             "ENABLE_AUTOCOMPLETE_GENERATION",
+            "ENABLE_FOLLOW_UP_GENERATION",
         ],
         "false",
     )
     env = {
         **os.environ,
         **quiet,
+        "RAG_EMBEDDING_ENGINE": "openai",  # nothing is loaded, nor fetched, where no model is told
         **model,
         "DO_NOT_TRACK": "true",
         "SCARF_NO_ANALYTICS": "true",
         "OFFLINE_MODE": "true",
-        "RAG_EMBEDDING_ENGINE": "openai",
         "DATA_DIR": str(data),
         "WEBUI_SECRET_KEY": kept_secret("session-key"),
         "QUOTE_GENERATOR_SIMULATE": "1",
@@ -403,7 +504,7 @@ def demonstrate() -> None:
     port = wanted_port()
     webui = open_webui(wanted_edition())
     HOME.mkdir(parents=True, exist_ok=True)
-    ollama = ollama_address()
+    ollama = usable_ollama()
     prepare(webui.parts if ollama else [*webui.parts, environments.model_part()])
     with servers() as group:
         model = ollama_environment(ollama) if ollama else start_small_model(group, port)

@@ -1,7 +1,7 @@
 """The demonstration's model server: llama.cpp and SmolLM2-135M-Instruct, on loopback only.
 
 Runs in `.venv-model`: `.venv-model/bin/python tools/model_server.py PORT`. The model is there to
-show that a chat works; nobody should believe what it says.
+show that a chat works, and that a file can be asked about; nobody should believe what it says.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 
 import xllamacpp  # type: ignore[import-not-found]
+
+EMBEDDED_AT_ONCE = 2048  # tokens; a character is four of them at most
 
 
 def model_file() -> Path:
@@ -32,7 +34,12 @@ def main() -> None:
     params.sampling.temp = 0.2
     params.n_ctx = 4096
     params.n_parallel = 1
-    params.cpuparams.n_threads = os.cpu_count() or 1
+    # Its threads wait for each other without rest: where one has no core, all are slow.
+    params.cpuparams.n_threads = max(1, (os.cpu_count() or 1) - 1)
+    # The same model tells open-webui which part of a file is like a question.
+    params.embedding = True
+    params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    params.n_ubatch = EMBEDDED_AT_ONCE
     server = xllamacpp.Server(params)
     print(f"listening on {server.listening_address}", flush=True)
     signal.sigwait({signal.SIGINT, signal.SIGTERM})

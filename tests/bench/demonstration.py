@@ -46,7 +46,7 @@ def was_run(edition: str) -> bool:
         (demo.HOME / f"data-{edition}" / "webui.db").is_file()
         and (way == editions.PLUGIN or tree.is_file())
         and environments.webui_part(edition, at).is_current()
-        and (demo.ollama_address() is not None or environments.model_part().is_current())
+        and (demo.usable_ollama() is not None or environments.model_part().is_current())
     )
 
 

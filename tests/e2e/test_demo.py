@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -18,7 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from e2e.browser import CHECKS, ChatPage
 from e2e.editions import Edition
-from e2e.stack import REPO, Process, free_port, wait_until
+from e2e.stack import REPO, Process, ask, free_port, wait_until
 
 BANNER = re.compile(r"trust badge: (\S+)\n  sign in as (\S+) with the password (\S+)")
 
@@ -75,6 +76,40 @@ def go_on(page: Page) -> None:
     question.get_by_role("button", name="Go on", exact=True).click()
 
 
+def ask_about_a_file(url: str, email: str, password: str) -> None:
+    """Upload a file as the page does, ask about it, and see its words put before the question."""
+    account = {"email": email, "password": password}
+    token = ask("POST", f"{url}/api/v1/auths/signin", json=account).json()["token"]
+    signed_in = {"headers": {"Authorization": f"Bearer {token}"}, "timeout": 300}
+    words = "The keeper of the lighthouse is Marguerite Oleander. 灯塔看守人。 "
+    files = {"file": ("notes.txt", (words * 20).encode())}
+    uploaded = ask("POST", f"{url}/api/v1/files/", files=files, **signed_in)
+    assert uploaded.is_success, uploaded.text
+    file = uploaded.json()["id"]
+
+    def processed() -> str:
+        """How it went; empty until it is known. 0.5.20 answers when all is done."""
+        data = ask("GET", f"{url}/api/v1/files/{file}", **signed_in).json()["data"]
+        state = data.get("status", "completed")
+        return "" if state in ("pending", "processing") else str(state)
+
+    ended = wait_until(processed, "the file's processing", seconds=300, interval=0.5)
+    assert ended == "completed"
+    (model,) = ask("GET", f"{url}/api/models", **signed_in).json()["data"]
+    body = {
+        "model": model["id"],
+        "messages": [{"role": "user", "content": "Who keeps the lighthouse?"}],
+        "files": [{"type": "file", "id": file, "name": "notes.txt"}],
+        "stream": True,
+        "max_tokens": 4,
+    }
+    answer = ask("POST", f"{url}/api/chat/completions", json=body, **signed_in)
+    events = [line[6:] for line in answer.text.splitlines() if line.startswith("data: {")]
+    (sources,) = [json.loads(each)["sources"] for each in events if '"sources"' in each]
+    assert "Marguerite Oleander" in json.dumps([source["document"] for source in sources])
+    assert '"choices"' in answer.text
+
+
 @pytest.mark.timeout(1200)
 def test_demo_from_start_to_ctrl_c(browser: Browser, tmp_path: Path, edition: Edition) -> None:
     home, port, wanted = tmp_path / "demo", free_port(), variables(edition)
@@ -108,6 +143,7 @@ def test_demo_from_start_to_ctrl_c(browser: Browser, tmp_path: Path, edition: Ed
         assert chat.state() == "amber"
         expect(page.get_by_test_id("tee-question")).to_have_count(0)
         page.context.close()
+        ask_about_a_file(url, email, password)
         assert len(processes_in(home)) >= 4
         process.signal_group(signal.SIGINT)  # Ctrl-C on a terminal reaches make and its child
         wait_until(lambda: not processes_in(home), "end of all servers", seconds=30)

@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
 from doubles import pccs
-from doubles.model import CLOUD, MODEL
+from doubles.model import MODEL
+from doubles.ollama import CLOUD
 from doubles.spellings import new_canary
 from doubles.wire import DOWN, UP, Wire, recorded
 from e2e.browser import SEND, signed_in_context, tee_settings

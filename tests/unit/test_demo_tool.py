@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import re
 import socket
 import stat
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 from types import ModuleType
 
 import pytest
+from starlette.responses import Response
 
+from doubles.ollama import State, create_app
+from doubles.ollama_store import OllamaStore
+from doubles.serving import serving
 from preparation import editions
 
+Capture = pytest.CaptureFixture[str]
 DEMO = Path(__file__).resolve().parents[2] / "tools" / "demo.py"
 
 
@@ -34,24 +40,34 @@ def demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
 
 
 @pytest.fixture
-def ollama_url() -> Iterator[str]:
-    """Something that answers like Ollama's version endpoint."""
+def store(tmp_path: Path) -> OllamaStore:
+    """The store of the Ollama that answers; empty."""
+    return OllamaStore(tmp_path / "models")
 
-    class Ollama(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200 if self.path == "/api/version" else 404)
-            self.end_headers()
-            self.wfile.write(b'{"version":"0.5.7"}')
 
-        def log_message(self, *args: object) -> None:
-            pass
+@pytest.fixture
+def ollama_url(
+    store: OllamaStore, demo: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """The Ollama of this machine."""
+    with serving(lambda _: create_app(State(store=store.path))) as url:
+        monkeypatch.setattr(demo, "LOCAL_OLLAMA", url)
+        yield url
 
-    with HTTPServer(("127.0.0.1", 0), Ollama) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """An address where nobody answers."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{other.getsockname()[1]}"
+
+
+@contextmanager
+def answering(body: bytes, status: int = 200) -> Iterator[str]:
+    """A server that gives every request the same answer."""
+    with serving(lambda _: Response(body, status)) as url:
+        yield url
 
 
 def test_the_newest_source_is_shown_unless_another_is_asked_for(
@@ -108,27 +124,156 @@ def test_front_end_and_packages_are_made_side_by_side(demo: ModuleType) -> None:
     assert packages.name not in {need.name for need in front_end.needs}
 
 
-def test_the_given_ollama_is_used(demo: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OLLAMA_BASE_URL", "http://127.0.0.1:1")
-    assert demo.ollama_address() == "http://127.0.0.1:1"
-    environment = demo.ollama_environment("http://127.0.0.1:1")
-    assert environment["OLLAMA_BASE_URL"] == "http://127.0.0.1:1"
-    assert environment["ENABLE_OLLAMA_API"] == "true"
-
-
-def test_an_ollama_that_answers_is_used(
-    demo: ModuleType, monkeypatch: pytest.MonkeyPatch, ollama_url: str
+def test_an_ollama_of_this_machine_with_models_is_used(
+    demo: ModuleType, ollama_url: str, store: OllamaStore, capsys: Capture
 ) -> None:
-    monkeypatch.setattr(demo, "LOCAL_OLLAMA", ollama_url)
-    assert demo.ollama_address() == ollama_url
+    store.add("small/latest")
+    assert demo.usable_ollama() == demo.Ollama(ollama_url, "small:latest")
+    assert capsys.readouterr().err == ""
 
 
-def test_without_an_ollama_there_is_none(demo: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-        monkeypatch.setattr(demo, "LOCAL_OLLAMA", url)
-        assert demo.ollama_address() is None
+def test_the_given_ollama_is_used_for_chats_and_files(
+    demo: ModuleType, monkeypatch: pytest.MonkeyPatch, ollama_url: str, store: OllamaStore
+) -> None:
+    store.add("small/latest")
+    monkeypatch.setattr(demo, "LOCAL_OLLAMA", "http://127.0.0.1:1")
+    monkeypatch.setenv("OLLAMA_BASE_URL", f" {ollama_url}/ ")
+    assert demo.ollama_environment(demo.usable_ollama()) == {
+        "ENABLE_OLLAMA_API": "true",
+        "OLLAMA_BASE_URL": ollama_url,
+        "ENABLE_OPENAI_API": "false",
+        "RAG_EMBEDDING_ENGINE": "ollama",
+        "RAG_OLLAMA_BASE_URL": ollama_url,
+        "RAG_EMBEDDING_MODEL": "small:latest",
+        "DEFAULT_MODEL_PARAMS": '{"function_calling": "legacy"}',
+    }
+
+
+def test_without_an_ollama_there_is_none_and_no_word_of_it(
+    demo: ModuleType, monkeypatch: pytest.MonkeyPatch, nobody: str, capsys: Capture
+) -> None:
+    monkeypatch.setattr(demo, "LOCAL_OLLAMA", nobody)
+    assert demo.usable_ollama() is None
+    assert capsys.readouterr().err == ""
+
+
+def test_an_ollama_without_models_is_told(
+    demo: ModuleType, ollama_url: str, capsys: Capture
+) -> None:
+    assert demo.usable_ollama() is None
+    told = capsys.readouterr().err
+    assert told.startswith(f"The Ollama at {ollama_url} has no models of its own.\n")
+    assert "ollama pull deepseek-r1:1.5b" in told
+    assert "its own small model" in told
+
+
+def test_an_ollama_with_nothing_but_cloud_models_has_none_of_its_own(
+    demo: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    with serving(lambda _: create_app(State(cloud=["gpt-oss:20b-cloud"]))) as url:
+        monkeypatch.setenv("OLLAMA_BASE_URL", url)
+        assert demo.usable_ollama() is None
+    assert "no models of its own" in capsys.readouterr().err
+
+
+def test_an_address_where_no_ollama_answers_is_told(
+    demo: ModuleType, monkeypatch: pytest.MonkeyPatch, nobody: str, capsys: Capture
+) -> None:
+    monkeypatch.setenv("OLLAMA_BASE_URL", nobody)
+    assert demo.usable_ollama() is None
+    told = capsys.readouterr().err
+    assert told.startswith(f"No Ollama answers at {nobody} (Connection refused).\n")
+    assert "OLLAMA_BASE_URL" in told
+    assert "its own small model" in told
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:11434", "http://", "http://x:y", "file:///etc"])
+def test_an_address_that_is_none_is_told(
+    demo: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Capture, address: str
+) -> None:
+    monkeypatch.setenv("OLLAMA_BASE_URL", address)
+    assert demo.usable_ollama() is None
+    assert "such as http://127.0.0.1:11434" in capsys.readouterr().err
+
+
+def test_what_is_told_of_an_address_has_no_secret_and_no_signal_in_it(
+    demo: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setenv("OLLAMA_BASE_URL", "http://me:secret@\x1b[2Jhost.invalid:1/?key=secret")
+    assert demo.usable_ollama() is None
+    told = capsys.readouterr().err
+    assert "secret" not in told
+    assert "\x1b" not in told
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"{}",
+        b'{"models": "many"}',
+        b'{"models": [',
+        b"[" * 200_000,
+        b'{"models": []}' + b" " * (2 << 20),
+    ],
+    ids=["empty", "a page", "a list", "no models", "a word", "cut", "deep", "huge"],
+)
+def test_what_is_no_ollama_is_told(
+    demo: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Capture, body: bytes
+) -> None:
+    with answering(body) as url:
+        monkeypatch.setenv("OLLAMA_BASE_URL", url)
+        assert demo.usable_ollama() is None
+    assert f"What answers at {url} is no Ollama (HTTP 200)." in capsys.readouterr().err
+
+
+def test_an_error_is_no_list(
+    demo: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    with answering(b'{"models": [{"name": "small:latest"}]}', 502) as url:
+        monkeypatch.setenv("OLLAMA_BASE_URL", url)
+        assert demo.usable_ollama() is None
+    assert "(HTTP 502)" in capsys.readouterr().err
+
+
+def test_names_that_are_none_are_passed_over(
+    demo: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = ["", "a\x00b", "a\nb", "\x1b[2J", "x" * 257, 7, None, ["small"]]
+    models = [None, "small", *({"name": name, "size": 1} for name in bad), {"name": "good:1b"}]
+    with answering(json.dumps({"models": models}).encode()) as url:
+        monkeypatch.setenv("OLLAMA_BASE_URL", url)
+        assert demo.usable_ollama() == demo.Ollama(url, "good:1b")
+
+
+def test_files_are_searched_with_a_model_made_for_it_else_with_the_smallest(
+    demo: ModuleType,
+) -> None:
+    small = {"name": "small:1b", "size": 10, "details": {"family": "llama"}}
+    large = {"name": "large:70b", "size": 1000, "details": None}
+    odd = {"name": "odd:latest", "size": "little"}
+    assert demo.embedding_model([large, odd, small]) == "small:1b"
+    for made_for_it in (
+        {"name": "bge-m3:latest", "size": 100, "details": {"family": "bert"}},
+        {"name": "nomic-embed-text:latest", "size": 100},
+    ):
+        assert demo.embedding_model([small, made_for_it, large]) == made_for_it["name"]
+    assert demo.embedding_model([odd]) == "odd:latest"
+
+
+def test_the_small_model_answers_for_chats_and_files(
+    demo: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo.Servers, "start", lambda *_, **__: None)
+    told = demo.start_small_model(demo.Servers(), 8080)
+    assert told["RAG_OPENAI_API_BASE_URL"] == told["OPENAI_API_BASE_URL"]
+    assert (told["RAG_EMBEDDING_ENGINE"], told["ENABLE_OLLAMA_API"]) == ("openai", "false")
+    # A character is four tokens at most, and one piece of a file has to go into one batch.
+    server = (DEMO.parent / "model_server.py").read_text()
+    (batch,) = re.findall(r"^EMBEDDED_AT_ONCE = (\d+)", server, re.MULTILINE)
+    assert int(told["CHUNK_SIZE"]) * 4 <= int(batch)
 
 
 @pytest.mark.parametrize("text", ["0", "65536", "-1", "eighty", "8080; rm -rf /", "80\n"])

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from doubles import model
+from doubles import model, ollama, replies
 
 MESSAGES = [
     {"role": "user", "content": "Hello"},
@@ -110,7 +110,7 @@ def test_it_hears_speaks_and_measures_texts(client: httpx.Client) -> None:
 
 def test_parts_of_a_message_are_joined() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "image_url"}, {"type": "text", "text": "b"}]
-    assert model.reply_to([{"role": "user", "content": parts}]) == "You said: a  b"
+    assert replies.reply_to([{"role": "user", "content": parts}]) == "You said: a  b"
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,8 @@ def test_a_cloud_model_is_listed_as_a_local_one_and_says_where_it_answers() -> N
         (listed,) = client.get("/api/tags").json()["models"]
         shown = client.post("/api/show", json={"model": "gpt-oss:20b-cloud"}).json()
         for told in (listed, shown):
-            assert (told["remote_model"], told["remote_host"]) == ("gpt-oss:20b", model.CLOUD)
-        body = {"model": listed["name"], "messages": MESSAGES, "stream": True}
+            assert (told["remote_model"], told["remote_host"]) == ("gpt-oss:20b", ollama.CLOUD)
+        body = {"model": listed["name"], "messages": MESSAGES, "stream": False}
         answer = client.post("/api/chat", json=body).json()
     assert answer["message"]["content"] == REPLY
     assert state.requests == [body]
