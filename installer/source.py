@@ -138,7 +138,7 @@ def _place_of(version: str, folder: Path) -> Path:
     return folder / f"open_webui-{version}.tar.gz"
 
 
-def _only_download(folder: Path, reporter: Reporter) -> contextlib.AbstractContextManager[None]:
+def _only_download(folder: Path, reporter: Reporter) -> contextlib.AbstractContextManager[int]:
     """Hold the lock of a folder of archives."""
     return locked(
         folder / "lock",
