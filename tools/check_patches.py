@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from cczoo_installer import package, patchset, source, versions
+from cczoo_installer import package, patchset, release, source, versions
 from cczoo_installer.errors import InstallError
 from cczoo_installer.files import printable, sha256_bytes
 from cczoo_installer.install import cache_root
@@ -62,6 +63,8 @@ def problems(patches: patchset.PatchSet, archive: Path) -> list[str]:
     found = patchset.problems(patches, names)
     page_files = [name for name in names if name.startswith("src/") and name.endswith(".svelte")]
     stock = files_of(archive, [*patches.edited, *page_files])
+    if _listed_files(archive) != (patches.folder / release.LIST).read_text("utf-8"):
+        found.append(f"{release.LIST} is not the list of what the archive holds")
     changed = [
         name
         for name in patches.edited
@@ -76,6 +79,12 @@ def problems(patches: patchset.PatchSet, archive: Path) -> list[str]:
     texts = {name: content.decode() for name, content in (stock | patched).items()}
     hooked = {name: texts[name] for name in patches.edited}
     return found + hooks.problems(hooked) + page.problems({n: texts[n] for n in page_files})
+
+
+def _listed_files(archive: Path) -> str:
+    with tempfile.TemporaryDirectory(prefix="cczoo-check-") as scratch:
+        source.unpack(archive, Path(scratch, "release"))
+        return release.listing(Path(scratch, "release"))
 
 
 def _trustee() -> Iterator[str]:

@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cczoo_installer import patchset, source, tree
+from cczoo_installer import patchset, release, source, tree
 from cczoo_installer.errors import BadUsage, InstallError, MachineTrouble, UnsupportedVersion
 from cczoo_installer.files import printable, sha256_file
 from cczoo_installer.install import cache_root
@@ -92,7 +91,7 @@ def carry(options: argparse.Namespace) -> int:
     version = _new_version(options)
     archive = _archive(options.sdist, version)
     port = _port(options, version)
-    _require_same(port, archive)
+    released = _released(archive, options.tree, version)
     outcomes = port.run()
     for outcome in outcomes:
         moved = f" -> {printable(outcome.target)}" if outcome.target != outcome.name else ""
@@ -100,7 +99,7 @@ def carry(options: argparse.Namespace) -> int:
     if any(outcome.trouble for outcome in outcomes):
         print(_what_to_do(outcomes))
         return TO_DO
-    texts = port.texts(sha256_file(archive))
+    texts = port.texts(sha256_file(archive)) | {release.LIST: released}
     found = problems(texts, version, options.tree, names_in(archive))
     if found:
         print(f"\nNothing was written, because this is not as it should be in {port.work}/files:")
@@ -172,21 +171,25 @@ def _pair(option: str, text: str) -> tuple[str, str]:
     return left, right
 
 
-def _require_same(port: Port, archive: Path) -> None:
-    """Raise BadUsage where the tree is not what the archive holds, whose hash will be pinned."""
-    try:
-        released = files_of(archive, list(port.stocks))
-    except (tarfile.TarError, EOFError, OSError) as trouble:
+def _released(archive: Path, directory: Path, version: str) -> str:
+    """Return the list of all files of the archive, whose hash will be pinned.
+
+    Raises BadUsage where the tree is not what it holds, and FetchFailed for odd archives.
+    """
+    with tempfile.TemporaryDirectory(prefix="cczoo-port-") as scratch:
+        source.unpack(archive, Path(scratch, "release"))
+        text = release.listing(Path(scratch, "release"))
+        listed = Path(scratch, release.LIST)
+        listed.write_text(text, encoding="utf-8")
+        found = release.differences(directory, release.read(listed), {})
+    if found:
+        some = ", ".join(f"{printable(each.name)} ({each.how})" for each in found[:5])
         raise BadUsage(
-            f"{printable(archive)} cannot be read ({printable(trouble)}). Name the source archive "
-            f"of {port.version} with --sdist."
-        ) from trouble
-    others = [name for name, stock in port.stocks.items() if released.get(name) != stock]
-    if others:
-        raise BadUsage(
-            f"{', '.join(map(printable, others))}: not as in {printable(archive)}. Take a tree as "
-            "that archive has it."
+            f"{len(found)} files of {printable(directory)} are not as in {printable(archive)}: "
+            f"{some}. Take a tree as that archive has it, or name the source archive of {version} "
+            "with --sdist."
         )
+    return text
 
 
 def _what_to_do(outcomes: Sequence[Outcome]) -> str:
@@ -220,11 +223,17 @@ def _svelte(files: Mapping[str, str]) -> dict[str, str]:
 
 
 def write(folder: Path, texts: Mapping[str, str]) -> None:
-    """Write the files of a patch set, which nothing lists yet."""
+    """Write the files of a patch set, which nothing lists yet, and no others than these."""
     folder.mkdir(parents=True, exist_ok=True)
+    for patch in folder.glob("*.patch"):
+        if patch.name not in texts:
+            patch.unlink()
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

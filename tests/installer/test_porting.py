@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cczoo_installer import patchset
+from cczoo_installer import patchset, release
 from cczoo_installer.files import sha256_file
 from installer_kit import VERSION, snapshot
 
@@ -127,6 +127,7 @@ def test_the_same_files_give_the_same_patches(new: NewVersion) -> None:
     facts = json.loads((new.written / "upstream.json").read_text())
     assert facts["version"] == NEW
     assert facts["sdist_sha256"] == sha256_file(new.folder / "new.tar.gz")
+    assert release.read(new.written / release.LIST).keys() == {*new.files, "package.json"}
 
 
 def test_hooks_follow_their_places(new: NewVersion) -> None:
@@ -137,8 +138,9 @@ def test_hooks_follow_their_places(new: NewVersion) -> None:
     patched = patches.patched(new.files)
     assert patched[MAIN].startswith(b"# one line more\n")
     assert b"cczoo_backend" in patched[MAIN]
-    # A second run has nothing to merge, and gives the same.
+    # A second run has nothing to merge, and gives the same; it leaves nothing of a stopped one.
     before = snapshot(new.written)
+    (new.written / "0000-stopped.patch").write_text("half of i")
     assert new.port() == port.DONE
     assert snapshot(new.written) == before
 
@@ -276,6 +278,9 @@ def test_trees_that_are_not_stock(new: NewVersion) -> None:
     (new.tree / MAIN).write_text("edited\n")  # not what the archive has
     assert new.port() == 2
     new.release()
+    (new.tree / "src/more.ts").write_text("added\n")  # and no file that gets a hook
+    assert new.port() == 2
+    new.release()
     assert new.port() == port.DONE
     new.edit(MAIN, "import os\n", "import os\nimport this\n")
     new.release()
@@ -314,8 +319,9 @@ def test_a_patch_set_of_another_release(new: NewVersion, old_archive: Path) -> N
     new.release()
     assert new.port() == port.DONE
     patches = patchset.read(new.written, NEW)
-    (found,) = check_patches.problems(patches, old_archive)
-    assert MAIN in found
+    listing, hashes = check_patches.problems(patches, old_archive)
+    assert "release.sha256" in listing
+    assert MAIN in hashes
 
 
 BACKEND_HOOK = 'try: __import__("cczoo_backend").install(app)\nexcept Exception: raise\n'

@@ -33,8 +33,8 @@ def problems(
     """
     places = document["places"]
     found = list(_code_problems(places, code))
-    entries = list(_entries(places))
-    for where, kind, entry in entries:
+    every = list(entries(places))
+    for where, kind, entry in every:
         if set(entry) != ENTRIES[kind]:
             found.append(f"{where} has {', '.join(sorted(entry))}: not what such an entry has")
         found += [
@@ -47,11 +47,11 @@ def problems(
             if not any(version in entry.get("versions", ()) for entry in lists["anchors"]):
                 found.append(f"{place}: no anchor is for {version}")
         if version in front_ends:
-            found += _front_end_problems(version, front_ends[version], places, entries)
+            found += _front_end_problems(version, front_ends[version], places, every)
     return found
 
 
-def _entries(places: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+def entries(places: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Yield every entry, with words for where it stands and the list that it stands in."""
     for place, lists in places.items():
         for kind in ENTRIES:
@@ -64,7 +64,7 @@ def _code_problems(places: Mapping[str, Any], code: str) -> Iterator[str]:
     names, positions = _union(code, "PlaceName ="), _union(code, "position:")
     for name in sorted(names ^ set(places)):
         yield f"{name}: anchors.json and web/src/places/anchors.ts do not both have that place"
-    for where, _, entry in _entries(places):
+    for where, _, entry in entries(places):
         if "position" in entry and entry["position"] not in positions:
             yield f"{where}: the page knows no position {entry['position']!r}"
 
@@ -79,13 +79,13 @@ def _front_end_problems(
     version: str,
     front_end: Path,
     places: Mapping[str, Any],
-    entries: Sequence[tuple[str, str, Mapping[str, Any]]],
+    every: Sequence[tuple[str, str, Mapping[str, Any]]],
 ) -> Iterator[str]:
-    of_version = [each for each in entries if version in each[2].get("versions", ())]
-    texts = {text for *_, entry in entries for text in _texts(entry)}
-    there = texts - missing(front_end, texts)
+    of_version = [each for each in every if version in each[2].get("versions", ())]
+    wanted = {text for *_, entry in every for text in texts(entry)}
+    there = wanted - missing(front_end, wanted)
     for where, _, entry in of_version:
-        for text in _texts(entry):
+        for text in texts(entry):
             if text not in there:
                 yield f"{where}: {text!r} is not in the front end of {version}"
     for place, lists in places.items():
@@ -94,7 +94,7 @@ def _front_end_problems(
             yield f"{place}: the front end of {version} has no sign that it belongs there"
 
 
-def _texts(entry: Mapping[str, Any]) -> Iterator[str]:
+def texts(entry: Mapping[str, Any]) -> Iterator[str]:
     """Yield what has to be in a front end for an entry: its text, and what its selector names."""
     if "markup" in entry:
         yield entry["markup"]
@@ -102,9 +102,9 @@ def _texts(entry: Mapping[str, Any]) -> Iterator[str]:
         yield re.sub(r"\\(.)", r"\1", "".join(words))
 
 
-def missing(front_end: Path, texts: set[str]) -> set[str]:
+def missing(front_end: Path, wanted: set[str]) -> set[str]:
     """Return which of these texts are in no script of a built front end."""
-    left = set(texts)
+    left = set(wanted)
     for script in sorted(front_end.rglob("*.js")):
         if not left:
             break
