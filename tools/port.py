@@ -21,7 +21,7 @@ from pathlib import Path
 
 from cczoo_installer import patchset, release, source, tree
 from cczoo_installer.errors import BadUsage, InstallError, MachineTrouble, UnsupportedVersion
-from cczoo_installer.files import printable, sha256_file
+from cczoo_installer.files import locked, printable, sha256_file
 from cczoo_installer.install import cache_root
 from cczoo_installer.openwebui_tree import check_fetch_version
 from cczoo_installer.report import Reporter
@@ -92,6 +92,15 @@ def carry(options: argparse.Namespace) -> int:
     archive = _archive(options.sdist, version)
     port = _port(options, version)
     released = _released(archive, options.tree, version)
+    port.work.mkdir(parents=True, exist_ok=True)
+    busy = f"Another run is at work in {printable(port.work)}. Wait for it, then run again."
+    with locked(port.work, busy=busy):
+        return _merge_and_write(port, options, released, archive)
+
+
+def _merge_and_write(port: Port, options: argparse.Namespace, released: str, archive: Path) -> int:
+    """Merge, say how every file stands, and write the patches if nothing is left to be done."""
+    version = port.version
     outcomes = port.run()
     for outcome in outcomes:
         moved = f" -> {printable(outcome.target)}" if outcome.target != outcome.name else ""

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from cczoo_installer import patchset, release
-from cczoo_installer.files import sha256_file
+from cczoo_installer.files import locked, sha256_file
 from installer_kit import VERSION, snapshot
 
 import check_patches
@@ -271,6 +271,25 @@ def test_what_cannot_be(
     assert "\x1b" not in capsys.readouterr().err
     assert snapshot(new.patches) == before
     assert not (new.folder / "work").exists()
+
+
+def test_one_run_at_a_time(new: NewVersion) -> None:
+    new.release()
+    (new.folder / "work").mkdir()
+    with locked(new.folder / "work", busy="never"):
+        assert new.port() == 7
+    assert not (new.folder / "work/files").exists()
+    assert new.port() == port.DONE
+
+
+def test_a_run_that_was_killed(new: NewVersion) -> None:
+    """What it left half-written has another name; what it merged counts."""
+    new.release()
+    for path in (new.folder / "work/stock.json.new", new.merged(f"{MAIN}.new")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("half of i")
+    assert new.port() == port.DONE
+    assert b"half of i" not in new.merged(MAIN).read_bytes()
 
 
 def test_trees_that_are_not_stock(new: NewVersion) -> None:
