@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import newest
+from e2e.editions import edition_before, this_edition
 from preparation import editions, environments
 from preparation.editions import REPO
 
@@ -93,6 +94,20 @@ def test_a_lock_is_resolved_once_and_from_the_listed_pins(
     hashes[0] = "--hash=sha256:" + "2" * 64
     newest.make_lock(UNLISTED)
     assert len(resolved) == 2
+
+
+def test_the_browser_suite_takes_the_version_that_is_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CCZOO_EDITION", f"plugin-{UNLISTED}")
+    with pytest.raises(ValueError, match="is none of"):
+        this_edition()
+    monkeypatch.setenv("CCZOO_TRIED", UNLISTED)
+    tried = this_edition()
+    assert (str(tried), tried.is_listed) == (f"plugin-{UNLISTED}", False)
+    before = edition_before(tried)
+    assert before is not None
+    assert (before.version, before.is_listed) == (editions.versions(editions.PLUGIN)[-1], True)
 
 
 @pytest.mark.parametrize("text", ["../../etc", "", "1; rm -rf /", "0.12.3\n", "latest"])
