@@ -15,7 +15,7 @@ e2e-of = $(1)='env CCZOO_EDITION=$(1) CCZOO_WEBUI_PYTHON=$(call webui-python,$(1
 	$(VENV)/pytest tests/e2e $(2)'
 
 .PHONY: help demo test test-versions test-kernel test-trustee test-intel lint unit conformance native \
-	installer web wheel release e2e screenshots bench fuzz soak setup-dev setup-test clean
+	installer check-patches test-newest web wheel release e2e screenshots bench fuzz soak setup-dev setup-test clean
 .DELETE_ON_ERROR:
 # Suites share servers' ports, caches and two cores: one after the other, also under `make -j`.
 .NOTPARALLEL:
@@ -26,6 +26,8 @@ help:
 	@echo "make test   every test, browser ones included"
 	@echo "make lint | unit | conformance | native | installer | web | e2e   parts of it"
 	@echo "make test-versions   the browser suite in full on every supported open-webui"
+	@echo "make check-patches   every patch and anchor of every version, its place in a browser included"
+	@echo "make test-newest   the newest open-webui as a package: which anchors, hooks and tests hold"
 	@echo "make test-kernel   the C core on a real kernel in QEMU (Debian only)"
 	@echo "make test-trustee   a real attestation service, given as TRUSTEE_AS=/path/to/restful-as"
 	@echo "make test-intel   Intel's quote verification library, given as QVL_CHECK=/path/to/program"
@@ -105,6 +107,16 @@ native: setup-test
 
 installer: setup-test
 	$(VENV)/pytest tests/installer
+
+# Every patch and anchor of every version: what files tell, then where a browser sees the places.
+check-patches: setup-test
+	$(VENV)/python tools/check_patches.py
+	@$(VENV)/python tools/side_by_side.py $(foreach name,$(call editions,all),$(call e2e-of,$(name),\
+		-m smoke -k test_places))
+
+# Outside of `make test`: what the package index has today is no fact of a commit.
+test-newest: setup-test
+	$(VENV)/python tools/newest.py $(if $(VERSION),--version $(VERSION))
 
 web:
 	@$(BOOTSTRAP) node web page

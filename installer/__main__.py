@@ -113,6 +113,12 @@ def _parser() -> argparse.ArgumentParser:
         help="first put the source of this version into DIR, if DIR is missing or empty",
     )
     parser.add_argument(
+        "--unpinned",
+        action="store_true",
+        help="with --fetch: fetch a version that this kit has no hash of, unchecked, and install "
+        "nothing; for porting",
+    )
+    parser.add_argument(
         "--merge",
         action="store_true",
         help="keep local edits in the files of a source tree that are patched: three-way, by git",
@@ -186,6 +192,8 @@ def run(
             options = _parser().parse_args(argv)
             reporter = Reporter(None if options.quiet else sys.stderr)
             try:
+                if options.unpinned and options.fetch is None:
+                    raise BadUsage("--unpinned goes with --fetch; leave it out.")
                 if options.make_env is not None:
                     _make_environment(options, reporter, patches, locks)
                     return 0
@@ -366,6 +374,8 @@ def _fetch_and_install(installer: OpenWebuiTree, options: argparse.Namespace) ->
     fetched = False
     if options.fetch is not None:
         version = check_fetch_version(options.fetch)
+        if options.unpinned:
+            return installer.fetch_unpinned(version, dry_run=options.dry_run)
         fetched = installer.fetch(version, dry_run=options.dry_run)
         if fetched and options.dry_run:
             return Result("fetch", True, installer.way, notes=(f"open-webui {version}",))
@@ -461,7 +471,7 @@ def _print_result(result: Result, installer: _AnyInstaller, options: argparse.Na
         print(json.dumps(document | dataclasses.asdict(result), indent=2))
         return
     if result.action == "fetch":
-        print(f"would fetch {result.notes[0]} into {printable(installer.directory)} and install")
+        _print_fetched(result, installer.directory, options)
         return
     _print_findings(result)
     for note in result.notes:
@@ -474,6 +484,17 @@ def _print_result(result: Result, installer: _AnyInstaller, options: argparse.Na
     else:
         print(f"{printable(installer.directory)}: {result.action}ed{_counts(result)}.")
         print(_next_steps(installer, result) if result.action == "install" else _RESTART)
+
+
+def _print_fetched(result: Result, directory: Path, options: argparse.Namespace) -> None:
+    shown = printable(directory)
+    if options.dry_run:
+        further = "" if options.unpinned else " and install"
+        print(f"would fetch {result.notes[0]} into {shown}{further}")
+        return
+    for note in result.notes:
+        print(note)
+    print(f"{shown}: fetched.")
 
 
 def _print_findings(result: Result) -> None:

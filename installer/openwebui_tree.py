@@ -8,8 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cczoo_installer import frontend, source, tree
-from cczoo_installer.errors import BadUsage, BrokenPatchSet, NotOpenWebui, UnsupportedVersion
-from cczoo_installer.files import inside, printable
+from cczoo_installer.errors import (
+    BadUsage,
+    BrokenPatchSet,
+    LocalEdits,
+    NotOpenWebui,
+    UnsupportedVersion,
+)
+from cczoo_installer.files import inside, printable, sha256_file
 from cczoo_installer.install import Result, cache_root
 from cczoo_installer.journal import BUILD, BuildChange, NewBuild, Record
 from cczoo_installer.patched_tree import Building, PatchedTree
@@ -189,6 +195,38 @@ class OpenWebuiTree(PatchedTree):
                 "--fetch out."
             )
         return False
+
+    def fetch_unpinned(self, version: str, *, dry_run: bool = False) -> Result:
+        """Put the source of a version that this kit has no hash of into the folder; nothing else.
+
+        Raises BadUsage for a version that has one, and LocalEdits where the folder is not empty.
+        """
+        if self._is_supported(version):
+            raise BadUsage(
+                f"This kit knows the hash of the open-webui {version} source, and checks it: leave "
+                "--unpinned out."
+            )
+        if not tree.is_empty_or_missing(self.directory):
+            raise LocalEdits(
+                f"{printable(self.directory)} is not empty, so nothing was fetched into it. Name a "
+                "new or an empty folder."
+            )
+        if dry_run:
+            return Result("fetch", True, self.way, notes=(f"open-webui {version}, unpinned",))
+        archive = source.fetch_unpinned(
+            version, self.cache, reporter=self.reporter, index=source.configured_index(self.env)
+        )
+        source.unpack(archive, self.directory)
+        notes = (
+            f"NOT CHECKED: whether this is what open-webui released as {version}. The kit has no "
+            "hash of it; the package index that pip is set to use was believed, and anybody who "
+            "can write there or in between could have put anything into it.",
+            f"SHA-256 {sha256_file(archive)} of {printable(archive)}: compare it with what others "
+            "got before you build or run anything of it.",
+            "Nothing was installed: this kit has no patches for it. docs/porting.md tells how they "
+            "are ported.",
+        )
+        return Result("fetch", True, self.way, notes=notes)
 
     def _fetch(self, patches: PatchSet) -> None:
         if patches.sdist_sha256 is None:

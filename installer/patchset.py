@@ -268,7 +268,11 @@ def load(root: Path, version: str) -> PatchSet:
             f"This kit has no patches for {printable(version)}, only for {listed(root, 'source')}. "
             "Nothing was changed."
         )
-    folder = root / f"v{version}"
+    return read(root / f"v{version}", version)
+
+
+def read(folder: Path, version: str) -> PatchSet:
+    """Read the patch set in a folder, listed or not; raises BrokenPatchSet where that cannot be."""
     try:
         facts = json.loads((folder / "upstream.json").read_text(encoding="utf-8"))
         patches = tuple(read_patch(folder / name) for name in read_series(folder / "series"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import contextlib
+import json
 import os
 import ssl
 import sys
@@ -88,21 +89,11 @@ def fetch(
 
     ``sha256`` is what the archive must hash to. Raises FetchFailed.
     """
-    folder = cache / "sdist"
-    folder.mkdir(parents=True, exist_ok=True)
-    archive = folder / f"open_webui-{version}.tar.gz"
-    with locked(
-        folder / "lock",
-        busy="Another download has been running for very long. Wait for it, then run again.",
-        wait=_FETCH_SECONDS,
-        waiting=lambda: reporter.say("Another download is running; waiting for it ..."),
-    ):
+    archive = _place_of(version, cache / "sdist")
+    with _only_download(archive.parent, reporter):
         if archive.is_file() and sha256_file(archive) == sha256:
             return archive
-        reporter.say(f"Fetching the open-webui {version} source (about 50 MB) ...")
-        partial = folder / f"{archive.name}.partial"
-        try:
-            _download(version, partial, index or configured_index(), reporter)
+        with _downloaded(version, archive, reporter, index) as partial:
             found = sha256_file(partial)
             if found != sha256:
                 raise FetchFailed(
@@ -111,9 +102,73 @@ def fetch(
                     "away. Check which index pip is set to use."
                 )
             partial.replace(archive)
-        finally:
-            partial.unlink(missing_ok=True)
     return archive
+
+
+def fetch_unpinned(
+    version: str,
+    cache: Path,
+    *,
+    reporter: Reporter,
+    index: Index | None = None,
+) -> Path:
+    """Return a source archive of any open-webui version, as the package index serves it today.
+
+    Nothing says that it is what open-webui released; only the version in its package.json is looked
+    at. It is fetched anew each time and kept in a folder of its own, out of which nothing is ever
+    installed. Raises FetchFailed.
+    """
+    archive = _place_of(version, cache / "sdist" / "unpinned")
+    with (
+        _only_download(archive.parent, reporter),
+        _downloaded(version, archive, reporter, index) as partial,
+    ):
+        found = _version_in(partial)
+        if found != version:
+            raise FetchFailed(
+                f"What the package index served as open-webui {version} calls itself "
+                f"{printable(found)[:80]}. It was thrown away. Check which index pip is set to use."
+            )
+        partial.replace(archive)
+    return archive
+
+
+def _place_of(version: str, folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"open_webui-{version}.tar.gz"
+
+
+def _only_download(folder: Path, reporter: Reporter) -> contextlib.AbstractContextManager[int]:
+    """Hold the lock of a folder of archives."""
+    return locked(
+        folder / "lock",
+        busy="Another download has been running for very long. Wait for it, then run again.",
+        wait=_FETCH_SECONDS,
+        waiting=lambda: reporter.say("Another download is running; waiting for it ..."),
+    )
+
+
+@contextlib.contextmanager
+def _downloaded(
+    version: str, archive: Path, reporter: Reporter, index: Index | None
+) -> Iterator[Path]:
+    """Download the archive under another name, under which it is gone in the end."""
+    reporter.say(f"Fetching the open-webui {version} source (about 50 MB) ...")
+    partial = archive.with_name(f"{archive.name}.partial")
+    try:
+        _download(version, partial, index or configured_index(), reporter)
+        yield partial
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _version_in(archive: Path) -> str | None:
+    """Return the version that an archive's package.json names, or None."""
+    try:
+        facts = json.loads(file_of(archive, "package.json") or b"null")
+        return str(facts["version"])
+    except (tarfile.TarError, EOFError, OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _download(version: str, target: Path, index: Index, reporter: Reporter) -> None:

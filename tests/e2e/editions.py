@@ -1,7 +1,8 @@
 """Which open-webui this run of the browser suite is about: a version, and the kit's way into it.
 
 CCZOO_EDITION names it, as in "plugin-0.12.4"; patches/open-webui/versions.json lists what there is.
-Without it, it is the newest version of the source way.
+Without it, it is the newest version of the source way. CCZOO_TRIED is a version that is not on the
+list, and tried as a package all the same (tools/newest.py).
 """
 
 from __future__ import annotations
@@ -26,14 +27,18 @@ class Edition:
     def __str__(self) -> str:
         return f"{self.way}-{self.version}"
 
+    @property
+    def is_listed(self) -> bool:
+        """Whether it is one of those that the kit supports."""
+        return self.version in supported(default_root(), self.way)
+
 
 def every_edition() -> list[Edition]:
-    """Return all editions: per way, oldest version first."""
-    return [
-        Edition(way, version)
-        for way in WAYS
-        for version in sorted(supported(default_root(), way), key=by_age)
-    ]
+    """Return all editions, and one that is tried: per way, oldest version first."""
+    tried = os.environ.get("CCZOO_TRIED")
+    editions = {Edition(way, version) for way in WAYS for version in supported(default_root(), way)}
+    editions |= {Edition("plugin", tried)} if tried else set()
+    return sorted(editions, key=lambda each: (WAYS.index(each.way), by_age(each.version)))
 
 
 def default_edition() -> Edition:

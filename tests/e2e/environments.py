@@ -19,6 +19,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from e2e.editions import this_edition
 from e2e.stack import LOG_TAIL_CHARACTERS, REPO, Installation, StackError
 from quote_generator.evidence import encode_base64url
 
@@ -67,7 +68,8 @@ class Environment:
 
     def install(self) -> None:
         """Put the hook in place, as a user does."""
-        self.run("-m", "cczoo_installer", "--openwebui-dir", self.package)
+        untested = () if this_edition().is_listed else ("--try",)
+        self.run("-m", "cczoo_installer", "--openwebui-dir", self.package, *untested)
 
     def revert(self) -> None:
         """Take the hook back, as a user does."""

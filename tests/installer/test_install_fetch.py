@@ -122,6 +122,86 @@ def test_another_archive_of_that_name_is_refused(
     assert [path.name for path in (cache / "sdist").iterdir()] == ["lock"]
 
 
+UNKNOWN = "0.5.99"  # no version of anybody's
+
+
+def serve_unknown(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, says: str | None = UNKNOWN
+) -> Path:
+    """Have the package index hold a source archive of a version that the kit does not know."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"open_webui-{UNKNOWN}.tar.gz"
+    files = {"src/app.html": b"<html></html>", "backend/open_webui/main.py": b"app = None\n"}
+    if says is not None:
+        facts = {"name": "open-webui", "version": says}
+        files["package.json"] = json.dumps(facts).encode()
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(f"open_webui-{UNKNOWN}/{name}")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return path
+
+
+def test_unpinned_says_what_it_did_not_check(
+    tmp_path: Path, cczoo: Run, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = serve_unknown(tmp_path / "links", monkeypatch)
+    assert cczoo(tmp_path / "new", "--fetch", UNKNOWN).code == 3  # never by itself
+    assert (
+        "would fetch" in cczoo(tmp_path / "new", "--fetch", UNKNOWN, "--unpinned", "--dry-run").out
+    )
+    assert not (tmp_path / "new").exists()
+    done = cczoo(tmp_path / "new", "--fetch", UNKNOWN, "--unpinned")
+    assert done.code == 0
+    assert "NOT CHECKED" in done.out
+    assert "Nothing was installed" in done.out
+    assert sha256_file(served) in done.out
+    assert snapshot(tmp_path / "new").keys() >= {"package.json", "src/app.html"}
+    assert not (tmp_path / "new/.cczoo-install").exists()
+    kept = cache / "sdist/unpinned" / served.name
+    assert str(kept) in done.out
+    assert sha256_file(kept) == sha256_file(served)
+    # What is kept is no cache: another archive under that name is seen.
+    served.unlink()
+    serve_unknown(tmp_path / "links", monkeypatch, says="0.5.98")
+    refused = cczoo(tmp_path / "newer", "--fetch", UNKNOWN, "--unpinned", "--json")
+    assert (refused.code, refused.json["code"]) == (8, "fetch-failed")
+
+
+@pytest.mark.parametrize("says", [None, "0.5.98", "\x1b[31m"])
+def test_unpinned_is_the_version_at_least(
+    tmp_path: Path, cczoo: Run, cache: Path, monkeypatch: pytest.MonkeyPatch, says: str | None
+) -> None:
+    serve_unknown(tmp_path / "links", monkeypatch, says)
+    refused = cczoo(tmp_path / "new", "--fetch", UNKNOWN, "--unpinned")
+    assert refused.code == 8
+    assert "\x1b" not in refused.err
+    assert not (tmp_path / "new").exists()
+    assert [path.name for path in (cache / "sdist/unpinned").iterdir()] == ["lock"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", gzip.compress(b"x" * 600)])
+def test_unpinned_of_what_is_no_archive(
+    tmp_path: Path, cczoo: Run, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    serve_unknown(tmp_path / "links", monkeypatch).write_bytes(content)
+    assert cczoo(tmp_path / "new", "--fetch", UNKNOWN, "--unpinned").code == 8
+    assert not (tmp_path / "new").exists()
+
+
+def test_unpinned_is_for_unknown_versions_and_empty_folders(tmp_path: Path, cczoo: Run) -> None:
+    known = cczoo(tmp_path / "new", "--fetch", VERSION, "--unpinned")
+    assert (known.code, "leave --unpinned out" in known.err) == (2, True)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/thesis.txt").write_text("precious")
+    assert cczoo(tmp_path / "full", "--fetch", UNKNOWN, "--unpinned").code == 4
+    assert cczoo(tmp_path / "new", "--unpinned").code == 2
+    assert snapshot(tmp_path / "full").keys() == {"thesis.txt"}
+
+
 @pytest.mark.parametrize(
     "index",
     [

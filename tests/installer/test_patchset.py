@@ -22,6 +22,8 @@ from cczoo_installer.errors import BrokenPatchSet, UnsupportedVersion
 from cczoo_installer.files import sha256_file
 from installer_kit import HOOKED, HOOKED_LAST, HOOKED_TOO, VERSION, VERSIONS, git, make_patch
 
+from porting import page
+
 ROOT = patchset.default_root()
 
 
@@ -129,34 +131,12 @@ def patched_page(shipped: Shipped) -> dict[str, str]:
     return {name: text.decode() for name, text in sources.items() if name.endswith(".svelte")}
 
 
-def test_no_frame_has_the_origin_of_the_page(patched_page: dict[str, str]) -> None:
+def test_no_frame_has_the_origin_and_no_markup_is_as_it_came(patched_page: dict[str, str]) -> None:
+    """The rules find something to look at, and nothing that is wrong."""
     assert len(patched_page) > 100
-    frames = [tag for text in patched_page.values() for tag in re.findall(r"<iframe\b[^>]*", text)]
-    assert len(frames) >= 7
-    assert [frame for frame in frames if "allow-same-origin" in frame] == []
-    without = [frame for frame in frames if "sandbox=" not in frame]
-    # Files as they are: PDFs, which no browser shows in a sandbox; the rest is no page.
-    as_they_are = re.compile(r"/files/\$?\{[\w.]+\}/content[\"`]")
-    assert [frame for frame in without if not as_they_are.search(frame)] == []
-
-
-# What goes into the page as markup without being sanitised there, and is none of a model's.
-OTHER_MARKUP = {
-    "katex.renderToString(content, { displayMode, throwOnError: false })",
-    "marked.parse(DOMPurify.sanitize(banner.content))",
-    "marked.parse( sanitizeResponseContent(models[selectedModelIdx]?.info?.meta?.description) )",
-    "html",  # DOMPurify.sanitize(token.text)
-}
-
-
-def test_nothing_goes_into_the_page_as_it_came(patched_page: dict[str, str]) -> None:
-    """Each other piece of markup was looked at; the loader cleans it all once more."""
-    found = {
-        " ".join(markup.split())
-        for text in patched_page.values()
-        for markup in re.findall(r"\{@html\s+(.*?)\}\s*(?:$|<)", text, re.DOTALL | re.MULTILINE)
-    }
-    assert {markup for markup in found if not markup.startswith("DOMPurify.")} == OTHER_MARKUP
+    assert len(page.frames(patched_page)) >= 7
+    assert {text for _, text in page.markup(patched_page)} == page.OTHER_MARKUP
+    assert page.problems(patched_page) == []
 
 
 @pytest.mark.parametrize("kit", ["there", "missing", "broken"])

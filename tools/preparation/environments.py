@@ -33,6 +33,8 @@ from preparation.uv import (
 LOCKS = REPO / "tools" / "locks"
 # Those of open-webui go into the wheel: cczoo-install makes environments by them, too.
 WEBUI_LOCKS = REPO / "installer" / "locks"
+# Of versions that are not on the list: tools/newest.py makes them.
+UNLISTED_LOCKS = REPO / "out" / "newest"
 NATIVE_SOURCES = ("pyproject.toml", "setup.py", "quote_generator/native")
 KIT_SOURCES = (
     *("pyproject.toml", "setup.py", "README.md", "LICENSE"),
@@ -239,9 +241,15 @@ def the_wheel() -> Path:
 _one_at_a_time = threading.Lock()
 
 
+def lock_path(version: str) -> Path:
+    """Where the lock of a version is, on the list or not."""
+    listed = version in editions.versions()
+    return (WEBUI_LOCKS if listed else UNLISTED_LOCKS) / f"open-webui-{version}.txt"
+
+
 def _lock_of(version: str) -> tuple[str, str]:
     """A version's lock in two: open-webui itself with its hashes, and all that it needs."""
-    text = (WEBUI_LOCKS / f"open-webui-{version}.txt").read_text()
+    text = lock_path(version).read_text()
     stock = re.search(r"(?m)^open-webui==(.*\\\n)*.*\n", text)
     if stock is None:
         raise ValueError(f"the lock of open-webui {version} does not name it")
@@ -273,7 +281,7 @@ def requirements_part(version: str) -> Part:
 
 def webui_folder(edition: str) -> Path:
     """Where an edition's environment is in this checkout."""
-    way, version = editions.way_and_version(edition)
+    way, _, version = edition.partition("-")
     return REPO / ".venv-webui" / f"{version}-{way}"
 
 
@@ -284,7 +292,7 @@ def webui_part(edition: str, at: Path | None = None) -> Part:
     costs one wheel and no shared environment is ever altered. A plug-in edition has the stock
     open-webui too, and nothing of the kit is switched on in it.
     """
-    way, version = editions.way_and_version(edition)
+    way, _, version = edition.partition("-")
     folder = at or webui_folder(edition)
     wheel, requirements = wheel_part(), requirements_part(version)
     stock, _ = _lock_of(version)
