@@ -1,11 +1,11 @@
 """Command line: ``cczoo-install`` and ``python -m cczoo_installer``.
 
 Exit codes: 0 done, 1 a mistake in the kit, 2 usage, 3 not the program that it should
-be, or an unsupported version, 4 local edits in the way, 5 the front end could not be built, 6 the
-machine (disk full, no permission, a missing tool), 7 another run holds the lock, 8 the source could
-not be fetched, 128 + N stopped by signal N (130 for Ctrl-C). After anything but 0 all is as it was,
-except that 6 in the middle of a change says how it stands (see `_where_it_stands`) and that a
-source which ``--fetch`` put there stays.
+be, or an unsupported version, 4 local edits or a full folder in the way, 5 the front end could not
+be built, 6 the machine (disk full, no permission, a missing tool), 7 another run holds the lock,
+8 the source could not be fetched, 128 + N stopped by signal N (130 for Ctrl-C). After anything but
+0 all is as it was, except that 6 in the middle of a change says how it stands (see
+`_where_it_stands`) and that a source which ``--fetch`` put there stays.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from cczoo_installer import patchset, tree
+from cczoo_installer import environment, patchset, tree
+from cczoo_installer.environment import EnvironmentResult, EnvironmentStatus, NewEnvironment
 from cczoo_installer.errors import BadUsage, InstallError, MachineTrouble
 from cczoo_installer.files import STOPPING, printable
 from cczoo_installer.hooked_package import HookedPackage
@@ -32,7 +33,8 @@ from cczoo_installer.install import Result, Status
 from cczoo_installer.journal import Journal, Step
 from cczoo_installer.kit import kit_source, kit_version
 from cczoo_installer.openwebui_tree import OpenWebuiTree, check_fetch_version
-from cczoo_installer.package import looks_like_package
+from cczoo_installer.owner import step_down
+from cczoo_installer.package import locate, looks_like_package
 from cczoo_installer.report import Reporter
 from cczoo_installer.trustee_tree import TrusteeTree
 
@@ -41,6 +43,15 @@ _DOCTOR = "doctor"  # a word with options of its own, in place of a folder
 
 # What a command does to files that were there before, and to those that were not.
 _VERBS = {"install": ("change", "add"), "revert": ("restore", "remove")}
+
+# What happens to build/ of a source tree, where it is not placed.
+_BUILD_INTENTIONS = {
+    "none": "",
+    "restored": "would restore build/ as it was before\n",
+    "removed": "would remove build/, of which there was none before\n",
+    "rebuilt": "would remove build/ of the kit, if it is there, and build open-webui's own\n",
+}
+_RESTART = "Restart what is running of it: until then it goes on with what it has loaded."
 
 _AnyInstaller = OpenWebuiTree | HookedPackage | TrusteeTree
 
@@ -69,11 +80,11 @@ def _parser() -> argparse.ArgumentParser:
         f"`{PROGRAM} {_DOCTOR}` says what stands between this machine and a green badge "
         f"(`{PROGRAM} {_DOCTOR} --help`).",
         epilog="Exit codes: 0 done; 2 usage; 3 not open-webui (or Trustee), or an unsupported "
-        "version; 4 local edits in the way; 5 the front end could not be built; 6 disk full, no "
-        "permission or a missing tool; 7 another run is at work; 8 the source could not be "
-        "fetched; 129, 130, 143 stopped by a signal (hang-up, Ctrl-C, SIGTERM); 1 a mistake in "
-        "the kit. After anything but 0 all is as it was, except that 6 in the middle of a change "
-        "says how it stands, and that a fetched source stays. "
+        "version; 4 local edits or a full folder in the way; 5 the front end could not be built; "
+        "6 disk full, no permission or a missing tool; 7 another run is at work; 8 the source "
+        "could not be fetched; 129, 130, 143 stopped by a signal (hang-up, Ctrl-C, SIGTERM); 1 a "
+        "mistake in the kit. After anything but 0 all is as it was, except that 6 in the middle of "
+        "a change says how it stands, and that a fetched source stays. "
         "The cache is $CCZOO_CACHE, or cczoo in $XDG_CACHE_HOME or ~/.cache.",
     )
     where = parser.add_mutually_exclusive_group(required=True)
@@ -87,6 +98,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="a source tree of CoCo Trustee: a checkout or an unpacked archive",
     )
+    where.add_argument(
+        "--make-env",
+        metavar="DIR",
+        help="make a Python environment with open-webui and the kit, in a folder that is missing "
+        "or empty; --dry-run says what it would download",
+    )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--status", action="store_true", help="say what is installed, and stop")
     what.add_argument("--revert", action="store_true", help="put all back, byte for byte")
@@ -94,6 +111,16 @@ def _parser() -> argparse.ArgumentParser:
         "--fetch",
         metavar="VERSION",
         help="first put the source of this version into DIR, if DIR is missing or empty",
+    )
+    parser.add_argument(
+        "--merge",
+        action="store_true",
+        help="keep local edits in the files of a source tree that are patched: three-way, by git",
+    )
+    parser.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="with --revert: build open-webui's own front end where there was none before",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would change, and change nothing"
@@ -108,6 +135,17 @@ def _parser() -> argparse.ArgumentParser:
         help="install beside a package of any version, and say what was found of what the kit "
         "needs",
     )
+    parser.add_argument(
+        "--openwebui-version",
+        metavar="VERSION",
+        help="for --make-env: this open-webui (default: the newest that is tested)",
+    )
+    parser.add_argument(
+        "--lean",
+        action="store_true",
+        help="for --make-env: without torch; questions about files then need an embedding engine "
+        "elsewhere",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {kit_version()}")
@@ -115,19 +153,26 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the installer with ``argv`` (``sys.argv[1:]`` when None) and return its exit code."""
-    return run(sys.argv[1:] if argv is None else argv)
+    """Run the installer with ``argv`` (``sys.argv[1:]`` when None) and return its exit code.
+
+    Where root names a folder of somebody else's, this process is that user's afterwards.
+    """
+    return run(sys.argv[1:] if argv is None else argv, become_owner=True)
 
 
 def run(
     argv: Sequence[str],
     *,
     patches: Path | None = None,
+    locks: Path = environment.LOCKS,
     on_step: Step = lambda _name: None,
+    become_owner: bool = False,
 ) -> int:
     """Do what ``argv`` says with the program's patch sets in ``patches`` (default: the kit's own).
 
-    ``on_step`` is told each step of a change before it is taken.
+    ``locks`` has those of new environments. ``on_step`` is told each step of a change before it is
+    taken. With ``become_owner`` root gives its rights up, for good, where the folder is somebody
+    else's.
     """
     as_json = "--json" in argv
     if argv[:1] == [_DOCTOR]:
@@ -141,6 +186,13 @@ def run(
             options = _parser().parse_args(argv)
             reporter = Reporter(None if options.quiet else sys.stderr)
             try:
+                if options.make_env is not None:
+                    _make_environment(options, reporter, patches, locks)
+                    return 0
+                if options.lean or options.openwebui_version is not None:
+                    raise BadUsage("--lean and --openwebui-version are for --make-env.")
+                if become_owner:
+                    _become_owner(options, reporter)
                 installer = _installer(options, reporter, patches, on_step)
                 journals.append(installer.journal)
                 _command(installer, options)
@@ -191,6 +243,16 @@ def _signals_raise() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _become_owner(options: argparse.Namespace, reporter: Reporter) -> None:
+    """Become the owner of the folder that will be changed: of a package, the one of its hook."""
+    directory = Path(options.trustee_dir or options.openwebui_dir)
+    if options.trustee_dir is None and looks_like_package(directory):
+        directory = locate(directory).site
+    told = step_down(directory, os.environ)
+    if told is not None:
+        reporter.say(told)
+
+
 def _installer(
     options: argparse.Namespace, reporter: Reporter, patches: Path | None, on_step: Step
 ) -> _AnyInstaller:
@@ -198,13 +260,14 @@ def _installer(
     if options.trustee_dir is not None:
         directory = Path(options.trustee_dir)
         root = patches or patchset.default_root(patchset.TRUSTEE)
-        return TrusteeTree(directory, root, reporter, on_step=on_step)
+        return TrusteeTree(directory, root, reporter, on_step=on_step, merge=options.merge)
     directory = Path(options.openwebui_dir)
     root = patches or patchset.default_root()
+    wishes = {"build": not options.no_build, "rebuild": options.rebuild, "merge": options.merge}
     comes_first = options.fetch is not None and tree.is_empty_or_missing(directory)
     if looks_like_package(directory) and not comes_first:
         return HookedPackage(directory, root, reporter, on_step=on_step)
-    return OpenWebuiTree(directory, root, reporter, on_step=on_step, build=not options.no_build)
+    return OpenWebuiTree(directory, root, reporter, on_step=on_step, **wishes)
 
 
 def _command(installer: _AnyInstaller, options: argparse.Namespace) -> None:
@@ -216,6 +279,10 @@ def _command(installer: _AnyInstaller, options: argparse.Namespace) -> None:
             "Trustee is neither fetched nor built, and --try is for packages; leave --fetch, "
             "--no-build and --try out."
         )
+    if options.rebuild and not (options.revert and isinstance(installer, OpenWebuiTree)):
+        raise BadUsage("--rebuild goes with --revert of an open-webui source tree; leave it out.")
+    if options.merge and (options.status or options.revert or isinstance(installer, HookedPackage)):
+        raise BadUsage("--merge goes with installing into a source tree; leave it out.")
     if options.status:
         if options.no_build or options.dry_run or options.attempt:
             raise BadUsage("--status only looks; leave --dry-run, --no-build and --try out.")
@@ -237,6 +304,62 @@ def _command(installer: _AnyInstaller, options: argparse.Namespace) -> None:
     else:
         result = installer.install(dry_run=options.dry_run)
     _print_result(result, installer, options)
+
+
+def _make_environment(
+    options: argparse.Namespace, reporter: Reporter, patches: Path | None, locks: Path
+) -> None:
+    """Make a new environment, or look at one, and print what came of it."""
+    if options.revert or options.no_build or options.attempt or options.fetch is not None:
+        raise BadUsage(
+            "--make-env makes an environment, and removing its folder takes it back; leave "
+            "--revert, --fetch, --no-build and --try out."
+        )
+    if options.status and options.dry_run:
+        raise BadUsage("--status only looks; leave --dry-run out.")
+    made = NewEnvironment(
+        Path(options.make_env),
+        patches or patchset.default_root(),
+        reporter,
+        version=options.openwebui_version,
+        lean=options.lean,
+        locks=locks,
+    )
+    found: EnvironmentStatus | EnvironmentResult
+    found = made.status() if options.status else made.make(dry_run=options.dry_run)
+    if options.json:
+        more = {} if options.status else {"dry_run": options.dry_run}
+        print(json.dumps({"ok": True, **more, **dataclasses.asdict(found)}, indent=2))
+    elif isinstance(found, EnvironmentStatus):
+        print(f"{printable(found.directory)}: {_what_is_there(found)}")
+    elif options.dry_run and found.changed:
+        print(f"would make {printable(found.directory)}: {environment.plan(found)}")
+    else:
+        print(_made(found, made))
+
+
+def _what_is_there(found: EnvironmentStatus) -> str:
+    what = f"open-webui {printable(found.version)}, {printable(found.kind)}"
+    return {
+        "absent": "nothing is there",
+        "foreign": "no environment of this kit's making",
+        "unfinished": f"half-made ({what}): nothing in it may be started. Run the same command as "
+        "before, which begins anew, or remove the folder",
+    }.get(found.state, f"made: {what}, with {printable(found.python)}, kit {printable(found.kit)}")
+
+
+def _made(result: EnvironmentResult, made: NewEnvironment) -> str:
+    shown, python = printable(result.directory), printable(shlex.quote(str(made.python)))
+    if not result.changed:
+        return f"{shown}: already made; nothing to do."
+    return "\n".join(
+        [
+            f"{shown}: made; open-webui {result.version}, {result.kind}.",
+            "Next:",
+            f"  {python} -m quote_generator transports    # can this machine make quotes?",
+            f"  {python} -m cczoo_backend --https         # open-webui with its badge, by HTTPS",
+        ]
+    )
 
 
 def _fetch_and_install(installer: OpenWebuiTree, options: argparse.Namespace) -> Result:
@@ -307,6 +430,9 @@ def _print_status(status: Status, as_json: bool) -> None:
     if status.state == "not-installed":
         print("not installed")
         return
+    if status.state == "unrecorded":
+        print("installed, but its record is gone: install or --revert takes it up again")
+        return
     kit, digest = printable(status.kit), printable(status.patch_set)[:12]
     newer = f"; kit {kit_version()} would replace it" if status.current is False else ""
     print(f"{status.state}: kit {kit}, {_what_is_in_place(status, digest)}{newer}")
@@ -347,8 +473,7 @@ def _print_result(result: Result, installer: _AnyInstaller, options: argparse.Na
         _print_intentions(result)
     else:
         print(f"{printable(installer.directory)}: {result.action}ed{_counts(result)}.")
-        if result.action == "install":
-            print(_next_steps(installer, result))
+        print(_next_steps(installer, result) if result.action == "install" else _RESTART)
 
 
 def _print_findings(result: Result) -> None:
@@ -362,9 +487,7 @@ def _print_intentions(result: Result) -> None:
     for verb, names in zip(_VERBS[result.action], (result.edited, result.added), strict=True):
         for name in names:
             print(f"would {verb} {printable(name)}")
-    if result.build != "none":
-        verb = "place" if result.action == "install" else "restore"
-        print(f"would {verb} build/ ({result.build})")
+    print(_BUILD_INTENTIONS.get(result.build, f"would place build/ ({result.build})\n"), end="")
 
 
 def _counts(result: Result) -> str:
@@ -401,7 +524,7 @@ def _next_steps(installer: _AnyInstaller, result: Result) -> str:
         lines = [
             "Next:",
             f"  python -m pip install {what}    # with open-webui's Python: gives it the badge",
-            f"  cd {backend} && bash start.sh",
+            f"  cd {backend} && bash start.sh    # an open-webui that is running: stop it first",
         ]
         if result.build == "none":
             lines.insert(

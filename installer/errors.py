@@ -58,6 +58,13 @@ class LocalEdits(InstallError):
     exit_code = 4
 
 
+class InTheWay(InstallError):
+    """A folder that was to be filled holds something already."""
+
+    code = "in-the-way"
+    exit_code = 4
+
+
 class BuildFailed(InstallError):
     """There is no front end to install; the tree is as it was."""
 

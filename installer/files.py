@@ -7,15 +7,16 @@ import errno
 import fcntl
 import hashlib
 import os
+import shlex
 import shutil
 import signal
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from cczoo_installer.errors import LocalEdits, Locked
+from cczoo_installer.errors import LocalEdits, Locked, MachineTrouble
 
 STOPPING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
@@ -116,6 +117,82 @@ def inside(root: Path, relative: str) -> Path:
                 "place and run again."
             )
     return path
+
+
+def mount_of(path: Path) -> int:
+    """Return the number of the mount that ``path`` lies on, as this process sees it.
+
+    The number and not the device: a bind mount of one file system into itself has the same device,
+    and no rename leads across it either. A link is looked at itself. Where /proc is missing the
+    device has to do. Raises OSError.
+    """
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        facts = Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return os.fstat(descriptor).st_dev
+    finally:
+        os.close(descriptor)
+    return int(dict(line.split(":", 1) for line in facts.splitlines())["mnt_id"])
+
+
+def require_changeable(root: Path, names: Iterable[str]) -> None:
+    """Raise MachineTrouble or OSError where a path below ``root`` could not be renamed.
+
+    Looks at each path of ``names`` that is there, and at the folders above it. Meant for the
+    moment before a change: finding this in the middle of one leaves it half-way.
+    """
+    mount = mount_of(root)
+    _require_writable(root)
+    for name in names:
+        path = root
+        for part in PurePosixPath(name).parts:
+            path = path / part
+            if not os.path.lexists(path):
+                break
+            if mount_of(path) != mount:
+                raise MachineTrouble(
+                    f"{printable(path)} is a mount of its own inside the folder, and no file can "
+                    "be renamed across that. Unmount it, or put its content there in its place, "
+                    "and run again. Nothing was changed."
+                )
+            if path.is_dir():
+                _require_writable(path)
+
+
+def _require_writable(folder: Path) -> None:
+    """Raise OSError as writing to ``folder`` would, without writing."""
+    if os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+        return
+    read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+    owner, us = folder.stat().st_uid, os.geteuid()
+    if not read_only and owner not in {us, folder.parent.stat().st_uid}:
+        us_or_owner = folder.parent.stat().st_uid if us == 0 else us
+        raise MachineTrouble(
+            f"{printable(folder)} belongs to another user than the folder that it is in, as after "
+            f"an earlier run as root. Give it back (`sudo chown -R {us_or_owner} "
+            f"{printable(shlex.quote(str(folder)))}`) and run again. Nothing was changed."
+        )
+    number = errno.EROFS if read_only else errno.EACCES
+    raise OSError(number, os.strerror(number), str(folder))
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy a folder with modes, times, links and owners, and wait until it is on the disk."""
+    shutil.copytree(source, target, symlinks=True)
+    for parent, folders, names in os.walk(source):
+        for name in (".", *folders, *names):
+            origin = Path(parent, name)
+            same_owner(target / origin.relative_to(source), origin.lstat())
+    os.sync()  # many small files: one sync is far quicker than one for each
+
+
+def cannot_be_renamed(trouble: OSError) -> bool:
+    """Tell whether a rename failed as it does for a folder in a lower layer of an overlayfs.
+
+    That is what a container's image consists of. Files can be renamed there, folders cannot.
+    """
+    return trouble.errno == errno.EXDEV
 
 
 def sync_folder(folder: Path) -> None:

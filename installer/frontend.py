@@ -18,6 +18,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -26,17 +27,24 @@ from cczoo_installer.errors import BuildFailed, MachineTrouble
 from cczoo_installer.files import (
     locked,
     printable,
+    read_small,
     remove_tree,
     sha256_bytes,
     sha256_file,
     tree_hashes,
     write_durably,
 )
-from cczoo_installer.process import run
+from cczoo_installer.process import Outcome, run
 from cczoo_installer.report import Reporter
 
 BUILDER_FORMAT = 1  # raise it when the way of building changes what comes out
+NODE_MAJORS = (20, 22)
 KEPT_BUILDS = 4  # finished front ends to keep, about 150 MB each
+
+# A folder that open-webui's build fills before it builds, from node_modules and the network. It
+# reads nothing of what it finds there; the one file that ships in it keeps the folder in place.
+_FILLED_BY_THE_BUILD = PurePosixPath("static/pyodide")
+_SHIPPED_IN_IT = _FILLED_BY_THE_BUILD / "pyodide-lock.json"
 
 # What `npm run build` reads: folders, and files at the top. Environment files (.env) are left
 # out on purpose: they hold secrets, and open-webui's front end uses none of them.
@@ -50,6 +58,13 @@ _COMPLETE = ".cczoo-complete"  # in node_modules, which `npm ci` begins by remov
 _INSTALL_SECONDS = 30 * 60
 _BUILD_SECONDS = 60 * 60
 _HEAP_MB = 4096  # with 2048, vite runs out of memory on open-webui
+# What open-webui's package.json takes under `engines`, and the packages of its lock file too:
+# its .npmrc has npm refuse anything else. The front end was built with both ends of it.
+OLDEST_NODE = (20, 18, 1)
+TOO_NEW_NODE = (23, 0, 0)
+
+_NO_ROOM = re.compile(r"\bENOSPC\b|\bEDQUOT\b|no space left on device|quota exceeded", re.I)
+_NO_ROOM_BYTES = 1 << 20
 
 Inputs = dict[str, Path | bytes]
 
@@ -69,10 +84,7 @@ class Toolchain:
 
 def toolchain(env: Mapping[str, str] = os.environ) -> Toolchain:
     """Return the Node.js and npm on PATH; raises BuildFailed when they are missing or too old."""
-    wanted = (
-        "Building open-webui's front end needs Node.js 20.19 or newer in the 20 series, or 22.13 "
-        "or newer in the 22 series, with npm"
-    )
+    wanted = "Building open-webui's front end needs Node.js 20.18.1 or newer, up to 22, with npm"
     found = {name: shutil.which(name, path=env.get("PATH")) for name in ("node", "npm")}
     missing = [name for name, path in found.items() if path is None]
     if missing:
@@ -96,7 +108,7 @@ def toolchain(env: Mapping[str, str] = os.environ) -> Toolchain:
     if match is None:
         raise BuildFailed(f"{wanted}; `node --version` says {printable(output.strip())[:80]!r}.")
     version = (int(match[1]), int(match[2]), int(match[3]))
-    if not ((20, 19) <= version[:2] < (21,) or (22, 13) <= version[:2] < (23,)):
+    if not OLDEST_NODE <= version < TOO_NEW_NODE:
         raise BuildFailed(
             f"{wanted}; this is {output.strip()}. Install one of those and run again, or add "
             "--no-build to patch the sources only. Nothing was changed."
@@ -122,7 +134,9 @@ def inputs(tree: Path, changes: Mapping[str, Path | bytes | None] | None = None)
                         "not follow. Put the real folder in its place and run again."
                     )
             for path in (Path(parent, file) for file in names):
-                found[path.relative_to(tree).as_posix()] = path
+                relative = PurePosixPath(path.relative_to(tree).as_posix())
+                if _FILLED_BY_THE_BUILD not in relative.parents or relative == _SHIPPED_IN_IT:
+                    found[str(relative)] = path
     for name, content in (changes or {}).items():
         if content is None:
             found.pop(name, None)
@@ -284,6 +298,7 @@ class _Job:
         self.reporter.still()
         if outcome.ok:
             return
+        self._raise_if_full(outcome)
         how = (
             "took too long and was stopped"
             if outcome.returncode is None
@@ -299,6 +314,27 @@ class _Job:
             f"{outcome.tail()}\n{advice} and run again. The open-webui tree was not changed."
         )
 
+    def _raise_if_full(self, outcome: Outcome) -> None:
+        """Raise MachineTrouble where a full disk made npm fail: npm's own words are about npm.
+
+        Its log may be empty then, so the room that is left counts as well as what it says.
+        """
+        places = {
+            "the cache": self.workspace,
+            "npm's own cache": Path(self.env.get("HOME") or "/", ".npm"),
+            "the folder for temporary files": Path(tempfile.gettempdir()),
+        }
+        full = [f"{what} ({printable(where)})" for what, where in places.items() if _is_full(where)]
+        if not full and not _NO_ROOM.search(outcome.tail()):
+            return
+        which = f"The disk of {' and of '.join(full)} is full" if full else "A disk is full"
+        raise MachineTrouble(
+            f"{which}, or a quota used up, and npm could not go on. A build needs about 2 GB in "
+            "the cache: make room, or name another folder with CCZOO_CACHE, and run again. The "
+            f"open-webui tree was not changed. The end of the log, {printable(self.log)}:\n"
+            f"{outcome.tail()}"
+        )
+
     def _environment(self, key: str) -> dict[str, str]:
         env = dict(self.env)
         # NODE_ENV=production would leave out the build tools.
@@ -308,10 +344,34 @@ class _Job:
             options = f"{options} --max-old-space-size={_HEAP_MB}".strip()
         return env | {
             "NODE_OPTIONS": options,
-            "APP_BUILD_HASH": f"cczoo-{key[:12]}",  # shown under Settings > About
+            "APP_BUILD_HASH": name_of_build(key),
             "npm_config_update_notifier": "false",
             "CI": "1",
         }
+
+
+def _is_full(folder: Path) -> bool:
+    """Tell whether the file system of a folder has no room for a file of any size worth having."""
+    while not folder.exists():
+        folder = folder.parent
+    found = os.statvfs(folder)
+    room = found.f_bavail * found.f_frsize
+    return room < _NO_ROOM_BYTES or (found.f_files > 0 and found.f_favail == 0)
+
+
+def name_of_build(key: str) -> str:
+    """Return what a front end calls itself: under Settings > About, and in its version.json."""
+    return f"cczoo-{key[:12]}"
+
+
+def built_key(folder: Path) -> str | None:
+    """Return the beginning of the key of a front end that we built; None for anybody else's."""
+    try:
+        version = json.loads(read_small(folder / "_app" / "version.json", 4096))["version"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    match = re.fullmatch(r"cczoo-([0-9a-f]{12})", str(version))
+    return match[1] if match else None
 
 
 def cached(cache: Path, key: str) -> Build | None:

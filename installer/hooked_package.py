@@ -12,10 +12,16 @@ from typing import ClassVar
 
 from cczoo_installer import package
 from cczoo_installer.errors import LocalEdits, MachineTrouble, UnsupportedVersion
-from cczoo_installer.files import inside, printable, sha256_bytes
+from cczoo_installer.files import (
+    inside,
+    printable,
+    sha256_bytes,
+    sha256_if_file,
+    uninterrupted,
+)
 from cczoo_installer.hook_line import BESIDE, FILE, hook_line
-from cczoo_installer.install import Finding, Installer, Result, Status
-from cczoo_installer.journal import NewFile, Plan, Record
+from cczoo_installer.install import TAKES_UP, Finding, Installer, Result, Status
+from cczoo_installer.journal import FileChange, NewFile, Plan, Record
 from cczoo_installer.kit import kit_source, kit_version
 from cczoo_installer.versions import Way, listed, supported
 
@@ -50,6 +56,9 @@ class HookedPackage(Installer):
         record = self._record()
         gone = record is not None and not self.package.is_there
         version = None if gone else package.version_of(self.package)
+        state = self._state(record)
+        if self._is_unrecorded():
+            state["state"] = "unrecorded"
         return Status(
             directory=str(self.directory),
             way=self.way,
@@ -59,8 +68,33 @@ class HookedPackage(Installer):
             current=record.patch_set == _digest(record.packages) if record else None,
             hook=str(self.hook) if record else None,
             notes=self._what_is_missing() if record else (),
-            **self._state(record),
+            **state,
         )
+
+    def _is_unrecorded(self) -> bool:
+        """Tell whether our hook for this very package is there, and the record of it is gone."""
+        if self.journal.record() is not None:
+            return False
+        alone = self._names({str(self.package.folder)})
+        return sha256_if_file(inside(self.package.site, FILE)) == _digest(alone)
+
+    def _adopt(self, version: str | None) -> None:
+        """Write the record of a hook of ours that has lost it."""
+        if not self._is_unrecorded():
+            return
+        self.reporter.say(TAKES_UP)
+        names = self._names({str(self.package.folder)})
+        mode = self.hook.stat().st_mode & 0o7777
+        record = Record(
+            program=self.program,
+            version=version or "unknown",
+            kit=kit_version(),
+            patch_set=_digest(names),
+            files={FILE: FileChange(None, _digest(names), mode)},
+            packages=names,
+        )
+        with uninterrupted():
+            self.journal.adopt(record, {})
 
     def _record(self) -> Record | None:
         """Return the record of the installation if this package is part of it."""
@@ -103,9 +137,13 @@ class HookedPackage(Installer):
                 f"The kit is not installed where open-webui is. {self._how_to_get_the_kit()} "
                 "Nothing was changed."
             )
+        if dry_run and self._is_unrecorded():
+            notes = (TAKES_UP, *self._notes(version))
+            return Result("install", changed=True, way=self.way, notes=notes, found=found)
         if dry_run:
             return self._plan(version, found, self._other_packages())[1]
         with self._lock():
+            self._adopt(version)
             others = self._other_packages()  # before a stopped run of theirs is taken back
             return self._carry_out(lambda: self._plan(version, found, others))
 
@@ -195,11 +233,15 @@ class HookedPackage(Installer):
 
         Works where open-webui is gone; raises NotOpenWebui where there was none.
         """
+        if dry_run and self._is_unrecorded():
+            added = (str(self.hook),)
+            return Result("revert", changed=True, way=self.way, added=added, notes=(TAKES_UP,))
         if dry_run:
             record, others = self._to_take_back()
             self._refuse_edits(record)
             return self._reverted(record, others)
         with self._lock():
+            self._adopt(package.version_of(self.package) if self.package.is_there else None)
             record, others = self._to_take_back()
             result = self._reverted(record, others)
             if record is None:

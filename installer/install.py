@@ -26,6 +26,11 @@ from cczoo_installer.journal import BUILD, Journal, Plan, Record, Step, edited_s
 from cczoo_installer.report import Reporter
 from cczoo_installer.versions import Way
 
+TAKES_UP = (
+    "This kit is installed here already and its record is gone; it is taken up again by what the "
+    "files hold."
+)
+
 
 def cache_root(env: Mapping[str, str] = os.environ) -> Path:
     """Return the kit's cache folder: ``CCZOO_CACHE``, else under the user's cache folder."""
@@ -64,6 +69,8 @@ class Result:
 @dataclass(frozen=True)
 class Status:
     """How a program stands: ``state`` is one of not-installed, installed, modified, unfinished.
+
+    It can be ``unrecorded`` too: the kit is in place, and its record is gone.
 
     ``version`` is None where it cannot be told, or where open-webui is gone and our hook is left;
     ``current`` is None where nothing is installed, or nothing could take its place.

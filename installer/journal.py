@@ -14,6 +14,10 @@ Inside: ``record.json`` (what changes, written once), ``new/`` (contents to come
 places), ``old/`` (originals), ``build.json`` (hashes of the installed front end). Whatever kills
 a run, the phase tells the next one what to do: ``applying`` and ``reverting`` are taken back
 file by file, each step looking at what it finds, so the same work may be begun again and again.
+
+In a container a folder of the image (a lower layer of an overlayfs) cannot be renamed. There it is
+copied under a passing name, that copy is renamed, and then the folder is removed, its record last.
+Of two phases that are there at once the later one counts, and an empty folder is no phase.
 """
 
 from __future__ import annotations
@@ -23,19 +27,22 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from cczoo_installer.errors import LocalEdits, MachineTrouble
 from cczoo_installer.files import (
+    cannot_be_renamed,
+    copy_folder,
     date_after,
     inside,
     is_plain_relative,
     keep_copy,
     printable,
     remove_tree,
+    require_changeable,
     same_owner,
     sha256_bytes,
     sha256_file,
@@ -49,6 +56,9 @@ HOME = ".cczoo-install"
 BUILD = "build"  # where open-webui's backend looks for the front end (FRONTEND_BUILD_DIR)
 PAGE = "index.html"  # the one file of a front end whose name says nothing about its content
 RECORD_FORMAT = 2
+TAKEN_BACK = "build-taken-back"  # beside the record, once our front end is out of the root
+STOCK = "stock"  # in our home: open-webui's own front end, on its way to BUILD
+COMING = ".coming"  # ends the name of a copy that is being made
 
 Phase = Literal["applying", "applied", "reverting"]
 PHASES: tuple[Phase, ...] = ("applying", "applied", "reverting")
@@ -177,8 +187,12 @@ class Journal:
         """Where the installation stands; None when nothing of ours is there."""
         if self.home.is_symlink():
             raise LocalEdits(f"{printable(self.home)} is a symbolic link. Remove it, run again.")
-        folders = {path.name for path in self._folders() if path.is_dir()}
-        return next((name for name in PHASES if name in folders), None)
+        return next(iter(self._phases()), None)
+
+    def _phases(self) -> list[Phase]:
+        """Return the phases whose folders are there, the one that counts first."""
+        folders = {path.name for path in self._folders() if path.is_dir() and any(path.iterdir())}
+        return [name for name in reversed(PHASES) if name in folders]
 
     def _folders(self) -> Iterator[Path]:
         """The real folders in our home: a link there is not of our making."""
@@ -251,10 +265,17 @@ class Journal:
         """Return the edited files of the installed front end, and whether any of it is gone."""
         if record.build is None:
             return [], False
+        if self._leaving.exists():  # of the user's own, which is still being removed
+            known, there = tree_hashes(self._leaving), tree_hashes(self.root / BUILD)
+            return sorted(f"{BUILD}/{name}" for name, _ in there.items() - known.items()), True
+        kept = self.folder / "old" / BUILD
         if not self._our_build_is_in_place(record.build):
-            return [], True
+            in_the_way = kept.exists() and (self.root / BUILD).is_file()
+            return [BUILD] if in_the_way else [], True
         wrote, found = self._installed_hashes(), tree_hashes(self.root / BUILD)
         odd = {name for name, _digest in wrote.items() ^ found.items() if name in found}
+        if odd and kept.is_dir() and tree_hashes(kept) == found:
+            return [], True  # somebody has put the user's own back
         return sorted(f"{BUILD}/{name}" for name in odd), not wrote.keys() <= found.keys()
 
     def _installed_hashes(self) -> dict[str, str]:
@@ -270,7 +291,9 @@ class Journal:
 
     def _our_build_is_in_place(self, build: BuildChange) -> bool:
         moved_away = (self.folder / "old" / BUILD).exists()
-        return (self.root / BUILD).is_dir() and (moved_away or not build.replaced)
+        taken_back = (self.folder / TAKEN_BACK).exists()
+        there = (self.root / BUILD).is_dir() and not taken_back
+        return there and (moved_away or not build.replaced)
 
     # -- changing -----------------------------------------------------------------------------
 
@@ -350,6 +373,52 @@ class Journal:
             return inside(self.root, BUILD).exists()
         return record.build.replaced
 
+    @property
+    def _leaving(self) -> Path:
+        """Where a complete copy of the user's own front end is while that is being removed."""
+        return self.folder / "old" / f"{BUILD}.leaving"
+
+    def require_changeable(self, names: Iterable[str], *, build: bool = False) -> None:
+        """Raise MachineTrouble or OSError where one of the root's files could not be changed."""
+        require_changeable(self.root, [HOME, *names, *([BUILD] if build else [])])
+
+    def adopt(self, record: Record, originals: Mapping[str, bytes]) -> None:
+        """Write the journal of an installation that is in place and has none.
+
+        ``originals`` has the content from before of the files that are there; nothing else of the
+        root changes.
+        """
+        self.home.mkdir(exist_ok=True)
+        write_durably(self.home / ".gitignore", b"*\n")
+        self.discard_leftovers()
+        staging = self.home / "staging"
+        for name, content in originals.items():
+            kept = staging / "old" / name
+            write_durably(kept, content, record.files[name].mode)
+        if record.build is not None:
+            hashes = tree_hashes(self.root / BUILD)
+            write_durably(staging / "build.json", json.dumps(hashes).encode())
+        write_durably(staging / "record.json", record.to_json())
+        for folder, _folders, _files in os.walk(staging):
+            sync_folder(Path(folder))
+        self.on_step("adopt:end")
+        self._enter("staging", "applied")
+
+    def place_stock(self, folder: Path) -> None:
+        """Copy a front end to where open-webui looks for it and nothing is: whole or not at all."""
+        stock = self.home / STOCK
+        self.home.mkdir(exist_ok=True)
+        remove_tree(stock)
+        copy_folder(folder, stock)
+        for parent, folders, names in os.walk(stock):
+            for name in (".", *folders, *names):
+                same_owner(Path(parent, name), self.root.stat())
+        self._date_page(stock, after=stock)
+        self.on_step("stock:place")
+        stock.rename(inside(self.root, BUILD))
+        sync_folder(self.root)
+        self.clean()
+
     def commit(self) -> None:
         """Take back what is installed, if anything, and install what is staged.
 
@@ -359,6 +428,7 @@ class Journal:
         try:
             staged = Record.from_json((self.home / "staging" / "record.json").read_bytes())
             self._refuse_surprises(staged)
+            self.require_changeable(staged.files, build=staged.build is not None)
             self._date_page(self.home / "staging" / "new" / BUILD, after=self.root / BUILD)
             self.take_back()
             self.on_step("commit:begin")
@@ -408,9 +478,31 @@ class Journal:
         if build.replaced:
             self.on_step("build:aside")
             (self.folder / "old").mkdir(exist_ok=True)
-            place.rename(self.folder / "old" / BUILD)
+            self._put_aside(place, self.folder / "old" / BUILD)
         self.on_step("build:place")
         fresh.rename(place)
+
+    def _put_aside(self, place: Path, kept: Path) -> None:
+        """Move the user's own front end to where it is kept."""
+        try:
+            place.rename(kept)
+        except OSError as trouble:
+            if not cannot_be_renamed(trouble):
+                raise
+            self._copy_aside(place, self._leaving)
+            self.on_step("build:leaving")
+            remove_tree(place)
+            self.on_step("build:left")
+            self._leaving.rename(kept)
+
+    def _copy_aside(self, folder: Path, target: Path) -> None:
+        """Copy ``folder``; ``target`` is there whole or not at all."""
+        coming = target.with_name(target.name + COMING)
+        remove_tree(coming)
+        self.on_step(f"copy:{target.name}")
+        copy_folder(folder, coming)
+        coming.rename(target)
+        sync_folder(target.parent)
 
     def _date_page(self, coming: Path, *, after: Path) -> None:
         """Date the page of the ``coming`` front end after that of the one whose place it takes.
@@ -430,8 +522,9 @@ class Journal:
         if record is None:
             return
         self._refuse_to_lose(record)
-        phase = self.phase
-        if phase == "applied":
+        self._drop_earlier_phases()
+        if self.phase == "applied":
+            self.require_changeable(record.files, build=record.build is not None)
             self.on_step("revert:begin")
             self._enter("applied", "reverting")
         for name, change in record.files.items():
@@ -449,9 +542,34 @@ class Journal:
                 sync_folder(folder)
         self.on_step("revert:end")
         remove_tree(self.home / "trash")
-        self.folder.rename(self.home / "trash")
+        self._throw_away()
         self.on_step("revert:trash")
         remove_tree(self.home / "trash")
+
+    def _throw_away(self) -> None:
+        try:
+            self.folder.rename(self.home / "trash")
+        except OSError as trouble:
+            if not cannot_be_renamed(trouble):
+                raise
+            self._remove_phase(self.folder)
+
+    def _remove_phase(self, folder: Path) -> None:
+        """Remove a phase's folder so that what is left of it always tells how it stands."""
+        last = (TAKEN_BACK, "record.json")
+        self.on_step(f"remove:{folder.name}")
+        for path in list(folder.iterdir()):
+            if path.name not in last:
+                remove_tree(path)
+        for name in last:
+            self.on_step(f"remove:{folder.name}/{name}")
+            remove_tree(folder / name)
+        folder.rmdir()
+
+    def _drop_earlier_phases(self) -> None:
+        """Remove what the one that counts was copied from."""
+        for name in self._phases()[1:]:
+            self._remove_phase(self.home / name)
 
     def _refuse_to_lose(self, record: Record) -> None:
         edited = self.edited_files(record) + self.edited_build(record)
@@ -474,7 +592,7 @@ class Journal:
         kept = self.folder / "old" / relative
         if change.before is None:
             path.unlink(missing_ok=True)
-        elif kept.is_file():
+        elif kept.is_file() and not _is_right(path, change):
             path.parent.mkdir(parents=True, exist_ok=True)
             # cargo tells a change by a later date alone: it would keep what it built of ours.
             date_after(kept, path, self.now())
@@ -482,15 +600,39 @@ class Journal:
 
     def _restore_build(self, build: BuildChange) -> None:
         place, kept = inside(self.root, BUILD), self.folder / "old" / BUILD
-        gone = self.folder / "build-taken-back"
+        gone = self.folder / TAKEN_BACK
+        if self._leaving.exists():  # ours has not come yet
+            remove_tree(place)
+            self._put_back(self._leaving, place)
+            return
         if self._our_build_is_in_place(build):
             self.on_step("build:remove")
-            remove_tree(gone)
-            place.rename(gone)
-        if kept.exists():
-            self._date_page(kept, after=gone)
+            self._take_away(place, gone, kept)
+        if kept.exists() and not place.exists():
+            self._date_page(kept, after=gone if (gone / PAGE).exists() else kept)
             self.on_step("build:restore")
+            self._put_back(kept, place)
+
+    def _take_away(self, place: Path, gone: Path, kept: Path) -> None:
+        """Move our front end out of the root; ``gone`` says that this is done."""
+        try:
+            place.rename(gone)
+        except OSError as trouble:
+            if not cannot_be_renamed(trouble):
+                raise
+            self._date_page(kept, after=place)
+            remove_tree(place)
+            self.on_step("build:removed")
+            gone.mkdir()
+
+    def _put_back(self, kept: Path, place: Path) -> None:
+        try:
             kept.rename(place)
+        except OSError as trouble:
+            if not cannot_be_renamed(trouble):
+                raise
+            self._copy_aside(kept, self.folder / "coming")
+            (self.folder / "coming").rename(place)
 
     def _remove_compiled(self, record: Record) -> None:
         """Remove the byte code that Python derived from our files."""
@@ -509,20 +651,37 @@ class Journal:
 
     def discard_leftovers(self) -> None:
         """Remove what a stopped run left half-written or half-removed."""
-        for name in ("staging", "trash"):
+        self._drop_earlier_phases()
+        for name in ("staging", "trash", STOCK, *(f"{phase}{COMING}" for phase in PHASES)):
             remove_tree(self.home / name)
 
     def clean(self) -> None:
         """Remove the journal's folder when nothing is installed."""
         if self.home.is_dir() and self.phase is None:
             self.discard_leftovers()
+            for name in PHASES:  # empty: the last that was removed of one
+                with contextlib.suppress(OSError):
+                    (self.home / name).rmdir()
             (self.home / ".gitignore").unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # not ours: somebody keeps something in there
                 self.home.rmdir()
 
     def _enter(self, now: str, then: str) -> None:
-        (self.home / now).rename(self.home / then)
+        try:
+            (self.home / now).rename(self.home / then)
+        except OSError as trouble:
+            if not cannot_be_renamed(trouble):
+                raise
+            self._copy_aside(self.home / now, self.home / then)
+            self._remove_phase(self.home / now)
         sync_folder(self.home)
+
+
+def _is_right(path: Path, change: FileChange) -> bool:
+    """Tell whether a file is already what it was before the change, its mode included."""
+    if sha256_if_file(path) != change.before:
+        return False
+    return path.lstat().st_mode & 0o7777 == change.mode
 
 
 def edited_sentence(edited: list[str], limit: int = 5) -> str:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cczoo_installer import frontend, source, tree
 from cczoo_installer.errors import BadUsage, BrokenPatchSet, NotOpenWebui, UnsupportedVersion
 from cczoo_installer.files import inside, printable
-from cczoo_installer.install import cache_root
-from cczoo_installer.journal import BUILD, NewBuild, Record
+from cczoo_installer.install import Result, cache_root
+from cczoo_installer.journal import BUILD, BuildChange, NewBuild, Record
 from cczoo_installer.patched_tree import Building, PatchedTree
 from cczoo_installer.patchset import PatchSet
 from cczoo_installer.versions import listed, supported
+
+_NO_FRONT_END = (
+    f"No {BUILD}/ was there before the kit, so none is there without it: open-webui then answers "
+    "GET / with 404. --revert --rebuild builds its own one, or `npm run build` in the tree does."
+)
 
 
 @dataclass
@@ -22,9 +27,11 @@ class OpenWebuiTree(PatchedTree):
     """Works on one open-webui source tree.
 
     With ``build``, its front end is built anew; ``cache`` keeps archives and finished front ends.
+    With ``rebuild``, taking back leaves a front end of stock open-webui where there was none.
     """
 
     build: bool = True
+    rebuild: bool = False
     cache: Path = field(default_factory=cache_root)
 
     def version(self) -> str:
@@ -72,6 +79,60 @@ class OpenWebuiTree(PatchedTree):
         )
         return NewBuild(made.folder, made.hashes, made.key, tools.major)
 
+    def _build_of_ours(self, contents: Mapping[str, bytes]) -> BuildChange | None:
+        place = inside(self.directory, BUILD)
+        named = frontend.built_key(place)
+        if named is None:
+            return None
+        sources = frontend.inputs(self.directory, contents)
+        for major in frontend.NODE_MAJORS:
+            key = frontend.build_key(sources, major)
+            if key.startswith(named):
+                return BuildChange(key, major, replaced=False)
+        return BuildChange(named, 0, replaced=False)  # of sources that were edited since
+
+    # -- taking back --------------------------------------------------------------------------
+
+    def revert(self, *, dry_run: bool = False) -> Result:
+        """Put the tree back as it was, byte for byte; with ``rebuild``, and a front end into it."""
+        lacks = self._will_lack_a_build()
+        stock = self._stock_build() if lacks and self.rebuild and not dry_run else None
+        result = super().revert(dry_run=dry_run)
+        if stock is not None:
+            with self._lock():
+                self.journal.place_stock(stock.folder)
+        if not lacks:
+            note = f"{BUILD}/ is there without it: nothing is to be built." * self.rebuild
+        else:
+            note = "" if self.rebuild else _NO_FRONT_END
+        notes = (*result.notes, *([note] if note and (result.changed or self.rebuild) else []))
+        if lacks and self.rebuild:
+            return replace(result, changed=True, build="rebuilt", notes=notes)
+        return replace(result, notes=notes)
+
+    def _will_lack_a_build(self) -> bool:
+        """Tell whether no front end is where the backend looks once the kit is taken back."""
+        record = self.journal.record()
+        if record is not None and record.build is not None:
+            return not record.build.replaced
+        place = self.directory / BUILD
+        if not place.exists():
+            return True
+        if frontend.built_key(place) is None or not self._is_supported(self.version()):
+            return False
+        return self._unrecorded(self._patch_set(self.version())) is not None
+
+    def _stock_build(self) -> frontend.Build:
+        """Build the front end of the tree as it is without us; the tree is only read."""
+        record = self._record_of(self.version())
+        self._refuse_edits(record)
+        patches = self._patch_set(self.version())
+        contents = self._unrecorded(patches) or {}
+        sources, tools = self._sources(record, contents), frontend.toolchain(self.env)
+        return frontend.build_sources(
+            sources, self.cache, tools, reporter=self.reporter, env=self.env
+        )
+
     def _is_current(self, record: Record, patches: PatchSet) -> bool:
         if not super()._is_current(record, patches):
             return False
@@ -96,6 +157,11 @@ class OpenWebuiTree(PatchedTree):
         if replaces and record is not None and record.build is not None and not self.build:
             notes.append("Its front end goes, and --no-build brings no new one.")
         return tuple(notes)
+
+    def _shipped_text(self, patches: PatchSet, name: str) -> bytes | None:
+        if patches.sdist_sha256 is None:
+            return None
+        return source.file_of(self._archive(patches), name)
 
     # -- fetching -----------------------------------------------------------------------------
 
@@ -129,14 +195,17 @@ class OpenWebuiTree(PatchedTree):
             raise BrokenPatchSet(
                 f"{patches.folder / 'upstream.json'} pins no source archive. Install the kit anew."
             )
-        archive = source.fetch(
+        source.unpack(self._archive(patches), self.directory)
+
+    def _archive(self, patches: PatchSet) -> Path:
+        """Return the version's source archive, from the cache or the package index."""
+        return source.fetch(
             patches.version,
-            patches.sdist_sha256,
+            str(patches.sdist_sha256),
             self.cache,
             reporter=self.reporter,
             index=source.configured_index(self.env),
         )
-        source.unpack(archive, self.directory)
 
 
 def check_fetch_version(text: str) -> str:

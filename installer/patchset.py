@@ -41,6 +41,11 @@ HEADER_FIELDS = ("Description", "Why", "How to test")
 # Ours are hooks only: the new front end must build with upstream's own tool settings.
 UNTOUCHABLE = ("package.json", "package-lock.json", "vite.config.ts")
 
+NO_GIT = (
+    "git is not installed, and the installer applies its patches with it. Install git (Debian and "
+    "Ubuntu: apt-get install git) and run again. Nothing was changed."
+)
+
 _VERSION = re.compile(r"\d+(\.\d+)+[A-Za-z0-9.+-]*")
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 _FIELD = re.compile(r"([A-Z][A-Za-z -]*):(?: (.*))?$")
@@ -184,18 +189,46 @@ class PatchSet:
                 _apply(patch, work, Path(scratch, "no-repository"))
             return {name: (work / name).read_bytes() for name in self.edited}
 
+    def taken_out(self, name: str, content: bytes) -> bytes | None:
+        """Return upstream's content of the edited file ``name`` whose patched one is ``content``.
+
+        None where ``content`` is not what these patches make of upstream's.
+        """
+        (patch,) = (patch for patch in self.patches if name in patch.files)
+        with tempfile.TemporaryDirectory(prefix="cczoo-patch-") as scratch:
+            work = Path(scratch, "tree")
+            target = work / name
+            target.parent.mkdir(parents=True)
+            target.write_bytes(content)
+            alone = re.sub(r"([\[\]*?\\])", r"\\\1", name)  # git takes it for a pattern
+            try:
+                _git_apply(patch, work, Path(scratch, "no-repository"), "-R", f"--include={alone}")
+            except BrokenPatchSet:
+                return None
+            original = target.read_bytes()
+        return original if sha256_bytes(original) == self.upstream[name] else None
+
 
 def _apply(patch: Patch, work: Path, no_repository: Path) -> None:
     """Apply one patch with ``git apply``, without fuzz, and check that it did something."""
-    no_git = MachineTrouble(
-        "git is not installed, and the installer applies its patches with it. Install git "
-        "(Debian and Ubuntu: apt-get install git) and run again. Nothing was changed."
-    )
+    before = {name: sha256_bytes((work / name).read_bytes()) for name in patch.files}
+    _git_apply(patch, work, no_repository)
+    after = {name: sha256_bytes((work / name).read_bytes()) for name in patch.files}
+    idle = [name for name in patch.files if after[name] == before[name]]
+    if idle:
+        raise BrokenPatchSet(
+            f"{patch.path.name} left {', '.join(idle)} as it was. Please report this together "
+            "with the output of `git --version`. Nothing was changed."
+        )
+
+
+def _git_apply(patch: Patch, work: Path, no_repository: Path, *options: str) -> None:
+    no_git = MachineTrouble(NO_GIT)
     try:
         import git
     except ImportError:
         raise no_git from None
-    before = {name: sha256_bytes((work / name).read_bytes()) for name in patch.files}
+    path = patch.path.resolve()
     runner = git.Git(work)
     # GIT_DIR naming no repository ends git's search for one: inside somebody else's checkout
     # `git apply` would otherwise skip every file and call that success. No settings of the
@@ -211,7 +244,7 @@ def _apply(patch: Patch, work: Path, no_repository: Path) -> None:
     )
     try:
         runner.execute(
-            ["git", "apply", "-p1", "--whitespace=nowarn", "--", str(patch.path.resolve())],
+            ["git", "apply", "-p1", "--whitespace=nowarn", *options, "--", str(path)],
             kill_after_timeout=60,
         )
     except git.GitCommandNotFound:
@@ -222,13 +255,6 @@ def _apply(patch: Patch, work: Path, no_repository: Path) -> None:
             f"({printable(str(trouble.stderr or '').strip())}). This is a mistake in the kit: "
             "please report it. Nothing was changed."
         ) from trouble
-    after = {name: sha256_bytes((work / name).read_bytes()) for name in patch.files}
-    idle = [name for name in patch.files if after[name] == before[name]]
-    if idle:
-        raise BrokenPatchSet(
-            f"{patch.path.name} left {', '.join(idle)} as it was. Please report this together "
-            "with the output of `git --version`. Nothing was changed."
-        )
 
 
 def load(root: Path, version: str) -> PatchSet:

@@ -7,14 +7,15 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cczoo_installer import keeper
 from cczoo_installer.files import printable
 
-_GRACE = 5.0  # seconds between asking a process group to stop and stopping it
 _POLL = 0.25
 _TAIL_BYTES = 64 * 1024
 
@@ -31,12 +32,18 @@ class Outcome:
         """Whether it ended by itself, with success."""
         return self.returncode == 0
 
-    def tail(self, lines: int = 20) -> str:
-        """Return the end of the log, safe to print, indented."""
+    def says(self, *texts: str) -> bool:
+        """Whether one of the texts is in the end of the log."""
+        return any(text in self._end() for text in texts)
+
+    def _end(self) -> str:
         with self.log.open("rb") as stream:
             stream.seek(max(0, os.fstat(stream.fileno()).st_size - _TAIL_BYTES))
-            text = stream.read().decode("utf-8", "replace")
-        kept = [line for line in text.splitlines() if line.strip()][-lines:]
+            return stream.read().decode("utf-8", "replace")
+
+    def tail(self, lines: int = 20) -> str:
+        """Return the end of the log, safe to print, indented."""
+        kept = [line for line in self._end().splitlines() if line.strip()][-lines:]
         return "\n".join(f"    {printable(line)[:300]}" for line in kept)
 
 
@@ -52,16 +59,17 @@ def run(
 ) -> Outcome:
     """Run ``command`` with its output appended to ``log``, for at most ``seconds``.
 
-    It gets a process group of its own, which is stopped as a whole when time is up or when we
-    are interrupted. Raises OSError when it cannot be started.
+    It gets a process group of its own, which is stopped as a whole when time is up, when we are
+    interrupted, and by its `keeper` when we are killed. A command that cannot be started ends
+    with 127.
     """
     began = time.monotonic()
     with log.open("ab") as output:
         child = subprocess.Popen(
-            list(command),
+            [sys.executable, "-I", "-S", keeper.__file__, *command],
             cwd=cwd,
             env=dict(env),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -78,6 +86,8 @@ def run(
                 on_wait(elapsed)
     finally:
         _stop_group(child)
+        if child.stdin is not None:
+            child.stdin.close()
 
 
 def output_of(
@@ -134,7 +144,7 @@ def _stop_group(child: subprocess.Popen[bytes]) -> None:
         return
     _signal_group(child.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        child.wait(_GRACE)
+        child.wait(keeper.GRACE)
     # While any grandchild lives, the group's number stays taken, so this hits no stranger.
     _signal_group(child.pid, signal.SIGKILL)
     child.wait()

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cczoo_installer import patchset, tree
+from cczoo_installer import patchset, release, tree
 from cczoo_installer.errors import BadUsage, InstallError
 from cczoo_installer.files import printable, sha256_bytes, sha256_file
 
@@ -201,6 +201,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         refresh = Refresh(options.pristine, options.edited, options.patches, assigned)
         pin = sha256_file(options.sdist) if options.sdist else None
         texts, remarks = refresh.files(pin)
+        if options.sdist is not None:
+            texts[release.LIST] = release.listing(options.pristine)
         stale = _write(refresh.folder, texts, check=options.check)
     except InstallError as trouble:
         print(f"refresh: {trouble}", file=sys.stderr)

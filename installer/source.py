@@ -219,6 +219,16 @@ def unpack(archive: Path, directory: Path) -> None:
             ) from trouble
 
 
+def file_of(archive: Path, name: str) -> bytes | None:
+    """Return one file of a source archive, by its path in the tree; None where it has none."""
+    with tarfile.open(archive, "r:gz") as tar:
+        for member in tar:
+            if PurePosixPath(*PurePosixPath(member.name).parts[1:]) == PurePosixPath(name):
+                content = tar.extractfile(member) if member.isreg() else None
+                return content.read() if content else None
+    return None
+
+
 def _extract(tar: tarfile.TarFile, top: Path) -> None:
     """Write the members below the archive's one top folder to ``top``."""
     size = count = 0

@@ -28,7 +28,7 @@ from bench.attester import (  # noqa: E402
 )
 from bench.demonstration import time_demonstration  # noqa: E402
 from bench.evidence_to_verdict import time_evidence_to_verdict  # noqa: E402
-from bench.installation import time_hook, time_installation  # noqa: E402
+from bench.installation import time_hook, time_installation, time_source_tree  # noqa: E402
 from bench.new_chat import time_new_chat  # noqa: E402
 from bench.open_webui import edition  # noqa: E402
 from bench.page_weight import weigh_page  # noqa: E402
@@ -56,6 +56,7 @@ FIGURES: dict[str, Callable[[], None]] = {
     "new-chat": time_new_chat,
     "evidence-to-verdict": time_evidence_to_verdict,
     "install": time_installation,
+    "source-tree": time_source_tree,
     "hook": time_hook,
     "demo": time_demonstration,
     "measuring": time_measuring,

@@ -56,6 +56,9 @@ def _state(scene: Scene, status: Status) -> Finding:
     if status.state == "unfinished":
         cure = f"Run {install} again, or add --revert."
         return failure("installed", f"{way}: a run was stopped half-way", cure, **detail)
+    if status.state == "unrecorded":
+        cure = f"Run {install}: it takes that up again."
+        return warning("installed", f"{way}: installed, and its record is gone", cure, **detail)
     if status.state == "modified":
         names = ", ".join(status.modified[:3])
         more = f" and {len(status.modified) - 3} more" if len(status.modified) > 3 else ""

@@ -1,10 +1,11 @@
-"""An nginx of its own, with a configuration that the docs show."""
+"""An nginx or a Caddy of its own, with a configuration that the docs show."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
 import ipaddress
+import os
 import shutil
 import socket
 import subprocess
@@ -31,13 +32,36 @@ def running(folder: Path, configuration: str, port: int) -> Iterator[None]:
         + configuration
         + "}\n"
     )
-    words = [_nginx(), "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
+    words = [_program("nginx"), "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
     with (folder / "log").open("wb") as log, subprocess.Popen(words, stderr=log) as process:
         try:
             _await_listening(port, process, folder / "log")
             yield
         finally:
             process.terminate()
+
+
+@contextlib.contextmanager
+def running_caddy(folder: Path, configuration: str, port: int) -> Iterator[None]:
+    """Run Caddy with this, which has it listen on the port of 127.0.0.1."""
+    # It would listen for orders, send visitors of port 80 on, and keep files in the home folder.
+    alone = "{\n    admin off\n    auto_https disable_redirects\n    storage file_system data\n}\n"
+    (folder / "Caddyfile").write_text(alone + configuration)
+    words = [_program("caddy"), "run", "--config", "Caddyfile", "--adapter", "caddyfile"]
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(words, cwd=folder, env=_at_home(folder), stderr=log) as process,
+    ):
+        try:
+            _await_listening(port, process, folder / "log")
+            yield
+        finally:
+            process.terminate()
+
+
+def _at_home(folder: Path) -> dict[str, str]:
+    names = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+    return {**os.environ, **dict.fromkeys(names, str(folder))}
 
 
 def replaced(text: str, *pairs: tuple[str, str]) -> str:
@@ -75,10 +99,10 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
     return files
 
 
-def _nginx() -> str:
-    """The program; Debian has it where only root looks."""
-    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    assert found, "nginx is missing: python3 tools/bootstrap.py system-unit"
+def _program(name: str) -> str:
+    """The program; Debian has some where only root looks."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
+    assert found, f"{name} is missing: python3 tools/bootstrap.py system-unit"
     return found
 
 
@@ -88,4 +112,4 @@ def _await_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> 
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.05)
-    raise AssertionError(f"nginx does not listen: {log.read_text()}")
+    raise AssertionError(f"{process.args} does not listen: {log.read_text()}")

@@ -1,7 +1,8 @@
 """Runs the installer's command line and does something violent at a named step.
 
 child.py PATCHES STEP ACTION ARGUMENT...; ACTION is `kill` (SIGKILL itself) or `wait` (say so on
-stdout and wait for a line on stdin). A step is named as the journal names it; `NAME#2` is its
+stdout and wait for a line on stdin), or `step-down` (nothing violent: root becomes the owner of the
+folder, as the command does). A step is named as the journal names it; `NAME#2` is its
 second time.
 """
 
@@ -27,4 +28,5 @@ def on_step(name: str) -> None:
     sys.stdin.readline()
 
 
-sys.exit(run(sys.argv[4:], patches=Path(patches), on_step=on_step))
+down = action == "step-down"
+sys.exit(run(sys.argv[4:], patches=Path(patches), on_step=on_step, become_owner=down))

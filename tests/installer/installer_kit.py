@@ -11,11 +11,14 @@ import shutil
 import stat
 import subprocess
 import textwrap
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+from cczoo_installer import __main__ as command_line
 from cczoo_installer import install, patchset
 from cczoo_installer.files import sha256_file, tree_hashes
 
@@ -269,19 +272,34 @@ FAKE_NPM = """\
     set -e
     echo "npm $* in $PWD" >> "$FAKE_NPM_LOG"
     env >> "${FAKE_NPM_LOG%.log}.env"
+    echo "RAN_AS=$(id -u)" >> "${FAKE_NPM_LOG%.log}.env"
     case "$1" in
-      ci) rm -rf node_modules; mkdir node_modules ;;
+      ci)
+        rm -rf node_modules
+        mkdir node_modules
+        case "$FAKE_NPM_DOES" in
+          fill) dd if=/dev/zero of=node_modules/large bs=64k 2> /dev/null ;;
+          complain) echo "npm error $FAKE_NPM_SAYS"; exit 228 ;;
+        esac ;;
       run)
         case "$FAKE_NPM_DOES" in
           fail) echo "vite: something is wrong"; printf 'evil \\033[31m text\\n'; exit 1 ;;
           nothing) exit 0 ;;
           hang) sleep 300 & echo $! > "$FAKE_NPM_LOG.pid"; wait ;;
+          stubborn)
+            trap 'touch "$FAKE_NPM_LOG.asked"' TERM
+            touch "$FAKE_NPM_LOG.started"
+            for _ in $(seq 600); do sleep 0.1 || true; done
+            touch "$FAKE_NPM_LOG.done" ;;
           linger)
             touch "$FAKE_NPM_LOG.started"
             while ! [ -e "$FAKE_NPM_LOG.go" ]; do sleep 0.05; done ;;
         esac
         mkdir -p build/_app build/static
         (find src -type f | sort | xargs cat) > build/_app/app.js
+        if grep -rqs "HOOK = " src; then  # as the hook that names the build
+          printf '{"version":"%s"}' "$APP_BUILD_HASH" > build/_app/version.json
+        fi
         echo "<html>$APP_BUILD_HASH</html>" > build/index.html ;;
     esac
 """
@@ -325,3 +343,41 @@ def started(command: list[str], **options: Any) -> Iterator[subprocess.Popen[str
             yield child
         finally:
             child.kill()
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+
+
+def steps_of(patches: Path, *argv: str) -> list[str]:
+    """Every step that a run takes, repeated ones numbered."""
+    seen: list[str] = []
+
+    def on_step(name: str) -> None:
+        seen.append(name if name not in seen else f"{name}#{seen.count(name) + 1}")
+
+    assert command_line.run(argv, patches=patches, on_step=on_step) == 0
+    return seen
+
+
+def without_ours(found: Snapshot) -> Snapshot:
+    """A snapshot without the journal's folder."""
+    return {name: facts for name, facts in found.items() if not name.startswith(".cczoo-install")}
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+def in_mount_namespace(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a shell script where its mounts are nobody else's."""
+    return subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-euc", script, "sh"]
+        + [str(argument) for argument in arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )

@@ -94,7 +94,9 @@ def test_neither_node_nor_git_is_needed(
     assert cczoo(environment.package).code == 0
 
 
-@pytest.mark.parametrize("options", [["--no-build"], ["--fetch", VERSION]])
+@pytest.mark.parametrize(
+    "options", [["--no-build"], ["--fetch", VERSION], ["--revert", "--rebuild"]]
+)
 def test_what_only_a_source_tree_has(
     environment: Environment, cczoo: Run, options: list[str]
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -284,6 +283,10 @@ def test_text_from_the_tree_is_escaped(tmp_path: Path, cczoo: Run) -> None:
         ["--status", "--try"],
         ["--revert", "--try"],
         ["--revert", "--no-build"],
+        ["--rebuild"],
+        ["--status", "--merge"],
+        ["--revert", "--merge"],
+        ["--status", "--rebuild"],
         ["--fetch", "latest"],
         ["--fetch", "../0.5.20"],
         ["--nonsense"],
@@ -362,12 +365,16 @@ def test_a_home_that_is_not_ours(small_tree: Path, cczoo: Run, tmp_path: Path) -
     assert cczoo(small_tree, "--status", "--json").json["state"] == "not-installed"
 
 
-def test_owner_of_the_tree_owns_what_is_changed(small_tree: Path, cczoo: Run) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root can give files away")
-    for path in [small_tree, *small_tree.rglob("*")]:
-        os.chown(path, 4711, 4712)
-    cczoo(small_tree, "--no-build")
-    for path in (HOOKED, HOOKED_LAST, ".cczoo-install/applied/old/" + HOOKED):
-        status = (small_tree / path).stat()
-        assert (status.st_uid, status.st_gid) == (4711, 4712), path
+def test_help_is_readable_at_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from cczoo_installer.__main__ import main
+
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    said = " ".join(" ".join(lines).split())
+    for option in ("--merge", "--rebuild", "--revert", "--dry-run", "Exit codes: 0 done"):
+        assert option in said

@@ -26,6 +26,7 @@ from installer_kit import (
     make_patch_set,
     snapshot,
     started,
+    wait_for,
     write_files,
 )
 
@@ -74,6 +75,134 @@ def test_an_older_build_comes_back_with_revert(
     assert (small_tree / "build/index.html").read_text() != "older"
     assert cczoo(small_tree, "--revert").code == 0
     assert snapshot(small_tree) == stock
+
+
+def test_revert_says_what_will_be_where_no_build_was(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools
+) -> None:
+    stock = snapshot(small_tree)
+    cczoo(small_tree)
+    told = cczoo(small_tree, "--revert", "--dry-run")
+    assert "would remove build/, of which there was none before\n" in told.out
+    assert "GET / with 404" in told.out
+    assert "--rebuild" in told.out
+    done = cczoo(small_tree, "--revert")
+    assert "GET / with 404" in done.out
+    assert snapshot(small_tree) == stock
+    assert "404" not in cczoo(small_tree, "--revert").out  # nothing was to do
+
+
+def test_revert_says_that_an_own_build_comes_back(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools
+) -> None:
+    write_files(small_tree, {"build/index.html": "the user's own"})
+    cczoo(small_tree)
+    for options in ([], ["--rebuild"]):
+        told = cczoo(small_tree, "--revert", "--dry-run", *options)
+        assert "would restore build/ as it was before\n" in told.out
+        assert "404" not in told.out
+        assert ("nothing is to be built" in told.out) == bool(options)
+    assert cczoo(small_tree, "--revert", "--rebuild", "--json").json["build"] == "restored"
+    assert fake_tools.builds() == 1
+
+
+def test_rebuild_leaves_stock_open_webui_with_its_own_front_end(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools
+) -> None:
+    stock = snapshot(small_tree)
+    cczoo(small_tree)
+    ours = page_second(small_tree)
+    told = cczoo(small_tree, "--revert", "--rebuild", "--dry-run")
+    assert "build open-webui's own\n" in told.out
+    assert fake_tools.builds() == 1
+    done = cczoo(small_tree, "--revert", "--rebuild", "--json")
+    assert (done.code, done.json["build"]) == (0, "rebuilt")
+    assert "HOOK" not in (small_tree / "build/_app/app.js").read_text()
+    assert page_second(small_tree) >= ours
+    left = snapshot(small_tree)
+    assert {name: facts for name, facts in left.items() if not name.startswith("build")} == stock
+
+    # It is the user's own then: kept by an installation, and put back.
+    cczoo(small_tree)
+    assert "HOOK" in (small_tree / "build/_app/app.js").read_text()
+    assert cczoo(small_tree, "--revert", "--json").json["build"] == "restored"
+    assert snapshot(small_tree) == left
+
+
+def test_rebuild_after_the_kit_is_gone(small_tree: Path, cczoo: Run, fake_tools: FakeTools) -> None:
+    cczoo(small_tree)
+    cczoo(small_tree, "--revert")
+    done = cczoo(small_tree, "--revert", "--rebuild", "--json")
+    assert (done.code, done.json["build"], done.json["changed"]) == (0, "rebuilt", True)
+    assert (small_tree / "build/index.html").is_file()
+    assert not (small_tree / ".cczoo-install").exists()
+
+
+def test_a_front_end_of_the_kit_in_a_stock_tree_is_left_alone(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools
+) -> None:
+    """Somebody has copied it there: no record and no patched file says that it may go."""
+    cczoo(small_tree)
+    (small_tree / "build").rename(small_tree / "build.kept")
+    cczoo(small_tree, "--revert")
+    (small_tree / "build.kept").rename(small_tree / "build")
+    before = snapshot(small_tree)
+    done = cczoo(small_tree, "--revert", "--rebuild")
+    assert (done.code, "nothing is to be built" in done.out) == (0, True)
+    assert snapshot(small_tree) == before
+
+
+def test_a_rebuild_that_fails_takes_nothing_back(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cczoo(small_tree)
+    before = snapshot(small_tree)
+    monkeypatch.setenv("FAKE_NPM_DOES", "fail")
+    assert cczoo(small_tree, "--revert", "--rebuild").code == 5
+    assert snapshot(small_tree) == before
+
+
+def test_a_rebuild_killed_before_its_last_step_can_be_done_again(
+    small_tree: Path,
+    cczoo: Run,
+    fake_tools: FakeTools,
+    child_command: Callable[..., list[str]],
+) -> None:
+    cczoo(small_tree)
+    killed = child_command(small_tree, "--revert", "--rebuild", at="stock:place")
+    assert subprocess.run(killed, capture_output=True, check=False).returncode == -signal.SIGKILL
+    assert cczoo(small_tree, "--status", "--json").json["state"] == "not-installed"
+    assert cczoo(small_tree, "--revert", "--rebuild").code == 0
+    assert (small_tree / "build/index.html").is_file()
+    assert not (small_tree / ".cczoo-install").exists()
+
+
+def test_a_restart_is_asked_for(small_tree: Path, cczoo: Run, fake_tools: FakeTools) -> None:
+    assert "an open-webui that is running: stop it first" in cczoo(small_tree).out
+    assert "Restart what is running of it" in cczoo(small_tree, "--revert").out
+    assert "Restart" not in cczoo(small_tree, "--revert").out
+
+
+def test_a_stock_build_in_the_tree_changes_nothing_for_the_cache(
+    small_tree: Path, cczoo: Run, fake_tools: FakeTools, cache: Path
+) -> None:
+    """open-webui's own build fills static/pyodide first, and leaves more than its build/."""
+    write_files(small_tree, {"static/pyodide/pyodide-lock.json": "{}"})
+    cczoo(small_tree)
+    cczoo(small_tree, "--revert")
+    write_files(
+        small_tree,
+        {
+            "static/pyodide/pyodide.asm.wasm": "",
+            "static/pyodide/numpy-2.0.2.whl": "",
+            ".svelte-kit/tsconfig.json": "{}",
+            "node_modules/svelte/package.json": "{}",
+            "build/index.html": "stock",
+        },
+    )
+    assert cczoo(small_tree, "--json").json["build"] == "from the cache"
+    (workspace,) = cache.glob("frontend/*/tree/static/pyodide")
+    assert [path.name for path in workspace.iterdir()] == ["pyodide-lock.json"]
 
 
 def page_second(tree: Path) -> int:
@@ -241,16 +370,45 @@ def test_failed_build_leaves_an_installation_as_it_was(
     assert snapshot(small_tree) == before
 
 
+def test_what_builds_is_what_open_webui_and_its_packages_take(pristine: Path) -> None:
+    """By `engines`, which its .npmrc has npm hold to; asked of npm's own semver."""
+    assert "engine-strict=true" in (pristine / ".npmrc").read_text()
+    root = subprocess.run(["npm", "root", "-g"], capture_output=True, text=True, check=True)
+    script = """
+        const semver = require(process.argv[1] + '/npm/node_modules/semver');
+        const { packages } = require(process.argv[2]);
+        const takes = Object.values(packages)
+            .filter((each) => !each.optional && each.engines?.node)
+            .map((each) => each.engines.node);
+        for (const version of process.argv.slice(3))
+            console.log(takes.every((range) => semver.satisfies(version, range)));
+    """
+    tried = ["18.20.8", "20.18.0", "20.18.1", "21.0.0", "22.0.0", "22.99.9", "23.0.0"]
+    done = subprocess.run(
+        ["node", "-e", script, root.stdout.strip(), str(pristine / "package-lock.json"), *tried],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    takes = [line == "true" for line in done.stdout.split()]
+    ours = [
+        frontend.OLDEST_NODE <= tuple(map(int, each.split("."))) < frontend.TOO_NEW_NODE
+        for each in tried
+    ]
+    assert takes == ours == [False, False, True, True, True, True, False]
+
+
 @pytest.mark.parametrize(
     ("version", "good"),
     [
         ("v18.20.4", False),
-        ("v20.18.3", False),
-        ("v20.19.0", True),
-        ("v21.7.3", False),
-        ("v22.12.0", False),
-        ("v22.13.0", True),
-        ("v23.1.0", False),
+        ("v20.18.0", False),
+        ("v20.18.1", True),
+        ("v21.7.3", True),
+        ("v22.0.0", True),
+        ("v22.99.9", True),
+        ("v23.0.0", False),
         ("nonsense\x1b[2J", False),
     ],
 )
@@ -267,7 +425,7 @@ def test_node_version(
     done = cczoo(small_tree)
     assert done.code == (0 if good else 5)
     if not good:
-        assert "20.19" in done.err
+        assert "20.18.1" in done.err
         assert "\x1b" not in done.err
         assert snapshot(small_tree) == before
         assert fake_tools.calls() == []
@@ -456,32 +614,51 @@ def test_two_builds_of_the_same_sources_are_one(
     assert snapshot(twin / "build") == snapshot(small_tree / "build")
 
 
-def test_an_orphaned_build_keeps_its_workspace(
+def test_killed_while_npm_runs(
+    small_tree: Path,
+    child_command: Callable[..., list[str]],
+    cczoo: Run,
+    fake_tools: FakeTools,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """kill -9 of the installer ends npm and what that has started; the next run can build."""
+    monkeypatch.setenv("FAKE_NPM_DOES", "hang")
+    pid_file = Path(f"{fake_tools.log}.pid")
+    before = snapshot(small_tree)
+    with started(child_command(small_tree)) as child:
+        wait_for(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"))
+        child.send_signal(signal.SIGKILL)
+        child.wait(timeout=30)
+    grandchild = Path(f"/proc/{pid_file.read_text().strip()}")
+    wait_for(lambda: not grandchild.exists())
+    assert snapshot(small_tree) == before
+    (workspace,) = (cache / "frontend").iterdir()
+    with locked(workspace / "lock", busy="busy", wait=30):
+        pass
+    monkeypatch.delenv("FAKE_NPM_DOES")
+    assert cczoo(small_tree, "--json").json["build"] == "built anew"
+
+
+def test_an_npm_that_does_not_want_to_stop_is_stopped(
     small_tree: Path,
     child_command: Callable[..., list[str]],
     fake_tools: FakeTools,
     cache: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """kill -9 of the installer leaves npm running; nobody else may use the workspace then."""
-    import time
-
-    monkeypatch.setenv("FAKE_NPM_DOES", "linger")
+    """Until it is gone nobody else may use its workspace, even though the installer was killed."""
+    monkeypatch.setenv("FAKE_NPM_DOES", "stubborn")
     with started(child_command(small_tree)) as child:
-        deadline = time.monotonic() + 30
-        while not Path(f"{fake_tools.log}.started").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_for(lambda: Path(f"{fake_tools.log}.started").exists())
         child.send_signal(signal.SIGKILL)
         child.wait(timeout=30)
     (workspace,) = (cache / "frontend").iterdir()
-    try:
-        with pytest.raises(Locked), locked(workspace / "lock", busy="busy"):
-            pass
-    finally:
-        Path(f"{fake_tools.log}.go").touch()
-    with locked(workspace / "lock", busy="busy", wait=30):
+    wait_for(lambda: Path(f"{fake_tools.log}.asked").exists())
+    with pytest.raises(Locked), locked(workspace / "lock", busy="busy"):
         pass
+    with locked(workspace / "lock", busy="busy", wait=30):
+        assert not Path(f"{fake_tools.log}.done").exists()
 
 
 def test_inputs_and_key(small_tree: Path) -> None:

@@ -64,6 +64,27 @@ def test_checkout_with_an_edit_names_the_git_command(small_tree: Path, cczoo: Ru
     assert f"git checkout v{VERSION} -- FILE" in refused.err
 
 
+def test_advice_for_a_checkout_with_converted_line_ends_works(small_tree: Path, cczoo: Run) -> None:
+    """`git checkout` alone would bring CRLF back."""
+    repository(small_tree, f"v{VERSION}")
+    before = (small_tree / HOOKED).read_bytes()
+    git(small_tree, "config", "core.autocrlf", "true")
+    (small_tree / HOOKED).unlink()
+    git(small_tree, "checkout", f"v{VERSION}", "--", HOOKED)
+    assert b"\r\n" in (small_tree / HOOKED).read_bytes()
+
+    refused = cczoo(small_tree, "--no-build")
+    assert refused.code == 4
+    assert "Only the line ends differ (CRLF)" in refused.err
+    assert (
+        f"`git config core.autocrlf false`, then `git checkout v{VERSION} -- FILE`" in refused.err
+    )
+    git(small_tree, "config", "core.autocrlf", "false")
+    git(small_tree, "checkout", f"v{VERSION}", "--", HOOKED)
+    assert (small_tree / HOOKED).read_bytes() == before
+    assert cczoo(small_tree, "--no-build").code == 0
+
+
 def test_checkout_undone_by_git_is_installed_again(small_tree: Path, cczoo: Run) -> None:
     repository(small_tree)
     cczoo(small_tree, "--no-build")

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,34 +22,20 @@ from installer_kit import (
     Environment,
     FakeTools,
     Ran,
-    Snapshot,
+    in_mount_namespace,
     install_as_kit_0_1_0,
     make_patch_set,
+    needs_root,
     snapshot,
     started,
+    steps_of,
+    wait_for,
+    without_ours,
     write_files,
 )
 
 Run = Callable[..., Ran]
 Command = Callable[..., list[str]]
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
-
-
-def steps_of(patches: Path, *argv: str) -> list[str]:
-    """Every step that a run takes, repeated ones numbered."""
-    seen: list[str] = []
-
-    def on_step(name: str) -> None:
-        seen.append(name if name not in seen else f"{name}#{seen.count(name) + 1}")
-
-    assert command_line.run(argv, patches=patches, on_step=on_step) == 0
-    return seen
-
-
-def without_ours(found: Snapshot) -> Snapshot:
-    """A snapshot without the journal's folder."""
-    return {name: facts for name, facts in found.items() if not name.startswith(".cczoo-install")}
 
 
 def case_of(kind: str, request: pytest.FixtureRequest, patches: Path) -> Case:
@@ -73,6 +58,9 @@ def case_of(kind: str, request: pytest.FixtureRequest, patches: Path) -> Case:
 def case(request: pytest.FixtureRequest, patches: Path, fake_tools: FakeTools) -> Case:
     """Every shape of an installation."""
     return case_of(request.param, request, patches)
+
+
+FULL_AT_STEPS = Path(__file__).with_name("full_disk.py")
 
 
 def test_kill_at_every_step_of_an_installation(
@@ -361,25 +349,6 @@ def test_interrupted_while_staging(small_tree: Path, child_command: Command) -> 
     assert snapshot(small_tree) == before
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
-
-
-def in_mount_namespace(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a shell script where its mounts are nobody else's."""
-    return subprocess.run(
-        ["unshare", "--mount", "--propagation", "private", "sh", "-euc", script, "sh"]
-        + [str(argument) for argument in arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 # Where the tree lies on a small file system of its own with FREE KiB left on it.
 FULL_DISK = """
     child=$1 patches=$2 tree=$3 name=$4 dir=$5 option=$6 free=$7 result=$8
@@ -432,6 +401,27 @@ def test_disk_full(
         codes[free] = done.returncode
     assert codes[0] == 6
     assert codes[512] == 0
+
+
+@needs_root
+def test_disk_full_from_each_step_on(
+    quick: Case, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there was room up to a step and none from there on; both to and fro."""
+    monkeypatch.setenv("PYTHON", sys.executable)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    named = [quick.name, quick.directory, *quick.options]
+    script = 'exec "$PYTHON" "$@"'
+    done = in_mount_namespace(script, FULL_AT_STEPS, quick.patches, quick.root, *named)
+    assert done.returncode == 0, done.stderr
+    results: dict[str, tuple[int, str]] = json.loads(done.stdout)
+    assert {step: wrong for step, (_code, wrong) in results.items() if wrong} == {}
+    codes = {step: code for step, (code, _wrong) in results.items()}
+    assert codes["install stage:begin"] == 6
+    assert codes["install commit:begin"] == 0
+    # What is taken back needs no room.
+    assert {code for step, code in codes.items() if step.startswith("revert")} == {0}
+    assert len(codes) > 10
 
 
 REVERT_ON_FULL_DISK = """

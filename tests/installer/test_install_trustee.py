@@ -237,6 +237,7 @@ def test_checkout(trustee: Case, cczoo: Run) -> None:
         ["--status", "--dry-run"],
         ["--status", "--no-build"],
         ["--revert", "--try"],
+        ["--revert", "--rebuild"],
     ],
 )
 def test_usage(trustee: Case, cczoo: Run, options: list[str]) -> None:
@@ -348,7 +349,7 @@ def test_an_unknown_version(trustee: Case, cczoo: Run) -> None:
 
 @pytest.mark.parametrize("spoil", ["edit", "delete", "line-ends", "half-applied", "folder"])
 def test_a_local_edit_is_refused(each: tuple[str, Case], cczoo: Run, spoil: str) -> None:
-    """Also one that somebody made with the very patch, by hand: it is not ours to take back."""
+    """Also one that somebody made with a part of the very patch: it is not ours to take back."""
     version, case = each
     victim = case.root / SERVICE
     if spoil == "edit":
@@ -358,6 +359,8 @@ def test_a_local_edit_is_refused(each: tuple[str, Case], cczoo: Run, spoil: str)
     elif spoil == "half-applied":
         git(case.root, "init", "-q")
         (patch,) = patchset.load(case.patches, version).patches
+        if patch.files == (SERVICE,):
+            pytest.skip("this version's patch has no parts: see test_install_unrecorded.py")
         git(case.root, "apply", f"--include={SERVICE}", str(patch.path))
     else:
         victim.unlink()

@@ -17,7 +17,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
-from cczoo_installer import patchset, refresh, versions
+from cczoo_installer import patchset, refresh, release, versions
 from cczoo_installer.errors import BrokenPatchSet, UnsupportedVersion
 from cczoo_installer.files import sha256_file
 from installer_kit import HOOKED, HOOKED_LAST, HOOKED_TOO, VERSION, VERSIONS, git, make_patch
@@ -207,7 +207,8 @@ def test_shipped_patches_are_what_a_refresh_writes(shipped: Shipped, tmp_path: P
     texts, remarks = refresh.Refresh(tmp_path / "pristine", edited, ROOT).files()
     assert remarks == []
     assert texts == {name: (patches.folder / name).read_text() for name in texts}
-    assert texts.keys() == {path.name for path in patches.folder.iterdir()}
+    # The list of the release is written with an archive alone: see test_install_released.py.
+    assert texts.keys() == {path.name for path in patches.folder.iterdir()} - {release.LIST}
 
 
 def test_package_data_holds_every_file(shipped: Shipped) -> None:
@@ -445,6 +446,7 @@ def test_porting_to_a_new_version(patches: Path, pristine: Path, tmp_path: Path)
     (patches / "versions.json").write_text(json.dumps({"versions": more}))
     ported = patchset.load(patches, "9.9.9")
     assert ported.sdist_sha256 == sha256_file(archive)
+    assert release.differences(tmp_path / "pristine", release.read(newer / release.LIST), {}) == []
     assert ported.upstream == {
         name: sha256_file(tmp_path / "pristine" / name)
         for name in (HOOKED, HOOKED_TOO, HOOKED_LAST)

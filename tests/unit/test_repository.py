@@ -56,7 +56,7 @@ def test_lock_entries_carry_no_download_address() -> None:
         packages = json.loads(lock.read_text())["packages"]
         assert packages
         assert [name for name, entry in packages.items() if "resolved" in entry] == []
-    for lock in tracked("tools/locks/*.txt"):
+    for lock in [*tracked("tools/locks/*.txt"), *tracked("installer/locks/*.txt")]:
         assert "://" not in lock.read_text()
 
 

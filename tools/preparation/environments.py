@@ -31,6 +31,8 @@ from preparation.uv import (
 )
 
 LOCKS = REPO / "tools" / "locks"
+# Those of open-webui go into the wheel: cczoo-install makes environments by them, too.
+WEBUI_LOCKS = REPO / "installer" / "locks"
 NATIVE_SOURCES = ("pyproject.toml", "setup.py", "quote_generator/native")
 KIT_SOURCES = (
     *("pyproject.toml", "setup.py", "README.md", "LICENSE"),
@@ -239,7 +241,7 @@ _one_at_a_time = threading.Lock()
 
 def _lock_of(version: str) -> tuple[str, str]:
     """A version's lock in two: open-webui itself with its hashes, and all that it needs."""
-    text = (LOCKS / f"open-webui-{version}.txt").read_text()
+    text = (WEBUI_LOCKS / f"open-webui-{version}.txt").read_text()
     stock = re.search(r"(?m)^open-webui==(.*\\\n)*.*\n", text)
     if stock is None:
         raise ValueError(f"the lock of open-webui {version} does not name it")

@@ -153,6 +153,11 @@ SYSTEM_NEEDS: dict[str, tuple[Callable[[], bool], tuple[str, ...]]] = {
     "xvfb": (lambda: _has_command("Xvfb"), ("xvfb",)),
     "chinese letters": (lambda: _has_font("wqy-microhei.ttc"), ("fonts-wqy-microhei",)),
     "nginx": (lambda: _has_command("nginx", "/usr/sbin/nginx"), ("nginx-light", "nginx")),
+    "caddy": (lambda: _has_command("caddy"), ("caddy",)),
+    "systemd": (lambda: _has_command("systemd-analyze"), ("systemd",)),
+    "curl": (lambda: _has_command("curl"), ("curl",)),
+    "openssl": (lambda: _has_command("openssl"), ("openssl",)),
+    "ip": (lambda: _has_command("ip", "/sbin/ip"), ("iproute2",)),
     "qemu": (lambda: _has_command("qemu-system-x86_64"), ("qemu-system-x86",)),
     "busybox": (lambda: _has_command("busybox"), ("busybox-static",)),
     "cpio": (lambda: _has_command("cpio"), ("cpio",)),
@@ -163,8 +168,9 @@ SYSTEM_NEEDS: dict[str, tuple[Callable[[], bool], tuple[str, ...]]] = {
 BROWSERS = ("chromium", "firefox", "webkit", "xvfb")
 FOR_BUILDING = ("compiler", "libc headers", "git", "python", "python venv")
 FOR_FUZZING = (*FOR_BUILDING, "clang", "libfuzzer")
-FOR_UNIT_TESTS = (*FOR_BUILDING, "nginx")
-FOR_TESTING = (*FOR_FUZZING, "unshare", "libfuse2", "nginx", *BROWSERS)
+FOR_UNIT_TESTS = (*FOR_BUILDING, "nginx", "caddy", "systemd")
+FOR_PAGES = ("nginx", "caddy", "systemd", "curl", "openssl", "ip")  # what docs/deploy.md has
+FOR_TESTING = (*FOR_FUZZING, "unshare", "libfuse2", *FOR_PAGES, *BROWSERS)
 FOR_PICTURES = (*FOR_TESTING, "chinese letters")
 FOR_KERNEL = (*FOR_BUILDING, "qemu", "busybox", "cpio", "make", "xz", "mke2fs")
 

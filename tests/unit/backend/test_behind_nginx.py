@@ -1,7 +1,10 @@
-"""The nginx of docs/sealed.md, started as it stands there, before one server and before several."""
+"""The proxies of docs/sealed.md, as they stand there: nginx and Caddy before one server, and nginx
+before several.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -10,7 +13,7 @@ import shlex
 import ssl
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +38,21 @@ NAMES = ("first", "second")
 
 @dataclass
 class App:
-    """Says each piece of a body as it comes, by sockets what it is told, and else who it is."""
+    """Says each piece of a body as it comes, by sockets what it is told, and else who it is.
+
+    At /whole it says the body when that has ended, and at /drip a second word when it is told to.
+    """
 
     name: str = ""
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or be a socket."""
         if scope["type"] == "websocket":
             await self._echo(receive, send)
+            return
+        if scope["path"] == "/whole":
+            await self._whole(receive, send)
             return
         await send({"type": "http.response.start", "status": 200, "headers": []})
         if scope["path"] == "/who":
@@ -52,10 +62,29 @@ class App:
             answer = json.dumps([self.name, *said]).encode()
             await send({"type": "http.response.body", "body": answer})
             return
+        if scope["path"] in {"/drip", "/go-on"}:
+            await self._drip(scope["path"], send)
+            return
         more = True
         while more and (message := await receive())["type"] == "http.request":
             more = message["more_body"]
             await send({"type": "http.response.body", "body": message["body"], "more_body": more})
+
+    async def _whole(self, receive: Receive, send: Send) -> None:
+        body, more = b"", True
+        while more and (message := await receive())["type"] == "http.request":
+            body, more = body + message["body"], message["more_body"]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _drip(self, path: str, send: Send) -> None:
+        if path == "/go-on":
+            self.go_on.set()
+        else:
+            self.go_on.clear()
+            await send({"type": "http.response.body", "body": b"first ", "more_body": True})
+            await self.go_on.wait()
+        await send({"type": "http.response.body", "body": b"second"})
 
     async def _echo(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -66,7 +95,7 @@ class App:
 
 @dataclass
 class Gateway:
-    """The nginx, as somebody meets it who comes from `source`."""
+    """The proxy, as somebody meets it who comes from `source`."""
 
     port: int
     trust: ssl.SSLContext
@@ -116,6 +145,23 @@ def running(folder: Path, *pairs: tuple[str, str], before: str = "") -> Iterator
         yield Gateway(port, ssl.create_default_context(cafile=str(certificate)))
 
 
+@contextlib.contextmanager
+def running_caddy(folder: Path, server: str) -> Iterator[Gateway]:
+    """The Caddy of the docs; only addresses and files are ours."""
+    certificate, key = gateways.make_certificate(folder)
+    port = gateways.free_port()
+    configuration = gateways.replaced(
+        (SHOWN / "Caddyfile").read_text(),
+        (
+            "chat.example.com {",
+            f"https://127.0.0.1:{port} {{\n    bind 127.0.0.1\n    tls {certificate} {key}",
+        ),
+        ("reverse_proxy 127.0.0.1:8080", f"reverse_proxy {server}"),
+    )
+    with gateways.running_caddy(folder, configuration, port):
+        yield Gateway(port, ssl.create_default_context(cafile=str(certificate)))
+
+
 def repeated_by_socket(gateway: Gateway, config: KeyConfig, word: str) -> str:
     """What the app says when it is told a word by a sealed socket."""
     asking = json.dumps({"path": "/echo"}).encode()
@@ -137,22 +183,52 @@ def repeated_by_socket(gateway: Gateway, config: KeyConfig, word: str) -> str:
 # --- one server ----------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+@pytest.fixture(scope="module", params=["nginx", "caddy"])
+def gateway(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp(request.param)
     with serving(around(App("only"))) as url:
         server = url.removeprefix("http://")
-        with running(tmp_path_factory.mktemp("nginx"), ("127.0.0.1:8080", server)) as started:
+        if request.param == "caddy":
+            proxy = running_caddy(folder, server)
+        else:
+            proxy = running(folder, ("127.0.0.1:8080", server))
+        with proxy as started:
             yield started
 
 
 def test_a_large_body_passes(gateway: Gateway) -> None:
     """Fails where `client_max_body_size` is nginx's own."""
     body = bytes(LARGE)
-    assert gateway.ask_sealed(gateway.key(), "POST", "/parrot", body) == body
+    assert gateway.ask_sealed(gateway.key(), "POST", "/whole", body) == body
 
 
+def test_an_answer_passes_as_it_comes(gateway: Gateway) -> None:
+    """Fails with `proxy_buffering on` and what is its like elsewhere: the first word stays away."""
+    config = gateway.key()
+    asked = seal(config, "GET", "/drip", padded=False)
+    opener, decoder = asked.sealer.response(), binary_http.ResponseDecoder()
+    with contextlib.closing(gateway.connect()) as connection:
+        connection.request("POST", OHTTP, asked.body, asked.headers)
+        answer = connection.getresponse()
+        heard = b""
+        while heard != b"first ":
+            piece = answer.read1()
+            assert piece
+            for opened in opener.feed(piece):
+                heard += b"".join(p for p in decoder.feed(opened) if isinstance(p, bytes))
+        gateway.ask_sealed(config, "GET", "/go-on")
+        opener.feed(answer.read())
+        opener.end()
+
+
+@pytest.mark.parametrize("gateway", ["nginx"], indirect=True)
 def test_pieces_pass_as_they_come_both_ways(gateway: Gateway) -> None:
-    """Fails with `proxy_request_buffering on`: no answer begins before the request has ended."""
+    """Fails with `proxy_request_buffering on`: no answer begins before the request has ended.
+
+    Caddy does this by HTTP/2 alone, as browsers ask it.
+    """
     config = gateway.key()
     sealer = chunked_ohttp.RequestSealer(config)
     head = binary_http.RequestHead("POST", "https", "x", "/parrot", ((b"date", now_as_date()),))

@@ -213,6 +213,10 @@ def test_a_package_before_and_after_its_installation(
     installer.install()
     found = the(installed.look(of_package(scene, environment)), "installed")
     assert found.state is State.OK
+    home = installer.journal.home.rename(environment.site / "away")
+    found = the(installed.look(of_package(scene, environment)), "installed")
+    assert (found.state, found.detail["state"]) == (State.WARNING, "unrecorded")
+    home.rename(installer.journal.home)
     installer.hook.write_text("somebody's own\n")
     found = the(installed.look(of_package(scene, environment)), "installed")
     assert (found.state, found.detail["state"]) == (State.WARNING, "modified")
