@@ -34,11 +34,10 @@ import requests
 
 from preparation import editions, environments
 from preparation.editions import REPO
-from preparation.machine import check_node
 from preparation.steps import BootstrapError, Part, prepare, run
 from preparation.uv import site_packages
 
-HOME = Path(os.environ.get("DEMO_HOME") or REPO / "out" / "demo").resolve()
+HOME = environments.demonstration_folder()
 EMAIL = "demo@example.org"
 HOST = "127.0.0.1"
 LOCAL_OLLAMA = f"http://{HOST}:11434"
@@ -231,20 +230,10 @@ def open_webui(edition: str) -> OpenWebui:
 
 def patched(edition: str, version: str) -> OpenWebui:
     """A source tree with the kit applied; a finished earlier installation is kept as it is."""
-    tree = Path(os.environ.get("OPENWEBUI_DIR") or HOME / f"open-webui-{version}").resolve()
+    tree = environments.demonstration_tree(version)
     command: list[str | Path] = [sys.executable, "-m", "cczoo_installer"]
     command += ["--openwebui-dir", tree, "--fetch", version]
-    built = (tree / "build").is_dir()
-    part = Part(
-        "open-webui",
-        f"open-webui {version} from source, with the kit",
-        tree,
-        make=lambda: run(command, aloud=True),
-        is_current=lambda: False,  # the installer knows better
-        download=0 if built else 400,
-        disk=0 if built else 2500,
-        check=(lambda: None) if built else check_node,
-    )
+    part = environments.tree_part(version, tree, lambda: run(command, aloud=True))
     parts = (part, environments.webui_part(edition))
     python = environments.webui_folder(edition) / "bin" / "python"
     start = (python, "-m", "uvicorn", "open_webui.main:app")
