@@ -34,6 +34,7 @@ import requests
 
 from preparation import editions, environments
 from preparation.editions import REPO
+from preparation.moving_line import MovingLine, clock, last_line
 from preparation.steps import BootstrapError, Part, prepare, run
 from preparation.uv import site_packages
 
@@ -43,6 +44,9 @@ HOST = "127.0.0.1"
 LOCAL_OLLAMA = f"http://{HOST}:11434"
 START_TIMEOUT_SECONDS = 180.0
 STOP_TIMEOUT_SECONDS = 10.0
+
+
+LINE = MovingLine(lambda: sys.stderr)
 
 
 class DemoError(Exception):
@@ -104,12 +108,17 @@ class Servers:
 
     def wait_for(self, server: Server) -> None:
         """Wait until this server answers; raise DemoError if it does not, or if one ends."""
-        deadline = time.monotonic() + START_TIMEOUT_SECONDS
-        while time.monotonic() < deadline:
-            self.check()
-            if server.ready():
-                return
-            time.sleep(0.1)
+        began = time.monotonic()
+        try:
+            while time.monotonic() < began + START_TIMEOUT_SECONDS:
+                self.check()
+                if server.ready():
+                    return
+                going = f"starting {server.name} {clock(time.monotonic() - began)}"
+                LINE.show(f"{going}: {last_line(server.log)}")
+                time.sleep(0.1)
+        finally:
+            LINE.write("")
         raise DemoError(f"{server.name} did not answer in time. Its log ends:\n{server.tail()}")
 
     def check(self) -> None:
