@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -494,3 +494,28 @@ def test_the_demonstration_goes_by_its_variables(
     source, plugged = editions.full()
     edition = plugged if plugin else source
     assert names == [*([] if plugin else ["open-webui"]), f"webui-{edition}", "model"]
+
+
+def with_needs(parts: Iterable[steps.Part]) -> dict[str, steps.Part]:
+    """All of these and what they need, whether it is there or not."""
+    found: dict[str, steps.Part] = {}
+    for each in parts:
+        found |= with_needs(each.needs) | {each.name: each}
+    return found
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_readme_says_what_all_of_the_demonstration_takes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, readme: str
+) -> None:
+    """On a machine that has the system's packages."""
+    monkeypatch.setenv("DEMO_HOME", str(tmp_path))
+    for name in ("PLUGIN", "VERSION", "OPENWEBUI_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    every = with_needs([environments.dev_part(), *bootstrap.demonstration()]).values()
+    text = (BOOTSTRAP.parents[1] / readme).read_text()
+    sizes = re.findall(r"(\d+\.\d) GB", text)
+    assert sizes == [
+        f"{sum(each.download for each in every) / 1000:.1f}",
+        f"{sum(each.disk for each in every) / 1000:.1f}",
+    ]
