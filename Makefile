@@ -62,9 +62,9 @@ release: wheel
 test: setup-test
 	@$(MAKE) --no-print-directory lint
 	@$(BOOTSTRAP) system-unit system-build node web page
-	@$(VENV)/python tools/side_by_side.py native='$(VENV)/pytest tests/native tests/fuzz' \
-		unit='$(MAKE) --no-print-directory unit' \
-		page='$(MAKE) --no-print-directory conformance web' installer='$(VENV)/pytest tests/installer'
+	@$(VENV)/python tools/side_by_side.py installer='$(VENV)/pytest tests/installer' \
+		native='$(VENV)/pytest tests/native tests/fuzz' \
+		unit='$(MAKE) --no-print-directory unit' page='$(MAKE) --no-print-directory conformance web'
 	@$(MAKE) --no-print-directory e2e
 
 lint: setup-dev
