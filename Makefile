@@ -47,7 +47,7 @@ setup-test:
 
 # From a checkout, the plug-in way needs Node.js only where the page's bundle is not built yet.
 demo:
-	@$(BOOTSTRAP) $(if $(filter 1,$(PLUGIN)),,node) system-build dev
+	@$(BOOTSTRAP) $(if $(filter 1,$(PLUGIN)),,node) system-build dev --before-demo
 	@exec $(VENV)/python tools/demo.py
 
 wheel:

@@ -37,7 +37,7 @@ from cczoo_installer.files import (
 from cczoo_installer.kit import BACKEND, kit_version
 from cczoo_installer.own_wheel import own_wheel
 from cczoo_installer.process import Outcome, run
-from cczoo_installer.report import Reporter
+from cczoo_installer.report import Reporter, step_line
 
 MARKER = ".cczoo-environment.json"
 LOCKS = Path(__file__).resolve().parent / "locks"
@@ -310,11 +310,16 @@ class NewEnvironment:
             log=self.directory / _LOG,
             seconds=_STEP_SECONDS,
             pass_fds=(held,),  # should we be killed, what still runs keeps the folder
-            on_wait=lambda seconds: self._reporter.tick(f"{what}: {seconds:.0f} s"),
+            on_wait=lambda seconds: self._tick(what, seconds),
         )
         self._reporter.still()
         if not outcome.ok:
             raise self._trouble(what, outcome)
+
+    def _tick(self, what: str, seconds: float) -> None:
+        """Show how long a step has run, and what it wrote last."""
+        words = Outcome(None, self.directory / _LOG).tail(1).strip()
+        self._reporter.tick(step_line(what, seconds, words))
 
     def _trouble(self, what: str, outcome: Outcome) -> MachineTrouble:
         if outcome.says(*_FULL_DISK) or _free(self.directory) < 1:

@@ -35,7 +35,7 @@ from cczoo_installer.files import (
     write_durably,
 )
 from cczoo_installer.process import Outcome, run
-from cczoo_installer.report import Reporter
+from cczoo_installer.report import Reporter, step_line
 
 BUILDER_FORMAT = 1  # raise it when the way of building changes what comes out
 NODE_MAJORS = (20, 22)
@@ -57,6 +57,7 @@ _COMPLETE = ".cczoo-complete"  # in node_modules, which `npm ci` begins by remov
 
 _INSTALL_SECONDS = 30 * 60
 _BUILD_SECONDS = 60 * 60
+_USUAL_SECONDS = {"ci": 40, "run": 150}  # of npm's commands, on two cores and a household's line
 _HEAP_MB = 4096  # with 2048, vite runs out of memory on open-webui
 # What open-webui's package.json takes under `engines`, and the packages of its lock file too:
 # its .npmrc has npm refuse anything else. The front end was built with both ends of it.
@@ -293,7 +294,7 @@ class _Job:
             log=self.log,
             seconds=_INSTALL_SECONDS if installing else _BUILD_SECONDS,
             pass_fds=(self.lock,),  # should we be killed, what still runs keeps the workspace
-            on_wait=lambda seconds: self.reporter.tick(f"npm {arguments[0]}: {seconds:.0f} s"),
+            on_wait=lambda seconds: self._tick(arguments[0], seconds),
         )
         self.reporter.still()
         if outcome.ok:
@@ -313,6 +314,11 @@ class _Job:
             f"`npm {' '.join(arguments)}` {how}. The end of its log, {printable(self.log)}:\n"
             f"{outcome.tail()}\n{advice} and run again. The open-webui tree was not changed."
         )
+
+    def _tick(self, command: str, seconds: float) -> None:
+        """Show how far npm is, and what it wrote last."""
+        words = Outcome(None, self.log).tail(1).strip()
+        self.reporter.tick(step_line(f"npm {command}", seconds, words, _USUAL_SECONDS[command]))
 
     def _raise_if_full(self, outcome: Outcome) -> None:
         """Raise MachineTrouble where a full disk made npm fail: npm's own words are about npm.

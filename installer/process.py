@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from cczoo_installer.files import printable
 
 _POLL = 0.25
 _TAIL_BYTES = 64 * 1024
+_FRAME = re.compile(r"\s+at .+:\d+:\d+\)?(\x1b\[\d+m)?$")  # they stand behind the cause
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,10 @@ class Outcome:
             return stream.read().decode("utf-8", "replace")
 
     def tail(self, lines: int = 20) -> str:
-        """Return the end of the log, safe to print, indented."""
-        kept = [line for line in self._end().splitlines() if line.strip()][-lines:]
+        """Return the end of the log, safe to print, indented; without the stacks of Node.js."""
+        end = self._end().splitlines()
+        said = [line for line in end if line.strip() and not _FRAME.match(line)]
+        kept = said[-lines:]
         return "\n".join(f"    {printable(line)[:300]}" for line in kept)
 
 

@@ -6,6 +6,7 @@
     python3 tools/bootstrap.py web page wheel       # the page's tools and bundle, the kit's wheel
     python3 tools/bootstrap.py webui-plugin-0.12.4  # one edition of open-webui with the kit
     python3 tools/bootstrap.py webui model          # all editions; the demonstration's model
+    python3 tools/bootstrap.py dev --before-demo    # told with all that `make demo` makes after it
 
 Checks come first; then everything that is missing is made side by side (preparation/steps.py), each
 part keyed by the content that it is made from (preparation/environments.py).
@@ -14,13 +15,14 @@ part keyed by the content that it is made from (preparation/environments.py).
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from preparation import editions, environments, machine
-from preparation.steps import LOGS, BootstrapError, Part, prepare
+from preparation.steps import LOGS, BootstrapError, Part, announce, missing, prepare
 
 
 def system_part(needs: Sequence[str], download: int, disk: int) -> Part:
@@ -33,6 +35,7 @@ def system_part(needs: Sequence[str], download: int, disk: int) -> Part:
         is_current=lambda: not machine.missing_needs(needs),
         download=download,
         disk=disk,
+        seconds=60,
     )
 
 
@@ -68,7 +71,35 @@ def chosen(names: Sequence[str], at: Path | None) -> list[Part]:
     return parts + [environments.webui_part(EDITIONS[name], at) for name in wanted]
 
 
-def prepare_all(names: Sequence[str], at: Path | None) -> None:
+def demonstration() -> list[Part]:
+    """What `make demo` makes by itself later on, by the variables that it goes by."""
+    way = editions.PLUGIN if os.environ.get("PLUGIN") == "1" else editions.SOURCE
+    known = editions.versions(way)
+    version = os.environ.get("VERSION")
+    version = version if version in known else known[-1]  # it refuses others, and says which
+    parts = [environments.webui_part(f"{way}-{version}"), environments.model_part()]
+    if way == editions.SOURCE:
+        tree = environments.demonstration_tree(version)
+        parts.insert(0, environments.tree_part(version, tree, lambda: None))
+    return parts
+
+
+def announce_demonstration(parts: Sequence[Part]) -> bool:
+    """Say what these and the demonstration take together; whether that could be said.
+
+    Raises BootstrapError where the disk is too small for all of it.
+    """
+    try:
+        wanted = missing([*parts, *demonstration()])
+        for part in wanted:
+            part.check()
+    except BootstrapError:
+        return False  # such as a Python that is one of the parts: it is told when it is its turn
+    announce(wanted)
+    return True
+
+
+def prepare_all(names: Sequence[str], at: Path | None, *, before_demo: bool = False) -> None:
     """Check, then install, then make what the names stand for.
 
     Raises BootstrapError, whose message is for people.
@@ -76,8 +107,12 @@ def prepare_all(names: Sequence[str], at: Path | None) -> None:
     for name in names:
         if name in CHECKS:
             CHECKS[name]()
-    prepare([SYSTEM_PARTS[name]() for name in names if name in SYSTEM_PARTS])
-    prepare(chosen(names, at))
+    system = [SYSTEM_PARTS[name]() for name in names if name in SYSTEM_PARTS]
+    told = False
+    if before_demo and missing([*system, *chosen(names, at)]):
+        told = announce_demonstration([*system, *chosen(names, at)])
+    prepare(system, told=told)
+    prepare(chosen(names, at), told=told)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -85,6 +120,7 @@ def main(argv: Sequence[str]) -> int:
     names = [*CHECKS, *SYSTEM_PARTS, *PARTS, ALL_EDITIONS, *EDITIONS]
     parser.add_argument("parts", nargs="+", choices=names, metavar="PART", help=", ".join(names))
     parser.add_argument("--at", type=Path, help="where to put the one environment webui-...")
+    parser.add_argument("--before-demo", action="store_true", help="say what the demo takes, too")
     options = parser.parse_args(argv)
     if options.at and sum(name.startswith(ALL_EDITIONS) for name in options.parts) != 1:
         parser.error("--at is for one environment")
@@ -93,7 +129,8 @@ def main(argv: Sequence[str]) -> int:
     # Ended from outside is ended like by Ctrl-C: with all that runs below.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        prepare_all(options.parts, options.at and options.at.resolve())
+        at = options.at and options.at.resolve()
+        prepare_all(options.parts, at, before_demo=options.before_demo)
     except BootstrapError as error:
         print(f"[setup] {error}", file=sys.stderr)
         return 1

@@ -38,11 +38,11 @@ from cczoo_installer.doctor.asking import Answer, NoAnswerError, Question, Reply
 
 from preparation import editions, environments
 from preparation.editions import REPO
-from preparation.machine import check_node
+from preparation.moving_line import MovingLine, clock, last_line
 from preparation.steps import BootstrapError, Part, prepare, run
 from preparation.uv import site_packages
 
-HOME = Path(os.environ.get("DEMO_HOME") or REPO / "out" / "demo").resolve()
+HOME = environments.demonstration_folder()
 EMAIL = "demo@example.org"
 HOST = "127.0.0.1"
 LOCAL_OLLAMA = f"http://{HOST}:11434"
@@ -54,6 +54,9 @@ SMALL_MODEL = "SmolLM2-135M-Instruct"
 SMALL_CHUNK = "500"
 START_TIMEOUT_SECONDS = 180.0
 STOP_TIMEOUT_SECONDS = 10.0
+
+
+LINE = MovingLine(lambda: sys.stderr)
 
 
 class DemoError(Exception):
@@ -115,12 +118,17 @@ class Servers:
 
     def wait_for(self, server: Server) -> None:
         """Wait until this server answers; raise DemoError if it does not, or if one ends."""
-        deadline = time.monotonic() + START_TIMEOUT_SECONDS
-        while time.monotonic() < deadline:
-            self.check()
-            if server.ready():
-                return
-            time.sleep(0.1)
+        began = time.monotonic()
+        try:
+            while time.monotonic() < began + START_TIMEOUT_SECONDS:
+                self.check()
+                if server.ready():
+                    return
+                going = f"starting {server.name} {clock(time.monotonic() - began)}"
+                LINE.show(f"{going}: {last_line(server.log)}")
+                time.sleep(0.1)
+        finally:
+            LINE.write("")
         raise DemoError(f"{server.name} did not answer in time. Its log ends:\n{server.tail()}")
 
     def check(self) -> None:
@@ -241,20 +249,10 @@ def open_webui(edition: str) -> OpenWebui:
 
 def patched(edition: str, version: str) -> OpenWebui:
     """A source tree with the kit applied; a finished earlier installation is kept as it is."""
-    tree = Path(os.environ.get("OPENWEBUI_DIR") or HOME / f"open-webui-{version}").resolve()
+    tree = environments.demonstration_tree(version)
     command: list[str | Path] = [sys.executable, "-m", "cczoo_installer"]
     command += ["--openwebui-dir", tree, "--fetch", version]
-    built = (tree / "build").is_dir()
-    part = Part(
-        "open-webui",
-        f"open-webui {version} from source, with the kit",
-        tree,
-        make=lambda: run(command, aloud=True),
-        is_current=lambda: False,  # the installer knows better
-        download=0 if built else 400,
-        disk=0 if built else 2500,
-        check=(lambda: None) if built else check_node,
-    )
+    part = environments.tree_part(version, tree, lambda: run(command, aloud=True))
     parts = (part, environments.webui_part(edition))
     python = environments.webui_folder(edition) / "bin" / "python"
     start = (python, "-m", "uvicorn", "open_webui.main:app")

@@ -3,27 +3,36 @@
     python tools/side_by_side.py NAME='COMMAND' [NAME='COMMAND' ...]
 
 Two at once, the others as those end: browser tests wait a lot, and two suites of them take less
-than one after the other. The exit code is 1 if any command failed; what those printed last then
-stands once more at the end, behind all that the others had to say. An interrupt, or the end of this
-process, ends all of them.
+than one after the other. On a terminal, the last line says for how long each has run and, of those
+that tell percents as pytest does, how long it will. The exit code is 1 if any command failed; what
+those printed last then stands once more at the end, behind all that the others had to say. An
+interrupt, or the end of this process, ends all of them.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import FrameType
+
+from preparation.moving_line import MovingLine, clock
 
 FAILED, USAGE = 1, 2
 AT_ONCE = 2
 END_SECONDS = 30
 LAST_LINES = 8
+SHOW_SECONDS = 0.5
+PERCENT = re.compile(r"\[ *(\d+)%\]$")
+
+_line = MovingLine(lambda: sys.stdout)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -37,6 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     threads = ThreadPoolExecutor(AT_ONCE)
     runs = [threads.submit(command.run) for command in commands]
     try:
+        show_until_all_ended(commands, runs)
         codes = [run.result() for run in runs]
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
@@ -51,6 +61,12 @@ def main(arguments: Sequence[str]) -> int:
     return FAILED if any(codes) else 0
 
 
+def show_until_all_ended(commands: Sequence[Command], runs: Sequence[Future[int]]) -> None:
+    """Keep the last line of a terminal true; only wait where there is none."""
+    while wait(runs, SHOW_SECONDS if _line.moves else None).not_done:
+        _line.show(", ".join(filter(None, (command.progress() for command in commands))))
+
+
 class Command:
     """A command that is to run, runs, or has ended."""
 
@@ -59,6 +75,7 @@ class Command:
         self._words = shlex.split(command)
         self._last = deque[str](maxlen=LAST_LINES)
         self._process: subprocess.Popen[str] | None = None
+        self._estimate = Estimate()
         self._may_start = True
         self._starting = threading.Lock()
 
@@ -67,6 +84,7 @@ class Command:
         with self._starting:
             if not self._may_start:
                 return FAILED
+            self._estimate = Estimate()
             self._process = subprocess.Popen(
                 self._words,
                 stdin=subprocess.DEVNULL,
@@ -86,10 +104,18 @@ class Command:
         for line in output:
             self.say(line)
             self._last.append(line)
+            self._estimate.hear(line)
 
     def say(self, line: str) -> None:
         """Print a line with the name in front."""
-        print(f"[{self._name}] {line}", end="", flush=True)
+        bare = line.removesuffix("\n")
+        _line.write(f"[{self._name}] {bare}\n")
+
+    def progress(self) -> str:
+        """How far it is; nothing before and after."""
+        if self._process is None or self._process.poll() is not None:
+            return ""
+        return f"{self._name} {self._estimate}"
 
     def repeat_last_lines(self) -> None:
         """Print once more what it printed last."""
@@ -110,6 +136,30 @@ class Command:
                 self._process.wait(END_SECONDS)
             except subprocess.TimeoutExpired:
                 self._process.kill()
+
+
+class Estimate:
+    """For how long a command has run, and how long it will by the percents that it tells."""
+
+    def __init__(self) -> None:
+        self._began = self._counted_from = time.monotonic()
+        self._percent = 0
+
+    def hear(self, line: str) -> None:
+        """Take the percents in a line of output; a suite after another one begins anew."""
+        told = PERCENT.search(line.rstrip())
+        if told:
+            if int(told[1]) < self._percent:
+                self._counted_from = time.monotonic()
+            self._percent = int(told[1])
+
+    def __str__(self) -> str:
+        now = time.monotonic()
+        text = clock(now - self._began)
+        if 0 < self._percent < 100:
+            left = (now - self._counted_from) * (100 - self._percent) / self._percent
+            text += f" ({self._percent} %, about {clock(left)} left)"
+        return text
 
 
 def _interrupted(_number: int, _frame: FrameType | None) -> None:

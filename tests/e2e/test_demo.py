@@ -148,6 +148,7 @@ def test_demo_from_start_to_ctrl_c(browser: Browser, tmp_path: Path, edition: Ed
         process.signal_group(signal.SIGINT)  # Ctrl-C on a terminal reaches make and its child
         wait_until(lambda: not processes_in(home), "end of all servers", seconds=30)
     assert "Stopped." in (tmp_path / "first.log").read_text()
+    assert "Next:" not in (tmp_path / "first.log").read_text()  # that is for who installs
     if edition.way == "plugin":
         return  # what follows is the same there
 

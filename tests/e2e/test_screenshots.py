@@ -1,7 +1,7 @@
-"""Pictures of the badge in each state, for the README: real pages, real states.
+"""Pictures of the badge in each state, for the README and docs/users.md: real pages.
 
 Written to the folder that CCZOO_SCREENSHOTS names (default: out/e2e/screenshots).
-To renew the README's: CCZOO_SCREENSHOTS=docs/images make e2e
+To renew those: CCZOO_SCREENSHOTS=docs/images make e2e
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from e2e.stack import REPO, Backend
 pytestmark = pytest.mark.once("plugin")
 
 OpenChat = Callable[..., ChatPage]
-LIMIT = 250_000  # bytes of a picture in the README
+LIMIT = 250_000  # bytes of a picture
 QUESTION = "What does my lab report mean?"
 VIEW = {"viewport": {"width": 900, "height": 640}, "device_scale_factor": 1.5}
 

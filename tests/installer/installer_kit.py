@@ -283,9 +283,12 @@ FAKE_NPM = """\
         esac ;;
       run)
         case "$FAKE_NPM_DOES" in
-          fail) echo "vite: something is wrong"; printf 'evil \\033[31m text\\n'; exit 1 ;;
+          fail)
+            echo "vite: something is wrong"; printf 'evil \\033[31m text\\n'
+            for n in $(seq 50); do echo "    at deep (/node_modules/vite/main.js:$n:15)"; done
+            exit 1 ;;
           nothing) exit 0 ;;
-          hang) sleep 300 & echo $! > "$FAKE_NPM_LOG.pid"; wait ;;
+          hang) echo "vite: 12 of 99"; sleep 300 & echo $! > "$FAKE_NPM_LOG.pid"; wait ;;
           stubborn)
             trap 'touch "$FAKE_NPM_LOG.asked"' TERM
             touch "$FAKE_NPM_LOG.started"

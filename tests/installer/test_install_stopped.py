@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -310,6 +315,31 @@ def test_interrupted_while_npm_runs(
     assert snapshot(small_tree) == before
     # What npm had started is gone as well.
     wait_for(lambda: not Path(f"/proc/{pid_file.read_text().strip()}").exists())
+
+
+def test_a_terminal_shows_phase_time_estimate_and_the_end_of_the_output(
+    small_tree: Path,
+    child_command: Command,
+    fake_tools: FakeTools,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FAKE_NPM_DOES", "hang")
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    with (
+        open(ours, "rb", buffering=0) as screen,
+        started(child_command(small_tree), stderr=theirs) as child,
+    ):
+        os.close(theirs)
+        shown = b""
+        while b": vite: 12 of 99" not in shown:
+            shown += screen.read(4096)
+        child.send_signal(signal.SIGINT)
+        while b"Run again to go on." not in shown:
+            shown += screen.read(4096)
+        assert child.wait(60) == 130
+    assert re.search(rb"\x1b\[K  npm run \d+:\d\d of about \d+:\d\d: vite", shown)
+    assert b"Building the front end" in shown
 
 
 def test_interrupted_while_the_tree_changes(

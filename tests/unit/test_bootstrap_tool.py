@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -420,3 +420,102 @@ def test_open_webui_gets_a_python_of_its_own_where_ours_is_too_new(
     put_python(tmp_path, "python3.11", "3.11.7")
     assert machine.find_python() == str(ours)
     assert machine.find_webui_python() == "python3.11"
+
+
+# Before the demonstration
+
+
+@pytest.fixture
+def demonstration(monkeypatch: pytest.MonkeyPatch) -> steps.Part:
+    """Something that `make demo` makes afterwards, and that this never does."""
+    later = part("later", lambda: pytest.fail("that is for the demonstration"), disk=40)
+    monkeypatch.setattr(bootstrap, "demonstration", lambda: [later])
+    return later
+
+
+def choose(monkeypatch: pytest.MonkeyPatch, chosen: steps.Part) -> None:
+    monkeypatch.setattr(bootstrap, "chosen", lambda _names, _at: [chosen])
+
+
+@pytest.mark.usefixtures("demonstration")
+def test_the_demonstration_is_told_with_what_comes_before_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made: list[str] = []
+    choose(monkeypatch, part("now", lambda: made.append("now"), disk=2))
+    bootstrap.prepare_all(["dev"], None, before_demo=True)
+    said = capsys.readouterr().err
+    assert said.count("to be made: now; later") == said.count("to be made") == 1
+    assert "42 MB of disk" in said
+    assert made == ["now"]
+
+
+def test_where_nothing_comes_before_it_the_demonstration_speaks_for_itself(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], demonstration: steps.Part
+) -> None:
+    choose(monkeypatch, part("now", lambda: None, current=lambda: True))
+    bootstrap.prepare_all(["dev"], None, before_demo=True)
+    assert demonstration.what not in capsys.readouterr().err
+
+
+def test_a_disk_too_small_for_the_demonstration_is_told_before_anything_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[str] = []
+    choose(monkeypatch, part("now", lambda: made.append("now")))
+    endless = part("later", lambda: None, disk=10**9)
+    monkeypatch.setattr(bootstrap, "demonstration", lambda: [endless])
+    with pytest.raises(steps.BootstrapError, match="are needed"):
+        bootstrap.prepare_all(["dev"], None, before_demo=True)
+    assert made == []
+
+
+@pytest.mark.usefixtures("demonstration")
+def test_what_cannot_be_told_yet_is_told_in_its_turn(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def not_yet() -> list[steps.Part]:
+        raise steps.BootstrapError("no Python yet")
+
+    choose(monkeypatch, part("now", lambda: None))
+    monkeypatch.setattr(bootstrap, "demonstration", not_yet)
+    bootstrap.prepare_all(["dev"], None, before_demo=True)
+    assert "to be made: now\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("version", ["", "latest", "0.0.1; true"])
+@pytest.mark.parametrize("plugin", ["", "1"])
+def test_the_demonstration_goes_by_its_variables(
+    monkeypatch: pytest.MonkeyPatch, plugin: str, version: str
+) -> None:
+    monkeypatch.setenv("PLUGIN", plugin)
+    monkeypatch.setenv("VERSION", version)
+    names = [each.name for each in bootstrap.demonstration()]
+    source, plugged = editions.full()
+    edition = plugged if plugin else source
+    assert names == [*([] if plugin else ["open-webui"]), f"webui-{edition}", "model"]
+
+
+def with_needs(parts: Iterable[steps.Part]) -> dict[str, steps.Part]:
+    """All of these and what they need, whether it is there or not."""
+    found: dict[str, steps.Part] = {}
+    for each in parts:
+        found |= with_needs(each.needs) | {each.name: each}
+    return found
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_readme_says_what_all_of_the_demonstration_takes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, readme: str
+) -> None:
+    """On a machine that has the system's packages."""
+    monkeypatch.setenv("DEMO_HOME", str(tmp_path))
+    for name in ("PLUGIN", "VERSION", "OPENWEBUI_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    every = with_needs([environments.dev_part(), *bootstrap.demonstration()]).values()
+    text = (BOOTSTRAP.parents[1] / readme).read_text()
+    sizes = re.findall(r"(\d+\.\d) GB", text)
+    assert sizes == [
+        f"{sum(each.download for each in every) / 1000:.1f}",
+        f"{sum(each.disk for each in every) / 1000:.1f}",
+    ]

@@ -8,10 +8,12 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from preparation import editions
+from preparation import editions, machine
+from preparation.steps import BootstrapError
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -102,15 +104,59 @@ def test_versions_of_open_webui_are_named_by_their_list_alone() -> None:
     assert naming == FACTS_OF_A_VERSION
 
 
+def versions_shown(readme: str) -> list[list[str]]:
+    """The numbers in each row of a README's table of versions, from the top."""
+    text = (REPO / readme).read_text()
+    [table] = re.findall(r"(?m)^## (?:Versions|版本)\n\n((?:\|.*\n)+)", text)
+    return [re.findall(r"\d+(?:\.\d+)*", row.split("|")[2]) for row in table.splitlines()[2:]]
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_readme_shows_the_versions_that_the_code_takes(
+    readme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trustees = json.loads((REPO / "patches" / "trustee" / "versions.json").read_text())["versions"]
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(BootstrapError) as refused:
+        machine.check_node()  # names those that it takes
+    nodes = re.findall(r"\d+(?:\.\d+)?", str(refused.value).split(" with npm")[0])
+    assert versions_shown(readme) == [
+        editions.versions(editions.PLUGIN),
+        editions.versions(editions.SOURCE),
+        [entry["version"] for entry in trustees],
+        [".".join(map(str, version)) for version in machine.WEBUI_PYTHONS],
+        nodes,
+    ]
+
+
 def test_readme_and_porting_name_the_supported_versions() -> None:
     porting = (REPO / "docs" / "porting.md").read_text()
     patched = editions.versions(editions.SOURCE)
     for page in ("README.md", "README.zh-CN.md"):
         readme = (REPO / page).read_text()
-        [listed] = re.findall(r"(?:\d+\.\d+\.\d+(?:, |、)?){2,}", readme)
-        assert re.split(", |、", listed) == list(editions.versions(editions.PLUGIN))
         assert set(re.findall(r"(?<!\w)v(\d+\.\d+\.\d+)", readme)) == set(patched)
     assert f"| those with patches: {', '.join(patched)} |" in porting
+
+
+PICTURES = [str(path.relative_to(REPO)) for path in tracked("docs/images/*")]
+
+
+@pytest.mark.parametrize("picture", PICTURES)
+def test_every_picture_is_shown(picture: str) -> None:
+    shown = re.compile(rf'src="[^"]*{re.escape(Path(picture).name)}"')
+    assert any(shown.search((REPO / page).read_text()) for page in ENGLISH)
+
+
+@pytest.mark.parametrize("picture", [name for name in PICTURES if name.endswith(".svg")])
+def test_drawings_are_small_and_bring_nothing_from_elsewhere(picture: str) -> None:
+    text = (REPO / picture).read_text()
+    assert len(text) < 15_000
+    shapes = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(text).iter()}
+    assert shapes <= {
+        *("svg", "title", "desc", "style", "defs", "marker", "g"),
+        *("path", "rect", "circle", "line", "text"),
+    }
+    assert re.findall(r"(?:https?:)?//(?!www\.w3\.org/2000/svg)|@import|\shref", text) == []
 
 
 @pytest.mark.parametrize("page", ENGLISH[1:] + CHINESE)

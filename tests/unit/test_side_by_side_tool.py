@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
@@ -62,6 +64,36 @@ def test_the_third_begins_when_one_of_them_has_ended(tmp_path: Path) -> None:
     done = run(f"lasts={lasts}", f"ends={python('print(1)')}", f"third=touch {ran}")
     assert done.returncode == 0
     assert done.stdout.splitlines()[0] == "[ends] 1"
+
+
+def test_a_terminal_shows_how_far_each_is(tmp_path: Path) -> None:
+    go_on = tmp_path / "go on"
+    tells = f"print('.... [ 40%]', flush=True)\nwhile not Path('{go_on}').exists(): sleep(.05)"
+    suite = python(f"from pathlib import Path; from time import sleep; {tells}")
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen([sys.executable, str(TOOL), f"unit={suite}"], stdout=theirs)
+    os.close(theirs)
+    shown = b""
+    try:
+        with open(ours, "rb", buffering=0) as screen:
+            while b" left)" not in shown:
+                shown += screen.read(4096)
+            go_on.touch()
+            while b"ended with 0" not in shown:
+                shown += screen.read(4096)
+        assert child.wait(SECONDS) == 0
+    finally:
+        child.kill()
+        child.wait()
+    assert re.search(rb"\x1b\[Kunit \d+:\d\d \(40 %, about \d+:\d\d left\)", shown)
+    assert b"[unit] .... [ 40%]\r\n" in shown
+
+
+@pytest.mark.parametrize("line", ["", "[101 %]", "[ 0%]", "[100%]", "50%", "a [ 50%] b"])
+def test_without_percents_there_is_no_estimate(line: str) -> None:
+    estimate = side_by_side.Estimate()
+    estimate.hear(line)
+    assert re.fullmatch(r"\d+:\d\d", str(estimate))
 
 
 def test_nobody_waits_for_what_a_command_leaves_behind(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,7 @@ def keyed(
     needs: tuple[Part, ...] = (),
     download: int = 0,
     disk: int = 0,
+    seconds: int = 0,
     check: Callable[[], None] = lambda: None,
     also: Callable[[], bool] = lambda: True,
 ) -> Part:
@@ -86,4 +87,15 @@ def keyed(
     def is_current() -> bool:
         return is_marked(folder, key()) and also()
 
-    return Part(name, what, folder, make_and_mark, is_current, needs, download, disk, check)
+    return Part(
+        name,
+        what,
+        folder,
+        make_and_mark,
+        is_current,
+        needs=needs,
+        download=download,
+        disk=disk,
+        seconds=seconds,
+        check=check,
+    )

@@ -13,6 +13,7 @@ import re
 import shlex
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from preparation import editions
@@ -75,7 +76,15 @@ def dev_part() -> Part:
         )
 
     return keyed(
-        "dev", ".venv, the kit and its test tools", folder, key, make, (uv_part(),), 180, 550
+        "dev",
+        ".venv, the kit and its test tools",
+        folder,
+        key,
+        make,
+        (uv_part(),),
+        download=180,
+        disk=550,
+        seconds=20,
     )
 
 
@@ -104,6 +113,7 @@ def _npm_part(name: str, folder: Path, what: str, download: int, disk: int) -> P
         make,
         download=download,
         disk=disk,
+        seconds=15,
         check=check_node,
     )
 
@@ -123,6 +133,7 @@ def page_part() -> Part:
         make,
         (page_tools_part(),),
         disk=1,
+        seconds=5,
         check=check_node,
         also=(folder / "manifest.json").is_file,
     )
@@ -146,6 +157,7 @@ def wheel_tools_part() -> Part:
         (uv_part(),),
         download=100,
         disk=470,
+        seconds=10,
     )
 
 
@@ -187,6 +199,7 @@ def wheel_part() -> Part:
         make,
         (uv_part(), page_part(), tools),
         disk=2,
+        seconds=15,
         also=lambda: any(folder.glob("*.whl")),
     )
 
@@ -276,6 +289,7 @@ def requirements_part(version: str) -> Part:
         (uv_part(),),
         download=450,
         disk=1600,
+        seconds=30,
     )
 
 
@@ -316,9 +330,43 @@ def webui_part(edition: str, at: Path | None = None) -> Part:
         key,
         make,
         (wheel, requirements),
-        *((150, 350) if way == editions.PLUGIN else (0, 10)),
+        *((150, 350, 15) if way == editions.PLUGIN else (0, 10, 5)),
         also=requirements.is_current,
     )
+
+
+def demonstration_folder() -> Path:
+    """Where the demonstration keeps all that it needs between runs."""
+    return Path(os.environ.get("DEMO_HOME") or REPO / "out" / "demo").resolve()
+
+
+def demonstration_tree(version: str) -> Path:
+    """The source tree that it patches, where it does that."""
+    named = os.environ.get("OPENWEBUI_DIR")
+    return Path(named or demonstration_folder() / f"open-webui-{version}").resolve()
+
+
+def tree_part(version: str, tree: Path, make: Callable[[], None]) -> Part:
+    """A source tree with the kit in it, by ``make``; the installer knows what is missing."""
+    built = (tree / "build").is_dir()
+    return Part(
+        "open-webui",
+        f"open-webui {version} from source, with the kit",
+        tree,
+        make=make,
+        is_current=lambda: False,
+        download=0 if built else 400,
+        disk=0 if built else 2500,
+        seconds=5 if built else 170,
+        writes=_newest_build_log,
+        check=(lambda: None) if built else check_node,
+    )
+
+
+def _newest_build_log() -> Path | None:
+    """Where npm writes while the installer builds a front end in the cache."""
+    logs = (cache_directory() / "frontend").glob("*/build.log")
+    return max(logs, key=lambda log: log.stat().st_mtime, default=None)
 
 
 # --- The demonstration's model ------------------------------------------------------------------
@@ -347,5 +395,6 @@ def model_part() -> Part:
         (uv_part(),),
         download=135,
         disk=220,
+        seconds=5,
         also=lambda: link.resolve() == folder.resolve(),
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from preparation.editions import REPO
+from preparation.moving_line import MovingLine, clock, last_line
 
 LOGS = REPO / "out" / "setup"
 # One installation may fetch a gigabyte over a slow line, but it may not hang for ever.
@@ -29,6 +31,8 @@ STOP_SECONDS = 10.0
 POLL_SECONDS = 0.5
 PROGRESS_SECONDS = 15.0
 TAIL_LINES = 25
+# What arrives of downloads where nobody has measured it: a household's line.
+MEGABYTES_A_SECOND = 10
 Child = subprocess.Popen[bytes]
 
 
@@ -44,7 +48,9 @@ class StoppedError(Exception):
 class Part:
     """One thing to be made, by ``make()``, unless ``is_current()``.
 
-    ``needs`` are made before it. ``download`` and ``disk`` are roughly what it takes, in MB.
+    ``needs`` are made before it. ``download`` and ``disk`` are roughly what it takes, in MB;
+    ``seconds`` those of making it on two cores, besides the download. ``writes()`` is the file
+    where its progress shows, if that is not the part's own log.
     ``check()`` raises BootstrapError where this machine cannot make it; it is asked first of all.
     """
 
@@ -56,6 +62,8 @@ class Part:
     needs: tuple[Part, ...] = ()
     download: int = 0
     disk: int = 0
+    seconds: int = 0
+    writes: Callable[[], Path | None] = lambda: None
     check: Callable[[], None] = lambda: None
 
     @property
@@ -65,6 +73,11 @@ class Part:
             return LOGS / f"{self.name}.lock"
         return self.folder.with_name(f"{self.folder.name}.lock")
 
+    @property
+    def estimate(self) -> float:
+        """Roughly how long it takes, in seconds."""
+        return self.seconds + self.download / MEGABYTES_A_SECOND
+
 
 # --- What people see ----------------------------------------------------------------------------
 
@@ -73,29 +86,59 @@ class Part:
 class _Progress:
     started: float
     phases: dict[str, float]
+    parts: dict[str, Part]
 
 
-_progress = _Progress(time.monotonic(), {})
+_progress = _Progress(time.monotonic(), {}, {})
+_line = MovingLine(lambda: sys.stderr)
 
 
 def say(text: str) -> None:
     """One line on stderr: how long the set-up has run, which part speaks, and what it does."""
     thread = threading.current_thread()
-    minutes, seconds = divmod(int(time.monotonic() - _progress.started), 60)
     part = ""
     if thread is not threading.main_thread():
         part = f"{thread.name}: "
         _progress.phases.setdefault(thread.name, time.monotonic())
-    # One write, so that the lines of parts do not run into each other.
-    sys.stderr.write(f"[setup {minutes}:{seconds:02}] {part}{text}\n")
-    sys.stderr.flush()
+    _line.write(f"[setup {clock(time.monotonic() - _progress.started)}] {part}{text}\n")
 
 
 def _say_what_still_runs() -> None:
+    running = _what_runs()
+    if running:
+        say(f"still at {running}")
+
+
+def _show_what_runs() -> None:
+    """On a terminal, with the end of what was written last."""
+    running = _what_runs()
+    if running:
+        words = _newest_words()
+        whole = clock(time.monotonic() - _progress.started)
+        _line.show(f"[setup {whole}] {running}" + (f": {words}" if words else ""))
+
+
+def _what_runs() -> str:
     now = time.monotonic()
-    phases = list(_progress.phases.items())
-    if phases:
-        say("still at " + ", ".join(f"{name} ({now - since:.0f} s)" for name, since in phases))
+    return ", ".join(_elapsed(name, now - since) for name, since in list(_progress.phases.items()))
+
+
+def _elapsed(name: str, seconds: float) -> str:
+    part = _progress.parts.get(name)
+    about = f" of about {clock(part.estimate)}" if part and part.estimate else ""
+    return f"{name} {clock(seconds)}{about}"
+
+
+def _newest_words() -> str:
+    """The last line of the log that was written to last, of all that now grow."""
+    began = time.time() - (time.monotonic() - _progress.started)
+    newest = (began, Path(os.devnull))
+    for name in list(_progress.phases):
+        with contextlib.suppress(OSError):  # not there yet, or not any more
+            part = _progress.parts.get(name)
+            file = (part and part.writes()) or LOGS / f"{name}.log"
+            newest = max(newest, (file.stat().st_mtime, file))
+    return last_line(newest[1])
 
 
 def announce(parts: Sequence[Part]) -> None:
@@ -104,7 +147,10 @@ def announce(parts: Sequence[Part]) -> None:
     download = sum(part.download for part in parts)
     disk = sum(part.disk for part in parts)
     if disk:
-        say(f"roughly {_size(download)} to download at most, {_size(disk)} of disk")
+        say(
+            f"roughly {_size(download)} to download at most, {_size(disk)} of disk, "
+            f"{_minutes(parts)} at {MEGABYTES_A_SECOND} MB a second"
+        )
     by_disk: dict[int, list[Part]] = {}
     for part in parts:
         by_disk.setdefault(_existing(part.folder).stat().st_dev, []).append(part)
@@ -120,6 +166,19 @@ def announce(parts: Sequence[Part]) -> None:
 
 def _existing(folder: Path) -> Path:
     return folder if folder.exists() else _existing(folder.parent)
+
+
+def _minutes(parts: Sequence[Part]) -> str:
+    """How long making these takes: all that is downloaded, and the longest way through them."""
+    named = {part.name: part for part in parts}
+
+    def way(part: Part) -> int:
+        needs = [way(need) for need in part.needs if need.name in named]
+        return part.seconds + max(needs, default=0)
+
+    seconds = max(map(way, parts)) + sum(part.download for part in parts) / MEGABYTES_A_SECOND
+    minutes = math.ceil(seconds / 60)
+    return f"some {minutes} minutes" if minutes > 1 else "a minute"
 
 
 def _size(megabytes: int) -> str:
@@ -262,17 +321,20 @@ def missing(parts: Sequence[Part]) -> list[Part]:
     return list(found.values())
 
 
-def prepare(parts: Sequence[Part]) -> None:
+def prepare(parts: Sequence[Part], *, told: bool = False) -> None:
     """Make what is missing, side by side as far as the parts' needs allow.
 
-    At the first failure everything that still runs is ended, and that failure is raised.
+    What that is and takes is said first, unless people were ``told`` already. At the first
+    failure everything that still runs is ended, and that failure is raised.
     """
     wanted = missing(parts)
     if not wanted:
         return
     for part in wanted:
         part.check()
-    announce(wanted)
+    if not told:
+        announce(wanted)
+    _progress.parts.update({part.name: part for part in wanted})
     futures: dict[str, Future[None]] = {}
     with ThreadPoolExecutor(len(wanted)) as pool:
         try:
@@ -286,12 +348,17 @@ def prepare(parts: Sequence[Part]) -> None:
 
 
 def _wait_for(waiting: set[Future[None]]) -> None:
-    while waiting:
-        ended, waiting = wait(waiting, PROGRESS_SECONDS, FIRST_EXCEPTION)
-        for future in ended:
-            future.result()
-        if waiting:
-            _say_what_still_runs()
+    show = _show_what_runs if _line.moves else _say_what_still_runs
+    pause = POLL_SECONDS if _line.moves else PROGRESS_SECONDS
+    try:
+        while waiting:
+            ended, waiting = wait(waiting, pause, FIRST_EXCEPTION)
+            for future in ended:
+                future.result()
+            if waiting:
+                show()
+    finally:
+        _line.write("")
 
 
 def _make_after(first: Sequence[Future[None]], part: Part) -> None:
