@@ -100,6 +100,8 @@ async def _reply(question: Question) -> Reply:
         return NoAnswerError("certificate", _why(error))
     except (aiohttp.ClientConnectionError, OSError) as error:
         return NoAnswerError("unreachable", _why(error))
+    except aiohttp.InvalidURL:  # what it says repeats the address, a password in it too
+        return NoAnswerError("bad-answer", "that is no address")
     except (aiohttp.ClientError, ValueError) as error:
         return NoAnswerError("bad-answer", _why(error))
 

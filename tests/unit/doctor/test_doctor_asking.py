@@ -122,6 +122,12 @@ def test_an_address_that_is_none_is_told() -> None:
     assert {trouble(one).code for one in found} <= {"bad-answer", "unreachable"}
 
 
+@pytest.mark.parametrize("address", ["http://me:{0}@host:port/", "http://me:{0}@[::bad", "{0}"])
+def test_a_password_in_an_address_is_not_repeated(address: str) -> None:
+    [found] = ask(Question(address.format("hunter2")))
+    assert "hunter2" not in str(found)
+
+
 def test_redirects_are_not_followed() -> None:
     answers = {"/": Says(b"", 302, {"Location": "/other"}), "/other": Says(b"here")}
     with chat(answers) as server:
