@@ -35,6 +35,7 @@ from typing import Any
 
 import requests
 from cczoo_installer.doctor.asking import Answer, NoAnswerError, Question, Reply, ask, shown_address
+from cczoo_installer.files import printable
 
 from preparation import editions, environments
 from preparation.editions import REPO
@@ -305,7 +306,7 @@ def usable_ollama() -> Ollama | None:
         return None
     models = local_models(reply)
     if not models:
-        tell_unused(readable(shown_address(url)), reply)
+        tell_unused(printable(shown_address(url)), reply)
         return None
     return Ollama(url, embedding_model(models))
 
@@ -346,8 +347,7 @@ def embedding_model(models: Sequence[Mapping[str, Any]]) -> str:
 def tell_unused(shown: str, reply: Reply) -> None:
     """Say why the Ollama at an address is not used, and how that can be mended."""
     if isinstance(reply, NoAnswerError):
-        # What cannot be read is repeated in the reason, with all that is in it.
-        why = "cannot be read" if reply.code == "bad-answer" else readable(str(reply))
+        why = "cannot be read" if reply.code == "bad-answer" else printable(reply)
         what = f"No Ollama answers at {shown} ({why})."
         cure = f"Start it, or set OLLAMA_BASE_URL to where it is, such as {LOCAL_OLLAMA}."
     elif not is_list_of_models(reply):
@@ -360,14 +360,9 @@ def tell_unused(shown: str, reply: Reply) -> None:
     print(f"{what}\n  {cure}\n  {last}", file=sys.stderr)
 
 
-def readable(text: str) -> str:
-    """A text from outside as one line that cannot tell a terminal anything."""
-    return "".join(sign if sign.isprintable() else "?" for sign in text)[:300]
-
-
 def ollama_environment(ollama: Ollama) -> dict[str, str]:
     """Settings that point open-webui at an Ollama, for chats and for files."""
-    print(f"Using the Ollama at {readable(shown_address(ollama.url))}", file=sys.stderr)
+    print(f"Using the Ollama at {printable(shown_address(ollama.url))}", file=sys.stderr)
     return {
         "ENABLE_OLLAMA_API": "true",
         "OLLAMA_BASE_URL": ollama.url,
