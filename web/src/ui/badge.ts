@@ -176,7 +176,7 @@ export class TrustBadge extends TrustElement {
 		if (!event.composedPath().includes(this)) this.#close();
 	};
 
-	/** The window's size, or what of the page is seen, has changed. */
+	/** The window's size, or what of the page is seen, has changed; or the app has moved a part of it. */
 	readonly #onMoved = (): void => {
 		if (this.#open) this.requestUpdate();
 	};
@@ -188,7 +188,8 @@ export class TrustBadge extends TrustElement {
 		['focusin', this.#onFocus],
 		['input', this.#onElsewhere],
 		['resize', this.#onMoved],
-		['scroll', this.#onMoved]
+		['scroll', this.#onMoved],
+		['transitionend', this.#onMoved]
 	] as const;
 
 	readonly #onEnter = (): void => {

@@ -590,6 +590,12 @@ describe('the panel', () => {
 			left: '8px'
 		});
 		expect(need(badge, 'panel').style.maxHeight).toBe('calc(528px - 1rem)');
+
+		// The app's side bar has come out, and the message box has moved with that.
+		form.getBoundingClientRect = () => rect(500, 640, 500);
+		form.dispatchEvent(new Event('transitionend', { bubbles: true }));
+		await badge.updateComplete;
+		expect(panel.style.bottom).toBe(`${innerHeight - 500}px`);
 	});
 });
 
