@@ -16,7 +16,7 @@ from doubles.wire import Wire, recorded
 from e2e.browser import SEND
 from e2e.conftest import sealed_simulator
 from e2e.gates import QUOTE, SECONDS, Tab, count, edited, in_the_clear, profile
-from e2e.stack import Backend, free_port, wait_until
+from e2e.stack import Backend, StackError, free_port, wait_until
 
 # An older version's answer goes by the socket to the server that it was begun with: no replica's.
 pytestmark = pytest.mark.way("plugin")
@@ -63,6 +63,7 @@ def context(browser: Browser, server: Backend, wire: Wire) -> Iterator[BrowserCo
 @pytest.fixture
 def replica(server: Backend, tmp_path: Path) -> Iterator[Backend]:
     """Another TD of the same platform with the same data, and keys and a log of its own."""
+    server.call("GET", f"{QUOTE}?nonce={'A' * 43}")  # from when on there is a platform
     platform, other = Path(server.spec.env[SIMULATOR]), tmp_path / "simulator"
     shutil.copytree(platform, other, ignore=shutil.ignore_patterns("boot"))
     env = {**server.spec.env, SIMULATOR: str(other)}
@@ -90,11 +91,17 @@ def wait_for_socket(wire: Wire, before: int) -> None:
     time.sleep(2)  # until it has said who it is
 
 
-def wait_until_answered(server: Backend, tab: Tab, text: str) -> None:
+def wait_until_answered(server: Backend, wire: Wire, tab: Tab, text: str) -> None:
     """Wait until the server has the answer to this."""
     chat = f"/api/v1/chats/{tab.page.url.rpartition('/')[2]}"
     said = json.dumps(f"You said: {text}")
-    wait_until(lambda: said in server.call("GET", chat).text, said, seconds=SECONDS / 1000)
+    try:
+        wait_until(lambda: said in server.call("GET", chat).text, said, seconds=SECONDS / 1000)
+    except StackError as error:
+        shown = tab.question.all_inner_texts() or tab.state()
+        sent = [each.what for each in list(wire.messages)][-20:]
+        told = f"{error}; the page shows {shown}; on the wire were last {sent}"
+        raise AssertionError(told) from error
 
 
 def assert_said_once(tab: Tab, *texts: str) -> None:
@@ -134,7 +141,7 @@ def test_another_replica_is_attested_and_the_chat_goes_on(
     tab.page.locator(SEND).click()
     # By the replica. What it says before the app's own socket is there again reaches no page, with
     # or without the kit: that is shown when the chat is loaded anew.
-    wait_until_answered(server, tab, "Begun with the first.")
+    wait_until_answered(server, wire, tab, "Begun with the first.")
     assert count(wire, f"GET {QUOTE}") > asked
     assert in_the_clear(wire) == []
     assert_said_once(tab, "To the first.", "Begun with the first.")
