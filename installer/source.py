@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import contextlib
+import gzip
 import json
 import os
 import ssl
@@ -11,19 +12,22 @@ import sys
 import tarfile
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
 from cczoo_installer.errors import FetchFailed, MachineTrouble
-from cczoo_installer.files import is_plain_relative, locked, printable, sha256_file
+from cczoo_installer.files import MAX_CHANGED, is_plain_relative, locked, printable, sha256_file
 from cczoo_installer.report import Reporter
 
 _FETCH_SECONDS = 30 * 60
 _MAX_ARCHIVE = 512 << 20  # bytes; the archive of 0.5.20 has 53 MB
 _MAX_UNPACKED = 2 << 30
 _MAX_MEMBERS = 100_000
+# What a damaged archive comes to.
+_UNREADABLE = (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,7 @@ def _version_in(archive: Path) -> str | None:
     try:
         facts = json.loads(file_of(archive, "package.json") or b"null")
         return str(facts["version"])
-    except (tarfile.TarError, EOFError, OSError, ValueError, LookupError, TypeError):
+    except (*_UNREADABLE, OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 
 
@@ -257,9 +261,11 @@ def unpack(archive: Path, directory: Path) -> None:
         top = Path(scratch, "tree")
         top.mkdir(mode=0o755)
         try:
-            with tarfile.open(archive, "r:gz") as tar:
-                _extract(tar, top)
-        except (tarfile.TarError, EOFError) as trouble:
+            with gzip.open(archive) as stream:
+                with tarfile.open(fileobj=stream) as tar:
+                    _extract(tar, top)
+                _read_to_end(stream)
+        except _UNREADABLE as trouble:
             raise FetchFailed(
                 f"{printable(archive)} is not a readable archive ({printable(trouble)}). Delete "
                 "it and run again."
@@ -275,13 +281,27 @@ def unpack(archive: Path, directory: Path) -> None:
 
 
 def file_of(archive: Path, name: str) -> bytes | None:
-    """Return one file of a source archive, by its path in the tree; None where it has none."""
+    """Return one file of a source archive, by its path in the tree; None where it has none.
+
+    No more of an archive is looked at, and no larger file returned, than is ever unpacked: its hash
+    may not have been checked.
+    """
     with tarfile.open(archive, "r:gz") as tar:
-        for member in tar:
+        for count, member in enumerate(tar, 1):
+            if count > _MAX_MEMBERS or member.offset_data + member.size > _MAX_UNPACKED:
+                return None
             if PurePosixPath(*PurePosixPath(member.name).parts[1:]) == PurePosixPath(name):
-                content = tar.extractfile(member) if member.isreg() else None
+                wanted = member.isreg() and member.size <= MAX_CHANGED
+                content = tar.extractfile(member) if wanted else None
                 return content.read() if content else None
     return None
+
+
+def _read_to_end(stream: gzip.GzipFile) -> None:
+    """Read what follows a tar archive: only at a stream's end is it told whether it came whole."""
+    while stream.read(1 << 20):
+        if stream.tell() > _MAX_UNPACKED:
+            raise FetchFailed("The archive is absurdly large. Nothing was unpacked.")
 
 
 def _extract(tar: tarfile.TarFile, top: Path) -> None:

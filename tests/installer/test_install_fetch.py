@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from cczoo_installer import source
 from cczoo_installer.errors import FetchFailed, MachineTrouble
-from cczoo_installer.files import sha256_file
+from cczoo_installer.files import MAX_CHANGED, sha256_file
 from cczoo_installer.report import Reporter
 from cczoo_installer.source import Index, configured_index
 from installer_kit import HOOKED, VERSION, FakeTools, Ran, snapshot
@@ -188,6 +188,49 @@ def test_unpinned_of_what_is_no_archive(
     tmp_path: Path, cczoo: Run, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     serve_unknown(tmp_path / "links", monkeypatch).write_bytes(content)
+    assert cczoo(tmp_path / "new", "--fetch", UNKNOWN, "--unpinned").code == 8
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
+def test_unpinned_of_an_archive_that_is_damaged(
+    tmp_path: Path, cczoo: Run, monkeypatch: pytest.MonkeyPatch, part: float
+) -> None:
+    served = serve_unknown(tmp_path / "links", monkeypatch)
+    facts = json.dumps({"version": UNKNOWN}).encode()
+    with tarfile.open(served, "w:gz") as tar:
+        for name, data in (("package.json", facts), ("words", os.urandom(1 << 15).hex().encode())):
+            info = tarfile.TarInfo(f"open_webui-{UNKNOWN}/{name}")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    content = bytearray(served.read_bytes())
+    at = int(len(content) * part)
+    content[at : at + 20] = b"\xff" * 20
+    served.write_bytes(content)
+    assert cczoo(tmp_path / "new", "--fetch", UNKNOWN, "--unpinned").code == 8
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("facts", "size"),
+    [
+        (b"[" * 100_000, None),
+        (b'{"version": "' + UNKNOWN.encode() + b'"}' + b" " * MAX_CHANGED, None),
+        (b"{}", 1 << 40),
+    ],
+    ids=["deep", "huge", "said to be huge"],
+)
+def test_unpinned_with_an_absurd_package_json(
+    tmp_path: Path, cczoo: Run, monkeypatch: pytest.MonkeyPatch, facts: bytes, size: int | None
+) -> None:
+    path = serve_unknown(tmp_path / "links", monkeypatch)
+    with tarfile.open(path, "w:gz", compresslevel=1) as tar:
+        info = tarfile.TarInfo(f"open_webui-{UNKNOWN}/package.json")
+        info.size = len(facts)
+        tar.addfile(info, io.BytesIO(facts))
+    if size is not None:  # the header says more than comes
+        info.size = size
+        path.write_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + facts))
     assert cczoo(tmp_path / "new", "--fetch", UNKNOWN, "--unpinned").code == 8
     assert not (tmp_path / "new").exists()
 
