@@ -39,19 +39,27 @@ from preparation.steps import BootstrapError, prepare
 HOLDS, DOES_NOT = 0, 1
 LOOK_SECONDS = 120
 TEST_SECONDS = 3600
+HELD, LEFT_OUT = "holds", "left out"
+SMOKE = "smoke tests"
+RAN_TO_THE_END = (0, 1)  # of pytest's codes: all passed, or some failed
 
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that was tried: ``outcome`` is "holds" or says what happened instead."""
+    """One thing that was tried: ``outcome`` is HELD or says what happened instead."""
 
     what: str
     outcome: str
 
     @property
     def holds(self) -> bool:
-        """Whether it did, or was left out by the test itself."""
-        return self.outcome == "holds" or self.outcome.startswith("left out")
+        """Whether it did."""
+        return self.outcome == HELD
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether the test left it out by itself: no fault, and no proof of anything."""
+        return self.outcome.startswith(LEFT_OUT)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -127,7 +135,7 @@ def looked_for(python: Path) -> list[Line]:
     except (ValueError, KeyError):
         return [Line("hooks: the installer", printable(done.stderr)[-300:] or "said nothing")]
     return [
-        Line(f"hooks: {item['what']}", "holds" if item["found"] else "NOT FOUND") for item in found
+        Line(f"hooks: {item['what']}", HELD if item["found"] else "NOT FOUND") for item in found
     ]
 
 
@@ -158,7 +166,7 @@ def anchors_found(document: Mapping[str, Any], front_end: Path, like: str) -> li
     for where, _, entry in anchors.entries(document["places"]):
         if like in entry.get("versions", ()):
             gone = sorted(anchors.missing(front_end, set(anchors.texts(entry))))
-            found.append((where, f"NOT FOUND: {', '.join(gone)}" if gone else "holds"))
+            found.append((where, f"NOT FOUND: {', '.join(gone)}" if gone else HELD))
     return found
 
 
@@ -177,33 +185,36 @@ def tested(edition: str, python: Path) -> list[Line]:
         timeout=TEST_SECONDS,
         check=False,
     ).returncode
-    if not report_file.is_file():
-        return [Line("smoke tests", f"did not run (pytest ended with {code})")]
-    return test_lines(report_file.read_text("utf-8"))
+    lines = test_lines(report_file.read_text("utf-8")) if report_file.is_file() else []
+    if code not in RAN_TO_THE_END:
+        lines.append(Line(SMOKE, f"did not run to their end (pytest ended with {code})"))
+    return lines or [Line(SMOKE, "left no report")]
 
 
 def test_lines(junit: str) -> list[Line]:
     """Return how each test ended, from the report of a run of ours."""
     cases = ElementTree.fromstring(junit).iter("testcase")  # noqa: S314 - written by our own run
-    return [Line(f"smoke: {case.get('name')}", _outcome(case)) for case in cases] or [
-        Line("smoke tests", "none ran")
-    ]
+    lines = [Line(f"smoke: {case.get('name')}", _outcome(case)) for case in cases]
+    return lines if any(not line.is_left_out for line in lines) else [Line(SMOKE, "none ran")]
 
 
 def _outcome(case: ElementTree.Element) -> str:
-    for kind, words in (("failure", "FAILED"), ("error", "FAILED"), ("skipped", "left out")):
+    for kind, words in (("failure", "FAILED"), ("error", "FAILED"), ("skipped", LEFT_OUT)):
         found = case.find(kind)
         if found is not None:
             first = (found.get("message") or "").partition("\n")[0]
             return f"{words}: {printable(first)[:200]}"
-    return "holds"
+    return HELD
 
 
 def report(version: str, lines: Sequence[Line]) -> int:
     """Print what holds and what does not, the latter last; return the exit code."""
-    wrong = [line for line in lines if not line.holds]
-    print(f"\nopen-webui {version} as a package: {len(lines) - len(wrong)} of {len(lines)} hold")
-    for line in sorted(lines, key=lambda line: not line.holds):
+    left_out = [line for line in lines if line.is_left_out]
+    wrong = [line for line in lines if not (line.holds or line.is_left_out)]
+    tried = len(lines) - len(left_out)
+    held = f"{tried - len(wrong)} of {tried} hold, {len(left_out)} were left out"
+    print(f"\nopen-webui {version} as a package: {held}")
+    for line in sorted(lines, key=wrong.__contains__):
         print(f"  {printable(line.what)}: {line.outcome}")
     if wrong:
         print('docs/porting.md, "Adding a version", tells what is done about anchors.')

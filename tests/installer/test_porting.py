@@ -237,6 +237,18 @@ def test_a_new_hole_gets_a_hook_of_its_own(
     assert hole in (new.written / "0005-frames.patch").read_text()
 
 
+def test_a_merged_file_that_is_no_text(new: NewVersion, capsys: pytest.CaptureFixture[str]) -> None:
+    new.edit(INPUT, ROW, NEW_ROW)
+    new.release()
+    assert new.port() == port.TO_DO
+    solved = new.files[INPUT].replace(ROW.encode(), f"{ROW}\n{PLACE}".encode())
+    new.merged(INPUT).write_bytes(solved + b"\xff\n")
+    capsys.readouterr()
+    assert new.port() == port.TO_DO
+    assert f"{new.merged(INPUT)} is not UTF-8" in capsys.readouterr().out
+    assert not new.written.exists()
+
+
 def test_what_upstream_does_by_itself_now(
     new: NewVersion, capsys: pytest.CaptureFixture[str], stock: Mapping[str, bytes]
 ) -> None:
@@ -290,6 +302,18 @@ def test_a_run_that_was_killed(new: NewVersion) -> None:
         path.write_text("half of i")
     assert new.port() == port.DONE
     assert b"half of i" not in new.merged(MAIN).read_bytes()
+
+
+@pytest.mark.parametrize("stamp", ["", "[]", "{", "[" * 100_000, "\udcff"])
+def test_a_work_folder_that_cannot_be_read(
+    new: NewVersion, capsys: pytest.CaptureFixture[str], stamp: str
+) -> None:
+    new.release()
+    (new.folder / "work").mkdir()
+    (new.folder / "work/stock.json").write_bytes(stamp.encode(errors="surrogateescape"))
+    assert new.port() == 2
+    assert "Move that folder away" in capsys.readouterr().err
+    assert not new.written.exists()
 
 
 def test_trees_that_are_not_stock(new: NewVersion) -> None:

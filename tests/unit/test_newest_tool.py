@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -37,19 +38,54 @@ def test_every_test_is_named_with_how_it_ended(capsys: pytest.CaptureFixture[str
         ("smoke: test_holds", True),
         ("smoke: test_fails", False),
         ("smoke: test_breaks", False),
-        ("smoke: test_of_others", True),
+        ("smoke: test_of_others", False),
     ]
+    assert [line.is_left_out for line in lines] == [False, False, False, True]
     assert newest.report(UNLISTED, lines) == newest.DOES_NOT
     said = capsys.readouterr().out.splitlines()
-    assert said[1].endswith("2 of 4 hold")
+    assert said[1].endswith("1 of 3 hold, 1 were left out")
     assert "  smoke: test_fails: FAILED: assert 1 == 2" in said
     assert "  smoke: test_of_others: left out: it is the oldest" in said
-    assert newest.report(UNLISTED, lines[:1]) == newest.HOLDS
+    assert newest.report(UNLISTED, [lines[0], lines[3]]) == newest.HOLDS
 
 
-def test_no_tests_are_no_success() -> None:
-    (line,) = newest.test_lines("<testsuites><testsuite/></testsuites>")
-    assert not line.holds
+SKIPPED = '<testcase name="test_of_others"><skipped message="it is the oldest"/></testcase>'
+
+
+@pytest.mark.parametrize("cases", ["", SKIPPED, SKIPPED * 2])
+def test_no_tests_are_no_success(cases: str) -> None:
+    lines = newest.test_lines(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
+    assert newest.report(UNLISTED, lines) == newest.DOES_NOT
+
+
+@pytest.mark.parametrize(
+    ("code", "report", "outcomes"),
+    [
+        (0, JUNIT, ["holds"]),
+        (2, JUNIT, ["holds", "did not run to their end (pytest ended with 2)"]),
+        (4, None, ["did not run to their end (pytest ended with 4)"]),
+        (0, None, ["left no report"]),
+    ],
+)
+def test_a_run_that_was_cut_short_is_no_success(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    report: str | None,
+    outcomes: list[str],
+) -> None:
+    monkeypatch.setattr(newest, "UNLISTED_LOCKS", tmp_path)
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        if report is not None:
+            Path(command[-1].partition("=")[2]).write_text(report)
+        return subprocess.CompletedProcess(command, code)
+
+    monkeypatch.setattr(newest.subprocess, "run", run)
+    lines = newest.tested(f"plugin-{UNLISTED}", tmp_path / "python")
+    named = {"test_fails", "test_breaks", "test_of_others"}
+    kept = [line for line in lines if line.what.removeprefix("smoke: ") not in named]
+    assert [line.outcome for line in kept] == outcomes
 
 
 def test_anchors_are_looked_for_in_the_front_end(tmp_path: Path) -> None:

@@ -185,7 +185,6 @@ def _end_of_tag(text: str, at: int) -> int:
 def _after_brace(text: str, at: int) -> int:
     """Return the place behind the `}` of an expression; none in its strings and comments counts."""
     depth = 0
-    in_template = 0
     while at < len(text):
         char = text[at]
         if char in "\"'":
@@ -202,7 +201,7 @@ def _after_brace(text: str, at: int) -> int:
             continue
         depth += (char == "{") - (char == "}")
         at += 1
-        if depth == 0 and not in_template:
+        if depth == 0:
             return at
     return at
 

@@ -168,7 +168,7 @@ class Port:
         """Refuse a work folder that was begun with other files: what is in it would undo them."""
         self.work.mkdir(parents=True, exist_ok=True)
         stamp = self.work / "stock.json"
-        known = json.loads(stamp.read_text("utf-8")) if stamp.is_file() else {}
+        known = _stamped(stamp)
         now = {name: sha256_bytes(content) for name, content in self.stocks.items()}
         others = [name for name in now.keys() & known.keys() if now[name] != known[name]]
         if others:
@@ -219,6 +219,9 @@ class Port:
                 f"put the hook where it belongs in {printable(place)}, between the marked lines "
                 f"{', '.join(map(str, marked))}, and take those lines out",
             )
+        if not _is_text(content):
+            put = f"{printable(place)} is not UTF-8: write it anew, as a text"
+            return Outcome(name, target, "no text", put)
         if content == self._stock[target]:
             return Outcome(name, target, "no hook is in it", self._no_hook(name, target))
         return Outcome(name, target, note)
@@ -259,6 +262,30 @@ class Port:
         }
         texts["upstream.json"] = json.dumps(facts, indent=2) + "\n"
         return texts
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _stamped(stamp: Path) -> dict[str, str]:
+    """Return the hashes of the files that a work folder was begun with; none where it is new."""
+    if not stamp.is_file():
+        return {}
+    try:
+        known = json.loads(stamp.read_text("utf-8"))
+    except (ValueError, RecursionError):
+        known = None
+    if not isinstance(known, dict):
+        raise BadUsage(
+            f"{printable(stamp)} cannot be read, so nobody knows what the work beside it was begun "
+            "with. Move that folder away to begin anew."
+        )
+    return known
 
 
 def _put(path: Path, content: bytes) -> None:
