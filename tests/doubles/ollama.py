@@ -184,12 +184,10 @@ def _add_store(app: FastAPI, state: State) -> None:
         body = await _body(request)
         if isinstance(body, Response):
             return body
-        name = body.get("model") or body.get("name")
-        if name in state.cloud:
+        if (name := _named(body)) in state.cloud:
             return _json(_cloud_model(name))
-        model = state.find(name)
-        if model is None:
-            return _error(404, f"model '{name}' not found")
+        if not (model := state.find(name)):
+            return _unknown(name)
         entry, template = model.entry(), model.layer("template")
         return _json(
             {
@@ -206,10 +204,8 @@ def _add_store(app: FastAPI, state: State) -> None:
         body = await _body(request)
         if isinstance(body, Response):
             return body
-        name = body.get("model") or body.get("name")
-        model = state.find(name)
-        if model is None:
-            return _error(404, f"model '{name}' not found")
+        if not (model := state.find(_named(body))):
+            return _unknown(_named(body))
         model.manifest.unlink()
         return Response()
 
@@ -218,7 +214,7 @@ def _add_store(app: FastAPI, state: State) -> None:
         body = await _body(request)
         if isinstance(body, Response):
             return body
-        path, _, tag = _full(body.get("model") or body.get("name")).rpartition(":")
+        path, _, tag = _full(_named(body)).rpartition(":")
         url = f"https://registry.ollama.ai/v2/library/{path}/manifests/{tag}"
         why = f'pull model manifest: Get "{url}": dial tcp: lookup registry.ollama.ai: no such host'
         return _lines([{"status": "pulling manifest"}, {"error": why}])
@@ -332,6 +328,11 @@ async def _asked(request: Request, state: State) -> dict[str, Any] | Response:
     return body
 
 
+def _named(body: dict[str, Any]) -> Any:
+    """Return what a request about the store calls the model; older clients say `name`."""
+    return body.get("model") or body.get("name")
+
+
 def _full(name: object) -> str:
     text = str(name)
     return text if ":" in text.rpartition("/")[2] else f"{text}:latest"
@@ -430,6 +431,10 @@ def _lines(values: Sequence[object]) -> Response:
 def _error(status: int, message: str) -> Response:
     # Never longer than what is sent with its length: who asks may read it again.
     return Response(_text({"error": message}), status, media_type=_JSON)
+
+
+def _unknown(name: object) -> Response:
+    return _error(404, f"model '{name}' not found")
 
 
 def _time(at: datetime) -> str:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import pty
 import re
 import shutil
 import signal
-import struct
 import subprocess
 import sys
-import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +34,8 @@ from installer_kit import (
     without_ours,
     write_files,
 )
+
+from doubles.terminal import terminal
 
 Run = Callable[..., Ran]
 Command = Callable[..., list[str]]
@@ -324,20 +322,15 @@ def test_a_terminal_shows_phase_time_estimate_and_the_end_of_the_output(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FAKE_NPM_DOES", "hang")
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
     with (
-        open(ours, "rb", buffering=0) as screen,
-        started(child_command(small_tree), stderr=theirs) as child,
+        terminal(60) as screen,
+        started(child_command(small_tree), stderr=screen.stream) as child,
     ):
-        os.close(theirs)
-        shown = b""
-        while b": vite: 12 of 99" not in shown:
-            shown += screen.read(4096)
+        screen.wait_for(b": vite: 12 of 99")
         child.send_signal(signal.SIGINT)
-        while b"Run again to go on." not in shown:
-            shown += screen.read(4096)
+        screen.wait_for(b"Run again to go on.")
         assert child.wait(60) == 130
+        shown = screen.shown
     assert re.search(rb"\x1b\[K  npm run \d+:\d\d of about \d+:\d\d: vite", shown)
     assert b"Building the front end" in shown
 

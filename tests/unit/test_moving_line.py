@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
-import struct
 import subprocess
 import sys
-import termios
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from doubles.terminal import terminal
 from preparation import steps
 from preparation.moving_line import MovingLine, clock, last_line
 from preparation.steps import Part, prepare
@@ -25,17 +22,13 @@ TOOLS = Path(steps.__file__).resolve().parents[1]
 
 def on_a_terminal(write: Callable[[MovingLine], None]) -> str:
     """What ``write`` brings to a terminal of COLUMNS columns."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
-    with open(ours, "rb", buffering=0) as screen:
-        with open(theirs, "w") as stream:
+    with terminal(COLUMNS) as screen:
+        with open(screen.stream, "w", closefd=False) as stream:
             line = MovingLine(lambda: stream)
             write(line)
             line.write("end\n")
-        shown = b""
-        while not shown.endswith(b"end\r\n"):
-            shown += screen.read(4096)
-    return shown.decode()
+        screen.wait_for(b"end\r\n")
+        return screen.shown.decode()
 
 
 def test_it_gives_way_to_what_stays() -> None:
@@ -111,28 +104,22 @@ steps.prepare([front])
 
 
 def test_a_part_shows_phase_time_estimate_and_the_end_of_its_output(tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     go_on = tmp_path / "go on"
-    child = subprocess.Popen(
-        [sys.executable, "-c", SET_UP, str(tmp_path / "logs"), str(go_on)],
-        env={**os.environ, "PYTHONPATH": str(TOOLS)},
-        stderr=theirs,
-    )
-    os.close(theirs)
-    shown = b""
-    try:
-        with open(ours, "rb", buffering=0) as screen:
-            while b": vite: 12 of 99" not in shown:
-                shown += screen.read(4096)
+    with terminal(100) as screen:
+        child = subprocess.Popen(
+            [sys.executable, "-c", SET_UP, str(tmp_path / "logs"), str(go_on)],
+            env={**os.environ, "PYTHONPATH": str(TOOLS)},
+            stderr=screen.stream,
+        )
+        try:
+            screen.wait_for(b": vite: 12 of 99")
             go_on.touch()
-            while b"done in" not in shown:
-                shown += screen.read(4096)
+            screen.wait_for(b"done in")
             assert child.wait(60) == 0
-    finally:
-        child.kill()
-        child.wait()
-    text = shown.decode()
+        finally:
+            child.kill()
+            child.wait()
+        text = screen.shown.decode()
     assert "50 MB to download at most" in text
     assert "some 2 minutes at 10 MB a second" in text
     assert " of about 1:10: vite: 12 of 99" in text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 import demo
 import side_by_side
+from doubles.terminal import terminal
 
 TOOL = Path(demo.__file__).with_name("side_by_side.py")
 SECONDS = 60
@@ -70,21 +70,18 @@ def test_a_terminal_shows_how_far_each_is(tmp_path: Path) -> None:
     go_on = tmp_path / "go on"
     tells = f"print('.... [ 40%]', flush=True)\nwhile not Path('{go_on}').exists(): sleep(.05)"
     suite = python(f"from pathlib import Path; from time import sleep; {tells}")
-    ours, theirs = pty.openpty()
-    child = subprocess.Popen([sys.executable, str(TOOL), f"unit={suite}"], stdout=theirs)
-    os.close(theirs)
-    shown = b""
-    try:
-        with open(ours, "rb", buffering=0) as screen:
-            while b" left)" not in shown:
-                shown += screen.read(4096)
+    with terminal(100) as screen:
+        command = [sys.executable, str(TOOL), f"unit={suite}"]
+        child = subprocess.Popen(command, stdout=screen.stream)
+        try:
+            screen.wait_for(b" left)")
             go_on.touch()
-            while b"ended with 0" not in shown:
-                shown += screen.read(4096)
-        assert child.wait(SECONDS) == 0
-    finally:
-        child.kill()
-        child.wait()
+            screen.wait_for(b"ended with 0")
+            assert child.wait(SECONDS) == 0
+        finally:
+            child.kill()
+            child.wait()
+        shown = screen.shown
     assert re.search(rb"\x1b\[Kunit \d+:\d\d \(40 %, about \d+:\d\d left\)", shown)
     assert b"[unit] .... [ 40%]\r\n" in shown
 
