@@ -28,6 +28,10 @@ MEMORY_KEY = "tee.memory"
 STRICT = json.dumps({"v": 1, "reference_values": {"mr_td": ["00" * 48]}})
 # Runs before the page: a browser that gives no second storage, as some private windows do.
 WITHOUT_MARKS = "Object.defineProperty(window, 'indexedDB', {get() { throw new DOMException(); }});"
+# From now on no mark is written: as on a page that ends before its browser came to it.
+STALLED = "IDBFactory.prototype.open = () => ({})"
+# The names of what the tab noted meanwhile.
+BEGUN = "JSON.parse(sessionStorage.getItem('tee.marks') ?? '[]').map(({ name }) => name)"
 
 
 def write(page: Page, key: str, value: str | None) -> None:
@@ -64,6 +68,22 @@ def restore(chat: ChatPage) -> None:
 def strict(service: str) -> dict[str, Any]:
     """Settings under which the TD of these tests is red."""
     return {**tee_settings("trustee", trustee=service), "policy": STRICT}
+
+
+def test_a_page_that_ends_before_its_marks_are_written_leaves_nothing_to_confirm(
+    hardware: Backend, service: str, alibaba: str, open_chat: OpenChat
+) -> None:
+    chat = open_chat(hardware, tee_settings("trustee", trustee=service, alibaba=alibaba))
+    chat.expect_state("green")
+    chat.page.evaluate(STALLED)
+    chat.open_settings().get_by_test_id("tee-provider").select_option("alibaba")
+    assert chat.stored_settings()["provider"] == "alibaba"
+    assert [name[:12] for name in chat.page.evaluate(BEGUN)] == ["tee.settings"]
+
+    for _ in range(2):  # the second time, by what was marked
+        chat.reload().expect_state("green")
+        assert chat.page.evaluate(BEGUN) == []
+        assert chat.stored_settings()["provider"] == "alibaba"
 
 
 def test_settings_that_a_script_changed_are_amber_until_confirmed(

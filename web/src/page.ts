@@ -34,6 +34,7 @@ import { chosenText } from './ui/workload';
 const tabs = new BroadcastChannel('tee');
 const marks = openMarks(
 	() => indexedDB,
+	() => sessionStorage,
 	() => {
 		tabs.postMessage(null);
 	}
