@@ -84,7 +84,7 @@ def test_what_does_not_hold_gets_no_token(url: str, simulator: Simulator, tmp_pa
     other = Simulator.open(tmp_path / "other")
     for change in (
         {"evidence": encode(quote[:-1])},
-        {"evidence": encode(quote[:200] + b"\0" + quote[201:])},
+        {"evidence": encode(quote[:200] + bytes([quote[200] ^ 1]) + quote[201:])},
         {"evidence": encode(other.quote(bytes(64)))},
         {"runtime_data": {"raw": encode_base64url(bytes(64))}},
         {"runtime_data": {"raw": encode_base64url(bound)}},  # it hashes nothing
