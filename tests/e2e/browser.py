@@ -431,8 +431,13 @@ class ChatPage:
         return block
 
     def show_parameters(self) -> None:
-        """Open the General tab of the settings, and the model's parameters in it."""
+        """Open the General tab of the settings, and the model's parameters in it.
+
+        The tab fills itself in once it has loaded the names of languages, and not before.
+        """
         self.open_settings()
+        languages = self.page.locator(".modal select option[value='en-US']")
+        expect(languages.first).to_be_attached(timeout=45_000)
         self.page.locator(".modal").get_by_text("Show", exact=True).first.click()
 
     @property
