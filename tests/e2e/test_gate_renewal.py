@@ -40,9 +40,14 @@ COOKIE = '"name":"token"'
 
 
 @pytest.fixture(scope="module")
-def server(start_backend: Callable[..., Backend], home: Path) -> Backend:
-    """A simulated TD that these tests restart."""
-    return start_backend("renewed", sealed_simulator(home))
+def server(
+    start_backend: Callable[..., Backend], tmp_path_factory: pytest.TempPathFactory
+) -> Backend:
+    """A simulated TD that these tests restart.
+
+    Not the one of other servers, which extend its registers: a replica would differ in them.
+    """
+    return start_backend("renewed", sealed_simulator(tmp_path_factory.mktemp("renewed")))
 
 
 @pytest.fixture
