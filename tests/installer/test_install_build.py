@@ -89,7 +89,8 @@ def test_revert_says_what_will_be_where_no_build_was(
     done = cczoo(small_tree, "--revert")
     assert "GET / with 404" in done.out
     assert snapshot(small_tree) == stock
-    assert "GET / with 404" not in cczoo(small_tree, "--revert").out  # nothing was to do
+    nothing_to_do = cczoo(small_tree, "--revert").out
+    assert "404" not in nothing_to_do.replace(str(small_tree), "")
 
 
 def test_revert_says_that_an_own_build_comes_back(
@@ -100,7 +101,7 @@ def test_revert_says_that_an_own_build_comes_back(
     for options in ([], ["--rebuild"]):
         told = cczoo(small_tree, "--revert", "--dry-run", *options)
         assert "would restore build/ as it was before\n" in told.out
-        assert "GET / with 404" not in told.out
+        assert "404" not in told.out.replace(str(small_tree), "")
         assert ("nothing is to be built" in told.out) == bool(options)
     assert cczoo(small_tree, "--revert", "--rebuild", "--json").json["build"] == "restored"
     assert fake_tools.builds() == 1

@@ -164,7 +164,7 @@ def test_every_forged_part_is_told_apart(
         ("qe_identity_signature", lambda text: "11" * 64, "qe-identity-forged"),
         ("tcb_info_issuer_chain", lambda text: "", "signer-chain"),
         ("root_ca_crl", lambda text: "", "crl-invalid"),
-        ("pck_crl", lambda text: text[:-2] + ("00", "01")[text[-2:] == "00"], "crl-invalid"),
+        ("pck_crl", lambda text: text[:-1] + f"{int(text[-1], 16) ^ 1:x}", "crl-invalid"),
         ("pck_crl", lambda text: "zz", "collateral-malformed"),
     ],
 )
