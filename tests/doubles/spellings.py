@@ -13,10 +13,13 @@ PART = 8
 RANDOM = 24
 """Characters of a canary that are random, at its end."""
 
+LETTERS = "ghijklmnopqrstuvwxyz"
+"""What they are of: quotes and event logs are so much hex that a part of hex was met by chance."""
+
 
 def new_canary(name: str) -> str:
-    """A text to plant: letters and digits that are nowhere else, with its name in front."""
-    return name + secrets.token_hex(RANDOM // 2)
+    """A text to plant: letters that are nowhere else in this order, with its name in front."""
+    return name + "".join(secrets.choice(LETTERS) for _ in range(RANDOM))
 
 
 def spellings(canary: str, part: int = PART) -> frozenset[bytes]:

@@ -37,6 +37,26 @@ FOCUSED = """
 """
 
 
+# What gets the focus, and when; whether nothing has for so many seconds.
+NOTE_FOCUS = """
+() => {
+	window.__focusedAt = performance.now();
+	document.addEventListener('focusin', () => { window.__focusedAt = performance.now(); }, true);
+}
+"""
+STILL = "seconds => performance.now() - window.__focusedAt > seconds * 1000"
+
+
+def wait_until_the_app_leaves_the_focus(page: Page, seconds: float = 3) -> None:
+    """Wait until the app, which has just started, has stopped giving its message box the focus.
+
+    A panel that was opened before goes on standing open, and closes at the next Tab: that is
+    then a step from one place of the app to another.
+    """
+    page.evaluate(NOTE_FOCUS)
+    page.wait_for_function(STILL, arg=seconds)
+
+
 def findings(page: Page) -> list[str]:
     """What axe finds in our parts of the page, in the light theme and in the dark one."""
     page.evaluate(AXE.read_text("utf-8"))

@@ -11,7 +11,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from e2e.accessibility import findings, focused, tab_to
+from e2e.accessibility import (
+    findings,
+    focused,
+    tab_to,
+    wait_until_the_app_leaves_the_focus,
+)
 from e2e.browser import ChatPage, signed_in_context
 from e2e.stack import Backend
 
@@ -105,6 +110,7 @@ def test_a_keyboard_is_enough_for_the_panel(
     page = chat.page
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     chat.expect_state("green")
+    wait_until_the_app_leaves_the_focus(page)
     chat.input.focus()
     tab_to(page, "tee-badge")
     expect(chat.panel).to_have_count(0)  # the focus alone opens nothing
@@ -145,6 +151,7 @@ def test_a_keyboard_is_enough_for_the_settings(
     chat = open_chat(hardware, stored["green"])
     page = chat.page
     chat.expect_state("green")
+    wait_until_the_app_leaves_the_focus(page)
     chat.open_settings()
     switch = page.get_by_test_id("tee-enabled")
     tab_to(page, "tee-enabled")

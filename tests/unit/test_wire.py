@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import json
+import string
 from collections.abc import AsyncIterator, Callable, Iterator
 from urllib.parse import quote
 
@@ -19,7 +20,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from doubles.serving import serving
-from doubles.spellings import new_canary
+from doubles.spellings import PART, RANDOM, new_canary, spellings
 from doubles.wire import DOWN, UP, Wire, recorded
 
 CANARY = new_canary("prompt")
@@ -79,6 +80,11 @@ def test_words_are_found_in_any_spelling(wire: Wire, spell: Callable[[str], byte
     assert (answer.content, answer.headers["x-asked"]) == (body, "/echo")
     assert wire.find(CANARY) == [f"{UP} POST /echo", f"{DOWN} POST /echo"]
     assert wire.find(new_canary("prompt")) == []
+
+
+def test_words_are_not_met_by_chance_in_hex() -> None:
+    assert CANARY[-PART:].encode() in spellings(CANARY)
+    assert set(CANARY[-RANDOM:]).isdisjoint(string.hexdigits)
 
 
 def test_words_are_found_in_addresses_and_headers(wire: Wire) -> None:
