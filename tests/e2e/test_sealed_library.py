@@ -113,15 +113,7 @@ def test_chats_are_exported_and_imported(walk: Walk, tmp_path: Path) -> None:
     [kept, *_] = [each for each in json.loads(exported) if prompt in json.dumps(each)]
     (tmp_path / "other.json").write_text(json.dumps([kept]).replace(prompt, other))
     chat.page.locator("#chat-import-input").set_input_files(tmp_path / "other.json")
-    chat.page.wait_for_function(
-        """async (other) => {
-            const headers = {authorization: `Bearer ${localStorage.token}`};
-            const answer = await fetch('/api/v1/chats/all', {headers});
-            return (await answer.text()).includes(other);
-        }""",
-        arg=other,
-        polling=500,
-    )
+    walk.wait_until_kept(chat.page, "/api/v1/chats/all", other)
     assert chat.errors == []
 
 
@@ -132,15 +124,7 @@ def test_settings_are_saved(walk: Walk) -> None:
     chat.show_parameters()
     chat.system_prompt.fill(f"Be {words}.")
     chat.page.get_by_role("button", name="Save", exact=True).click()
-    chat.page.wait_for_function(
-        """async (words) => {
-            const headers = {authorization: `Bearer ${localStorage.token}`};
-            const answer = await fetch('/api/v1/users/user/settings', {headers});
-            return (await answer.text()).includes(words);
-        }""",
-        arg=words,
-        polling=500,
-    )
+    walk.wait_until_kept(chat.page, "/api/v1/users/user/settings", words)
     chat.reload()
     chat.show_parameters()
     expect(chat.system_prompt).to_have_value(f"Be {words}.")
@@ -199,15 +183,7 @@ def test_a_note_is_written(walk: Walk) -> None:
     expect(editor).to_be_visible(timeout=45_000)
     editor.click()
     chat.page.keyboard.insert_text(f"Remember {words}.")
-    chat.page.wait_for_function(
-        """async ([id, words]) => {
-            const headers = {authorization: `Bearer ${localStorage.token}`};
-            const answer = await fetch(`/api/v1/notes/${id}`, {headers});
-            return (await answer.text()).includes(words);
-        }""",
-        arg=[note["id"], words],
-        polling=500,
-    )
+    walk.wait_until_kept(chat.page, f"/api/v1/notes/{note['id']}", words)
     chat.page.reload()
     expect(chat.page.locator(".ProseMirror").first).to_contain_text(words)
     assert chat.errors == []

@@ -7,6 +7,7 @@ recorded, and nothing may have gone plain that is not on the list of what may (d
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -25,7 +26,7 @@ from doubles.spellings import PART, RANDOM, new_canary
 from doubles.wire import DOWN, UP, Message, Wire, recorded
 from e2e.browser import OBSERVER, ChatPage, front_end_of, signed_in_context
 from e2e.editions import this_edition
-from e2e.stack import Backend, Installation, ask
+from e2e.stack import Backend, Installation, ask, wait_until
 from emulator.harness import Emulator
 
 MODELS = ("stub", "other")
@@ -183,6 +184,18 @@ class Walk(Passage):
         status, answer = page.evaluate(ASK, [method, path, body])
         assert status == 200, answer
         return answer
+
+    def wait_until_kept(self, page: Page, path: str, words: str) -> None:
+        """Wait until what the server has at a path has these words in it.
+
+        Playwright's own wait does not do for that: to it, the promise of a function is true.
+        """
+        wait_until(
+            lambda: words in json.dumps(self.ask(page, "GET", path)),
+            f"the words at {path}",
+            seconds=30,
+            interval=0.5,
+        )
 
 
 def is_front_end(message: Message) -> bool:

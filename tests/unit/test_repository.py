@@ -65,6 +65,17 @@ def test_what_is_built_is_not_kept() -> None:
     assert [file for file in tracked() if built & set(file.relative_to(REPO).parts)] == []
 
 
+PROMISED = re.compile(r"""wait_for_function\(\s*f?["']*\s*async\b""")
+
+
+def test_no_browser_test_waits_for_a_promise() -> None:
+    """To Playwright's wait_for_function a promise is true: such a wait is none."""
+    assert PROMISED.search('page.wait_for_function(\n    """async () => false""")')
+    files = tracked("tests/e2e/*.py")
+    assert len(files) > 20
+    assert [file.name for file in files if PROMISED.search(file.read_text())] == []
+
+
 def test_all_versions_together_are_also_built_twice() -> None:
     """The one test that is left out elsewhere."""
     command = ["make", "--dry-run", "--no-print-directory", "-C", str(REPO), "test-versions"]
